@@ -1,0 +1,7 @@
+"""Keeps Kubernetes Secrets in step with AWS Secrets Manager.
+
+How it flows: watch -> queue -> reconcile (authorize, render, patch) <- cache <- poller.
+ARCHITECTURE.md draws it; `app.py` wires it.
+"""
+
+__version__ = "1.0.0"

@@ -1,0 +1,68 @@
+"""Exponential backoff with jitter, as a value.
+
+One mechanism for the reflectors, the poller, the queue, the lease and the AWS roles. A `Backoff` says how
+long to wait after the n-th failure in a row and never sleeps itself, so that each owner waits in its own
+cancellable way and tests need no clock. Randomness is injected.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Delays in seconds: `initial * factor**n`, at most `cap`, spread by `jitter` (0.5 = plus up to 50 %).
+
+    Jitter is added after the cap: many owners at the cap must not go in step either.
+    """
+
+    initial: float = 1.0
+    factor: float = 2.0
+    cap: float = 300.0
+    jitter: float = 0.5
+    rand: Callable[[], float] = random.random
+
+    def delay(self, failures: int) -> float:
+        """Seconds to wait after `failures` failures in a row (1 or more); safe for any number."""
+        steps = max(failures, 1) - 1
+        # Beyond 64 doublings the power overflows floats long after it passed any cap.
+        base = self.cap if steps > 64 else min(self.initial * self.factor**steps, self.cap)
+        return base * (1 + self.jitter * self.rand())
+
+
+class Retries:
+    """Counts failures in a row for one owner, and forgets them after a quiet time.
+
+    `reset_after` is in seconds of the given clock: a success clears the count only once the owner has
+    stayed well for that long, so that something that flaps keeps its long delays
+    (client-go's reflector does the same with two minutes).
+    """
+
+    __slots__ = ("_backoff", "_clock", "_failures", "_last_failure", "_reset_after")
+
+    def __init__(self, backoff: Backoff, *, clock: Callable[[], float], reset_after: float = 0.0) -> None:
+        self._backoff = backoff
+        self._clock = clock
+        self._reset_after = reset_after
+        self._failures = 0
+        self._last_failure = 0.0
+
+    @property
+    def failures(self) -> int:
+        return self._failures
+
+    def failed(self, *, at_least: float | None = None) -> float:
+        """Count a failure; seconds to wait now, never under `at_least` (a server's Retry-After)."""
+        now = self._clock()
+        if self._reset_after and now - self._last_failure > self._reset_after:
+            self._failures = 0
+        self._failures += 1
+        self._last_failure = now
+        return max(self._backoff.delay(self._failures), at_least or 0.0)
+
+    def succeeded(self) -> None:
+        if not self._reset_after or self._clock() - self._last_failure > self._reset_after:
+            self._failures = 0

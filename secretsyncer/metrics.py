@@ -1,0 +1,137 @@
+"""Every metric of the program, declared in one place.
+
+One `Metrics` object belongs to one registry (tests make their own). Counters start at 0 for the label sets
+that are known ahead, so that an alert on `rate()` sees the first failure. Series of a deleted object are
+removed by `forget_object`. Units are in the names: seconds, bytes. `secret_sync_success` and
+`secret_sync_failures` carry the names of the Go operator, with right values.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from secretsyncer import __version__
+
+_OBJECT = ("namespace", "name")
+_LATENCIES = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+RESULTS = ("changed", "unchanged", "rejected", "unavailable", "timeout", "bug", "gone")
+"""How a pass over one object can end: the label `result` of `secretsyncer_reconciles_total`."""
+
+
+class Metrics:
+    """The metrics of one process. Attributes are prometheus_client metrics; use them directly."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        gauge = partial(Gauge, registry=registry)
+        counter = partial(Counter, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self.sync_success = gauge(
+            "secret_sync_success", "1 while the SyncedSecret's Secret is in step with AWS", _OBJECT
+        )
+        self.sync_failures = gauge(
+            "secret_sync_failures", "1 while the SyncedSecret cannot be synced", _OBJECT
+        )
+        self.object_ready = gauge(
+            "secretsyncer_object_ready",
+            "1 for the Ready condition's present reason of each SyncedSecret (value: 1 ready, 0 not)",
+            (*_OBJECT, "reason"),
+        )
+        self.object_last_sync = gauge(
+            "secretsyncer_object_last_sync_timestamp_seconds",
+            "When the SyncedSecret was last found or put in step",
+            _OBJECT,
+        )
+        self.reconciles = counter(
+            "secretsyncer_reconciles_total", "Passes over one object, by result", ("result",)
+        )
+        self.reconcile_seconds = histogram(
+            "secretsyncer_reconcile_duration_seconds", "Time of one pass", buckets=_LATENCIES
+        )
+        self.queue_depth = gauge("secretsyncer_queue_depth", "Keys waiting in the work queue")
+        self.queue_delayed = gauge("secretsyncer_queue_delayed", "Keys waiting for their time (retries)")
+        self.queue_wait_seconds = histogram(
+            "secretsyncer_queue_wait_seconds",
+            "Time a key waited for a worker",
+            ("priority",),
+            buckets=_LATENCIES,
+        )
+        self.queue_retries = counter("secretsyncer_queue_retries_total", "Keys put back after a failure")
+        self.queue_longest_running = gauge(
+            "secretsyncer_queue_longest_running_seconds", "Age of the longest pass now running"
+        )
+        self.aws_calls = counter(
+            "secretsyncer_aws_calls_total",
+            "AWS API calls, by operation and outcome",
+            ("operation", "outcome"),
+        )
+        self.aws_call_seconds = histogram(
+            "secretsyncer_aws_call_duration_seconds",
+            "Time of AWS calls",
+            ("operation",),
+            buckets=_LATENCIES,
+        )
+        self.aws_clients = gauge("secretsyncer_aws_clients", "Open AWS clients (one per role and region)")
+        self.cache_requests = counter(
+            "secretsyncer_cache_requests_total",
+            "Values wanted from the cache: hit, miss, joined",
+            ("result",),
+        )
+        self.cache_values = gauge("secretsyncer_cache_values", "Values held in the cache")
+        self.catalogue_secrets = gauge("secretsyncer_catalogue_secrets", "Secrets in the last listing")
+        self.catalogue_timestamp = gauge(
+            "secretsyncer_catalogue_timestamp_seconds", "When the last complete listing ended (0: never)"
+        )
+        self.polls = counter("secretsyncer_polls_total", "Listings, by outcome", ("outcome",))
+        self.poll_seconds = histogram(
+            "secretsyncer_poll_duration_seconds", "Time of a listing", buckets=_LATENCIES
+        )
+        self.kube_requests = counter(
+            "secretsyncer_kubernetes_requests_total",
+            "Requests to the Kubernetes API, by verb, resource and HTTP status (0: no answer)",
+            ("verb", "resource", "status"),
+        )
+        self.watch_restarts = counter(
+            "secretsyncer_watch_restarts_total",
+            "Watches opened again, by resource and cause",
+            ("resource", "cause"),
+        )
+        self.relists = counter(
+            "secretsyncer_relists_total", "Lists of an informer, by resource", ("resource",)
+        )
+        self.informer_objects = gauge(
+            "secretsyncer_informer_objects", "Objects in an informer's store", ("resource",)
+        )
+        self.events = counter(
+            "secretsyncer_events_total", "Kubernetes Events: sent, dropped, failed", ("outcome",)
+        )
+        self.leader = gauge("secretsyncer_leader", "1 while this process leads (or needs no election)")
+        self.template_renders = counter(
+            "secretsyncer_template_renders_total", "Template renders, by outcome", ("outcome",)
+        )
+        self.loop_lag_seconds = gauge(
+            "secretsyncer_event_loop_lag_seconds", "Lag of the event loop, last measure"
+        )
+        info = gauge("secretsyncer_build_info", "Always 1", ("version", "python"))
+        info.labels(__version__, platform.python_version()).set(1)
+        _start_at_zero(self.reconciles, RESULTS)
+        _start_at_zero(self.polls, ("success", "failure"))
+        _start_at_zero(self.cache_requests, ("hit", "miss", "joined"))
+        _start_at_zero(self.events, ("sent", "dropped", "failed"))
+        _start_at_zero(self.template_renders, ("success", "needs", "failure"))
+
+    def forget_object(self, namespace: str, name: str) -> None:
+        """Remove every series of a SyncedSecret that is gone."""
+        labels = {"namespace": namespace, "name": name}
+        for metric in (self.sync_success, self.sync_failures, self.object_ready, self.object_last_sync):
+            metric.remove_by_labels(labels)
+
+
+def _start_at_zero(metric: MetricWrapperBase, values: Iterable[str]) -> None:
+    for value in values:
+        metric.labels(value)

@@ -1,0 +1,92 @@
+"""Long-lived coroutines: each states its death.
+
+A loop that ends, by an exception or by returning, ends the process: an operator that is alive but no longer
+watches is worse than one that restarts. `asyncio.TaskGroup` does not notice a plain return, hence `Guarded`.
+`Heartbeats` tells `/healthz` whether every loop still makes progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class LoopEndedError(RuntimeError):
+    """A loop that must run for ever has ended; the process cannot go on."""
+
+
+class Guarded:
+    """A set of loops that must live as long as the process.
+
+    `start` runs a coroutine; if it ends without having been cancelled, `failed` is set with the reason.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def start(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.create_task(self._guard(name, coroutine), name=name)
+
+    async def _guard(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+        try:
+            await coroutine
+        except asyncio.CancelledError:
+            log.debug("loop cancelled", extra={"loop": name})
+            raise
+        except Exception as exc:
+            log.exception("loop died", extra={"loop": name})
+            self._fail(LoopEndedError(f"{name} died: {type(exc).__name__}"))
+        else:
+            log.error("loop ended", extra={"loop": name})
+            self._fail(LoopEndedError(f"{name} ended"))
+
+    def _fail(self, error: LoopEndedError) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def stop(self, *names: str) -> None:
+        """Cancel these loops (all, if none is named) and wait until they have ended."""
+        chosen = [self._tasks.pop(name) for name in (names or tuple(self._tasks)) if name in self._tasks]
+        for task in chosen:
+            task.cancel()
+        await asyncio.gather(*chosen, return_exceptions=True)
+        if not self._tasks and not self.failed.done():
+            self.failed.cancel()
+
+
+class Heartbeats:
+    """Who must have made progress within how many seconds; the clock is monotonic.
+
+    A loop registers with its limit and beats at each round. Nothing here is an opinion on errors: a loop that
+    fails and retries is alive.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._limits: dict[str, float] = {}
+        self._beats: dict[str, float] = {}
+
+    def register(self, name: str, *, limit: float) -> Callable[[], None]:
+        """The function that `name` calls at each round, at least every `limit` seconds."""
+        self._limits[name] = limit
+
+        def beat() -> None:
+            self._beats[name] = self._clock()
+
+        beat()
+        return beat
+
+    def remove(self, name: str) -> None:
+        self._limits.pop(name, None)
+        self._beats.pop(name, None)
+
+    def late(self) -> dict[str, float]:
+        """The loops that are over their limit, with the seconds since their last beat."""
+        now = self._clock()
+        ages = {name: now - self._beats[name] for name in self._limits}
+        return {name: age for name, age in ages.items() if age > self._limits[name]}
