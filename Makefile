@@ -1,0 +1,59 @@
+# Everything runs in .venv, which is made from the lock file when it is first needed: each target works as the very
+# first command in a fresh clone. PYTHON=python3.13 make install chooses another interpreter.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check -qq
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' secretsyncer/__init__.py)
+BUILDER = $(firstword $(foreach tool,podman buildah docker,$(shell command -v $(tool))))
+NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create cluster), choose one (kubectl config \
+  use-context NAME), or use make sandbox, which needs none. kubectl says:
+
+.DEFAULT_GOAL := help
+.PHONY: help install check test demo run sandbox envtest image lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: .venv/.installed ## make .venv from the lock file, and put this project into it
+
+.venv/.installed: requirements/dev.lock pyproject.toml hatch_build.py $(wildcard secretsyncer/gotemplate/*.go)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: Python 3.11 or later is needed, and $(PYTHON) is older")'
+	$(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes -r requirements/dev.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+check: .venv/.installed ## lint, format, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: .venv/.installed ## all tests that this machine can run (make envtest adds those on a real API server)
+	$(BIN)/python -m pytest $(ARGS)
+
+demo: .venv/.installed ## see it work in a minute, without a cluster and without AWS
+	$(BIN)/python -m secretsyncer.sandbox.demo
+
+sandbox: .venv/.installed ## a Kubernetes API and an AWS with the operator between them, to try it by hand
+	$(BIN)/python -m secretsyncer sandbox
+
+run: .venv/.installed ## run against the current kube context with the local AWS credentials
+	@said=$$(kubectl version --request-timeout=10s 2>&1) || { echo "$(NO_CLUSTER) $$(echo "$$said" | tail -n 1)" >&2; exit 1; }
+	kubectl apply -f manifests/crd.yaml
+	LOG_FORMAT=text $(BIN)/python -m secretsyncer run
+
+envtest: ## get kube-apiserver and etcd for the tests and the demo (once)
+	@.ci/envtest
+
+image: ## build the image with podman, buildah or docker, whichever is there
+	$(or $(BUILDER),$(error make image needs podman, buildah or docker)) build --file Containerfile --tag secretsyncer:$(VERSION) \
+	  --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || date +%s) $(ARGS) .
+
+lock: .venv/.installed ## lock the dependencies again after a change of pyproject.toml (ARGS=--upgrade for the newest)
+	$(PIP) install uv
+	$(LOCK) $(ARGS) --group build --output-file requirements/build.lock
+	$(LOCK) $(ARGS) pyproject.toml --output-file requirements/run.lock
+	$(LOCK) $(ARGS) pyproject.toml --extra sandbox --group dev --constraint requirements/build.lock \
+	  --constraint requirements/run.lock --output-file requirements/dev.lock
