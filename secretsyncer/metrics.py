@@ -28,18 +28,17 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self._reasons: dict[tuple[str, str], str] = {}
         gauge = partial(Gauge, registry=registry)
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
         self.sync_success = gauge(
             "secret_sync_success", "1 while the SyncedSecret's Secret is in step with AWS", _OBJECT
         )
-        self.sync_failures = gauge(
-            "secret_sync_failures", "1 while the SyncedSecret cannot be synced", _OBJECT
-        )
+        self.sync_failures = gauge("secret_sync_failures", "1 while the SyncedSecret cannot be synced", _OBJECT)
         self.object_ready = gauge(
             "secretsyncer_object_ready",
-            "1 for the Ready condition's present reason of each SyncedSecret (value: 1 ready, 0 not)",
+            "Whether the SyncedSecret is ready (1 or 0), with the reason of its Ready condition",
             (*_OBJECT, "reason"),
         )
         self.object_last_sync = gauge(
@@ -47,9 +46,7 @@ class Metrics:
             "When the SyncedSecret was last found or put in step",
             _OBJECT,
         )
-        self.reconciles = counter(
-            "secretsyncer_reconciles_total", "Passes over one object, by result", ("result",)
-        )
+        self.reconciles = counter("secretsyncer_reconciles_total", "Passes over one object, by result", ("result",))
         self.reconcile_seconds = histogram(
             "secretsyncer_reconcile_duration_seconds", "Time of one pass", buckets=_LATENCIES
         )
@@ -88,9 +85,7 @@ class Metrics:
             "secretsyncer_catalogue_timestamp_seconds", "When the last complete listing ended (0: never)"
         )
         self.polls = counter("secretsyncer_polls_total", "Listings, by outcome", ("outcome",))
-        self.poll_seconds = histogram(
-            "secretsyncer_poll_duration_seconds", "Time of a listing", buckets=_LATENCIES
-        )
+        self.poll_seconds = histogram("secretsyncer_poll_duration_seconds", "Time of a listing", buckets=_LATENCIES)
         self.kube_requests = counter(
             "secretsyncer_kubernetes_requests_total",
             "Requests to the Kubernetes API, by verb, resource and HTTP status (0: no answer)",
@@ -101,22 +96,16 @@ class Metrics:
             "Watches opened again, by resource and cause",
             ("resource", "cause"),
         )
-        self.relists = counter(
-            "secretsyncer_relists_total", "Lists of an informer, by resource", ("resource",)
-        )
+        self.relists = counter("secretsyncer_relists_total", "Lists of an informer, by resource", ("resource",))
         self.informer_objects = gauge(
             "secretsyncer_informer_objects", "Objects in an informer's store", ("resource",)
         )
-        self.events = counter(
-            "secretsyncer_events_total", "Kubernetes Events: sent, dropped, failed", ("outcome",)
-        )
+        self.events = counter("secretsyncer_events_total", "Kubernetes Events: sent, dropped, failed", ("outcome",))
         self.leader = gauge("secretsyncer_leader", "1 while this process leads (or needs no election)")
         self.template_renders = counter(
             "secretsyncer_template_renders_total", "Template renders, by outcome", ("outcome",)
         )
-        self.loop_lag_seconds = gauge(
-            "secretsyncer_event_loop_lag_seconds", "Lag of the event loop, last measure"
-        )
+        self.loop_lag_seconds = gauge("secretsyncer_event_loop_lag_seconds", "Lag of the event loop, last measure")
         info = gauge("secretsyncer_build_info", "Always 1", ("version", "python"))
         info.labels(__version__, platform.python_version()).set(1)
         _start_at_zero(self.reconciles, RESULTS)
@@ -125,11 +114,28 @@ class Metrics:
         _start_at_zero(self.events, ("sent", "dropped", "failed"))
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 
+    def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool) -> None:
+        """How a SyncedSecret fares now; the series of its reason before goes."""
+        key = namespace, name
+        before = self._reasons.get(key)
+        if before != reason:
+            if before is not None:
+                self.object_ready.remove(*key, before)
+            self._reasons[key] = reason
+        self.object_ready.labels(*key, reason).set(ready)
+        self.sync_success.labels(*key).set(ready)
+        self.sync_failures.labels(*key).set(not ready)
+        if ready:
+            self.object_last_sync.labels(*key).set_to_current_time()
+
     def forget_object(self, namespace: str, name: str) -> None:
         """Remove every series of a SyncedSecret that is gone."""
-        labels = {"namespace": namespace, "name": name}
-        for metric in (self.sync_success, self.sync_failures, self.object_ready, self.object_last_sync):
-            metric.remove_by_labels(labels)
+        reason = self._reasons.pop((namespace, name), None)
+        if reason is None:
+            return
+        self.object_ready.remove(namespace, name, reason)
+        for metric in (self.sync_success, self.sync_failures, self.object_last_sync):
+            metric.remove_by_labels({"namespace": namespace, "name": name})
 
 
 def _start_at_zero(metric: MetricWrapperBase, values: Iterable[str]) -> None:

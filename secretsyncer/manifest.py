@@ -1,0 +1,182 @@
+"""What to write to the Kubernetes Secret: the difference between what is there and what should be. Pure.
+
+The informer keeps no values: `summarise` turns each Secret into its metadata and a keyed digest per data key, and
+`plan` compares that with what was rendered. The Secret's data becomes exactly what was rendered. Labels and
+annotations of others stay; those that we put there, remembered in the annotation `MANAGED_METADATA`, go when the
+spec no longer asks for them.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from secretsyncer.errors import Reason, Rejected
+from secretsyncer.models import SyncedSecret
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "kube-secret-syncer"
+SELECTOR = f"{MANAGED_BY}={MANAGER}"
+MANAGED_METADATA = "secrets.contentful.com/managed-metadata"
+_API_VERSION = "secrets.contentful.com/v1"
+_KIND = "SyncedSecret"
+# Digests are compared within this process only; a key of its own makes them useless to anybody else.
+_KEY = secrets.token_bytes(32)
+
+
+class Create(NamedTuple):
+    """No such Secret is known: POST this."""
+
+    body: dict[str, Any]
+
+
+class Patch(NamedTuple):
+    """JSON merge patch for the Secret that is there; it holds the resourceVersion that it is made for."""
+
+    body: dict[str, Any]
+    keys: tuple[str, ...]
+
+
+def digest(encoded: str) -> bytes:
+    """Keyed digest (12 bytes) of a value in base64."""
+    return blake2b(encoded.encode(), key=_KEY, digest_size=12).digest()
+
+
+def summarise(secret: dict[str, Any]) -> dict[str, Any]:
+    """The Secret without its values: metadata that matters, type, `digests` by data key.
+
+    kubectl's last-applied annotation may hold values too, so it stays behind.
+    """
+    metadata = secret["metadata"]
+    annotations = metadata.get("annotations") or {}
+    return {
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata.get("namespace", ""),
+            "uid": metadata.get("uid", ""),
+            "resourceVersion": metadata.get("resourceVersion", ""),
+            "labels": metadata.get("labels") or {},
+            "annotations": {k: v for k, v in annotations.items() if not k.startswith("kubectl.kubernetes.io/")},
+            "ownerReferences": metadata.get("ownerReferences") or [],
+        },
+        "type": secret.get("type", ""),
+        "digests": {key: digest(value or "") for key, value in (secret.get("data") or {}).items()},
+    }
+
+
+def plan(
+    synced: SyncedSecret, data: Mapping[str, bytes], observed: dict[str, Any] | None, *, adopt: bool
+) -> Create | Patch | None:
+    """The write that makes the Secret what it should be; None where it already is.
+
+    Raises Rejected(Conflict) where the Secret is somebody else's and may not be adopted.
+    """
+    encoded = {key: b64encode(value).decode() for key, value in data.items()}
+    if observed is None:
+        return Create(_body(synced, encoded))
+    if not adopt and observed["metadata"]["labels"].get(MANAGED_BY) != MANAGER:
+        raise Rejected(
+            Reason.CONFLICT,
+            f"Secret {synced.key} exists and is not managed by {MANAGER}; "
+            f"delete it, label it {SELECTOR}, or set ADOPT_EXISTING=true",
+        )
+    changes, keys = _data_changes(encoded, observed["digests"])
+    metadata = _metadata_changes(synced, observed["metadata"])
+    if not changes and not metadata:
+        return None
+    body: dict[str, Any] = {"metadata": {**metadata, "resourceVersion": observed["metadata"]["resourceVersion"]}}
+    if changes:
+        body["data"] = changes
+    return Patch(body, keys)
+
+
+def _body(synced: SyncedSecret, encoded: dict[str, str]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "name": synced.key.name,
+        "namespace": synced.key.namespace,
+        "labels": _labels(synced),
+    }
+    annotations = _annotations(synced)
+    if annotations:
+        metadata["annotations"] = annotations
+    if synced.spec.deletion_policy == "Delete":
+        metadata["ownerReferences"] = [_owner(synced)]
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": encoded}
+
+
+def _labels(synced: SyncedSecret) -> dict[str, str]:
+    return {**synced.spec.labels, MANAGED_BY: MANAGER}
+
+
+def _annotations(synced: SyncedSecret) -> dict[str, str]:
+    wanted = dict(synced.spec.annotations)
+    managed = {"labels": sorted(synced.spec.labels), "annotations": sorted(synced.spec.annotations)}
+    if any(managed.values()):
+        wanted[MANAGED_METADATA] = json.dumps(managed, separators=(",", ":"))
+    return wanted
+
+
+def _owner(synced: SyncedSecret) -> dict[str, Any]:
+    return {
+        "apiVersion": _API_VERSION,
+        "kind": _KIND,
+        "name": synced.key.name,
+        "uid": synced.uid,
+        "controller": True,
+    }
+
+
+def _data_changes(
+    encoded: dict[str, str], digests: Mapping[str, bytes]
+) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    changes: dict[str, str | None] = {
+        key: value for key, value in encoded.items() if digests.get(key) != digest(value)
+    }
+    changes.update(dict.fromkeys(digests.keys() - encoded.keys()))
+    return changes, tuple(sorted(changes))
+
+
+def _metadata_changes(synced: SyncedSecret, observed: dict[str, Any]) -> dict[str, Any]:
+    before = _managed_before(observed["annotations"])
+    changes: dict[str, Any] = {}
+    for field, wanted in (("labels", _labels(synced)), ("annotations", _annotations(synced))):
+        have = observed[field]
+        gone = [key for key in before[field] if key in have and key not in wanted]
+        differing = {key: value for key, value in wanted.items() if have.get(key) != value}
+        if gone or differing:
+            changes[field] = {**dict.fromkeys(gone), **differing}
+    owners = _owner_references(synced, observed["ownerReferences"])
+    if owners != observed["ownerReferences"]:
+        changes["ownerReferences"] = owners
+    return changes
+
+
+def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
+    """The labels and annotations that we put, by our own note; a note that somebody broke counts for nothing."""
+    noted: Any = None
+    text = annotations.get(MANAGED_METADATA)
+    if text is not None:
+        try:
+            noted = json.loads(text)
+        except (ValueError, RecursionError):
+            noted = None
+    noted = noted if isinstance(noted, dict) else {}
+    before = {
+        field: [k for k in noted.get(field) or [] if isinstance(k, str)] for field in ("labels", "annotations")
+    }
+    before["annotations"].append(MANAGED_METADATA)
+    return before
+
+
+def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    ours = [ref for ref in observed if ref.get("kind") == _KIND and ref.get("apiVersion") == _API_VERSION]
+    others = [ref for ref in observed if ref not in ours]
+    if synced.spec.deletion_policy != "Delete":
+        return [*others, *(ref for ref in ours if ref.get("uid") != synced.uid)] if ours else observed
+    if any(ref.get("uid") == synced.uid for ref in ours) and len(ours) == 1:
+        return observed
+    return [*others, _owner(synced)]

@@ -1,0 +1,106 @@
+"""The status of a SyncedSecret: conditions, versions, and whether a patch says anything new. Pure.
+
+A merge patch is made only for what differs from the status that is there, so an unchanged object costs no write,
+and transition times move only on transitions (metav1.Condition). No value, nor a hash of one, is ever in a
+status: `generatedSecretHash` is made of generation, names and version ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from secretsyncer.errors import Reason, SyncFailure, clip
+
+SOURCES_LIMIT = 50
+"""Sources listed in a status; a template may read hundreds."""
+
+
+class Source(NamedTuple):
+    """An AWS secret that the object was rendered from."""
+
+    name: str
+    arn: str
+    version_id: str
+
+
+def timestamp(now: float) -> str:
+    """RFC 3339 with seconds, as metav1.Time."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def current_version(sources: Iterable[Source]) -> str:
+    """The version id where one secret feeds the object, else a digest of the `name@version` pairs."""
+    pairs = sorted({f"{source.name}@{source.version_id}" for source in sources})
+    if len(pairs) == 1:
+        return pairs[0].rpartition("@")[2]
+    return sha256("\n".join(pairs).encode()).hexdigest()[:16] if pairs else ""
+
+
+def input_hash(generation: int, sources: Iterable[Source]) -> str:
+    """Digest of what the Secret was made from, never of what it holds: that could be guessed offline."""
+    pairs = sorted({f"{source.name}@{source.version_id}" for source in sources})
+    return sha256("\n".join([str(generation), *pairs]).encode()).hexdigest()[:32]
+
+
+def synced(
+    old: dict[str, Any], *, generation: int, sources: tuple[Source, ...], keys: int, now: float
+) -> dict[str, Any]:
+    """The status of an object in step with AWS."""
+    listed = sorted(set(sources))
+    origin = f" from {len(listed)} AWS secret{'s' * (len(listed) != 1)}" if listed else ""
+    message = f"{keys} key{'s' * (keys != 1)}{origin}"
+    status: dict[str, Any] = {
+        "observedGeneration": generation,
+        "currentVersionID": current_version(listed),
+        "generatedSecretHash": input_hash(generation, listed),
+        "sources": [{"name": s.name, "arn": s.arn, "versionID": s.version_id} for s in listed[:SOURCES_LIMIT]],
+        "conditions": _conditions(old, Reason.SYNCED, message, generation=generation, now=now),
+    }
+    stale = any(status[field] != old.get(field) for field in status)
+    status["lastSyncTime"] = timestamp(now) if stale or not old.get("lastSyncTime") else old["lastSyncTime"]
+    return status
+
+
+def failed(old: dict[str, Any], failure: SyncFailure, *, generation: int, now: float) -> dict[str, Any]:
+    """The status after a failure: what was last synced stays as it was."""
+    return {
+        **old,
+        "observedGeneration": generation,
+        "conditions": _conditions(old, failure.reason, failure.message, generation=generation, now=now),
+    }
+
+
+def patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any] | None:
+    """The merge patch from one status to the other; None where there is nothing to say."""
+    changes = {field: value for field, value in new.items() if old.get(field) != value}
+    return {"status": changes} if changes else None
+
+
+def ready_reason(status: dict[str, Any]) -> str:
+    """The present reason of the Ready condition, or the empty string."""
+    return str((_ready(status) or {}).get("reason", ""))
+
+
+def _ready(status: dict[str, Any]) -> dict[str, Any] | None:
+    return next((c for c in status.get("conditions") or [] if c.get("type") == "Ready"), None)
+
+
+def _conditions(
+    old: dict[str, Any], reason: Reason, message: str, *, generation: int, now: float
+) -> list[dict[str, Any]]:
+    """Conditions of others stay; Ready takes its new place, with its old transition time unless it flips."""
+    before = _ready(old) or {}
+    state = "True" if reason is Reason.SYNCED else "False"
+    same = before.get("status") == state and before.get("lastTransitionTime")
+    condition = {
+        "type": "Ready",
+        "status": state,
+        "reason": str(reason),
+        "message": clip(message),
+        "observedGeneration": generation,
+        "lastTransitionTime": before["lastTransitionTime"] if same else timestamp(now),
+    }
+    return [*(c for c in old.get("conditions") or [] if c.get("type") != "Ready"), condition]
