@@ -1,0 +1,107 @@
+"""One object's content: everything that its spec asks for, read under a grant and rendered.
+
+The same for the operator and for `secretsyncer render`: only the source of the values differs. The result says what
+it was made from, which is what the next pass compares and what wakes the object when AWS changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from secretsyncer.authorize import Grant
+from secretsyncer.aws.catalogue import Catalogue
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.secrets import SecretValue
+from secretsyncer.errors import SyncFailure
+from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.models import SecretReference, SyncedSecretSpec
+from secretsyncer.reading import Reader, RenderedTemplate, Values, ref_of, source_of
+from secretsyncer.render import references, render, templates
+from secretsyncer.status import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What an object was, or would have been, rendered from: whose change must lead to a pass."""
+
+    refs: frozenset[SecretRef] = frozenset()
+    filters: frozenset[Filter] = frozenset()
+    whole_catalogue: bool = False
+
+    @property
+    def selections(self) -> set[Filter | None]:
+        """The parts of the catalogue that were looked at; None stands for all of it."""
+        return {*self.filters, None} if self.whole_catalogue else set(self.filters)
+
+
+class Content(NamedTuple):
+    """What was rendered, and from what; `template_reads` are the ids that templates asked for."""
+
+    data: dict[str, bytes]
+    read: Mapping[SecretRef, Source]
+    template_reads: frozenset[str]
+    dependencies: Dependencies
+
+
+async def render_content(
+    reader: Reader, grant: Grant, spec: SyncedSecretSpec, catalogue: Catalogue, *, expected: Iterable[str] = ()
+) -> Content:
+    """The content. `expected`: ids that its templates read last time. Raises Rejected or Unavailable."""
+    refs = {ref_of(grant, reference) for reference in references(spec)}
+    values = await reader.read(grant, refs, catalogue)
+    outputs = {text: await _attempt(reader, grant, text, catalogue, expected) for text in templates(spec)}
+
+    def secret(reference: SecretReference) -> SecretValue:
+        return _or_raise(values[ref_of(grant, reference)])
+
+    def template(text: str) -> str:
+        output = outputs[text]
+        if isinstance(output, SyncFailure):
+            raise output
+        return output.output
+
+    data = render(spec, secret=secret, template=template)
+    return _content(data, values, [output for output in outputs.values() if isinstance(output, RenderedTemplate)])
+
+
+async def _attempt(
+    reader: Reader, grant: Grant, text: str, catalogue: Catalogue, expected: Iterable[str]
+) -> RenderedTemplate | SyncFailure:
+    """A template that fails must not hide what else is wrong with the object."""
+    try:
+        return await reader.render_template(grant, text, catalogue, expected=expected)
+    except SyncFailure as failure:
+        return failure
+
+
+def _or_raise(value: SecretValue | SyncFailure) -> SecretValue:
+    if isinstance(value, SyncFailure):
+        raise value
+    return value
+
+
+def _content(data: dict[str, bytes], values: Values, outputs: list[RenderedTemplate]) -> Content:
+    in_templates = {ref: source for output in outputs for ref, source in output.read.items()}
+    direct = {ref: source_of(value) for ref, value in values.items() if isinstance(value, SecretValue)}
+    read = {**direct, **in_templates}
+    return Content(
+        data,
+        read,
+        frozenset(ref.id for ref in in_templates),
+        Dependencies(
+            frozenset(read),
+            frozenset(what for output in outputs for what in output.filters),
+            any(output.whole_catalogue for output in outputs),
+        ),
+    )
+
+
+def digest_of(what: Filter | None, catalogue: Catalogue) -> str:
+    """Digest of what a template's filter selects; None stands for the whole catalogue."""
+    if what is None or what.kind == "name":
+        return catalogue.digest()
+    if what.kind == "tag":
+        return catalogue.tag_value_digest(*what.args)
+    return catalogue.tag_digest(*what.args)

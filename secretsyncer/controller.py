@@ -1,0 +1,195 @@
+"""Events to the queue, keys to the workers, outcomes to their consequences.
+
+Handlers decide *whether* a key is queued, never what is done with it. What an outcome leads to is in one place,
+`Controller._settle`. Fresh edits, changes in AWS and drift go first; start-up bulk and resyncs wait behind them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+from secretsyncer import log as logs
+from secretsyncer.aws.catalogue import Catalogue, Changes
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.dependencies import DependencyIndex
+from secretsyncer.errors import Reason, Rejected, Unavailable
+from secretsyncer.kube.informer import EventKind, Informer
+from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
+from secretsyncer.metrics import Metrics
+from secretsyncer.models import Key
+from secretsyncer.reconcile import Outcome, Reconciler
+
+log = logging.getLogger(__name__)
+
+PASS_DEADLINE = 120.0
+"""Seconds that one pass may take: more than AWS with all its retries."""
+
+Object = dict[str, Any]
+
+
+class Prefetcher(Protocol):
+    """What is wanted of the value cache."""
+
+    def prefetch(self, refs: Collection[SecretRef], catalogue: Catalogue) -> None: ...
+
+
+class Controller:
+    """Feeds one reconciler. `sync_interval` is in seconds."""
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        queue: WorkQueue[Key],
+        index: DependencyIndex,
+        *,
+        objects: Informer,
+        namespaces: Informer,
+        secrets: Informer,
+        prefetcher: Prefetcher,
+        catalogue: Callable[[], Catalogue],
+        metrics: Metrics,
+        sync_interval: float,
+    ) -> None:
+        self._reconciler = reconciler
+        self._queue = queue
+        self._index = index
+        self._objects = objects
+        self._prefetcher = prefetcher
+        self._catalogue = catalogue
+        self._metrics = metrics
+        self._sync_interval = sync_interval
+        self._scheduled: set[Key] = set()
+        self._leading = False
+        objects.add_handler(self._on_object)
+        namespaces.add_handler(self._on_namespace)
+        secrets.add_handler(self._on_secret)
+
+    # What leads to a pass
+
+    def lead(self) -> None:
+        """From now on passes are wanted; all objects at once, as bulk."""
+        self._leading = True
+        keys = self._objects.keys()
+        self._prefetch(keys)
+        for key in keys:
+            self._queue.add(key, Priority.LOW)
+
+    def on_catalogue(
+        self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
+    ) -> None:
+        """The poller has been around."""
+        keys = self._index.affected(old, new, changes, changed_refs)
+        if keys:
+            log.info("secrets changed in AWS", extra={"secrets": len(changes.names), "objects": len(keys)})
+        self._prefetch(keys)
+        self._add(keys)
+
+    def _on_object(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
+        # Our own status patch comes back as an event too: only what the user says counts.
+        if kind is not EventKind.MODIFIED or _intent(old) != _intent(new):
+            self._add([key])
+
+    def _on_namespace(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
+        if kind is EventKind.DELETED or (old and new and _meaning(old) == _meaning(new)):
+            return
+        self._add(other for other, _ in self._objects.items() if other.namespace == key.name)
+
+    def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
+        if self._objects.get(key) and not self._reconciler.is_own_write(key, new):
+            self._add([key])
+
+    def _add(self, keys: Any) -> None:
+        if self._leading:
+            for key in keys:
+                self._queue.add(key)
+
+    def _prefetch(self, keys: Collection[Key]) -> None:
+        if self._leading:
+            self._prefetcher.prefetch(self._reconciler.wanted(keys), self._catalogue())
+
+    # What a pass leads to
+
+    async def work(self) -> None:
+        """One worker, until the queue closes."""
+        while True:
+            try:
+                key = await self._queue.get()
+            except QueueClosed:
+                return
+            try:
+                with logs.bind(key=str(key), reconcile_id=uuid.uuid4().hex[:8]):
+                    await self._pass(key)
+            finally:
+                self._queue.done(key)
+
+    async def _pass(self, key: Key) -> None:
+        started = time.perf_counter()
+        result: Outcome | Exception
+        try:
+            async with asyncio.timeout(PASS_DEADLINE):
+                result = await self._reconciler.reconcile(key)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is this key's failure
+            result = exc
+        self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
+        self._settle(key, result)
+
+    def _settle(self, key: Key, result: Outcome | Exception) -> None:
+        """The one table: what each outcome leads to."""
+        match result:
+            case Outcome("gone"):
+                self._count(key, "gone", None)
+                self._scheduled.discard(key)
+                self._queue.discard(key)
+                self._metrics.forget_object(*key)
+            case Outcome(done):
+                self._count(key, done, Reason.SYNCED)
+                self._queue.forget(key)
+                self._resync(key)
+            case Rejected(reason=reason, message=message):
+                self._count(key, "rejected", reason)
+                self._queue.forget(key)
+                self._resync(key)
+                log.info("rejected", extra={"reason": str(reason), "why": message})
+            case Unavailable(reason=reason, message=message, retry_after=at_least):
+                self._count(key, "unavailable", reason)
+                seconds = self._queue.retry(key, at_least=at_least or 0.0)
+                log.warning(
+                    "unavailable", extra={"reason": str(reason), "why": message, "retry_in": round(seconds, 1)}
+                )
+            case TimeoutError():
+                self._count(key, "timeout", Reason.KUBERNETES_ERROR)
+                log.warning("pass took too long", extra={"seconds": PASS_DEADLINE})
+                self._queue.retry(key)
+            case _:
+                assert isinstance(result, Exception)  # noqa: S101 - the union has no more members
+                self._count(key, "bug", Reason.KUBERNETES_ERROR)
+                log.error("bug", exc_info=result)
+                self._queue.retry(key)
+
+    def _resync(self, key: Key) -> None:
+        """Again in one interval; the first time spread over it, which keeps objects apart from then on."""
+        first = key not in self._scheduled
+        self._scheduled.add(key)
+        self._queue.add_after(key, self._sync_interval * (random.random() if first else 1), Priority.LOW)  # noqa: S311
+
+    def _count(self, key: Key, result: str, reason: str | None) -> None:
+        self._metrics.reconciles.labels(result).inc()
+        if reason is not None:
+            self._metrics.observe_object(*key, reason=reason, ready=reason == Reason.SYNCED)
+
+
+def _intent(obj: Object | None) -> Any:
+    """What a user can say with an object: all but its status and bookkeeping."""
+    metadata = obj["metadata"] if obj else {}
+    return [metadata.get(f) for f in ("uid", "generation", "labels", "annotations", "deletionTimestamp")]
+
+
+def _meaning(namespace: Object) -> Any:
+    metadata = namespace["metadata"]
+    return metadata.get("labels"), metadata.get("annotations"), metadata.get("uid")

@@ -1,0 +1,91 @@
+"""Which objects depend on which AWS secrets: a change in AWS wakes exactly these.
+
+Reconciles note what they read; the controller asks `affected` after each poll. A secret is found by the name in the
+catalogue; a full ARN ends in a suffix that may be part of a name, so an ARN is noted under both readings. A key
+too many costs a comparison in memory.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Hashable
+from typing import TypeVar
+
+from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.catalogue import Catalogue, Changes
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.content import Dependencies, digest_of
+from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.models import Key
+
+T = TypeVar("T", bound=Hashable)
+
+
+class DependencyIndex:
+    """Dependencies by key, and keys by what they depend on."""
+
+    def __init__(self) -> None:
+        self._of: dict[Key, Dependencies] = {}
+        self._by_ref: defaultdict[SecretRef, set[Key]] = defaultdict(set)
+        self._by_name: defaultdict[str, set[Key]] = defaultdict(set)
+        self._by_filter: defaultdict[Filter | None, set[Key]] = defaultdict(set)
+
+    def note(self, key: Key, dependencies: Dependencies) -> None:
+        """The object now depends on this, and on nothing else."""
+        if self._of.get(key) == dependencies:
+            return
+        self.drop(key)
+        self._of[key] = dependencies
+        for ref in dependencies.refs:
+            self._by_ref[ref].add(key)
+            for name in _names(ref):
+                self._by_name[name].add(key)
+        for what in dependencies.selections:
+            self._by_filter[what].add(key)
+
+    def drop(self, key: Key) -> None:
+        """The object is gone."""
+        dependencies = self._of.pop(key, None)
+        if dependencies is None:
+            return
+        for ref in dependencies.refs:
+            _discard(self._by_ref, ref, key)
+            for name in _names(ref):
+                _discard(self._by_name, name, key)
+        for what in dependencies.selections:
+            _discard(self._by_filter, what, key)
+
+    def refs(self) -> Collection[SecretRef]:
+        """Every reference that some object depends on."""
+        return tuple(self._by_ref)
+
+    def affected(
+        self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
+    ) -> set[Key]:
+        """The objects for which the new listing, or a look at unlisted secrets, changed something."""
+        keys: set[Key] = set()
+        for name in changes.names:
+            keys |= self._by_name.get(name, set())
+        for ref in changed_refs:
+            keys |= self._by_ref.get(ref, set())
+        for what, dependents in self._by_filter.items():
+            first = old.listed_at is None and new.listed_at is not None
+            if first or (changes and digest_of(what, old) != digest_of(what, new)):
+                keys |= dependents
+        return keys
+
+
+def _names(ref: SecretRef) -> set[str]:
+    try:
+        name = parse_secret_id(ref.id).name
+    except ValueError:
+        return {ref.id}
+    return {name, ref.id.rpartition(":secret:")[2]} if ref.id.startswith("arn:") else {name}
+
+
+def _discard(index: dict[T, set[Key]], what: T, key: Key) -> None:
+    keys = index.get(what)
+    if keys is not None:
+        keys.discard(key)
+        if not keys:
+            del index[what]

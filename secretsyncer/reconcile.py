@@ -1,0 +1,271 @@
+"""One pass for one object: fetch, authorize, render, apply, report.
+
+A pass is level-triggered: it looks at what is, never at what happened, so it may run too often or too late without
+harm. It returns an `Outcome` or raises a SyncFailure (which its status then shows already), and knows no queue. An
+object whose inputs are those of its last pass, and whose Secret is as that pass left it, is in step: a comparison
+in memory, no call to AWS or Kubernetes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from secretsyncer import status
+from secretsyncer.authorize import Grant, authorize
+from secretsyncer.aws.arn import Account
+from secretsyncer.aws.catalogue import Catalogue
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.content import Content, Dependencies, digest_of, render_content
+from secretsyncer.errors import Reason, SyncFailure, Unavailable
+from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.models import Key, SyncedSecret, parse
+from secretsyncer.reading import Reader, ValueSource, ref_of
+from secretsyncer.render import references, templates
+from secretsyncer.writing import Store, Writer
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+EventSink = Callable[[Object, Literal["Normal", "Warning"], str, str], None]
+
+
+class Outcome(NamedTuple):
+    """How a pass ended. `result` is a label of `secretsyncer_reconciles_total`."""
+
+    result: Literal["changed", "unchanged", "gone"]
+
+
+class Index(Protocol):
+    """Where dependencies are noted; `dependencies.DependencyIndex` is it."""
+
+    def note(self, key: Key, dependencies: Dependencies) -> None: ...
+
+    def drop(self, key: Key) -> None: ...
+
+
+class Namespaces(Protocol):
+    """What is wanted of the informer of namespaces."""
+
+    def get(self, key: Key) -> Object | None: ...
+
+
+@dataclass(slots=True)
+class Record:
+    """What the last pass over an object knew. `versions` is empty and `in_step` False after a failure."""
+
+    synced: SyncedSecret
+    grant: Grant | None = None
+    in_step: bool = False
+    versions: Mapping[SecretRef, tuple[str, str]] = field(default_factory=dict)
+    digests: Mapping[Filter | None, str] = field(default_factory=dict)
+    secret_version: str = ""
+    template_reads: frozenset[str] = frozenset()
+
+
+class Subject(NamedTuple):
+    """The object of a pass, as the stores show it at its start."""
+
+    obj: Object
+    synced: SyncedSecret
+    namespace: Object
+    catalogue: Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The operator's settings that decide over access."""
+
+    annotation: str
+    require_annotation: bool
+
+
+class Reconciler:
+    """Runs passes. One per process; passes for different keys may run side by side."""
+
+    def __init__(
+        self,
+        *,
+        objects: Store,
+        namespaces: Namespaces,
+        secrets: Store,
+        catalogue: Callable[[], Catalogue],
+        values: ValueSource,
+        reader: Reader,
+        writer: Writer,
+        index: Index,
+        events: EventSink,
+        account: Callable[[], Account | None],
+        rules: Rules,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._objects = objects
+        self._namespaces = namespaces
+        self._secrets = secrets
+        self._catalogue = catalogue
+        self._values = values
+        self._reader = reader
+        self._writer = writer
+        self._index = index
+        self._event = events
+        self._account = account
+        self._rules = rules
+        self._now = now
+        self._records: dict[Key, Record] = {}
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """One pass. Raises Rejected or Unavailable, after its status says so."""
+        found = self._fetch(key)
+        if found is None:
+            return Outcome("gone")
+        obj, namespace = found
+        try:
+            subject = Subject(obj, self._parse(key, obj), namespace, self._catalogue())
+            grant = self._authorize(subject)
+            if await self._in_step(subject, grant):
+                return Outcome("unchanged")
+            content = await self._render(subject, grant)
+            written = await self._writer.write_secret(subject.synced, content.data)
+        except SyncFailure as failure:
+            await self._report_failure(obj, failure)
+            raise
+        said = await self._report(subject, content, written.action)
+        self._remember(subject, grant, content, written.version)
+        return Outcome("changed" if written.action or said else "unchanged")
+
+    def wanted(self, keys: Iterable[Key]) -> set[SecretRef]:
+        """What passes over these keys would read, as far as it can be told and is granted: for prefetching."""
+        refs: set[SecretRef] = set()
+        for key in keys:
+            try:
+                found = self._fetch(key)
+                if found is None:
+                    continue
+                subject = Subject(found[0], self._parse(key, found[0]), found[1], self._catalogue())
+                grant = self._authorize(subject)
+            except SyncFailure:
+                continue
+            if not grant.tag:  # tags are asked for by the pass itself
+                reads = self._records[key].template_reads
+                refs.update(ref_of(grant, reference) for reference in references(subject.synced.spec))
+                refs.update(SecretRef(grant.identity, i) for i in reads)
+        return refs
+
+    def is_own_write(self, key: Key, secret: Object | None) -> bool:
+        """Whether this state of the Secret is the one that the last pass left."""
+        record = self._records.get(key)
+        version = secret["metadata"]["resourceVersion"] if secret else None
+        return record is not None and record.in_step and record.secret_version == version
+
+    # fetch
+
+    def _fetch(self, key: Key) -> tuple[Object, Object] | None:
+        """The object and its namespace; None if it is gone or going."""
+        obj = self._objects.get(key)
+        if obj is None or obj["metadata"].get("deletionTimestamp"):
+            self._records.pop(key, None)
+            self._index.drop(key)
+            return None
+        namespace = self._namespaces.get(Key("", key.namespace))
+        if namespace is None:
+            # Neither allowed nor denied, and nothing for a status: the informer will show it in a moment.
+            raise Unavailable(Reason.KUBERNETES_ERROR, f"namespace {key.namespace} has not been seen yet")
+        return (obj, namespace) if not namespace["metadata"].get("deletionTimestamp") else None
+
+    def _parse(self, key: Key, obj: Object) -> SyncedSecret:
+        """The object's spec, checked once a generation; a recreated object starts afresh."""
+        record = self._records.get(key)
+        metadata = obj["metadata"]
+        if record is None or (record.synced.uid, record.synced.generation) != (
+            metadata.get("uid"),
+            metadata.get("generation"),
+        ):
+            self._index.drop(key)
+            self._records.pop(key, None)
+            record = self._records[key] = Record(parse(obj))
+        return record.synced
+
+    # authorize
+
+    def _authorize(self, subject: Subject) -> Grant:
+        return authorize(
+            subject.synced.spec,
+            subject.namespace,
+            self._account(),
+            annotation=self._rules.annotation,
+            require_annotation=self._rules.require_annotation,
+        )
+
+    # render
+
+    async def _in_step(self, subject: Subject, grant: Grant) -> bool:
+        """Whether nothing that the last pass saw has changed since."""
+        record = self._records[subject.synced.key]
+        if not record.in_step or record.grant != grant:
+            return False
+        secret, catalogue = self._secrets.get(subject.synced.key), subject.catalogue
+        return (
+            secret is not None
+            and secret["metadata"]["resourceVersion"] == record.secret_version
+            and all(self._values.known(ref, catalogue) == version for ref, version in record.versions.items())
+            and all(digest_of(what, catalogue) == digest for what, digest in record.digests.items())
+            and not await self._reader.refusals(grant, record.versions.keys(), catalogue)
+        )
+
+    async def _render(self, subject: Subject, grant: Grant) -> Content:
+        """The data, from what may be read. Dependencies are noted first: a failure waits for their change."""
+        key, spec = subject.synced.key, subject.synced.spec
+        record = self._records[key]
+        record.in_step = False
+        for warning in grant.warnings:
+            log.warning("entry skipped", extra={"annotation": warning})
+        refs = frozenset(ref_of(grant, reference) for reference in references(spec))
+        # What a template would read is not known until it has run: until then it may be anything.
+        self._index.note(key, Dependencies(refs, whole_catalogue=bool(templates(spec))))
+        return await render_content(self._reader, grant, spec, subject.catalogue, expected=record.template_reads)
+
+    # apply is `Writer.write_secret`; report
+
+    async def _report(self, subject: Subject, content: Content, action: str) -> bool:
+        """Say what was done; whether the status said anything new."""
+        old = subject.obj.get("status") or {}
+        synced = subject.synced
+        new = status.synced(
+            old,
+            generation=synced.generation,
+            sources=tuple(content.read.values()),
+            keys=len(content.data),
+            now=self._now(),
+        )
+        patch = status.patch(old, new)
+        if patch:
+            await self._writer.write_status(subject.obj, patch)
+        if action:
+            self._event(subject.obj, "Normal", "Synced", f"Secret {action}")
+        elif status.ready_reason(old) not in {"", str(Reason.SYNCED)}:
+            self._event(subject.obj, "Normal", "Synced", "in step with AWS again")
+        return patch is not None
+
+    async def _report_failure(self, obj: Object, failure: SyncFailure) -> None:
+        old = obj.get("status") or {}
+        new = status.failed(old, failure, generation=obj["metadata"].get("generation", 0), now=self._now())
+        patch = status.patch(old, new)
+        if patch:
+            self._event(obj, "Warning", str(failure.reason), failure.message)
+            await self._writer.write_status(obj, patch)
+
+    def _remember(self, subject: Subject, grant: Grant, content: Content, secret_version: str) -> None:
+        key, dependencies = subject.synced.key, content.dependencies
+        record = self._records.get(key)
+        if record is None or record.synced is not subject.synced:
+            return  # deleted or made anew meanwhile
+        record.grant = grant
+        record.versions = {ref: (source.arn, source.version_id) for ref, source in content.read.items()}
+        record.digests = {what: digest_of(what, subject.catalogue) for what in dependencies.selections}
+        record.secret_version = secret_version
+        record.template_reads = content.template_reads
+        record.in_step = True
+        self._index.note(key, dependencies)

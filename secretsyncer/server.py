@@ -1,0 +1,62 @@
+"""HTTP: /metrics, /healthz (would a restart help?), /readyz (may a roll-out go on?).
+
+Health and readiness are lists of named checks; each gives None or one line that says what is wrong. The server
+starts first and stops last, so that probes are answered at all times. `?verbose` lists every check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from prometheus_async.aio.web import server_stats
+
+Check = Callable[[], str | None]
+
+REQUEST_LIMIT = 4096
+"""Bytes of a request's body: nothing here reads one."""
+
+
+class Server:
+    """Serves on `host` (None: all addresses) and `port` (0: any free one)."""
+
+    def __init__(
+        self, host: str | None, port: int, *, health: Mapping[str, Check], readiness: Mapping[str, Check]
+    ) -> None:
+        self._host = host
+        self._port = port
+        app = web.Application(client_max_size=REQUEST_LIMIT)
+        app.router.add_get("/metrics", server_stats)
+        app.router.add_get("/healthz", _probe(health))
+        app.router.add_get("/readyz", _probe(readiness))
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=1)
+
+    async def start(self) -> None:
+        """Raises OSError where the port cannot be had."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+
+    @property
+    def port(self) -> int:
+        """The port served on, once started."""
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+
+def _probe(checks: Mapping[str, Check]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """In the manner of the API server's own: `ok`, or the failed checks; all of them with `?verbose`."""
+
+    async def answer(request: web.Request) -> web.Response:
+        results = {name: check() for name, check in checks.items()}
+        failed = {name: problem for name, problem in results.items() if problem}
+        if "verbose" in request.query or failed:
+            shown = results if "verbose" in request.query else failed
+            lines = [f"[-] {name}: {problem}" if problem else f"[+] {name}" for name, problem in shown.items()]
+            text = "\n".join([*lines, "failed" if failed else "ok", ""])
+        else:
+            text = "ok\n"
+        return web.Response(text=text, status=503 if failed else 200)
+
+    return answer
