@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 PASS_DEADLINE = 120.0
 """Seconds that one pass may take: more than AWS with all its retries."""
 
+SLICE = 200
+"""Objects looked at in one go; other work runs in between."""
+
 Object = dict[str, Any]
 
 
@@ -72,13 +75,15 @@ class Controller:
 
     # What leads to a pass
 
-    def lead(self) -> None:
+    async def lead(self) -> None:
         """From now on passes are wanted; all objects at once, as bulk."""
         self._leading = True
         keys = self._objects.keys()
-        self._prefetch(keys)
-        for key in keys:
-            self._queue.add(key, Priority.LOW)
+        for start in range(0, len(keys), SLICE):
+            self._prefetch(keys[start : start + SLICE])
+            for key in keys[start : start + SLICE]:
+                self._queue.add(key, Priority.LOW)
+            await asyncio.sleep(0)
 
     def on_catalogue(
         self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]

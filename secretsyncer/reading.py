@@ -15,7 +15,15 @@ from secretsyncer.aws.catalogue import Catalogue
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.secrets import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
-from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
+from secretsyncer.gotemplate.engine import (
+    EngineCatalogue,
+    EngineUnavailable,
+    Filter,
+    Needs,
+    Rendered,
+    TemplateEngine,
+    TemplateFailure,
+)
 from secretsyncer.metrics import Metrics
 from secretsyncer.models import SecretReference
 from secretsyncer.render import combine
@@ -108,7 +116,7 @@ class Reader:
                 return _rendered(grant, result, found)
             failures = [value for i in result.required if isinstance(value := found.get(i), SyncFailure)]
             if failures:
-                raise combine(failures)
+                raise combine(failures) if result.public else _unnamed(combine(failures))
             wanted = {i for i in (*result.required, *result.hints) if i not in found}
             if not wanted:
                 break
@@ -132,6 +140,8 @@ class Reader:
         except TemplateFailure as exc:
             self._renders.labels("failure").inc()
             raise Rejected(Reason.TEMPLATE_ERROR, str(exc)) from None
+        except EngineUnavailable as exc:
+            raise Unavailable(Reason.TEMPLATE_ERROR, f"the template engine cannot start: {exc}") from exc
         self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
         return result
 
@@ -158,6 +168,12 @@ def engine_catalogue(catalogue: Catalogue) -> EngineCatalogue:
             for entry in catalogue.entries.values()
         }
     )
+
+
+def _unnamed(failure: SyncFailure) -> SyncFailure:
+    """The failure without its text: a name that was made from a secret's value may be one."""
+    text = f"a secret whose name the template takes from another secret cannot be read ({failure.reason})"
+    return type(failure)(failure.reason, text, retry_after=failure.retry_after)
 
 
 def payload(value: SecretValue) -> str | bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -45,6 +46,15 @@ class Index(Protocol):
     def note(self, key: Key, dependencies: Dependencies) -> None: ...
 
     def drop(self, key: Key) -> None: ...
+
+
+class Operator(Protocol):
+    """Who the operator is in AWS; `aws.sessions.Sessions` knows."""
+
+    @property
+    def known_account(self) -> Account | None: ...
+
+    async def account(self) -> Account: ...
 
 
 class Namespaces(Protocol):
@@ -98,7 +108,7 @@ class Reconciler:
         writer: Writer,
         index: Index,
         events: EventSink,
-        account: Callable[[], Account | None],
+        operator: Operator,
         rules: Rules,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -111,7 +121,7 @@ class Reconciler:
         self._writer = writer
         self._index = index
         self._event = events
-        self._account = account
+        self._operator = operator
         self._rules = rules
         self._now = now
         self._records: dict[Key, Record] = {}
@@ -124,7 +134,7 @@ class Reconciler:
         obj, namespace = found
         try:
             subject = Subject(obj, self._parse(key, obj), namespace, self._catalogue())
-            grant = self._authorize(subject)
+            grant = self._authorize(subject, await self._account())
             if await self._in_step(subject, grant):
                 return Outcome("unchanged")
             content = await self._render(subject, grant)
@@ -145,7 +155,7 @@ class Reconciler:
                 if found is None:
                     continue
                 subject = Subject(found[0], self._parse(key, found[0]), found[1], self._catalogue())
-                grant = self._authorize(subject)
+                grant = self._authorize(subject, self._operator.known_account)
             except SyncFailure:
                 continue
             if not grant.tag:  # tags are asked for by the pass itself
@@ -190,11 +200,18 @@ class Reconciler:
 
     # authorize
 
-    def _authorize(self, subject: Subject) -> Grant:
+    async def _account(self) -> Account | None:
+        """The operator's account; None while STS does not tell, which only some specs mind."""
+        if self._operator.known_account is None:
+            with suppress(SyncFailure):
+                return await self._operator.account()
+        return self._operator.known_account
+
+    def _authorize(self, subject: Subject, account: Account | None) -> Grant:
         return authorize(
             subject.synced.spec,
             subject.namespace,
-            self._account(),
+            account,
             annotation=self._rules.annotation,
             require_annotation=self._rules.require_annotation,
         )

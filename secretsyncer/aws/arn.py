@@ -1,0 +1,104 @@
+"""Names of roles and secrets, checked and taken apart: pure text, no I/O, nothing of AWS's libraries.
+
+Rules come from the IAM and Secrets Manager API references: a role ARN has a 12-digit account and a path and
+name of `A-Za-z0-9_+=,.@/-`; a secret's name has 1 to 512 of `A-Za-z0-9/_+=.@-`, and `!` in the names that
+AWS services give to theirs (`rds!cluster-...`). Everything is ASCII and matched as a whole, by patterns
+that cannot backtrack, because these texts come from users.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple, NewType
+
+RoleArn = NewType("RoleArn", str)
+"""A whole role ARN, as `parse_role` accepts it: the form in which roles are compared."""
+
+_ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
+_ROLE_NAME = re.compile(r"[\w+=,.@/-]{1,576}", re.ASCII)
+_SECRET_ARN = re.compile(
+    r"arn:(aws[\w-]*):secretsmanager:([a-z0-9-]{1,64}):(\d{12}):secret:([\w/+=.@!-]{1,519})", re.ASCII
+)
+_SECRET_NAME = re.compile(r"[\w/+=.@!-]{1,512}", re.ASCII)
+_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,10}(-[a-z0-9]{1,20}){1,4}", re.ASCII)
+
+
+class Account(NamedTuple):
+    """An AWS account, and the partition (`aws`, `aws-cn`, `aws-us-gov`, ...) that it lives in."""
+
+    partition: str
+    id: str
+
+
+class SecretId(NamedTuple):
+    """A reference to a secret, taken apart.
+
+    A plain name has no partition, region and account. `suffix` are the six random characters that end a full
+    ARN; empty for a name and for a partial ARN. Like AWS, an ARN that ends in a hyphen and six letters or
+    digits counts as full.
+    """
+
+    name: str
+    partition: str = ""
+    region: str = ""
+    account: str = ""
+    suffix: str = ""
+
+
+def parse_role(text: str) -> RoleArn:
+    """The text, if it is a role ARN. Raises ValueError that says what a role ARN looks like."""
+    if not _ROLE.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not a role ARN (arn:aws:iam::<12 digits>:role/<name>)")
+    return RoleArn(text)
+
+
+def complete_role(text: str, account: Account) -> RoleArn:
+    """The ARN of a role given as ARN or as name (`reader`, `team/reader`) in that account.
+
+    Raises ValueError where it is neither.
+    """
+    if text.startswith("arn:"):
+        return parse_role(text)
+    name = text.lstrip("/")
+    if not _ROLE_NAME.fullmatch(name):
+        raise ValueError(f"{_shown(text)} is neither the name nor the ARN of a role")
+    return parse_role(f"arn:{account.partition}:iam::{account.id}:role/{name}")
+
+
+def role_account(role: str) -> Account:
+    """The account that a role ARN belongs to."""
+    _, partition, _, _, account, _ = role.split(":", 5)
+    return Account(partition, account)
+
+
+@lru_cache(maxsize=65_536)
+def parse_secret_id(text: str) -> SecretId:
+    """A secret's name, full or partial ARN, taken apart. Raises ValueError where AWS would not take it."""
+    if not text.startswith("arn:"):
+        if not _SECRET_NAME.fullmatch(text):
+            raise ValueError(
+                f"{_shown(text)} is not the name of a secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !)"
+            )
+        return SecretId(text)
+    match = _SECRET_ARN.fullmatch(text)
+    if not match:
+        raise ValueError(
+            f"{_shown(text)} is not a secret's ARN (arn:aws:secretsmanager:<region>:<account>:secret:<name>)"
+        )
+    partition, region, account, name = match.groups()
+    if len(name) > 7 and _SUFFIX.fullmatch(name, len(name) - 7):
+        return SecretId(name[:-7], partition, region, account, name[-6:])
+    return SecretId(name, partition, region, account)
+
+
+def check_region(text: str) -> str:
+    """The text, if it can be a region's name. It becomes part of a host name, hence the check."""
+    if not _REGION.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not an AWS region")
+    return text
+
+
+def _shown(text: str) -> str:
+    return ascii(text if len(text) <= 120 else text[:120] + "...")

@@ -1,0 +1,163 @@
+"""What AWS has: the last listing, as an immutable value that is replaced by one assignment.
+
+The poller makes a `Catalogue` at each round; everybody else takes one reference and works with that. It finds
+the entry that a reference means, but only where no doubt is possible: a name or a partial ARN means something
+in the identity's own account and region alone, and a full ARN must be the entry's to the letter. Short
+digests of what a template's filter would select let the controller see that nothing a template read has
+changed. The order of entries never matters; digests are over sorted names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from hashlib import blake2b
+from typing import NamedTuple
+
+from secretsyncer.aws.arn import Account, parse_secret_id, role_account
+from secretsyncer.aws.identity import Identity, SecretRef
+
+
+class Entry(NamedTuple):
+    """One listed secret. `version_id` is the version that carries AWSCURRENT."""
+
+    name: str
+    arn: str
+    tags: Mapping[str, str]
+    version_id: str
+    last_changed: datetime | None = None
+
+
+class Changes(NamedTuple):
+    """The names in which two catalogues differ; a name is in one of the first three at most.
+
+    `retagged` have other tags or another date of change, which templates can see, with or without a new
+    version. `updated` have a new version, or are a new secret under an old name.
+    """
+
+    added: frozenset[str]
+    removed: frozenset[str]
+    updated: frozenset[str]
+    retagged: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.added | self.removed | self.updated | self.retagged
+
+
+class Catalogue:
+    """One listing. Never changed after it was made; the digests are computed once, when wanted.
+
+    `round` counts the rounds of polling since the start, failed ones included; `listed_round` and `listed_at`
+    (wall clock; None: never) are those of the last complete listing, which is what the entries show.
+    `own_account` says whether the operator's own credentials belong to the listed account.
+    """
+
+    __slots__ = (
+        "_by_tag",
+        "_digests",
+        "account",
+        "entries",
+        "listed_at",
+        "listed_round",
+        "own_account",
+        "region",
+        "round",
+    )
+
+    def __init__(
+        self,
+        entries: Iterable[Entry] = (),
+        *,
+        region: str = "",
+        round: int = 0,  # noqa: A002 - the poller's word for it
+        listed_at: float | None = None,
+        own_account: bool = True,
+    ) -> None:
+        self.entries: Mapping[str, Entry] = {entry.name: entry for entry in entries}
+        self.region = region
+        self.round = round
+        self.listed_at = listed_at
+        self.listed_round = round
+        self.own_account = own_account
+        self.account = _account_of(next(iter(self.entries.values()), None))
+        self._digests: dict[tuple[str, ...], str] = {}
+        self._by_tag: dict[str, list[Entry]] | None = None
+
+    def at_round(self, number: int) -> Catalogue:
+        """The same entries at a later round, in which the listing failed."""
+        later = Catalogue.__new__(Catalogue)
+        for slot in self.__slots__:
+            setattr(later, slot, getattr(self, slot))
+        later.round = number
+        return later
+
+    def find(self, ref: SecretRef) -> Entry | None:
+        """The entry that the reference means, None where the catalogue cannot tell.
+
+        Raises ValueError where the id is not one.
+        """
+        secret = parse_secret_id(ref.id)
+        entry = self.entries.get(secret.name)
+        if entry is None or (ref.region and ref.region != self.region):
+            return None
+        if secret.suffix:
+            return entry if entry.arn == ref.id else None
+        if secret.account:
+            return entry if entry.arn[:-7] == ref.id and self.is_home(ref.identity) else None
+        return entry if self.is_home(ref.identity) else None
+
+    def is_home(self, identity: Identity) -> bool:
+        """Whether plain names mean the same to this identity as to this listing."""
+        return role_account(identity.role) == self.account if identity.role else self.own_account
+
+    def digest(self) -> str:
+        """Of all names, versions, tags and dates."""
+        return self._digest((), self.entries.values())
+
+    def tag_digest(self, key: str) -> str:
+        """Of what a filter by this tag's key selects."""
+        return self._digest((key,), self._tagged(key))
+
+    def tag_value_digest(self, key: str, value: str) -> str:
+        """Of what a filter by this tag's key and value selects."""
+        return self._digest((key, value), [e for e in self._tagged(key) if e.tags[key] == value])
+
+    def _tagged(self, key: str) -> list[Entry]:
+        if self._by_tag is None:
+            self._by_tag = {}
+            for entry in self.entries.values():
+                for tag in entry.tags:
+                    self._by_tag.setdefault(tag, []).append(entry)
+        return self._by_tag.get(key, [])
+
+    def _digest(self, memo: tuple[str, ...], entries: Iterable[Entry]) -> str:
+        known = self._digests.get(memo)
+        if known is None:
+            digest = blake2b(digest_size=12)
+            for name, arn, tags, version_id, last_changed in sorted(entries, key=lambda entry: entry.name):
+                digest.update(repr((name, arn, sorted(tags.items()), version_id, str(last_changed))).encode())
+            known = self._digests[memo] = digest.hexdigest()
+        return known
+
+
+def diff(old: Catalogue, new: Catalogue) -> Changes:
+    """What a listing changed."""
+    before, after = old.entries, new.entries
+    both = [(before[name], entry) for name, entry in after.items() if name in before]
+    moved = [(was, now) for was, now in both if was is not now and was != now]
+    updated = frozenset(now.name for was, now in moved if (was.arn, was.version_id) != (now.arn, now.version_id))
+    return Changes(
+        added=frozenset(after.keys() - before.keys()),
+        removed=frozenset(before.keys() - after.keys()),
+        updated=updated,
+        retagged=frozenset(now.name for _, now in moved) - updated,
+    )
+
+
+def _account_of(entry: Entry | None) -> Account | None:
+    parts = entry.arn.split(":") if entry else []
+    return Account(parts[1], parts[4]) if len(parts) > 4 else None

@@ -1,0 +1,81 @@
+"""A complete listing of an account's secrets, or a failure: never half of one.
+
+ListSecrets comes in pages. A page that cannot be had, a token that comes back, pages without end and entries
+that are not AWS's are failures, because a listing that misses a secret looks like its deletion. Entries that
+are scheduled for deletion are left out, and so are secrets without a current version (in the middle of
+their making, or of a rotation gone wrong), which are named so that somebody can look after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from secretsyncer.aws.catalogue import Entry
+from secretsyncer.aws.failures import AwsError, Failure, Outcome
+from secretsyncer.aws.identity import CURRENT, Identity
+from secretsyncer.aws.secrets import SecretsApi, tags_of
+
+MAX_PAGES = 10_000
+"""Pages after which a listing is given up: twice AWS's quota of 500,000 secrets in a region."""
+
+
+class Listing(NamedTuple):
+    """All secrets with a current version, and the names of those without."""
+
+    entries: list[Entry]
+    without_current: frozenset[str]
+
+
+async def list_secrets(
+    api: SecretsApi, identity: Identity, region: str, *, beat: Callable[[], None], old: Mapping[str, Entry]
+) -> Listing:
+    """List everything; `beat` is called at each page. Entries equal to an old one are the old object.
+
+    Raises AwsError, and then nothing of the listing may be used.
+    """
+    found: dict[str, Entry] = {}
+    without: set[str] = set()
+    tokens: set[str] = set()
+    token = ""
+    for _ in range(MAX_PAGES):
+        page = await api.list_page(identity, region, token)
+        beat()
+        for raw in page.entries:
+            entry = _entry(raw)
+            if entry is None:
+                continue
+            if not entry.version_id:
+                without.add(entry.name)
+                continue
+            known = old.get(entry.name)
+            found[entry.name] = known if known is not None and known == entry else entry
+        token = page.next_token
+        if not token:
+            return Listing(list(found.values()), frozenset(without))
+        if token in tokens:
+            raise _broken("a page's token came back")
+        tokens.add(token)
+    raise _broken(f"no end after {MAX_PAGES} pages")
+
+
+def _entry(raw: Mapping[str, Any]) -> Entry | None:
+    """The entry, None if it is scheduled for deletion; without a version if none is current."""
+    try:
+        if raw.get("DeletedDate"):
+            return None
+        changed = raw.get("LastChangedDate")
+        date = changed if isinstance(changed, datetime) else None
+        return Entry(str(raw["Name"]), str(raw["ARN"]), tags_of(raw), _current(raw), date)
+    except (AttributeError, KeyError, TypeError):
+        raise _broken("an entry is not one") from None
+
+
+def _current(raw: Mapping[str, Any]) -> str:
+    versions = raw.get("SecretVersionsToStages") or {}
+    return min((version for version, stages in versions.items() if CURRENT in stages), default="")
+
+
+def _broken(why: str) -> AwsError:
+    return AwsError(Failure(Outcome.UNREADABLE, f"AWS's list of secrets is not complete: {why}", "ListSecrets"))

@@ -1,0 +1,111 @@
+"""The HTTP side that all AWS clients share: one connection pool, one SSL context, one count.
+
+Each client of the SDK would build its own pool and load the CA bundle again (40 ms and 1 MB each). Here they
+all get one `aiohttp.ClientSession` per proxy. Every HTTP attempt, the SDK's own retries and AssumeRole
+included, is counted and timed through botocore's events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+
+from secretsyncer.aws.failures import Outcome, outcome_of
+from secretsyncer.metrics import Metrics
+
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "AssumeRole": ("Credentials",),
+    "BatchGetSecretValue": ("SecretValues", "Errors"),
+    "DescribeSecret": ("ARN", "Name"),
+    "GetCallerIdentity": ("Account", "Arn"),
+    "GetSecretValue": ("ARN", "Name", "VersionId"),
+    "ListSecrets": ("SecretList",),
+}
+"""Fields of a true answer. A proxy's page with status 200 comes out of the SDK as a dict without them."""
+
+_STARTED = "secretsyncer.started"
+_ANY_OF = frozenset({"BatchGetSecretValue"})
+
+
+def is_answer(operation: str, parsed: Mapping[str, Any]) -> bool:
+    """Whether this is what AWS sends when the operation succeeds."""
+    test = any if operation in _ANY_OF else all
+    return test(parsed.get(field) is not None for field in REQUIRED.get(operation, ("ResponseMetadata",)))
+
+
+class Transport:
+    """The pool behind all clients of one `Sessions`. `connections` bounds the open ones, over all roles."""
+
+    def __init__(self, metrics: Metrics, *, connections: int = 100) -> None:
+        self._metrics = metrics
+        self._connections = connections
+        self._lock = asyncio.Lock()
+        self._pools: dict[str | None, aiohttp.ClientSession] = {}
+        self.http_session_cls = _bound_to(self)
+
+    async def pool(self, proxy_url: str | None, http_session: Any) -> aiohttp.ClientSession:
+        """The shared session for this proxy, made from the settings of the first client that asks."""
+        async with self._lock:
+            if proxy_url not in self._pools:
+                self._pools[proxy_url] = aiohttp.ClientSession(
+                    connector=await http_session._create_connector(proxy_url),  # noqa: SLF001 - the SDK offers no other way
+                    timeout=http_session._timeout,  # noqa: SLF001
+                    skip_auto_headers={"Content-Type"},
+                    auto_decompress=False,
+                )
+            return self._pools[proxy_url]
+
+    @property
+    def connections(self) -> int:
+        return self._connections
+
+    def count_calls_of(self, session: AioSession) -> None:
+        """Count every attempt of the clients that this session will make."""
+        session.register("before-send", self._before_send)
+        session.register("response-received", self._received)
+        session.register("after-call-error", self._failed)
+
+    async def aclose(self) -> None:
+        pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            await pool.close()
+
+    def _before_send(self, request: Any, **_: Any) -> None:
+        request.context[_STARTED] = time.perf_counter()
+
+    def _received(self, context: dict[str, Any], parsed_response: Any, event_name: str, **_: Any) -> None:
+        operation = event_name.rpartition(".")[2]
+        if parsed_response is None:
+            outcome = Outcome.NO_ANSWER
+        elif "Error" in parsed_response:
+            outcome = outcome_of(str(parsed_response["Error"].get("Code", "")))
+        else:
+            outcome = Outcome.SUCCESS if is_answer(operation, parsed_response) else Outcome.UNREADABLE
+        self._count(context, operation, outcome)
+
+    def _failed(self, context: dict[str, Any], event_name: str, **_: Any) -> None:
+        # The parser gave up on the answer: no `response-received` was sent for this attempt.
+        if _STARTED in context:
+            self._count(context, event_name.rpartition(".")[2], Outcome.UNREADABLE)
+
+    def _count(self, context: dict[str, Any], operation: str, outcome: Outcome) -> None:
+        started = context.pop(_STARTED, None)
+        self._metrics.aws_calls.labels(operation, outcome).inc()
+        if started is not None:
+            self._metrics.aws_call_seconds.labels(operation).observe(time.perf_counter() - started)
+
+
+def _bound_to(transport: Transport) -> type[AIOHTTPSession]:
+    class SharedHttpSession(AIOHTTPSession):
+        """What the SDK takes for a client's own session: it only borrows the shared pool."""
+
+        async def _get_session(self, proxy_url: str | None) -> aiohttp.ClientSession:
+            return await transport.pool(proxy_url, self)
+
+    return SharedHttpSession

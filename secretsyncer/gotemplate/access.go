@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// hidden functions are called by what rewrite puts into a parse tree. Their
+// first argument is the text of the expression, for the error.
+var hidden = map[string]any{"_field": field, "_print": printed, "_range": ranged}
+
+// field walks from base along names, as Go's own evaluation does. What is
+// missing on the way is nothing if lenient, and else an error that names it.
+func field(expression string, lenient bool, base reflect.Value, names ...string) (reflect.Value, error) {
+	current := solid(base)
+	for _, name := range names {
+		if !current.IsValid() {
+			if lenient {
+				return reflect.Value{}, nil
+			}
+			return reflect.Value{}, fail("%s: what stands before .%s is missing or null", expression, name)
+		}
+		next, err := step(expression, current, name)
+		if err != nil {
+			return reflect.Value{}, err
+		}
+		if !next.IsValid() && current.Kind() == reflect.Map {
+			if lenient {
+				return reflect.Value{}, nil
+			}
+			return reflect.Value{}, fail("%s: %s has no key %q", expression, owner(current), name)
+		}
+		current = solid(next)
+	}
+	return current, nil
+}
+
+// step gives one field, or the zero Value for a key that a map does not have.
+func step(expression string, from reflect.Value, name string) (reflect.Value, error) {
+	if method := from.MethodByName(name); method.IsValid() {
+		if method.Type().NumIn() != 0 || method.Type().NumOut() != 1 {
+			return reflect.Value{}, fail("%s: %s cannot be used without arguments", expression, name)
+		}
+		return method.Call(nil)[0], nil
+	}
+	switch from.Kind() {
+	case reflect.Map:
+		if from.Type().Key().Kind() == reflect.String {
+			return from.MapIndex(reflect.ValueOf(name)), nil
+		}
+	case reflect.Struct:
+		if found, ok := from.Type().FieldByName(name); ok && found.IsExported() {
+			return from.FieldByIndex(found.Index), nil
+		}
+	}
+	return reflect.Value{}, fail("%s: %s has no field %q", expression, kindName(from), name)
+}
+
+// owner says what a map is, for an error.
+func owner(object reflect.Value) string {
+	switch object.Interface().(type) {
+	case secrets:
+		return "the catalogue"
+	case map[string]any:
+		if id, known := run.owners[object.Pointer()]; known {
+			return fmt.Sprintf("the secret %q", id)
+		}
+	}
+	return "the object"
+}
+
+func mapID(object map[string]any) uintptr { return reflect.ValueOf(object).Pointer() }
+
+// solid looks through an interface; nil gives the zero Value.
+func solid(value reflect.Value) reflect.Value {
+	if value.IsValid() && value.Kind() == reflect.Interface {
+		return value.Elem()
+	}
+	return value
+}
+
+// printed gives the text of a value as an action prints it.
+func printed(expression string, value reflect.Value) (string, error) {
+	value = solid(value)
+	if !value.IsValid() {
+		return "", fail("%s: there is no value (missing or null)", expression)
+	}
+	if value.Type() == stringType {
+		return value.String(), nil
+	}
+	if hasNull(value) {
+		return "", fail("%s: there is a null in the value", expression)
+	}
+	return fmt.Sprint(value.Interface()), nil
+}
+
+var stringType = reflect.TypeFor[string]()
+
+// hasNull tells whether printing the value would print Go's "<nil>".
+func hasNull(value reflect.Value) bool {
+	value = solid(value)
+	if !value.IsValid() {
+		return true
+	}
+	switch value.Kind() {
+	case reflect.Map:
+		for entries := value.MapRange(); entries.Next(); {
+			if hasNull(entries.Value()) {
+				return true
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range value.Len() {
+			if hasNull(value.Index(i)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ranged lets pass what Go can range over; Go's own error would quote the value.
+func ranged(expression string, value reflect.Value) (reflect.Value, error) {
+	value = solid(value)
+	switch value.Kind() {
+	case reflect.Invalid, reflect.Map, reflect.Slice, reflect.Array,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return value, nil
+	}
+	return reflect.Value{}, fail("%s: cannot range over %s", expression, kindName(value))
+}
+
+// kindName names a value's kind as people say it, never its content.
+func kindName(value reflect.Value) string {
+	value = solid(value)
+	if !value.IsValid() {
+		return "nothing (missing or null)"
+	}
+	switch value.Interface().(type) {
+	case number, exactNumber:
+		return "a number"
+	case secrets:
+		return "a list of secrets"
+	case secretMeta:
+		return "an entry of .Secrets"
+	case root:
+		return "the template's data"
+	}
+	switch value.Kind() {
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "a boolean"
+	case reflect.Map:
+		return "an object"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Int, reflect.Int64, reflect.Uint8, reflect.Float64:
+		return "a number"
+	}
+	return "a value of type " + value.Type().Name()
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"text/template"
+	"text/template/parse"
+)
+
+// filter is one call of a filter function.
+type filter struct {
+	Kind string   `json:"kind"` // tagKey, tag, name
+	Args []string `json:"args"`
+}
+
+var filterKinds = map[string]string{
+	"filterByTagKey": "tagKey", "filterByTag": "tag", "filterByName": "name",
+}
+
+// facts is what the parse tree tells before anything runs.
+type facts struct {
+	catalogue bool            // the template touches .Secrets at all
+	whole     bool            // ... in another way than as a filter's argument
+	literals  map[string]bool // all texts in quotes
+	ids       []string        // literal arguments of getSecretValue and getSecretValueMap
+	filters   []filter        // literal filters of loops that read values
+}
+
+// analyse is conservative: whole may be true without need, never false
+// wrongly. The template's data can leave the functions that filter it only
+// where a bare dot or $ stands for it: at the outermost scope of the main
+// template, or in one that was called from there with the data itself.
+func analyse(main *template.Template) facts {
+	a := analyser{facts: facts{literals: map[string]bool{}}, main: main, seen: map[string]bool{}}
+	for _, member := range main.Templates() {
+		if member.Tree == nil || member.Tree.Root == nil {
+			continue
+		}
+		isMain := member == main || member.Name() == main.Name()
+		a.list(member.Tree.Root, scope{dot: isMain, dollar: isMain})
+	}
+	a.facts.catalogue = a.facts.catalogue || a.facts.whole
+	return a.facts
+}
+
+// scope says whether dot and $ are the template's data.
+type scope struct{ dot, dollar bool }
+
+type analyser struct {
+	facts     facts
+	main      *template.Template
+	seen      map[string]bool
+	onCommand func(*parse.CommandNode)
+}
+
+func (a *analyser) list(list *parse.ListNode, in scope) {
+	if list == nil {
+		return
+	}
+	for _, node := range list.Nodes {
+		switch node := node.(type) {
+		case *parse.ActionNode:
+			a.pipe(node.Pipe, in)
+		case *parse.IfNode:
+			a.branch(&node.BranchNode, in, in)
+		case *parse.WithNode:
+			a.branch(&node.BranchNode, in, scope{dollar: in.dollar})
+		case *parse.RangeNode:
+			a.loop(node)
+			a.branch(&node.BranchNode, in, scope{dollar: in.dollar})
+		case *parse.TemplateNode:
+			a.call(node, in)
+		}
+	}
+}
+
+func (a *analyser) branch(node *parse.BranchNode, outside, inside scope) {
+	a.pipe(node.Pipe, outside)
+	a.list(node.List, inside)
+	a.list(node.ElseList, outside)
+}
+
+// call follows {{template "x" .}}: there the data is the called one's dot and $.
+func (a *analyser) call(node *parse.TemplateNode, in scope) {
+	if node.Pipe == nil {
+		return
+	}
+	if !a.isData(node.Pipe, in) {
+		a.pipe(node.Pipe, in)
+		return
+	}
+	called := a.main.Lookup(node.Name)
+	if called == nil || called.Tree == nil || a.seen[node.Name] {
+		return
+	}
+	a.seen[node.Name] = true
+	a.list(called.Tree.Root, scope{dot: true, dollar: true})
+}
+
+// isData tells whether the pipeline is the bare data and nothing else.
+func (a *analyser) isData(pipe *parse.PipeNode, in scope) bool {
+	if len(pipe.Decl) > 0 || len(pipe.Cmds) != 1 || len(pipe.Cmds[0].Args) != 1 {
+		return false
+	}
+	switch node := pipe.Cmds[0].Args[0].(type) {
+	case *parse.DotNode:
+		return in.dot
+	case *parse.VariableNode:
+		return in.dollar && len(node.Ident) == 1 && node.Ident[0] == "$"
+	}
+	return false
+}
+
+func (a *analyser) pipe(pipe *parse.PipeNode, in scope) {
+	for _, cmd := range pipe.Cmds {
+		name := functionName(cmd)
+		for i, arg := range cmd.Args {
+			if i == 1 && filterKinds[name] != "" && isSecrets(arg) {
+				a.facts.catalogue = true
+				continue
+			}
+			a.arg(arg, in)
+		}
+		if a.onCommand != nil {
+			a.onCommand(cmd)
+		}
+		if id, ok := literal(cmd, 1); ok && readers[name] {
+			a.facts.ids = append(a.facts.ids, id)
+		}
+	}
+}
+
+var readers = map[string]bool{"getSecretValue": true, "getSecretValueMap": true}
+
+func (a *analyser) arg(node parse.Node, in scope) {
+	switch node := node.(type) {
+	case *parse.DotNode:
+		a.facts.whole = a.facts.whole || in.dot
+	case *parse.VariableNode:
+		if node.Ident[0] == "$" {
+			secrets := len(node.Ident) > 1 && node.Ident[1] == "Secrets"
+			a.facts.whole = a.facts.whole || secrets || (len(node.Ident) == 1 && in.dollar)
+		}
+	case *parse.FieldNode:
+		a.facts.whole = a.facts.whole || node.Ident[0] == "Secrets"
+	case *parse.ChainNode:
+		a.facts.whole = a.facts.whole || node.Field[0] == "Secrets"
+		a.arg(node.Node, in)
+	case *parse.PipeNode:
+		a.pipe(node, in)
+	case *parse.StringNode:
+		a.facts.literals[node.Text] = true
+	}
+}
+
+// isSecrets tells whether the node is .Secrets or $.Secrets.
+func isSecrets(node parse.Node) bool {
+	switch node := node.(type) {
+	case *parse.FieldNode:
+		return len(node.Ident) == 1 && node.Ident[0] == "Secrets"
+	case *parse.VariableNode:
+		return len(node.Ident) == 2 && node.Ident[0] == "$" && node.Ident[1] == "Secrets"
+	}
+	return false
+}
+
+// loop notes the filter of a loop whose body reads values: all that it selects
+// is wanted, and asking at once saves a round for each secret.
+func (a *analyser) loop(node *parse.RangeNode) {
+	if len(node.Pipe.Cmds) != 1 || !reads(node.List) {
+		return
+	}
+	cmd := node.Pipe.Cmds[0]
+	kind := filterKinds[functionName(cmd)]
+	if kind == "" || len(cmd.Args) < 3 || !isSecrets(cmd.Args[1]) {
+		return
+	}
+	call := filter{Kind: kind}
+	for i := range cmd.Args[2:] {
+		text, ok := literal(cmd, i+2)
+		if !ok {
+			return
+		}
+		call.Args = append(call.Args, text)
+	}
+	a.facts.filters = append(a.facts.filters, call)
+}
+
+func literal(cmd *parse.CommandNode, index int) (string, bool) {
+	if index >= len(cmd.Args) {
+		return "", false
+	}
+	node, ok := cmd.Args[index].(*parse.StringNode)
+	if !ok {
+		return "", false
+	}
+	return node.Text, true
+}
+
+// reads tells whether a value is read anywhere in the list.
+func reads(list *parse.ListNode) bool {
+	found := false
+	look := analyser{facts: facts{literals: map[string]bool{}}}
+	look.onCommand = func(cmd *parse.CommandNode) { found = found || readers[functionName(cmd)] }
+	look.list(list, scope{})
+	return found
+}

@@ -1,0 +1,121 @@
+"""The compiled module: native code made from engine.wasm in some seconds, loaded from a cache in milliseconds.
+
+A cache file's name tells what it was made from (wasmtime's version, the platform, the module) and the digest of its
+content, so that a stale or damaged file is never loaded, only passed over. Compiled for the platform's base CPU, it
+runs on every machine of that platform: an image can carry it.
+
+What is in the cache is executed. A file is used only if it and its folder belong to this user or to root and nobody
+else may write them. A cache that cannot be read or written is no error: the module is compiled in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+
+from wasmtime import Config, Engine, Module, WasmtimeError
+
+WASM = Path(__file__).with_name("engine.wasm")
+
+STACK = 1 << 20
+"""Bytes of stack for WebAssembly, on the calling thread's stack: half of the smallest that glibc gives a thread."""
+
+
+def engine() -> Engine:
+    """wasmtime with what the sandbox relies on: interruption by epochs, and a bounded stack."""
+    config = Config()
+    config.epoch_interruption = True
+    config.max_wasm_stack = STACK
+    if sys.platform == "linux":
+        config.target = f"{platform.machine()}-unknown-linux-gnu"
+    return Engine(config)
+
+
+def load(engine: Engine, cache_dir: Path | None) -> Module:
+    """The module: from the cache, else compiled, and then cached if that is possible.
+
+    Raises OSError where the module was not built, WasmtimeError where it cannot be compiled.
+    """
+    wasm = _wasm()
+    key = _key(wasm)
+    for path in _trusted(cache_dir, key):
+        try:
+            return Module.deserialize_file(engine, str(path))
+        except WasmtimeError:
+            continue
+    module = Module(engine, wasm)
+    if cache_dir is not None:
+        try:
+            cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _store(module, cache_dir, key)
+        except OSError:
+            pass
+    return module
+
+
+def compile_ahead(cache_dir: Path) -> Path:
+    """Compile into `cache_dir` for every user of this machine. Raises OSError and WasmtimeError."""
+    wasm = _wasm()
+    cache_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path = _store(Module(engine(), wasm), cache_dir, _key(wasm))
+    path.chmod(0o644)
+    return path
+
+
+def _wasm() -> bytes:
+    try:
+        return WASM.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{WASM} was not built; python hatch_build.py builds it") from None
+
+
+def _key(wasm: bytes) -> str:
+    made_from = (version("wasmtime"), sys.platform, platform.machine(), hashlib.sha256(wasm).hexdigest())
+    return hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:16]
+
+
+def _trusted(cache_dir: Path | None, key: str) -> Iterator[Path]:
+    """The cache files for the key that may be executed and are as they were written."""
+    if cache_dir is None:
+        return
+    try:
+        if not _ours(cache_dir.stat()):
+            return
+        for path in sorted(cache_dir.glob(f"engine-{key}-*.cwasm")):
+            if _ours(path.lstat()) and path.stem.rpartition("-")[2] == _digest(path):
+                yield path
+    except OSError:
+        return
+
+
+def _ours(entry: os.stat_result) -> bool:
+    writable = entry.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return entry.st_uid in {0, os.geteuid()} and not writable and not stat.S_ISLNK(entry.st_mode)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _store(module: Module, cache_dir: Path, key: str) -> Path:
+    """Write the cache file at once or not at all, whoever else writes it at the same time."""
+    content = module.serialize()
+    path = cache_dir / f"engine-{key}-{hashlib.sha256(content).hexdigest()}.cwasm"
+    with tempfile.NamedTemporaryFile(dir=cache_dir, prefix=".engine-", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            Path(file.name).replace(path)
+        except OSError:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    return path

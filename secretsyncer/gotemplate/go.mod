@@ -1,0 +1,3 @@
+module secretsyncer/gotemplate
+
+go 1.26

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+	"text/template"
+)
+
+// The print family, with errors where Go writes its complaints into the text:
+// "%!d(string=hi)" would show a secret's value as well as break the Secret.
+
+func sprint(args ...any) (string, error) {
+	if err := present(args); err != nil {
+		return "", err
+	}
+	return limited(fmt.Sprint(args...))
+}
+
+func sprintln(args ...any) (string, error) {
+	if err := present(args); err != nil {
+		return "", err
+	}
+	return limited(fmt.Sprintln(args...))
+}
+
+// escaper wraps html, js and urlquery, which print their arguments first.
+func escaper(escape func(...any) string) func(...any) (string, error) {
+	return func(args ...any) (string, error) {
+		if err := present(args); err != nil {
+			return "", err
+		}
+		return limited(escape(args...))
+	}
+}
+
+var (
+	htmlEscape  = escaper(template.HTMLEscaper)
+	jsEscape    = escaper(template.JSEscaper)
+	queryEscape = escaper(template.URLQueryEscaper)
+)
+
+// present fails if an argument is, or contains, nothing.
+func present(args []any) error {
+	for i, arg := range args {
+		if hasNull(reflect.ValueOf(arg)) {
+			return fail("argument %d has no value (missing or null)", i+1)
+		}
+	}
+	return nil
+}
+
+func limited(text string) (string, error) {
+	if len(text) > textLimit {
+		return "", tooLong()
+	}
+	return text, nil
+}
+
+func tooLong() error { return fail("the text would be longer than %d bytes", textLimit) }
+
+// sprintf formats twice. The first time every argument is a probe that prints
+// nothing and checks whether its verb fits; every "%!" in that output is then
+// Go's complaint about the format itself, since the format's own "!" are
+// replaced. Integers stay what they are, because they may be a width.
+func sprintf(format string, args ...any) (string, error) {
+	first := &probe{}
+	probes := make([]any, len(args))
+	for i, arg := range args {
+		probes[i] = argument{probe: first, index: i + 1, value: reflect.ValueOf(arg)}
+		if isInteger(arg) {
+			probes[i] = arg
+		}
+	}
+	trial := fmt.Sprintf(strings.ReplaceAll(format, "!", "?"), probes...)
+	if first.err != nil {
+		return "", first.err
+	}
+	if complaint := complaints.FindStringSubmatch(trial); complaint != nil {
+		return "", explainFormat(complaint[1], complaint[2])
+	}
+	if len(trial) > textLimit {
+		return "", tooLong()
+	}
+	return limited(fmt.Sprintf(format, args...))
+}
+
+func isInteger(arg any) bool {
+	switch arg.(type) {
+	case int, int64, uint8:
+		return true
+	}
+	return false
+}
+
+var complaints = regexp.MustCompile(`(?s)%!(.?)\(([A-Z]*)`)
+
+func explainFormat(verb, word string) error {
+	switch word {
+	case "EXTRA":
+		return failure("there are more arguments than verbs in the format")
+	case "MISSING", "BADINDEX":
+		return fail("there is no argument for %%%s", verb)
+	case "NOVERB":
+		return failure("the format ends in the middle of a verb, or has a width that is too large")
+	case "BADWIDTH", "BADPREC":
+		return failure("a width or precision given as * is not an integer, or is too large")
+	}
+	return fail("%%%s does not fit its argument", verb)
+}
+
+// probe collects the first problem of a format.
+type probe struct{ err error }
+
+// argument stands for one argument of a format that is being tried.
+type argument struct {
+	probe *probe
+	index int
+	value reflect.Value
+}
+
+// Format checks the verb and prints nothing.
+func (a argument) Format(_ fmt.State, verb rune) {
+	if a.probe.err != nil {
+		return
+	}
+	if hasNull(a.value) {
+		a.probe.err = fail("argument %d has no value (missing or null)", a.index)
+		return
+	}
+	if bad := misfit(a.value, verb); bad != "" {
+		a.probe.err = fail("%%%c does not fit %s (argument %d); %%v fits everything", verb, bad, a.index)
+	}
+}
+
+// misfit names the kind of the first value, at any depth, that the verb does
+// not fit; the table is that of package fmt.
+func misfit(value reflect.Value, verb rune) string {
+	value = solid(value)
+	if verb == 'v' || verb == 'T' || fits(value, verb) {
+		return ""
+	}
+	switch value.Kind() {
+	case reflect.Map:
+		for entries := value.MapRange(); entries.Next(); {
+			if bad := misfit(entries.Key(), verb); bad != "" {
+				return bad
+			}
+			if bad := misfit(entries.Value(), verb); bad != "" {
+				return bad
+			}
+		}
+		return ""
+	case reflect.Slice, reflect.Array:
+		for i := range value.Len() {
+			if bad := misfit(value.Index(i), verb); bad != "" {
+				return bad
+			}
+		}
+		return ""
+	}
+	return kindName(value)
+}
+
+func fits(value reflect.Value, verb rune) bool {
+	switch known := value.Interface().(type) {
+	case number:
+		return fitsNumber(known.float(), verb)
+	case exactNumber:
+		return fitsNumber(known.value, verb)
+	case fmt.Stringer:
+		return strings.ContainsRune("sqxX", verb)
+	}
+	switch value.Kind() {
+	case reflect.String:
+		return strings.ContainsRune("sqxX", verb)
+	case reflect.Bool:
+		return verb == 't'
+	case reflect.Int, reflect.Int64, reflect.Uint8:
+		return strings.ContainsRune("dboOxXcqU", verb)
+	case reflect.Float64, reflect.Complex128:
+		return strings.ContainsRune("bgGxXfFeE", verb)
+	}
+	return false
+}

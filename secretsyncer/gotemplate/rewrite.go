@@ -1,0 +1,201 @@
+package main
+
+import (
+	"regexp"
+	"strconv"
+	"text/template"
+	"text/template/parse"
+)
+
+// rewrite prepares the parse trees of all templates for execution, as
+// html/template does for its escapers:
+//
+//   - the value of every action passes through _print, which fails where Go
+//     would print "<no value>" or "<nil>", and knows the expression's text;
+//   - every access to a field goes through _field, which knows which secret a
+//     map came from and so can name it when the key is missing;
+//   - the value of every range passes through _range, since Go's own error
+//     quotes the value.
+//
+// A missing field is an error where its value is used, and empty where it is
+// only tested (see tolerant), as in the templates people already have.
+func rewrite(root *template.Template, text string) error {
+	for _, member := range root.Templates() {
+		if member.Tree == nil || member.Tree.Root == nil {
+			continue
+		}
+		walker := rewriter{tree: member.Tree, text: text}
+		walker.list(member.Tree.Root)
+		if walker.err != nil {
+			return walker.err
+		}
+	}
+	return nil
+}
+
+// tolerant functions only look whether a value is there.
+var tolerant = map[string]bool{
+	"and": true, "or": true, "not": true, "eq": true, "ne": true,
+	"default": true, "empty": true, "coalesce": true, "ternary": true, "required": true,
+}
+
+type rewriter struct {
+	tree *parse.Tree
+	text string
+	err  error
+}
+
+func (r *rewriter) list(list *parse.ListNode) {
+	if list == nil {
+		return
+	}
+	for _, node := range list.Nodes {
+		switch node := node.(type) {
+		case *parse.ActionNode:
+			r.action(node)
+		case *parse.IfNode:
+			r.branch(&node.BranchNode)
+		case *parse.WithNode:
+			r.branch(&node.BranchNode)
+		case *parse.RangeNode:
+			expression := node.Pipe.String()
+			r.branch(&node.BranchNode)
+			r.append(node.Pipe, "_range", expression)
+		case *parse.TemplateNode:
+			if node.Pipe != nil {
+				r.pipe(node.Pipe, true)
+			}
+		}
+	}
+}
+
+func (r *rewriter) action(node *parse.ActionNode) {
+	if len(node.Pipe.Decl) > 0 {
+		r.pipe(node.Pipe, true)
+		return
+	}
+	expression := node.Pipe.String()
+	r.pipe(node.Pipe, false)
+	r.append(node.Pipe, "_print", expression)
+}
+
+func (r *rewriter) branch(node *parse.BranchNode) {
+	r.pipe(node.Pipe, true)
+	r.list(node.List)
+	r.list(node.ElseList)
+}
+
+// append adds a last command to a pipeline: a hidden function that gets the
+// expression's text and the pipeline's value.
+func (r *rewriter) append(pipe *parse.PipeNode, name, expression string) {
+	pos := pipe.Cmds[0].Pos
+	pipe.Cmds = append(pipe.Cmds, &parse.CommandNode{
+		NodeType: parse.NodeCommand, Pos: pos,
+		Args: []parse.Node{r.function(name, pos), quoted(clip(expression, 60), pos)},
+	})
+}
+
+// pipe rewrites a pipeline; lenient says whether its result is only tested.
+func (r *rewriter) pipe(pipe *parse.PipeNode, lenient bool) {
+	for i, cmd := range pipe.Cmds {
+		after := lenient
+		if i+1 < len(pipe.Cmds) {
+			after = tolerant[functionName(pipe.Cmds[i+1])]
+		}
+		r.command(cmd, i == 0, after)
+	}
+}
+
+func (r *rewriter) command(cmd *parse.CommandNode, first, lenient bool) {
+	name := functionName(cmd)
+	if name == "required" {
+		r.checkRequired(cmd)
+	}
+	if len(cmd.Args) == 1 && first {
+		if access := r.access(cmd.Args[0], lenient); access != nil {
+			cmd.Args = access.Args
+			return
+		}
+	}
+	r.nested(cmd.Args[0], lenient)
+	for i, arg := range cmd.Args[1:] {
+		if access := r.access(arg, tolerant[name]); access != nil {
+			cmd.Args[i+1] = &parse.PipeNode{
+				NodeType: parse.NodePipe, Pos: access.Pos,
+				Cmds: []*parse.CommandNode{access},
+			}
+		} else {
+			r.nested(arg, tolerant[name])
+		}
+	}
+}
+
+func (r *rewriter) nested(node parse.Node, lenient bool) {
+	switch node := node.(type) {
+	case *parse.PipeNode:
+		r.pipe(node, lenient)
+	case *parse.ChainNode:
+		r.nested(node.Node, true)
+	}
+}
+
+// access turns a.b.c into a command that calls _field, and gives nil for what
+// is no access to a field.
+func (r *rewriter) access(node parse.Node, lenient bool) *parse.CommandNode {
+	expression, pos := node.String(), node.Position()
+	var base parse.Node
+	var names []string
+	switch node := node.(type) {
+	case *parse.FieldNode:
+		base, names = &parse.DotNode{NodeType: parse.NodeDot, Pos: pos}, node.Ident
+	case *parse.VariableNode:
+		if len(node.Ident) < 2 {
+			return nil
+		}
+		base = &parse.VariableNode{NodeType: parse.NodeVariable, Pos: pos, Ident: node.Ident[:1]}
+		names = node.Ident[1:]
+	case *parse.ChainNode:
+		r.nested(node.Node, true)
+		base, names = node.Node, node.Field
+	default:
+		return nil
+	}
+	args := []parse.Node{
+		r.function("_field", pos), quoted(clip(expression, 60), pos),
+		&parse.BoolNode{NodeType: parse.NodeBool, Pos: pos, True: lenient}, base,
+	}
+	for _, name := range names {
+		args = append(args, quoted(name, pos))
+	}
+	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos, Args: args}
+}
+
+var locationText = regexp.MustCompile(`:(\d+):(\d+)$`)
+
+// checkRequired refuses a computed message: it is shown in the status, where
+// a template could otherwise put a secret's value.
+func (r *rewriter) checkRequired(cmd *parse.CommandNode) {
+	if len(cmd.Args) > 1 {
+		if _, literal := cmd.Args[1].(*parse.StringNode); literal {
+			return
+		}
+	}
+	location, context := r.tree.ErrorContext(cmd)
+	parts := locationText.FindStringSubmatch(location)
+	r.err = fail("%s<%s>: required: the message must be a text in quotes", position(r.text, parts[1], parts[2]), context)
+}
+
+func (r *rewriter) function(name string, pos parse.Pos) parse.Node {
+	return parse.NewIdentifier(name).SetPos(pos).SetTree(r.tree)
+}
+
+func quoted(text string, pos parse.Pos) *parse.StringNode {
+	return &parse.StringNode{NodeType: parse.NodeString, Pos: pos, Quoted: strconv.Quote(text), Text: text}
+}
+
+func functionName(cmd *parse.CommandNode) string {
+	if node, ok := cmd.Args[0].(*parse.IdentifierNode); ok {
+		return node.Ident
+	}
+	return ""
+}

@@ -1,0 +1,160 @@
+"""One instance of the engine: calls across the border under a deadline and a memory limit.
+
+The module gets WASI's clock and randomness, which Go's runtime wants and templates cannot reach, and nothing else:
+no files, no environment, no arguments, no standard streams. An instance that trapped is in an unknown state; the
+caller throws it away. A call releases the interpreter's lock while WebAssembly runs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from wasmtime import Engine, ExitTrap, Func, Linker, Memory, Store, Trap, TrapCode, WasiConfig, WasmtimeError
+
+from secretsyncer.gotemplate import compiled
+from secretsyncer.gotemplate.engine import DeadlineExceeded, EngineUnavailable, MemoryExceeded, TemplateFailure
+
+LARGE = 40 << 20
+"""Bytes from which on an instance is not kept: memory of WebAssembly grows and never shrinks."""
+
+CATALOGUE_PATIENCE = 5
+"""A catalogue of 10,000 secrets takes longer than a template may, and is not the template's fault."""
+
+
+class Sandboxes:
+    """The loaded module, and the clock that its instances share. Raises EngineUnavailable."""
+
+    def __init__(self, cache_dir: Path | None, deadline: float, memory_limit: int) -> None:
+        try:
+            self._engine = compiled.engine()
+            self._module = compiled.load(self._engine, cache_dir)
+        except (WasmtimeError, OSError) as exc:
+            raise EngineUnavailable(f"the template engine cannot start: {exc}") from exc
+        self._linker = Linker(self._engine)
+        self._linker.define_wasi()
+        self._clock = Clock(self._engine, deadline)
+        self._memory_limit = memory_limit
+
+    def new(self) -> Sandbox:
+        """A fresh instance, in some milliseconds. Not to be called by two threads at once."""
+        store = Store(self._engine)
+        store.set_limits(memory_size=self._memory_limit, table_elements=100_000, instances=1, tables=1, memories=1)
+        store.set_wasi(WasiConfig())
+        store.set_epoch_deadline(2**32)
+        try:
+            exports = self._linker.instantiate(store, self._module).exports(store)
+            cast("Func", exports["_initialize"])(store)
+            cast("Func", exports["setup"])(store, self._memory_limit)
+        except (WasmtimeError, Trap) as exc:
+            raise EngineUnavailable(f"the template engine cannot start: {exc}") from exc
+        return Sandbox(store, exports, self._clock)
+
+    def close(self) -> None:
+        self._clock.close()
+
+
+class Sandbox:
+    """One instance, for one caller at a time."""
+
+    def __init__(self, store: Store, exports: Any, clock: Clock) -> None:
+        self._store = store
+        self._exports = exports
+        self._memory: Memory = exports["memory"]
+        self._clock = clock
+        self._buffer, self._capacity = 0, 0
+        self.catalogue = 0
+        """Serial number of the catalogue that the instance holds."""
+
+    def is_large(self) -> bool:
+        return self._memory.data_len(self._store) > LARGE
+
+    def load_catalogue(self, serial: int, encoded: bytes) -> None:
+        """Replace the catalogue. Raises MemoryExceeded or DeadlineExceeded."""
+        reply = self.call("catalogue", encoded, patience=CATALOGUE_PATIENCE)
+        if reply["status"] != "ok":
+            raise RuntimeError(reply["message"])
+        self.catalogue = serial
+
+    def call(self, export: str, message: bytes, *, patience: int = 1) -> dict[str, Any]:
+        """Hand a message to an exported function and give its reply. Raises TemplateFailure if it traps."""
+        with _traps_explained(), self._clock.running(self._store, patience):
+            if len(message) > self._capacity:
+                self._capacity = len(message) * 5 // 4 + 4096
+                self._buffer = _unsigned(self._exports["reserve"](self._store, self._capacity))
+            self._memory.write(self._store, message, self._buffer)
+            packed = self._exports[export](self._store, len(message))
+        start, length = _unsigned(packed >> 32), _unsigned(packed)
+        reply: dict[str, Any] = json.loads(self._memory.read(self._store, start, start + length))
+        return reply
+
+
+def _unsigned(value: int) -> int:
+    """An address or a length, which wasmtime hands over as a signed integer."""
+    return value & 0xFFFF_FFFF
+
+
+@contextmanager
+def _traps_explained() -> Iterator[None]:
+    try:
+        yield
+    except Trap as trap:
+        raise _explained(trap) from None
+    except ExitTrap:
+        # All that ends Go's runtime short of a bug in it: the panics of templates are caught in Go.
+        raise MemoryExceeded("the template needs too much memory") from None
+
+
+def _explained(trap: Trap) -> TemplateFailure:
+    if trap.trap_code == TrapCode.INTERRUPT:
+        return DeadlineExceeded("the template takes too long")
+    if trap.trap_code == TrapCode.STACK_OVERFLOW:
+        return TemplateFailure("the template, or a value in it, is nested too deeply")
+    return TemplateFailure("the template makes the engine fail")
+
+
+class Clock:
+    """Advances the engine's epoch, in twentieths of the deadline, while anything runs; sleeps otherwise."""
+
+    _ticks = 20
+
+    def __init__(self, engine: Engine, deadline: float) -> None:
+        self._engine = engine
+        self._period = deadline / self._ticks
+        self._changed = threading.Condition()
+        self._running = 0
+        self._closed = False
+        threading.Thread(target=self._run, name="template-clock", daemon=True).start()
+
+    @contextmanager
+    def running(self, store: Store, patience: int) -> Iterator[None]:
+        """Let what runs in the store trap after the deadline, taken `patience` times."""
+        with self._changed:
+            self._running += 1
+            self._changed.notify()
+        store.set_epoch_deadline(self._ticks * patience + 1)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._running or self._closed)
+                if self._closed:
+                    return
+            time.sleep(self._period)
+            self._engine.increment_epoch()

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// root is the data of every template; secretMeta is one entry of the catalogue.
+type root struct{ Secrets secrets }
+
+type secrets = map[string]secretMeta
+
+type secretMeta struct {
+	Tags             map[string]string
+	CurrentVersionID string
+	UpdatedAt        time.Time
+}
+
+// listed is the catalogue that Python handed over last.
+var listed = secrets{}
+
+func loadCatalogue(encoded []byte) error {
+	decoded := secrets{}
+	if err := json.NewDecoder(bytes.NewReader(encoded)).Decode(&decoded); err != nil {
+		return failure("the catalogue is not what the engine expects")
+	}
+	for name, entry := range decoded {
+		if location := entry.UpdatedAt.Location(); location != time.UTC {
+			entry.UpdatedAt = entry.UpdatedAt.UTC()
+			decoded[name] = entry
+		}
+	}
+	listed = decoded
+	return nil
+}
+
+// execution is the state of the render that is running.
+type execution struct {
+	values   map[string]*string
+	facts    facts
+	objects  map[string]any     // parsed JSON by id
+	owners   map[uintptr]string // the secret that a JSON object belongs to
+	reads    map[string]bool
+	filters  []filter
+	selected []secrets // what the filters gave
+	patterns map[string]*regexp.Regexp
+	needs    *needs
+}
+
+// needs is why an execution stopped: the value of id is not here. public says
+// that the id was not made from a secret's value and so may be shown.
+type needs struct {
+	id     string
+	public bool
+}
+
+// errNeeds stops the template that asks for a value which is not here.
+var errNeeds = errors.New("a value is needed")
+
+var run *execution
+
+func newExecution(values map[string]*string, known facts) *execution {
+	return &execution{
+		values: values, facts: known,
+		objects: map[string]any{}, owners: map[uintptr]string{},
+		reads: map[string]bool{}, patterns: map[string]*regexp.Regexp{},
+	}
+}
+
+func (e *execution) reply(status string) reply {
+	message := reply{Status: status, Filters: e.filters, Whole: e.facts.whole}
+	for id := range e.reads {
+		message.Reads = append(message.Reads, id)
+	}
+	return message
+}
+
+// needsReply asks for the value that stopped the template, and for those that
+// it will probably ask for next.
+func (e *execution) needsReply() reply {
+	hints := map[string]bool{}
+	for _, id := range e.facts.ids {
+		hints[id] = true
+	}
+	for _, call := range e.facts.filters {
+		if matches, err := e.matcher(call); err == nil {
+			for name := range selectFrom(listed, matches) {
+				hints[name] = true
+			}
+		}
+	}
+	for name := range e.smallestSelection(e.needs.id) {
+		hints[name] = true
+	}
+	message := e.reply("needs")
+	message.Required = []string{e.needs.id}
+	message.Public = e.needs.public
+	for id := range hints {
+		if _, here := e.values[id]; !here && id != e.needs.id {
+			message.Hints = append(message.Hints, id)
+		}
+	}
+	slices.Sort(message.Hints)
+	return message
+}
+
+// smallestSelection is the narrowest of the filters' results that id is in:
+// most likely the one that the template walks through.
+func (e *execution) smallestSelection(id string) secrets {
+	var smallest secrets
+	for _, selection := range e.selected {
+		if _, in := selection[id]; in && (smallest == nil || len(selection) < len(smallest)) {
+			smallest = selection
+		}
+	}
+	return smallest
+}
+
+func (e *execution) value(id string) (string, error) {
+	if id == "" || len(id) > 2048 || !utf8.ValidString(id) {
+		return "", fail("this is not the name of a secret")
+	}
+	text, here := e.values[id]
+	if !here {
+		_, known := listed[id]
+		e.needs = &needs{id: id, public: known || e.facts.literals[id] || len(e.reads) == 0}
+		return "", errNeeds
+	}
+	e.reads[id] = true
+	if text == nil {
+		return "", fail("the secret %q is binary and not text; use secretRef for it", id)
+	}
+	return *text, nil
+}
+
+func getSecretValue(id any) (string, error) {
+	name, err := text(id)
+	if err != nil {
+		return "", err
+	}
+	return run.value(name)
+}
+
+// getSecretValueMap parses each secret at most once in a render.
+func getSecretValueMap(id any) (any, error) {
+	name, err := text(id)
+	if err != nil {
+		return nil, err
+	}
+	value, err := run.value(name)
+	if err != nil {
+		return nil, err
+	}
+	if object, ok := run.objects[name]; ok {
+		return object, nil
+	}
+	decoded, err := decodeJSON(value, func(object map[string]any) { run.owners[mapID(object)] = name })
+	if err != nil {
+		return nil, fail("the secret %q %s", name, err)
+	}
+	if _, ok := decoded.(map[string]any); !ok {
+		return nil, fail("the secret %q is not a JSON object", name)
+	}
+	run.objects[name] = decoded
+	return decoded, nil
+}
+
+func filterByTagKey(from secrets, key any) (secrets, error) {
+	return run.filter(from, "tagKey", key)
+}
+
+func filterByTag(from secrets, key, value any) (secrets, error) {
+	return run.filter(from, "tag", key, value)
+}
+
+func filterByName(from secrets, pattern any) (secrets, error) {
+	return run.filter(from, "name", pattern)
+}
+
+func (e *execution) filter(from secrets, kind string, args ...any) (secrets, error) {
+	call := filter{Kind: kind}
+	for _, arg := range args {
+		argument, err := text(arg)
+		if err != nil {
+			return nil, err
+		}
+		call.Args = append(call.Args, argument)
+	}
+	matches, err := e.matcher(call)
+	if err != nil {
+		return nil, err
+	}
+	selection := selectFrom(from, matches)
+	same := func(other filter) bool { return other.Kind == kind && slices.Equal(other.Args, call.Args) }
+	if !slices.ContainsFunc(e.filters, same) {
+		e.filters = append(e.filters, call)
+		e.selected = append(e.selected, selection)
+	}
+	return selection, nil
+}
+
+func selectFrom(from secrets, matches func(string, secretMeta) bool) secrets {
+	selection := secrets{}
+	for name, entry := range from {
+		if matches(name, entry) {
+			selection[name] = entry
+		}
+	}
+	return selection
+}
+
+func (e *execution) matcher(call filter) (func(string, secretMeta) bool, error) {
+	switch call.Kind {
+	case "tagKey":
+		return func(_ string, entry secretMeta) bool {
+			_, has := entry.Tags[call.Args[0]]
+			return has
+		}, nil
+	case "tag":
+		return func(_ string, entry secretMeta) bool {
+			value, has := entry.Tags[call.Args[0]]
+			return has && value == call.Args[1]
+		}, nil
+	}
+	pattern, err := e.pattern(call.Args[0])
+	if err != nil {
+		return nil, err
+	}
+	return func(name string, _ secretMeta) bool { return pattern.MatchString(name) }, nil
+}
+
+func (e *execution) pattern(expression string) (*regexp.Regexp, error) {
+	if known, ok := e.patterns[expression]; ok {
+		return known, nil
+	}
+	compiled, err := regexp.Compile(expression)
+	if err != nil {
+		var problem *syntax.Error
+		if errors.As(err, &problem) {
+			return nil, fail("the regular expression is wrong: %s", strings.TrimSuffix(problem.Code.String(), ":"))
+		}
+		return nil, fail("the regular expression is wrong")
+	}
+	e.patterns[expression] = compiled
+	return compiled, nil
+}

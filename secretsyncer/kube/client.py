@@ -1,0 +1,152 @@
+"""The Kubernetes API: raw JSON objects in and out, no generated classes.
+
+Every request is bounded in time. Every failure is a `KubeError`, with the server's status, reason and
+message, or with status 0 where there was no proper answer. Nothing is retried here, because the callers know
+what a second try means; the one exception is a refused token (see `transport`). Errors never quote bodies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import aiohttp
+
+from secretsyncer.errors import SettingsError
+from secretsyncer.kube.answers import decode, failure, no_answer
+from secretsyncer.kube.credentials import Credentials
+from secretsyncer.kube.resources import Resource
+from secretsyncer.kube.stream import Lines
+from secretsyncer.kube.transport import JSON, Request, Transport
+from secretsyncer.metrics import Metrics
+
+FIELD_MANAGER = "secretsyncer"
+OPEN_TIMEOUT = 30.0
+"""Seconds for the head of a watch's answer, and for how long it may outlive its own timeout."""
+LIST_TIMEOUT = 60.0
+"""Seconds for one page: as long as the API server itself gives a request (--request-timeout)."""
+
+_MERGE_PATCH = "application/merge-patch+json"
+_METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
+_METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
+_AS_US = {"fieldManager": FIELD_MANAGER}
+
+Object = dict[str, Any]
+
+
+class KubeClient:
+    """One cluster and one identity. `namespace` is that of the context or of the service account."""
+
+    def __init__(self, credentials: Credentials, *, metrics: Metrics) -> None:
+        self.server = credentials.access.server
+        self.namespace = credentials.access.namespace
+        self._transport = Transport(credentials, metrics)
+
+    @classmethod
+    async def connect(cls, *, metrics: Metrics) -> Self:
+        """A client of the configured cluster, not yet spoken to; `SettingsError` where none is configured."""
+        credentials = await Credentials.find()
+        try:
+            return cls(credentials, metrics=metrics)
+        except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+            raise SettingsError(f"the cluster's certificates cannot be used: {exc}") from exc
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        return await self._call(Request("get", resource, resource.path(namespace, name)))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        limit: int = 500,
+        continue_: str = "",
+        resource_version: str = "",
+        metadata_only: bool = False,
+    ) -> Object:
+        """One page. `limit=0` asks for everything at once."""
+        query = {
+            "labelSelector": label_selector,
+            "limit": limit or "",
+            "continue": continue_,
+            "resourceVersion": resource_version,
+        }
+        accept = _METADATA_LIST if metadata_only else JSON
+        return await self._call(
+            Request("list", resource, resource.path(namespace), query, accept=accept, timeout=LIST_TIMEOUT)
+        )
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        return await self._call(Request("create", resource, resource.path(namespace), _AS_US, body))
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str, name: str, body: Object, *, subresource: str | None = None
+    ) -> Object:
+        """A JSON merge patch (RFC 7396): null removes, lists are replaced whole."""
+        path = resource.path(namespace, name, subresource)
+        return await self._call(Request("patch", resource, path, _AS_US, body, _MERGE_PATCH))
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+        """Refused with 409 where `body` carries a resourceVersion that is not the present one."""
+        return await self._call(Request("update", resource, resource.path(namespace, name), _AS_US, body))
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object:
+        """With `uid`, only that very object: 409 where another one took its name."""
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        return await self._call(Request("delete", resource, resource.path(namespace, name), body=body))
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        timeout_seconds: int,
+        inactivity: float,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Lines]:
+        """Events after `resource_version` as raw lines; leaving the context closes the connection.
+
+        The server ends the stream after `timeout_seconds`. No line for `inactivity` seconds is a `KubeError`.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": timeout_seconds,
+            "labelSelector": label_selector,
+        }
+        accept = _METADATA if metadata_only else JSON
+        path = resource.path(namespace)
+        response = await self._open(Request("watch", resource, path, query, accept=accept, timeout=None))
+        try:
+            yield Lines(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
+        finally:
+            response.close()
+
+    async def _call(self, request: Request) -> Object:
+        response, content = await self._transport.read(request)
+        return decode(response.status, response.headers, content)
+
+    async def _open(self, request: Request) -> aiohttp.ClientResponse:
+        """The head has its own limit, because aiohttp's would go on to count during the stream."""
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                response = await self._transport.open(request)
+                if response.status == 200:
+                    return response
+                async with response:
+                    content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise no_answer(exc) from None
+        raise failure(response.status, response.headers, content)

@@ -1,0 +1,125 @@
+"""What lists and watches say: pages read and checked, lines taken apart.
+
+A page that is no Kubernetes list (a proxy's answer with status 200) must not empty a store, and a line that
+is no event must not move a version, so both are errors here. Texts of errors never quote what was read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any, NamedTuple, Protocol
+
+from secretsyncer.errors import KubeError
+from secretsyncer.kube.answers import BAD_ANSWER
+from secretsyncer.kube.recovery import BAD_LINE
+from secretsyncer.kube.resources import Resource
+
+Object = dict[str, Any]
+
+
+class Source(Protocol):
+    """The part of `KubeClient` that lists and watches."""
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        limit: int = 500,
+        continue_: str = "",
+        metadata_only: bool = False,
+    ) -> Object: ...
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        timeout_seconds: int,
+        inactivity: float,
+        metadata_only: bool = False,
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+
+
+class Page(NamedTuple):
+    """One page of a list. `following` is the token of the next one, empty at the end."""
+
+    items: list[Object]
+    version: str
+    following: str
+
+
+class Event(NamedTuple):
+    """One line of a watch."""
+
+    kind: str
+    obj: Object
+
+    @property
+    def version(self) -> str:
+        """The object's version; `KubeError` where there is none, for then nobody knows where to go on."""
+        metadata = self.obj.get("metadata")
+        version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+        if not version:
+            raise KubeError(0, BAD_LINE, "an event without a version")
+        return str(version)
+
+
+def read_page(answer: Object) -> Page:
+    """A page, checked."""
+    metadata, items = answer.get("metadata"), answer.get("items", ())
+    items = [] if items is None else items  # how Go writes an empty slice that nobody made
+    is_list = str(answer.get("kind")).endswith("List")
+    are_objects = isinstance(items, list) and all(isinstance(item, dict) for item in items)
+    if not is_list or not isinstance(metadata, dict) or not are_objects:
+        raise KubeError(0, BAD_ANSWER, "the answer is not a Kubernetes list")
+    version = str(metadata.get("resourceVersion") or "")
+    if version in {"", "0"}:  # a watch from there would replay everything, in no order
+        raise KubeError(0, BAD_ANSWER, "the list has no version")
+    return Page(items, version, str(metadata.get("continue") or ""))
+
+
+async def read_pages(
+    source: Source,
+    resource: Resource,
+    namespace: str,
+    *,
+    limit: int,
+    label_selector: str,
+    metadata_only: bool,
+) -> AsyncIterator[Page]:
+    """All pages of a list. Their versions are one: that of the first page's moment."""
+    token = ""
+    while True:
+        answer = await source.list(
+            resource,
+            namespace or None,
+            label_selector=label_selector,
+            limit=limit,
+            continue_=token,
+            metadata_only=metadata_only,
+        )
+        page = read_page(answer)
+        yield page
+        if not page.following:
+            return
+        if page.following == token:
+            raise KubeError(0, BAD_ANSWER, "the list goes round in circles")
+        token = page.following
+
+
+def read_event(line: bytes) -> Event:
+    """A line, taken apart. The parser's own error is dropped, because it carries the line along."""
+    try:
+        event = json.loads(line)
+        kind, obj = event["type"], event["object"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        raise KubeError(0, BAD_LINE, "a line that is no watch event") from None
+    if not isinstance(kind, str) or not isinstance(obj, dict):
+        raise KubeError(0, BAD_LINE, "a line that is no watch event")
+    return Event(kind, obj)

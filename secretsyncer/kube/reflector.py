@@ -1,0 +1,264 @@
+"""One list and watch, for ever: the objects of one kind in one namespace (or all), mirrored into a sink.
+
+The contract is that of client-go's reflector. It lists once, starts the watch at the list's own version, and
+whenever the stream ends it resumes at the last version that the sink took. It lists again only where that
+version is lost, and then the sink sees the difference, deletions included. It never gives up and never
+hurries: failures wait by the backoff. It cannot be deaf for long: a silent stream is opened again, and one
+that brought nothing at all is checked against the server's own version first.
+
+An `Informer` is the sink, and feeds the handlers; `/healthz` gets a beat for every line, page and failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from secretsyncer.backoff import Backoff, Retries
+from secretsyncer.errors import KubeError
+from secretsyncer.kube.answers import from_status
+from secretsyncer.kube.feed import Event, Object, Source, read_event, read_page, read_pages
+from secretsyncer.kube.recovery import ENDED, Stage, recovery
+from secretsyncer.kube.resources import Resource
+from secretsyncer.kube.stream import SILENT
+from secretsyncer.kube.versions import later
+from secretsyncer.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+BACKOFF = Backoff(initial=0.8, factor=2.0, cap=30.0, jitter=1.0)
+"""client-go's numbers (`reflector.go`), and forgotten after as many quiet seconds as there:"""
+QUIET = 120.0
+WATCH_TIMEOUT = 300.0
+"""A watch is asked to end after once to twice this many seconds, so that watches do not end together."""
+INACTIVITY = 70.0
+"""Seconds without a line until a stream is taken for dead; bookmarks come about every 60 s."""
+PROOF = 1.0
+"""Seconds that a stream must live, if it brings no event, to count as a success."""
+LONGEST_RETRY_AFTER = 300.0
+"""A server may ask for any wait; we would rather ask again than be deaf for hours."""
+BEAT_LIMIT = 240.0
+"""Seconds between beats, at most: longer than a silent stream, a page and new credentials together."""
+_NAP = 30.0
+
+
+class Sink(Protocol):
+    """Where the objects go. Only `replace` may wait; nothing may raise."""
+
+    def prepare(self, obj: Object) -> Object | None:
+        """The form in which an object is kept; None if it is none."""
+
+    async def replace(self, namespace: str, objects: list[Object], version: str) -> None:
+        """These are all objects there are, as of `version`."""
+
+    def apply(self, namespace: str, kind: str, obj: Object, version: str) -> None:
+        """One was ADDED, MODIFIED or DELETED."""
+
+    def bookmark(self, namespace: str, version: str) -> None:
+        """All changes up to `version` have been seen."""
+
+
+class _Stream:
+    """One watch: when the server took it, and what it brought."""
+
+    def __init__(self, opened: float) -> None:
+        self.opened = opened
+        self.lines = 0
+        self.events = 0
+
+
+class Reflector:
+    """Mirrors one kind of object in one namespace ("" for all) into `sink`. `run` never returns."""
+
+    def __init__(
+        self,
+        source: Source,
+        resource: Resource,
+        sink: Sink,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        metadata_only: bool = False,
+        page_size: int = 500,
+        metrics: Metrics,
+        beat: Callable[[], None],
+        backoff: Backoff = BACKOFF,
+        clock: Callable[[], float],
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = f"{resource.plural} in {namespace}" if namespace else resource.plural
+        self._source = source
+        self._resource = resource
+        self._sink = sink
+        self._namespace = namespace
+        self._label_selector = label_selector
+        self._metadata_only = metadata_only
+        self._page_size = page_size
+        self._metrics = metrics
+        self._beat = beat
+        self._retries = Retries(backoff, clock=clock, reset_after=QUIET)
+        self._clock = clock
+        self._rand = rand
+        self._version = ""  # where the watch goes on; empty: list first
+        self._stream: _Stream | None = None
+        self._doubtful = False  # the last stream brought nothing: see _verify
+        self._settled = False
+        self._stuck = 0
+        self._trouble: str | None = f"{self.name}: the first list is not done"
+
+    def health(self) -> str | None:
+        """None while it mirrors; else one line that says why it does not."""
+        return None if self._proven() else self._trouble
+
+    async def run(self) -> None:
+        """List and watch, for ever."""
+        while True:
+            try:
+                await self._round()
+            except KubeError as error:
+                await self._recover(error)
+
+    async def _round(self) -> None:
+        if self._doubtful and self._version:
+            await self._verify()
+        if not self._version:
+            await self._relist()
+        await self._watch()
+
+    async def _relist(self) -> None:
+        try:
+            objects, version = await self._list(self._page_size)
+        except KubeError as error:
+            if error.status != 410:
+                raise
+            objects, version = await self._list(0)  # the pages ran out of time: all in one piece
+        await self._sink.replace(self._namespace, objects, version)
+        self._version = version
+        self._doubtful = self._settled = False
+        self._stuck = 0
+        self._metrics.relists.labels(self._resource.plural).inc()
+        self._well()
+
+    async def _list(self, limit: int) -> tuple[list[Object], str]:
+        objects: list[Object] = []
+        version = ""
+        async for page in read_pages(
+            self._source,
+            self._resource,
+            self._namespace,
+            limit=limit,
+            label_selector=self._label_selector,
+            metadata_only=self._metadata_only,
+        ):
+            self._beat()
+            version = version or page.version
+            for item in page.items:
+                # Lists of built-in kinds leave out what every event of a watch carries.
+                item.setdefault("apiVersion", self._resource.api_version)
+                item.setdefault("kind", self._resource.kind)
+                if kept := self._sink.prepare(item):
+                    objects.append(kept)
+        return objects, version
+
+    async def _verify(self) -> None:
+        """Whether the server has come as far as our version: one restored from a backup has not.
+
+        Such a server keeps a watch open and silent until it has caught up, and what happens till then is
+        missed.
+        """
+        page = await self._source.list(self._resource, self._namespace or None, limit=1, metadata_only=True)
+        self._beat()
+        self._doubtful = False
+        if later(self._version, than=read_page(page).version):
+            log.warning("the server's version went back", extra=self._fields())
+            self._count("went_back")
+            self._version = ""
+
+    async def _watch(self) -> None:
+        async with self._source.watch(
+            self._resource,
+            self._namespace or None,
+            resource_version=self._version,
+            label_selector=self._label_selector,
+            timeout_seconds=int(WATCH_TIMEOUT * (1 + self._rand())),
+            inactivity=INACTIVITY,
+            metadata_only=self._metadata_only,
+        ) as lines:
+            self._stream = stream = _Stream(self._clock())
+            self._beat()
+            async for line in lines:
+                self._beat()
+                stream.lines += 1
+                stream.events += self._take(read_event(line))
+        raise KubeError(0, ENDED, "the server ended the watch")
+
+    def _take(self, event: Event) -> bool:
+        """Hand it to the sink, then move on to its version; whether it was a change."""
+        kind, obj = event
+        if kind == "ERROR":
+            raise from_status(obj)
+        foreign = obj.get("kind", self._resource.kind) not in {self._resource.kind, "PartialObjectMetadata"}
+        if kind not in {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"} or foreign:
+            log.warning("event skipped", extra=self._fields(event=kind, kind=str(obj.get("kind"))))
+            return False
+        version = event.version
+        change = kind != "BOOKMARK"
+        if not change:  # it has neither a name nor anything else but its version
+            self._sink.bookmark(self._namespace, version)
+        elif kept := self._sink.prepare(obj):
+            self._sink.apply(self._namespace, kind, kept, version)
+        self._version = version
+        self._stuck = 0
+        self._well()
+        return change
+
+    def _proven(self) -> bool:
+        """Not by having been opened: a broken proxy takes every connection."""
+        stream = self._stream
+        return stream is not None and (stream.events > 0 or self._clock() - stream.opened >= PROOF)
+
+    async def _recover(self, error: KubeError) -> None:
+        proven, stream = self._proven(), self._stream
+        self._stream = None
+        if not self._version:  # it was a list that failed
+            await self._pause(error)
+            return
+        if proven:
+            self._settled = True
+            self._well()
+        step = recovery(error, Stage(stream is not None, proven, self._settled, self._stuck))
+        self._count(step.cause)
+        log.debug("watch ended", extra=self._fields(cause=step.cause, relist=step.relist))
+        # Before its version is lost, so that the trouble is told as what it is.
+        if step.pause:
+            self._stuck += 1
+            await self._pause(error)
+        if step.relist:
+            self._version = ""
+        self._doubtful = error.reason == SILENT and stream is not None and not stream.lines
+
+    async def _pause(self, error: KubeError) -> None:
+        floor = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
+        seconds = self._retries.failed(at_least=floor)
+        level = logging.DEBUG if self._trouble and self._retries.failures > 1 else logging.WARNING
+        self._trouble = f"{self.name}: {'watch' if self._version else 'list'} failed: {error.status} {error}"
+        log.log(level, "cannot watch", extra=self._fields(error=self._trouble, seconds=round(seconds, 1)))
+        while seconds > 0:  # in naps: one that waits to try again is alive
+            self._beat()
+            await asyncio.sleep(min(seconds, _NAP))
+            seconds -= _NAP
+        self._beat()
+
+    def _well(self) -> None:
+        if self._trouble:
+            log.info("watching", extra=self._fields())
+        self._trouble = None
+
+    def _count(self, cause: str) -> None:
+        self._metrics.watch_restarts.labels(self._resource.plural, cause).inc()
+
+    def _fields(self, **fields: Any) -> dict[str, Any]:
+        return {"resource": self.name, "version": self._version, **fields}

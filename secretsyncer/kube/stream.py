@@ -1,0 +1,73 @@
+"""The lines of one watch, with every way in which a stream can go wrong turned into a `KubeError`.
+
+A watch is an endless HTTP answer, one JSON event a line (Kubernetes API concepts, "Efficient detection of
+changes"). Chunks split and join lines as they like; a line can be megabytes, because etcd takes objects up to
+1.5 MiB. What comes out here are whole lines only; a clean end of the stream ends the iteration. The
+errors have status 0 and one of the reasons below. None of them quotes the stream: its lines hold Secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, Self
+
+import aiohttp
+from aiohttp.http_exceptions import LineTooLong
+
+from secretsyncer.errors import KubeError
+
+SILENT = "Silent"
+"""No line within the inactivity limit: the connection may be dead (watching through NAT, a lost node)."""
+DISCONNECTED = "Disconnected"
+"""The connection broke, or ended in the middle of a line."""
+LINE_TOO_LONG = "LineTooLong"
+"""A line over the reader's limit; the same line would come again, so only a list gets past it."""
+
+READ_BUFFER = 2**21
+"""aiohttp's buffer for a watch, in bytes; the longest line it takes is twice that, 4 MiB."""
+
+
+class Reader(Protocol):
+    """The part of aiohttp's StreamReader that is needed here."""
+
+    async def readline(self) -> bytes: ...
+
+
+class Lines:
+    """An asynchronous iterator of lines, without their line ends.
+
+    `inactivity` is in seconds and is renewed by every line. `lifetime` in seconds bounds the whole stream: a
+    server that does not keep to the timeout it was asked for, or sends bytes but never a line, is left.
+    """
+
+    def __init__(self, reader: Reader, *, inactivity: float, lifetime: float) -> None:
+        self._reader = reader
+        self._inactivity = inactivity
+        self._clock = asyncio.get_running_loop().time
+        self._end = self._clock() + lifetime
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        line = await self._read()
+        while line == b"\n":
+            line = await self._read()
+        if not line:
+            raise StopAsyncIteration
+        if not line.endswith(b"\n"):
+            raise KubeError(0, DISCONNECTED, "the stream ended in the middle of a line")
+        return line[:-1]
+
+    async def _read(self) -> bytes:
+        limit = min(self._clock() + self._inactivity, self._end)
+        try:
+            async with asyncio.timeout_at(limit):
+                return await self._reader.readline()
+        except TimeoutError:
+            raise KubeError(0, SILENT, f"nothing came for {self._inactivity:g} s") from None
+        except (LineTooLong, ValueError):  # its text quotes the line
+            raise KubeError(0, LINE_TOO_LONG, f"a line over {2 * READ_BUFFER} bytes") from None
+        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, RuntimeError) as exc:
+            # RuntimeError is what aiohttp says of a connection that was closed before we read on.
+            raise KubeError(0, DISCONNECTED, f"the stream broke: {type(exc).__name__}") from None

@@ -1,0 +1,131 @@
+"""Requests on the wire: the pool of connections, the credentials, the time limits, the count.
+
+Every request is bounded in time, and a failure to answer is a `KubeError` of status 0. A 401 has the
+credentials loaded again, and the request sent once more if there are others; nothing else is retried here.
+Bodies are never logged: they hold Secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from secretsyncer import __version__
+from secretsyncer.kube.answers import no_answer
+from secretsyncer.kube.credentials import Credentials
+from secretsyncer.kube.resources import Resource
+from secretsyncer.kube.stream import READ_BUFFER
+from secretsyncer.metrics import Metrics
+
+CONNECT_TIMEOUT = 10.0
+KEEP_ALIVE = 30.0
+"""Seconds that an idle connection is kept: less than the API server does, so that it never closes first."""
+
+JSON = "application/json"
+_METHODS = {"create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}
+_LARGE = 2**20
+_ERRORS = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, OSError)
+
+
+class Request(NamedTuple):
+    """One request. `verb` is Kubernetes' word for it (get, list, watch, create, update, patch, delete).
+
+    `timeout` bounds the whole of it in seconds; None leaves the body unbounded, for watches.
+    """
+
+    verb: str
+    resource: Resource
+    path: str
+    query: dict[str, Any] = {}  # noqa: RUF012 - never mutated
+    body: dict[str, Any] | None = None
+    content_type: str = JSON
+    accept: str = JSON
+    timeout: float | None = 30.0
+
+
+class Transport:
+    """One cluster, one identity, one pool of connections."""
+
+    def __init__(self, credentials: Credentials, metrics: Metrics) -> None:
+        access = credentials.access
+        self._server = access.server
+        self._credentials = credentials
+        self._requests = metrics.kube_requests
+        self._proxy = access.proxy
+        self._server_name = access.server_name
+        # No limit: each watch holds a connection, and who calls bounds the rest.
+        connector = aiohttp.TCPConnector(
+            limit=0, ssl=access.ssl_context() or True, keepalive_timeout=KEEP_ALIVE
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # The API server would compress lists: time on both sides, to save a cluster's own network.
+            headers={"User-Agent": f"secretsyncer/{__version__}", "Accept-Encoding": "identity"},
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def read(self, request: Request) -> tuple[aiohttp.ClientResponse, bytes]:
+        """The answer and its whole body."""
+        try:
+            async with await self._send(request) as response:
+                return response, await response.read()
+        except _ERRORS as exc:
+            raise no_answer(exc) from None
+
+    async def open(self, request: Request) -> aiohttp.ClientResponse:
+        """The answer, whose body is still to come; to be closed by the caller."""
+        try:
+            return await self._send(request)
+        except _ERRORS as exc:
+            raise no_answer(exc) from None
+
+    async def _send(self, request: Request) -> aiohttp.ClientResponse:
+        token = await self._credentials.authorization()
+        response = await self._send_as(token, request)
+        if response.status == 401 and await self._credentials.refused(token):
+            response.release()
+            response = await self._send_as(await self._credentials.authorization(), request)
+        return response
+
+    async def _send_as(self, token: str, request: Request) -> aiohttp.ClientResponse:
+        headers = {"Accept": request.accept}
+        if token:
+            headers["Authorization"] = token
+        data: bytes | BytesIO | None = None
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
+            data = json.dumps(request.body, separators=(",", ":")).encode()
+            if len(data) > _LARGE:
+                data = BytesIO(data)  # sent in pieces: aiohttp warns of large bytes, which hold up the loop
+        status = 0
+        try:
+            response = await self._session.request(
+                _METHODS.get(request.verb, "GET"),
+                self._url(request),
+                data=data,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=request.timeout, sock_connect=CONNECT_TIMEOUT),
+                proxy=self._proxy,
+                server_hostname=self._server_name,
+                allow_redirects=False,
+                read_bufsize=READ_BUFFER,
+            )
+            status = response.status
+        finally:
+            self._requests.labels(request.verb, request.resource.plural, str(status)).inc()
+        return response
+
+    def _url(self, request: Request) -> URL:
+        """Built as text and not parsed again: yarl's quoting costs more than the request's JSON."""
+        text = self._server + request.path
+        if request.query:
+            text += "?" + urlencode({key: value for key, value in request.query.items() if value != ""})
+        return URL(text, encoded=True)

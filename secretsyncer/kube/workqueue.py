@@ -1,0 +1,210 @@
+"""The work queue: which keys want a pass, in which order, and when to try again.
+
+The semantics are those of client-go's and controller-runtime's queues. Only keys travel, so many events
+become one pass. A key is never handed out twice at once; an `add` while it runs means exactly one more pass
+after `done`. Fresh edits (`HIGH`) go before bulk (`LOW`), strictly; within one priority it is first come,
+first served. A key has at most one timer: the earliest wish wins, and an immediate `add` does not cancel it.
+
+Handlers and the poller add; workers `get`, and call `done` in a `finally`, always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from enum import IntEnum
+from typing import Generic, NamedTuple, TypeVar
+
+from secretsyncer.backoff import Backoff
+from secretsyncer.metrics import Metrics
+
+K = TypeVar("K", bound=Hashable)
+
+BACKOFF = Backoff(initial=1.0, factor=2.0, cap=300.0, jitter=0.5)
+"""Delays of a failing key: a template fixed in AWS or a role allowed again is found within minutes."""
+
+
+class Priority(IntEnum):
+    """Who goes first. Smaller is sooner."""
+
+    HIGH = 0
+    LOW = 1
+
+
+class QueueClosed(Exception):  # noqa: N818 - a state, not an error
+    """There will be no more keys."""
+
+
+class _Timer(NamedTuple):
+    when: float
+    priority: Priority
+    handle: asyncio.TimerHandle
+
+
+class WorkQueue(Generic[K]):
+    """See the module. Needs a running loop; not thread-safe."""
+
+    def __init__(self, *, metrics: Metrics, backoff: Backoff = BACKOFF) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._backoff = backoff
+        self._waiting: dict[Priority, OrderedDict[K, float]] = {p: OrderedDict() for p in Priority}
+        self._running: dict[K, float] = {}
+        self._again: dict[K, Priority] = {}
+        self._timers: dict[K, _Timer] = {}
+        self._failures: dict[K, int] = {}
+        self._getters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._retries = metrics.queue_retries
+        self._wait_seconds = {p: metrics.queue_wait_seconds.labels(p.name.lower()) for p in Priority}
+        metrics.queue_depth.set_function(self.__len__)
+        metrics.queue_delayed.set_function(lambda: len(self._timers))
+        metrics.queue_longest_running.set_function(self.longest_running)
+
+    # Putting
+
+    def add(self, key: K, priority: Priority = Priority.HIGH) -> None:
+        """The key wants a pass: as soon as its turn comes, or once more after the one that runs."""
+        if self._closed:
+            return
+        if key in self._running:
+            self._again[key] = min(priority, self._again.get(key, priority))
+            return
+        for other in Priority:
+            if key in self._waiting[other]:
+                if other <= priority:
+                    return
+                del self._waiting[other][key]  # moves up
+        self._waiting[priority][key] = self._loop.time()
+        self._wake()
+
+    def add_after(self, key: K, seconds: float, priority: Priority = Priority.HIGH) -> None:
+        """The key wants a pass in so many seconds, or sooner if it already has an earlier timer."""
+        if self._closed:
+            return
+        when = self._loop.time() + max(seconds, 0.0)
+        timer = self._timers.get(key)
+        if timer is not None:
+            when = min(when, timer.when)
+            priority = min(priority, timer.priority)
+            timer.handle.cancel()
+        self._timers[key] = _Timer(when, priority, self._loop.call_at(when, self._fire, key))
+
+    def retry(self, key: K, *, at_least: float = 0.0, priority: Priority = Priority.LOW) -> float:
+        """The pass failed: again after the key's own backoff, in the seconds returned.
+
+        At low priority, so that a thousand keys that fail do not get in the way of one that works.
+        """
+        failures = self._failures[key] = self.failures(key) + 1
+        seconds = max(self._backoff.delay(failures), at_least)
+        self._retries.inc()
+        self.add_after(key, seconds, priority)
+        return seconds
+
+    def forget(self, key: K) -> None:
+        """The pass succeeded: no failures in a row any more, and nothing to try again."""
+        self._failures.pop(key, None)
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.handle.cancel()
+
+    def discard(self, key: K) -> None:
+        """The object is gone: nothing is left of the key, but for a pass that runs."""
+        self.forget(key)
+        self._again.pop(key, None)
+        for waiting in self._waiting.values():
+            waiting.pop(key, None)
+
+    # Taking
+
+    async def get(self) -> K:
+        """The next key, now running: `done` must follow. `QueueClosed` once the queue is closed."""
+        while not self._closed and not len(self):
+            getter = self._loop.create_future()
+            self._getters.append(getter)
+            try:
+                await getter
+            except BaseException:
+                getter.cancel()
+                if getter in self._getters:
+                    self._getters.remove(getter)
+                elif not self._closed and len(self):
+                    self._wake()  # it had been chosen: the next one must not sleep on
+                raise
+        if self._closed:
+            raise QueueClosed
+        return self._take()
+
+    def done(self, key: K) -> None:
+        """The pass has ended, in whatever way."""
+        del self._running[key]
+        again = self._again.pop(key, None)
+        if not self._running:
+            self._idle.set()
+        if again is not None:
+            self.add(key, again)
+
+    # Ending
+
+    def close(self) -> None:
+        """No more keys: what waits is dropped, what is added is ignored, who waits is told."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.handle.cancel()
+        self._timers.clear()
+        self._again.clear()
+        for waiting in self._waiting.values():
+            waiting.clear()
+        while self._getters:
+            self._wake()
+
+    async def drain(self, deadline: float) -> bool:
+        """Close, and wait for the passes that run; False if they take over `deadline` seconds."""
+        self.close()
+        try:
+            async with asyncio.timeout(deadline):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # Asking
+
+    def __len__(self) -> int:
+        """Keys that wait for a worker."""
+        return sum(map(len, self._waiting.values()))
+
+    def failures(self, key: K) -> int:
+        """Failed passes in a row."""
+        return self._failures.get(key, 0)
+
+    def running(self) -> int:
+        """Passes that run now."""
+        return len(self._running)
+
+    def longest_running(self) -> float:
+        """Seconds since the oldest pass that still runs began; 0 if none does."""
+        return self._loop.time() - min(self._running.values()) if self._running else 0.0
+
+    # Inside
+
+    def _fire(self, key: K) -> None:
+        self.add(key, self._timers.pop(key).priority)
+
+    def _take(self) -> K:
+        priority = next(p for p in Priority if self._waiting[p])
+        key, since = self._waiting[priority].popitem(last=False)
+        now = self._loop.time()
+        self._wait_seconds[priority].observe(now - since)
+        self._running[key] = now
+        self._idle.clear()
+        return key
+
+    def _wake(self) -> None:
+        while self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+                return

@@ -1,0 +1,218 @@
+"""`secretsyncer render`: the Secrets that manifests would give, from a file of AWS secrets, without any cluster.
+
+The same parsing, gate and rendering as the operator's; only the values come from a file. Namespaces among the
+manifests bring their annotations, so that the gate can be tried too; a namespace that is not there has none.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from secretsyncer import manifest
+from secretsyncer.authorize import authorize
+from secretsyncer.aws.arn import Account, parse_secret_id
+from secretsyncer.aws.catalogue import Catalogue, Entry
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.secrets import SecretValue
+from secretsyncer.content import render_content
+from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure
+from secretsyncer.models import Key, key_of, parse
+from secretsyncer.reading import Reader
+from secretsyncer.reconcile import Rules
+
+ACCOUNT = Account("aws", "000000000000")
+"""The account that bare role names belong to, offline."""
+_REGION = "us-east-1"
+_KIND = "SyncedSecret"
+_FIELDS = {"value", "json", "binary", "tags", "versionId", "lastChanged", "listed"}
+
+
+class Result(NamedTuple):
+    """One SyncedSecret: its Secret, or why there is none."""
+
+    label: str
+    secret: dict[str, Any] | None
+    problem: str = ""
+
+
+class FileSecrets:
+    """AWS secrets from a file; a source of values like the operator's cache. All roles may read all of it."""
+
+    def __init__(
+        self, secrets: Mapping[str, SecretValue], catalogue: Catalogue, tags: Mapping[str, dict[str, str]]
+    ) -> None:
+        self.catalogue = catalogue
+        self._secrets = secrets
+        self._tags = tags
+
+    @classmethod
+    def load(cls, path: Path) -> FileSecrets:
+        """Raises SettingsError that names the file, the secret and the field."""
+        document = _load_one(path)
+        if not isinstance(document, dict):
+            raise SettingsError(f"{path}: must map names of AWS secrets to their values")
+        values, entries, tags = {}, [], {}
+        for name, fields in document.items():
+            try:
+                value, entry = _secret(str(name), fields)
+            except ValueError as exc:
+                raise SettingsError(f"{path}: {name}: {exc}") from None
+            values[value.name], tags[value.name] = value, dict(entry.tags)
+            if fields.get("listed", True):
+                entries.append(entry)
+        return cls(values, Catalogue(entries, region=_REGION, listed_at=0.0), tags)
+
+    def known(self, ref: SecretRef, catalogue: Catalogue) -> tuple[str, str] | None:  # noqa: ARG002 - a ValueSource
+        return None
+
+    async def get_many(
+        self,
+        refs: Collection[SecretRef],
+        catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
+    ) -> dict[SecretRef, SecretValue | SyncFailure]:
+        return {ref: self._get(ref) for ref in refs}
+
+    async def tags(
+        self,
+        refs: Collection[SecretRef],
+        catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
+    ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:
+        found = {ref: self._get(ref) for ref in refs}
+        return {ref: v if isinstance(v, SyncFailure) else self._tags[v.name] for ref, v in found.items()}
+
+    def _get(self, ref: SecretRef) -> SecretValue | SyncFailure:
+        try:
+            name = parse_secret_id(ref.id).name
+        except ValueError as exc:
+            return Rejected(Reason.INVALID_SPEC, str(exc))
+        return self._secrets.get(name) or Rejected(
+            Reason.SECRET_NOT_FOUND, f"AWS secret {ref.id} is not in the file of secrets"
+        )
+
+
+def _secret(name: str, fields: Any) -> tuple[SecretValue, Entry]:
+    if not isinstance(fields, dict) or not fields.keys() <= _FIELDS:
+        raise ValueError(f"must be an object with some of {', '.join(sorted(_FIELDS))}")
+    if sum(field in fields for field in ("value", "json", "binary")) != 1:
+        raise ValueError("needs exactly one of value, json and binary")
+    text, binary = None, None
+    if "binary" in fields:
+        try:
+            binary = base64.b64decode(fields["binary"], validate=True)
+        except (binascii.Error, TypeError, ValueError):
+            raise ValueError("binary must be base64") from None
+    elif "json" in fields:
+        text = json.dumps(fields["json"], ensure_ascii=False)
+    elif isinstance(fields["value"], str):
+        text = fields["value"]
+    else:
+        raise ValueError("value must be text; use json for an object, or quote it")
+    arn = f"arn:aws:secretsmanager:{_REGION}:{ACCOUNT.id}:secret:{name}-000000"
+    version = str(fields.get("versionId", "00000000-0000-0000-0000-000000000000"))
+    tags = {str(key): str(value) for key, value in (fields.get("tags") or {}).items()}
+    value = SecretValue(name, arn, version, text, binary)
+    return value, Entry(name, arn, tags, version, _moment(fields.get("lastChanged")))
+
+
+def _moment(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("lastChanged must be a date, like 2026-01-31T12:00:00Z") from None
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return None
+
+
+def load_manifests(paths: list[Path]) -> list[dict[str, Any]]:
+    """Every object of the files, of folders' files, and of `List`s. Raises SettingsError with file and position."""
+    found: list[dict[str, Any]] = []
+    for path in paths:
+        files = (
+            sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml", ".json"}) if path.is_dir() else [path]
+        )
+        for file in files:
+            found.extend(_objects(file))
+    return found
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
+    for document in _load(path):
+        for obj in document.get("items") or [] if str(document.get("kind", "")).endswith("List") else [document]:
+            if (
+                not isinstance(obj, dict)
+                or not isinstance(obj.get("metadata"), dict)
+                or not obj["metadata"].get("name")
+            ):
+                raise SettingsError(f"{path}: an object without metadata.name")
+            yield obj
+
+
+def _load(path: Path) -> list[Any]:
+    try:
+        text = "" if str(path) == "-" else path.read_text()
+        if str(path) == "-":
+            import sys  # noqa: PLC0415 - only here
+
+            text = sys.stdin.read()
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise SettingsError(f"{path}{where}: not valid YAML or JSON") from None
+    if not all(isinstance(document, dict) for document in documents):
+        raise SettingsError(f"{path}: must hold objects")
+    return documents
+
+
+def _load_one(path: Path) -> Any:
+    documents = _load(path)
+    return documents[0] if documents else {}
+
+
+async def render_all(
+    objects: list[dict[str, Any]], secrets: FileSecrets, reader: Reader, rules: Rules
+) -> list[Result]:
+    """A result for each SyncedSecret, in order."""
+    namespaces = {obj["metadata"]["name"]: obj for obj in objects if obj.get("kind") == "Namespace"}
+    wanted = [obj for obj in objects if obj.get("kind") == _KIND]
+    return [await _render(obj, namespaces, secrets, reader, rules) for obj in wanted]
+
+
+async def _render(
+    obj: dict[str, Any],
+    namespaces: Mapping[str, dict[str, Any]],
+    secrets: FileSecrets,
+    reader: Reader,
+    rules: Rules,
+) -> Result:
+    obj["metadata"].setdefault("namespace", "default")
+    key: Key = key_of(obj)
+    try:
+        synced = parse(obj)
+        grant = authorize(
+            synced.spec,
+            namespaces.get(key.namespace, {"metadata": {"name": key.namespace}}),
+            ACCOUNT,
+            annotation=rules.annotation,
+            require_annotation=rules.require_annotation,
+        )
+        content = await render_content(reader, grant, synced.spec, secrets.catalogue)
+    except SyncFailure as failure:
+        return Result(str(key), None, f"{failure.reason}: {failure.message}")
+    step = manifest.plan(synced, content.data, None, adopt=True)
+    assert isinstance(step, manifest.Create)  # noqa: S101 - nothing is observed offline
+    return Result(str(key), step.body)

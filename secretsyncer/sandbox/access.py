@@ -1,0 +1,45 @@
+"""What the embedded and the real Kubernetes API have in common for those who use them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Protocol
+
+
+class KubernetesApi(Protocol):
+    """A running Kubernetes API server."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens: `http://127.0.0.1:port` or `https://…`."""
+
+    @property
+    def token(self) -> str:
+        """The bearer token of its administrator."""
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate to trust; None for plain HTTP."""
+
+    def write_kubeconfig(self, path: Path, user: str = "admin") -> Path:
+        """Write a kubeconfig with the token of a user; returns `path`."""
+
+
+def write_kubeconfig(path: Path, *, url: str, user: str, token: str, ca_file: Path | None = None) -> Path:
+    """Write a kubeconfig of one cluster, one user and one context, readable by its owner only."""
+    cluster = {"server": url}
+    if ca_file is not None:
+        cluster["certificate-authority-data"] = base64.b64encode(ca_file.read_bytes()).decode()
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "sandbox", "cluster": cluster}],
+        "users": [{"name": user, "user": {"token": token}}],
+        "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": user}}],
+        "current-context": "sandbox",
+    }
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(config, indent=2))  # JSON is YAML
+    return path

@@ -1,0 +1,82 @@
+"""moto's server as the AWS of the sandbox: a child process on a free port of loopback.
+
+A child and not a thread, because moto's backends belong to their process: two servers share nothing,
+and stopping one forgets everything in it. What it does not do as AWS does is listed in the docs
+(no resource policies, no expiry of sessions), so tests of permissions use another stand-in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+REGION = "eu-west-1"
+_START_LIMIT = 30.0  # seconds; a start takes about 2
+
+
+class MotoServer:
+    """`async with MotoServer() as aws:` serves until the block ends. RuntimeError where it does not start."""
+
+    def __init__(self, *, region: str = REGION) -> None:
+        self.url = ""
+        self._region = region
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def environment(self) -> dict[str, str]:
+        """The variables that send every AWS client to this server, with credentials that mean nothing."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": self._region,
+            "AWS_DEFAULT_REGION": self._region,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    async def reset(self) -> None:
+        """Forget everything that is in it."""
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            async with session.post(f"{self.url}/moto-api/reset") as response:
+                await response.read()
+
+    async def __aenter__(self) -> Self:
+        with tempfile.TemporaryDirectory(prefix="moto-") as folder:
+            log = Path(folder) / "log"
+            with log.open("wb") as sink:
+                self._process = subprocess.Popen(  # noqa: S603 - this very Python
+                    [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=sink,
+                )
+            try:
+                self.url = await _announced_url(self._process, log)
+            except BaseException:
+                await self.__aexit__()
+                raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+async def _announced_url(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The address that the server prints when it listens."""
+    try:
+        async with asyncio.timeout(_START_LIMIT):
+            while process.poll() is None:
+                if found := re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text(errors="replace")):
+                    return found[1]
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pass
+    raise RuntimeError(f"moto's server did not start: {log.read_text(errors='replace')[-2000:]}")

@@ -1,0 +1,134 @@
+"""The real operator as a child process, for the demo and for tests.
+
+`async with OperatorProcess(kubeconfig=..., environment=...) as operator:` starts `python -m secretsyncer run` on a
+free port of loopback. Its log goes to a file; nothing of the parent's environment that could send it to another
+cluster or account is handed down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+_HANDED_DOWN = (
+    "PATH",
+    "HOME",
+    "XDG_CACHE_HOME",
+    "LANG",
+    "PYTHONPATH",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "COVERAGE_PROCESS_START",
+)
+_LOOK_EVERY = 0.02  # seconds
+
+
+class OperatorProcess:
+    """One operator. `environment` holds its settings and AWS's variables."""
+
+    def __init__(self, *, kubeconfig: Path, environment: Mapping[str, str]) -> None:
+        inherited = {name: os.environ[name] for name in _HANDED_DOWN if name in os.environ}
+        self.environment = {
+            **inherited,
+            "METRICS_LISTEN": "127.0.0.1:0",
+            "KUBECONFIG": str(kubeconfig),
+            **environment,
+        }
+        self._folder = tempfile.TemporaryDirectory(prefix="secretsyncer-")
+        self.log_file = Path(self._folder.name) / "operator.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self._started = 0.0
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
+    @property
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise RuntimeError("the operator has not been started")
+        return self._process
+
+    @property
+    def log(self) -> str:
+        """All that it has logged."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    @property
+    def port(self) -> int:
+        """The port of its metrics and health; RuntimeError before it listens."""
+        found = re.search(r'"port": (\d+)|port=(\d+)', self.log)
+        if not found:
+            raise RuntimeError(f"the operator does not listen yet: {self.log[-2000:]}")
+        return int(found[1] or found[2])
+
+    async def start(self) -> None:
+        with self.log_file.open("ab") as sink:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "secretsyncer", "run",
+                env=self.environment, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink,
+            )  # fmt: skip
+        self._started = time.monotonic()
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status and text of its HTTP port."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        async with self._session.get(f"http://127.0.0.1:{self.port}{path}") as response:
+            return response.status, await response.text()
+
+    async def until_ready(self, limit: float = 30.0) -> float:
+        """Seconds from its start until /readyz says ok; RuntimeError, with the log's end, where it does not."""
+        answer = ""
+        while time.monotonic() - self._started < limit and self._running.returncode is None:
+            try:
+                status, answer = await self.get("/readyz")
+                if status == 200:
+                    return time.monotonic() - self._started
+            except (aiohttp.ClientError, RuntimeError):
+                pass
+            await asyncio.sleep(_LOOK_EVERY)
+        raise RuntimeError(f"the operator is not ready: {answer}\n{self.log[-4000:]}")
+
+    async def metrics(self) -> dict[str, float]:
+        """Its metrics: `name{label="value"}` to value."""
+        _, text = await self.get("/metrics")
+        samples = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
+
+    def send(self, number: signal.Signals) -> None:
+        self._running.send_signal(number)
+
+    async def wait(self, limit: float = 20.0) -> int:
+        """Its exit code, once it has ended; TimeoutError after `limit` seconds."""
+        async with asyncio.timeout(limit):
+            return await self._running.wait()
+
+    async def stop(self, limit: float = 20.0) -> int:
+        """SIGTERM, and its exit code."""
+        if self._running.returncode is None:
+            self.send(signal.SIGTERM)
+        return await self.wait(limit)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+        self._folder.cleanup()

@@ -1,0 +1,227 @@
+"""What the contract tests speak with: a bare HTTP client, and the objects they make.
+
+Nothing of the project's own client takes part, so that the emulator is held to the API and not to
+what we make of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import ssl
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import aiohttp
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+WIDGET_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "required": ["size"],
+            "properties": {
+                "size": {"type": "integer", "minimum": 1, "maximum": 100},
+                "mode": {"type": "string", "enum": ["fast", "slow"], "default": "slow"},
+                "code": {"type": "string", "pattern": "^[a-z]+$", "minLength": 2, "maxLength": 5},
+                "port": {"x-kubernetes-int-or-string": True},
+                "note": {"type": "string", "nullable": True},
+                "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+                "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                "names": {"type": "array", "maxItems": 3, "items": {"type": "string"}},
+                "parts": {
+                    "type": "array",
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["name"],
+                    "items": {
+                        "type": "object",
+                        "required": ["name"],
+                        "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
+                    },
+                },
+                "either": {
+                    "type": "object",
+                    "properties": {"one": {"type": "string"}, "two": {"type": "string"}},
+                    "oneOf": [{"required": ["one"]}, {"required": ["two"]}],
+                },
+            },
+        },
+        "status": {
+            "type": "object",
+            "properties": {
+                "phase": {"type": "string"},
+                "seen": {"type": "string", "format": "date-time"},
+                "conditions": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"type": {"type": "string"}, "status": {"type": "string"}},
+                    },
+                },
+            },
+        },
+    },
+}
+WIDGET_COLUMNS = [
+    {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
+    {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+    {"name": "Mode", "type": "string", "jsonPath": ".spec.mode", "priority": 1},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]
+
+
+def crd(plural: str, kind: str, *, scope: str = "Namespaced", **version: Any) -> dict[str, Any]:
+    """A definition of group contract.example.com; `version` overrides parts of its one version."""
+    group = "contract.example.com"
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": scope,
+            "names": {"plural": plural, "kind": kind},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "schema": {"openAPIV3Schema": WIDGET_SCHEMA},
+                    **version,
+                }
+            ],
+        },
+    }
+
+
+def widget(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "contract.example.com/v1",
+        "kind": "Widget",
+        "metadata": {"name": name},
+        "spec": {"size": 1, **spec},
+    }
+
+
+def secret(name: str, **fields: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, **fields}
+
+
+class Reply(NamedTuple):
+    """An answer: `body` is the JSON object, or the text where it is none."""
+
+    status: int
+    body: Any
+    headers: Any
+
+    @property
+    def version(self) -> str:
+        return self.body["metadata"]["resourceVersion"]
+
+    @property
+    def reason(self) -> str:
+        return self.body["reason"]
+
+    def causes(self) -> set[tuple[str, str]]:
+        """(field, reason) of everything that is wrong."""
+        return {(cause["field"], cause["reason"]) for cause in self.body["details"]["causes"]}
+
+    def names(self) -> list[str]:
+        return [item["metadata"]["name"] for item in self.body["items"]]
+
+
+class Stream:
+    """An open watch."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def next(self, within: float = 10) -> dict[str, Any]:
+        """The next event; AssertionError at the end of the stream."""
+        async with asyncio.timeout(within):
+            line = await self._response.content.readline()
+        assert line, "the watch ended"
+        return json.loads(line)
+
+    async def short(self) -> tuple[str, str]:
+        """Type and name of the next event."""
+        event = await self.next()
+        return event["type"], event["object"]["metadata"]["name"]
+
+    async def rest(self, within: float = 15) -> list[dict[str, Any]]:
+        """All events until the server ends the stream."""
+        async with asyncio.timeout(within):
+            return [json.loads(line) async for line in self._response.content]
+
+
+class Client:
+    """Requests with the administrator's token."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+
+    async def request(self, method: str, path: str, body: Any = None, kind: str = "", **headers: str) -> Reply:
+        sent = {"Content-Type": kind or "application/json", **headers}
+        text = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        data = text if text is None else io.BytesIO(text)
+        async with self.session.request(method, path, data=data, headers=sent) as response:
+            answer = await response.text()
+            is_json = response.content_type == "application/json"
+            return Reply(response.status, json.loads(answer) if is_json else answer, response.headers)
+
+    async def get(self, path: str, **headers: str) -> Reply:
+        return await self.request("GET", path, **headers)
+
+    async def post(self, path: str, body: Any, **headers: str) -> Reply:
+        return await self.request("POST", path, body, **headers)
+
+    async def put(self, path: str, body: Any) -> Reply:
+        return await self.request("PUT", path, body)
+
+    async def patch(self, path: str, body: Any, kind: str = MERGE) -> Reply:
+        return await self.request("PATCH", path, body, kind)
+
+    async def delete(self, path: str, body: Any = None) -> Reply:
+        return await self.request("DELETE", path, body)
+
+    async def make(self, path: str, body: Any) -> dict[str, Any]:
+        """Create; AssertionError where that is refused."""
+        reply = await self.post(path, body)
+        assert reply.status == 201, reply.body
+        return reply.body
+
+    @asynccontextmanager
+    async def watch(self, path: str, **headers: str):
+        separator = "&" if "?" in path else "?"
+        async with self.session.get(f"{path}{separator}watch=1", headers=headers) as response:
+            assert response.status == 200, await response.text()
+            yield Stream(response)
+
+
+@asynccontextmanager
+async def connect(server, token: str = ""):
+    """A client of a server."""
+    trust = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else True
+    headers = {"Authorization": f"Bearer {token or server.token}", "User-Agent": "contract/1.0"}
+    connector = aiohttp.TCPConnector(ssl=trust)
+    async with aiohttp.ClientSession(server.url, connector=connector, headers=headers) as session:
+        yield Client(session)
+
+
+async def define(client: Client, definition: dict[str, Any]) -> None:
+    """Create a custom resource, unless it is there, and wait until it is served."""
+    reply = await client.post(CRDS, definition)
+    assert reply.status in {201, 409}, reply.body
+    spec = definition["spec"]
+    path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+    async with asyncio.timeout(20):
+        while (await client.get(path)).status != 200:
+            await asyncio.sleep(0.02)

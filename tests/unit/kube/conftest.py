@@ -1,0 +1,66 @@
+"""A scripted API server, an informer on it, and what its handlers heard."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+
+import pytest
+from prometheus_client import CollectorRegistry
+from scripted import ScriptedApi
+
+from secretsyncer.kube.informer import Informer
+from secretsyncer.kube.reflector import BACKOFF
+from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.metrics import Metrics
+from secretsyncer.tasks import Heartbeats
+
+STEADY = dataclasses.replace(BACKOFF, rand=lambda: 0.0)
+
+
+@pytest.fixture
+def metrics():
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def value(metrics):
+    """The value of a metric's series."""
+    return lambda name, **labels: metrics.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def api():
+    return ScriptedApi()
+
+
+@pytest.fixture
+def heard():
+    return []
+
+
+@pytest.fixture
+async def heartbeats():
+    return Heartbeats(asyncio.get_running_loop().time)
+
+
+@pytest.fixture
+async def running(api, metrics, heartbeats, heard):
+    """Make an informer that runs until the test ends; handlers' calls go to `heard`."""
+    tasks = []
+
+    def run(**options):
+        options = {"backoff": STEADY, "metrics": metrics, "heartbeats": heartbeats, **options}
+        informer = Informer(api, SYNCED_SECRETS, **options)
+        informer.add_handler(lambda kind, key, old, new: heard.append((str(kind), key.name)))
+        tasks.append(asyncio.create_task(informer.run()))
+        informer.task = tasks[-1]
+        return informer
+
+    yield run
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
