@@ -42,6 +42,7 @@ from secretsyncer.reading import Reader
 from secretsyncer.reconcile import Reconciler, Rules
 from secretsyncer.server import Server
 from secretsyncer.settings import Settings
+from secretsyncer.targets import Targets
 from secretsyncer.tasks import Guarded, Heartbeats, LoopEndedError
 from secretsyncer.writing import Writer
 
@@ -113,6 +114,7 @@ class App:
         )
         self._engine = TemplateEngine(cache_dir=cache_folder(settings.cache_dir))
         self._index = DependencyIndex()
+        targets = Targets()
         self._queue: WorkQueue[Key] = WorkQueue(metrics=metrics)
         api = SecretsManager(sessions)
         self._cache = SecretCache(api, metrics, region=sessions.region)
@@ -141,6 +143,7 @@ class App:
                 may_write=self._may_write,
             ),
             index=self._index,
+            claims=targets,
             events=self._events.event,
             operator=sessions,
             rules=Rules(settings.ns_annotation, settings.require_ns_annotation),
@@ -149,6 +152,7 @@ class App:
             reconciler,
             self._queue,
             self._index,
+            targets,
             objects=self._objects,
             namespaces=self._namespaces,
             secrets=self._secrets,

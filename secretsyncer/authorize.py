@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.arn import Account, RoleArn, complete_role
-from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.models import SyncedSecretSpec
 
@@ -32,11 +32,20 @@ ACCOUNT_ROLE = "secret-syncer"
 
 
 class Grant(NamedTuple):
-    """Leave to read AWS as `identity`, only secrets with the tag `tag` = "1" where `tag` is not empty."""
+    """Leave to read AWS as `identity`, only secrets with the tag `tag` = "1" where `tag` is not empty.
+
+    `region` is where names without one are looked for; empty: the operator's.
+    """
 
     identity: Identity
     tag: str = ""
+    region: str = ""
     warnings: tuple[str, ...] = ()
+
+    def ref(self, secret_id: str, *, region: str = "", version_id: str = "", stage: str = "") -> SecretRef:
+        """The secret as this grant reads it. An ARN brings its own region."""
+        own = "" if secret_id.startswith("arn:") else self.region
+        return SecretRef(self.identity, secret_id, region or own, version_id, stage)
 
     def permits(self, tags: Mapping[str, str]) -> bool:
         """Whether a secret with these tags may be read under this grant."""
@@ -70,7 +79,7 @@ def authorize(
     if text is None:
         if require_annotation:
             raise _refused(f"namespace {metadata['name']} has no annotation {annotation}, and one is required")
-        return Grant(Identity(role or ""), tag)
+        return Grant(_identity(spec, role), tag, spec.region or "")
     allowed = allowed_roles(text, account, annotation)
     if role is None:
         raise _refused(
@@ -79,7 +88,12 @@ def authorize(
         )
     if role not in allowed.roles:
         raise _refused(f"role {role} is not in the annotation {annotation} of namespace {metadata['name']}")
-    return Grant(Identity(role), tag, allowed.warnings)
+    return Grant(_identity(spec, role), tag, spec.region or "", allowed.warnings)
+
+
+def _identity(spec: SyncedSecretSpec, role: RoleArn | None) -> Identity:
+    """Without a role nothing is assumed, and so nothing is said while assuming."""
+    return Identity(role, spec.external_id or "", spec.role_session_name or "") if role else Identity("")
 
 
 def _role_of(spec: SyncedSecretSpec, account: Account | None) -> RoleArn | None:

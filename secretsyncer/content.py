@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from secretsyncer.authorize import Grant
-from secretsyncer.aws.catalogue import Catalogue
+from secretsyncer.aws.catalogue import Catalogue, Entry
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.secrets import SecretValue
-from secretsyncer.errors import SyncFailure
+from secretsyncer.errors import Reason, Rejected, SyncFailure
 from secretsyncer.gotemplate.engine import Filter
-from secretsyncer.models import SecretReference, SyncedSecretSpec
-from secretsyncer.reading import Reader, RenderedTemplate, Values, ref_of, source_of
-from secretsyncer.render import references, render, templates
+from secretsyncer.models import Find, SyncedSecretSpec
+from secretsyncer.reading import Reader, RenderedTemplate, Values, check_listed, ref_of, source_of
+from secretsyncer.render import Sources, references, render, select, templates
 from secretsyncer.status import Source
 
 
@@ -37,11 +37,15 @@ class Dependencies:
 
 
 class Content(NamedTuple):
-    """What was rendered, and from what; `template_reads` are the ids that templates asked for."""
+    """What was rendered, and from what; `template_reads` are the ids that templates asked for.
+
+    `complete` is False where an optional secret was not there: then only AWS can tell whether it still is not.
+    """
 
     data: dict[str, bytes]
     read: Mapping[SecretRef, Source]
     template_reads: frozenset[str]
+    complete: bool
     dependencies: Dependencies
 
 
@@ -50,11 +54,11 @@ async def render_content(
 ) -> Content:
     """The content. `expected`: ids that its templates read last time. Raises Rejected or Unavailable."""
     refs = {ref_of(grant, reference) for reference in references(spec)}
-    values = await reader.read(grant, refs, catalogue)
+    find = spec.data_from.find if spec.data_from else None
+    entries = _found(find, catalogue) if find else []
+    found_refs = [grant.ref(entry.arn) for entry in entries]
+    values = await reader.read(grant, refs.union(found_refs), catalogue)
     outputs = {text: await _attempt(reader, grant, text, catalogue, expected) for text in templates(spec)}
-
-    def secret(reference: SecretReference) -> SecretValue:
-        return _or_raise(values[ref_of(grant, reference)])
 
     def template(text: str) -> str:
         output = outputs[text]
@@ -62,8 +66,31 @@ async def render_content(
             raise output
         return output.output
 
-    data = render(spec, secret=secret, template=template)
-    return _content(data, values, [output for output in outputs.values() if isinstance(output, RenderedTemplate)])
+    sources = Sources(
+        secret=lambda reference: _or_raise(values[ref_of(grant, reference)]),
+        template=template,
+        found=lambda _: [_or_raise(values[ref]) for ref in found_refs],
+    )
+    rendered = [output for output in outputs.values() if isinstance(output, RenderedTemplate)]
+    return _content(render(spec, sources), values, rendered, _filters_of(find))
+
+
+def _found(find: Find, catalogue: Catalogue) -> list[Entry]:
+    """What `find` selects. Nothing at all is a failure: it must not empty a Secret that was full before."""
+    check_listed(catalogue, "dataFrom.find")
+    entries = select(find, catalogue)
+    if not entries:
+        raise Rejected(Reason.SECRET_NOT_FOUND, "dataFrom: find matches none of the listed AWS secrets")
+    return entries
+
+
+def _filters_of(find: Find | None) -> frozenset[Filter]:
+    """The narrowest part of the catalogue that `find` looks at."""
+    if not find:
+        return frozenset()
+    if find.tags:
+        return frozenset({Filter("tag", min(find.tags.items()))})
+    return frozenset({Filter("tagKey", (find.tag_key,)) if find.tag_key else Filter("name", ())})
 
 
 async def _attempt(
@@ -82,7 +109,9 @@ def _or_raise(value: SecretValue | SyncFailure) -> SecretValue:
     return value
 
 
-def _content(data: dict[str, bytes], values: Values, outputs: list[RenderedTemplate]) -> Content:
+def _content(
+    data: dict[str, bytes], values: Values, outputs: list[RenderedTemplate], filters: frozenset[Filter]
+) -> Content:
     in_templates = {ref: source for output in outputs for ref, source in output.read.items()}
     direct = {ref: source_of(value) for ref, value in values.items() if isinstance(value, SecretValue)}
     read = {**direct, **in_templates}
@@ -90,9 +119,10 @@ def _content(data: dict[str, bytes], values: Values, outputs: list[RenderedTempl
         data,
         read,
         frozenset(ref.id for ref in in_templates),
+        len(direct) == len(values),
         Dependencies(
-            frozenset(read),
-            frozenset(what for output in outputs for what in output.filters),
+            frozenset(values) | frozenset(in_templates),
+            filters.union(*(output.filters for output in outputs)),
             any(output.whole_catalogue for output in outputs),
         ),
     )

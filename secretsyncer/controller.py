@@ -24,8 +24,11 @@ from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
 from secretsyncer.metrics import Metrics
 from secretsyncer.models import Key
 from secretsyncer.reconcile import Outcome, Reconciler
+from secretsyncer.targets import Targets
 
 log = logging.getLogger(__name__)
+
+_NOT_FAILING = {Reason.SYNCED, Reason.SUSPENDED}
 
 PASS_DEADLINE = 120.0
 """Seconds that one pass may take: more than AWS with all its retries."""
@@ -50,6 +53,7 @@ class Controller:
         reconciler: Reconciler,
         queue: WorkQueue[Key],
         index: DependencyIndex,
+        targets: Targets,
         *,
         objects: Informer,
         namespaces: Informer,
@@ -62,6 +66,7 @@ class Controller:
         self._reconciler = reconciler
         self._queue = queue
         self._index = index
+        self._targets = targets
         self._objects = objects
         self._prefetcher = prefetcher
         self._catalogue = catalogue
@@ -96,6 +101,8 @@ class Controller:
         self._add(keys)
 
     def _on_object(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
+        for other in self._targets.note(key, new):
+            self._add([other])
         # Our own status patch comes back as an event too: only what the user says counts.
         if kind is not EventKind.MODIFIED or _intent(old) != _intent(new):
             self._add([key])
@@ -106,8 +113,11 @@ class Controller:
         self._add(other for other, _ in self._objects.items() if other.namespace == key.name)
 
     def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
-        if self._objects.get(key) and not self._reconciler.is_own_write(key, new):
-            self._add([key])
+        self._add(
+            claimant
+            for claimant in self._targets.claimants(key)
+            if not self._reconciler.is_own_write(claimant, new)
+        )
 
     def _add(self, keys: Any) -> None:
         if self._leading:
@@ -152,10 +162,10 @@ class Controller:
                 self._scheduled.discard(key)
                 self._queue.discard(key)
                 self._metrics.forget_object(*key)
-            case Outcome(done):
-                self._count(key, done, Reason.SYNCED)
+            case Outcome(done, reason, refresh_after):
+                self._count(key, done, reason)
                 self._queue.forget(key)
-                self._resync(key)
+                self._resync(key, refresh_after)
             case Rejected(reason=reason, message=message):
                 self._count(key, "rejected", reason)
                 self._queue.forget(key)
@@ -177,16 +187,19 @@ class Controller:
                 log.error("bug", exc_info=result)
                 self._queue.retry(key)
 
-    def _resync(self, key: Key) -> None:
+    def _resync(self, key: Key, refresh_after: float | None = None) -> None:
         """Again in one interval; the first time spread over it, which keeps objects apart from then on."""
+        interval = min(self._sync_interval, refresh_after or self._sync_interval)
         first = key not in self._scheduled
         self._scheduled.add(key)
-        self._queue.add_after(key, self._sync_interval * (random.random() if first else 1), Priority.LOW)  # noqa: S311
+        self._queue.add_after(key, interval * (random.random() if first else 1), Priority.LOW)  # noqa: S311
 
     def _count(self, key: Key, result: str, reason: str | None) -> None:
         self._metrics.reconciles.labels(result).inc()
         if reason is not None:
-            self._metrics.observe_object(*key, reason=reason, ready=reason == Reason.SYNCED)
+            self._metrics.observe_object(
+                *key, reason=reason, ready=reason == Reason.SYNCED, failing=reason not in _NOT_FAILING
+            )
 
 
 def _intent(obj: Object | None) -> Any:

@@ -24,6 +24,17 @@ SELECTOR = f"{MANAGED_BY}={MANAGER}"
 MANAGED_METADATA = "secrets.contentful.com/managed-metadata"
 _API_VERSION = "secrets.contentful.com/v1"
 _KIND = "SyncedSecret"
+_REQUIRED_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
+    "kubernetes.io/dockerconfigjson": ((".dockerconfigjson",),),
+    "kubernetes.io/dockercfg": ((".dockercfg",),),
+    "kubernetes.io/basic-auth": (("username", "password"),),
+    "kubernetes.io/ssh-auth": (("ssh-privatekey",),),
+}
+_JSON_KEYS = {
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+}
 # Digests are compared within this process only; a key of its own makes them useless to anybody else.
 _KEY = secrets.token_bytes(32)
 
@@ -31,6 +42,13 @@ _KEY = secrets.token_bytes(32)
 class Create(NamedTuple):
     """No such Secret is known: POST this."""
 
+    body: dict[str, Any]
+
+
+class Recreate(NamedTuple):
+    """The Secret cannot become what it should be: delete the one with this uid, then create."""
+
+    uid: str
     body: dict[str, Any]
 
 
@@ -64,40 +82,55 @@ def summarise(secret: dict[str, Any]) -> dict[str, Any]:
             "ownerReferences": metadata.get("ownerReferences") or [],
         },
         "type": secret.get("type", ""),
+        "immutable": bool(secret.get("immutable")),
         "digests": {key: digest(value or "") for key, value in (secret.get("data") or {}).items()},
     }
 
 
 def plan(
     synced: SyncedSecret, data: Mapping[str, bytes], observed: dict[str, Any] | None, *, adopt: bool
-) -> Create | Patch | None:
+) -> Create | Recreate | Patch | None:
     """The write that makes the Secret what it should be; None where it already is.
 
-    Raises Rejected(Conflict) where the Secret is somebody else's and may not be adopted.
+    `adopt` is the operator's setting, which the spec may overrule. Raises Rejected(Conflict) where the Secret is
+    somebody else's and may not be adopted, or would have to be made anew and may not be, and
+    Rejected(InvalidSecretValue) where the data lacks what the type requires.
     """
+    _check_type(synced.spec.type, data)
     encoded = {key: b64encode(value).decode() for key, value in data.items()}
     if observed is None:
         return Create(_body(synced, encoded))
-    if not adopt and observed["metadata"]["labels"].get(MANAGED_BY) != MANAGER:
+    may_adopt = adopt if synced.spec.adopt is None else synced.spec.adopt
+    if not may_adopt and observed["metadata"]["labels"].get(MANAGED_BY) != MANAGER:
         raise Rejected(
             Reason.CONFLICT,
-            f"Secret {synced.key} exists and is not managed by {MANAGER}; "
-            f"delete it, label it {SELECTOR}, or set ADOPT_EXISTING=true",
+            f"Secret {synced.secret} exists and is not managed by {MANAGER}; "
+            f"delete it, label it {SELECTOR}, or set spec.adopt: true",
         )
     changes, keys = _data_changes(encoded, observed["digests"])
     metadata = _metadata_changes(synced, observed["metadata"])
-    if not changes and not metadata:
+    if obstacle := _obstacle(synced, observed, changed=bool(changes)):
+        if not synced.spec.recreate_on_type_change:
+            raise Rejected(
+                Reason.CONFLICT,
+                f"Secret {synced.secret} {obstacle}; delete it, or set spec.recreateOnTypeChange: true",
+            )
+        return Recreate(observed["metadata"]["uid"], _body(synced, encoded))
+    freeze = bool(synced.spec.immutable) and not observed["immutable"]
+    if not changes and not metadata and not freeze:
         return None
     body: dict[str, Any] = {"metadata": {**metadata, "resourceVersion": observed["metadata"]["resourceVersion"]}}
     if changes:
         body["data"] = changes
+    if freeze:
+        body["immutable"] = True
     return Patch(body, keys)
 
 
 def _body(synced: SyncedSecret, encoded: dict[str, str]) -> dict[str, Any]:
     metadata: dict[str, Any] = {
-        "name": synced.key.name,
-        "namespace": synced.key.namespace,
+        "name": synced.secret.name,
+        "namespace": synced.secret.namespace,
         "labels": _labels(synced),
     }
     annotations = _annotations(synced)
@@ -105,7 +138,35 @@ def _body(synced: SyncedSecret, encoded: dict[str, str]) -> dict[str, Any]:
         metadata["annotations"] = annotations
     if synced.spec.deletion_policy == "Delete":
         metadata["ownerReferences"] = [_owner(synced)]
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": encoded}
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    frozen = {"immutable": True} if synced.spec.immutable else {}
+    return {**body, "type": synced.spec.type or "Opaque", **frozen, "data": encoded}
+
+
+def _check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
+    """Kubernetes refuses these too, with less to go by (Secret types, in its documentation)."""
+    for alternatives in _REQUIRED_KEYS.get(kind or "", ()):
+        if not any(key in data for key in alternatives):
+            raise Rejected(
+                Reason.INVALID_SECRET_VALUE, f"a Secret of type {kind} needs the key {' or '.join(alternatives)}"
+            )
+    for key in _JSON_KEYS.get(kind or "", ()):
+        try:
+            json.loads(data[key])
+        except (ValueError, RecursionError):
+            problem = f"a Secret of type {kind} needs JSON at the key {key}"
+        else:
+            continue
+        raise Rejected(Reason.INVALID_SECRET_VALUE, problem)
+
+
+def _obstacle(synced: SyncedSecret, observed: dict[str, Any], *, changed: bool) -> str:
+    """What keeps the Secret from becoming what it should be, if anything does."""
+    if synced.spec.type and observed["type"] != synced.spec.type:
+        return f"has the type {observed['type']}, and spec.type is {synced.spec.type}, which cannot be changed"
+    if observed["immutable"] and (changed or synced.spec.immutable is False):
+        return "is immutable, and would have to change"
+    return ""
 
 
 def _labels(synced: SyncedSecret) -> dict[str, str]:

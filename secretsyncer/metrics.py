@@ -114,7 +114,7 @@ class Metrics:
         _start_at_zero(self.events, ("sent", "dropped", "failed"))
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 
-    def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool) -> None:
+    def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool, failing: bool) -> None:
         """How a SyncedSecret fares now; the series of its reason before goes."""
         key = namespace, name
         before = self._reasons.get(key)
@@ -124,7 +124,7 @@ class Metrics:
             self._reasons[key] = reason
         self.object_ready.labels(*key, reason).set(ready)
         self.sync_success.labels(*key).set(ready)
-        self.sync_failures.labels(*key).set(not ready)
+        self.sync_failures.labels(*key).set(failing)
         if ready:
             self.object_last_sync.labels(*key).set_to_current_time()
 

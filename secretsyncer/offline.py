@@ -73,6 +73,9 @@ class FileSecrets:
     def known(self, ref: SecretRef, catalogue: Catalogue) -> tuple[str, str] | None:  # noqa: ARG002 - a ValueSource
         return None
 
+    def invalidate(self, ids: Collection[str]) -> None:
+        """A file does not change while it is rendered."""
+
     async def get_many(
         self,
         refs: Collection[SecretRef],

@@ -42,6 +42,8 @@ class ValueSource(Protocol):
 
     async def get_many(self, refs: Collection[SecretRef], catalogue: Catalogue) -> Values: ...
 
+    def invalidate(self, ids: Collection[str]) -> None: ...
+
     async def tags(
         self, refs: Collection[SecretRef], catalogue: Catalogue
     ) -> Mapping[SecretRef, Mapping[str, str] | SyncFailure]: ...
@@ -58,7 +60,12 @@ class RenderedTemplate(NamedTuple):
 
 def ref_of(grant: Grant, reference: SecretReference) -> SecretRef:
     """The secret that a spec names, as the grant's identity asks for it."""
-    return SecretRef(grant.identity, reference.name)
+    return grant.ref(
+        reference.name,
+        region=reference.region or "",
+        version_id=reference.version_id or "",
+        stage=reference.version_stage or "",
+    )
 
 
 def source_of(value: SecretValue) -> Source:
@@ -112,7 +119,8 @@ class Reader:
             found.update(await self._by_id(grant, wanted, catalogue))
             result = await self._render(text, listing, found)
             if isinstance(result, Rendered):
-                self._check_listed(result, catalogue)
+                if result.filters or result.whole_catalogue:
+                    check_listed(catalogue, "the template")
                 return _rendered(grant, result, found)
             failures = [value for i in result.required if isinstance(value := found.get(i), SyncFailure)]
             if failures:
@@ -128,7 +136,7 @@ class Reader:
     async def _by_id(
         self, grant: Grant, ids: Collection[str], catalogue: Catalogue
     ) -> dict[str, SecretValue | SyncFailure]:
-        refs = [SecretRef(grant.identity, i) for i in ids]
+        refs = [grant.ref(i) for i in ids]
         return {ref.id: value for ref, value in (await self.read(grant, refs, catalogue)).items()} if refs else {}
 
     async def _render(
@@ -145,15 +153,16 @@ class Reader:
         self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
         return result
 
-    def _check_listed(self, result: Rendered, catalogue: Catalogue) -> None:
-        """A listing that never came must not read as a listing of nothing."""
-        if catalogue.listed_at is None and (result.filters or result.whole_catalogue):
-            raise Unavailable(Reason.AWS_UNAVAILABLE, "the template uses .Secrets, and AWS has not been listed yet")
-
     def _engine_catalogue(self, catalogue: Catalogue) -> EngineCatalogue:
         if self._listing is None or self._listing[0] is not catalogue:
             self._listing = (catalogue, engine_catalogue(catalogue))
         return self._listing[1]
+
+
+def check_listed(catalogue: Catalogue, what: str) -> None:
+    """Raises Unavailable before the first listing: one that never came must not read as one of nothing."""
+    if catalogue.listed_at is None:
+        raise Unavailable(Reason.AWS_UNAVAILABLE, f"{what} needs the list of AWS secrets, which is not there yet")
 
 
 def engine_catalogue(catalogue: Catalogue) -> EngineCatalogue:
@@ -181,9 +190,5 @@ def payload(value: SecretValue) -> str | bytes:
 
 
 def _rendered(grant: Grant, result: Rendered, found: Mapping[str, SecretValue | SyncFailure]) -> RenderedTemplate:
-    read = {
-        SecretRef(grant.identity, i): source_of(value)
-        for i in result.reads
-        if isinstance(value := found.get(i), SecretValue)
-    }
+    read = {grant.ref(i): source_of(value) for i in result.reads if isinstance(value := found.get(i), SecretValue)}
     return RenderedTemplate(result.output, read, frozenset(result.filters), result.whole_catalogue)

@@ -21,7 +21,7 @@ from secretsyncer.aws.arn import Account
 from secretsyncer.aws.catalogue import Catalogue
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.content import Content, Dependencies, digest_of, render_content
-from secretsyncer.errors import Reason, SyncFailure, Unavailable
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.models import Key, SyncedSecret, parse
 from secretsyncer.reading import Reader, ValueSource, ref_of
@@ -30,14 +30,24 @@ from secretsyncer.writing import Store, Writer
 
 log = logging.getLogger(__name__)
 
+REFRESH_ANNOTATION = "secrets.contentful.com/refresh"
+"""Anything new here has the object's sources read again at once."""
+REFRESH_SLACK = 0.9
+"""Part of a refresh interval after which it counts as over: timers and passes are never exact."""
+
 Object = dict[str, Any]
 EventSink = Callable[[Object, Literal["Normal", "Warning"], str, str], None]
 
 
 class Outcome(NamedTuple):
-    """How a pass ended. `result` is a label of `secretsyncer_reconciles_total`."""
+    """How a pass ended. `result` is a label of `secretsyncer_reconciles_total`.
+
+    `refresh_after`: seconds after which the object wants its sources read again, if it says so.
+    """
 
     result: Literal["changed", "unchanged", "gone"]
+    reason: Reason = Reason.SYNCED
+    refresh_after: float | None = None
 
 
 class Index(Protocol):
@@ -57,6 +67,12 @@ class Operator(Protocol):
     async def account(self) -> Account: ...
 
 
+class Claims(Protocol):
+    """Who has which Secret; `targets.Targets` knows."""
+
+    def owner(self, secret: Key) -> Key | None: ...
+
+
 class Namespaces(Protocol):
     """What is wanted of the informer of namespaces."""
 
@@ -74,6 +90,14 @@ class Record:
     digests: Mapping[Filter | None, str] = field(default_factory=dict)
     secret_version: str = ""
     template_reads: frozenset[str] = frozenset()
+
+
+class Refreshed(NamedTuple):
+    """When an object's sources were last read on demand, and the demand that was met."""
+
+    uid: str
+    token: str | None
+    at: float
 
 
 class Subject(NamedTuple):
@@ -107,6 +131,7 @@ class Reconciler:
         reader: Reader,
         writer: Writer,
         index: Index,
+        claims: Claims,
         events: EventSink,
         operator: Operator,
         rules: Rules,
@@ -120,11 +145,13 @@ class Reconciler:
         self._reader = reader
         self._writer = writer
         self._index = index
+        self._claims = claims
         self._event = events
         self._operator = operator
         self._rules = rules
         self._now = now
         self._records: dict[Key, Record] = {}
+        self._refreshed: dict[Key, Refreshed] = {}
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass. Raises Rejected or Unavailable, after its status says so."""
@@ -134,9 +161,14 @@ class Reconciler:
         obj, namespace = found
         try:
             subject = Subject(obj, self._parse(key, obj), namespace, self._catalogue())
+            if subject.synced.spec.suspend:
+                return await self._suspend(subject)
+            self._check_claim(subject.synced)
             grant = self._authorize(subject, await self._account())
+            self._refresh(subject)
+            refresh_after = subject.synced.spec.refresh_interval
             if await self._in_step(subject, grant):
-                return Outcome("unchanged")
+                return Outcome("unchanged", refresh_after=refresh_after)
             content = await self._render(subject, grant)
             written = await self._writer.write_secret(subject.synced, content.data)
         except SyncFailure as failure:
@@ -144,7 +176,7 @@ class Reconciler:
             raise
         said = await self._report(subject, content, written.action)
         self._remember(subject, grant, content, written.version)
-        return Outcome("changed" if written.action or said else "unchanged")
+        return Outcome("changed" if written.action or said else "unchanged", refresh_after=refresh_after)
 
     def wanted(self, keys: Iterable[Key]) -> set[SecretRef]:
         """What passes over these keys would read, as far as it can be told and is granted: for prefetching."""
@@ -158,10 +190,11 @@ class Reconciler:
                 grant = self._authorize(subject, self._operator.known_account)
             except SyncFailure:
                 continue
-            if not grant.tag:  # tags are asked for by the pass itself
+            # Tags are asked for by the pass itself, and a suspended object reads nothing.
+            if not grant.tag and not subject.synced.spec.suspend:
                 reads = self._records[key].template_reads
                 refs.update(ref_of(grant, reference) for reference in references(subject.synced.spec))
-                refs.update(SecretRef(grant.identity, i) for i in reads)
+                refs.update(grant.ref(i) for i in reads)
         return refs
 
     def is_own_write(self, key: Key, secret: Object | None) -> bool:
@@ -177,6 +210,7 @@ class Reconciler:
         obj = self._objects.get(key)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             self._records.pop(key, None)
+            self._refreshed.pop(key, None)
             self._index.drop(key)
             return None
         namespace = self._namespaces.get(Key("", key.namespace))
@@ -197,6 +231,38 @@ class Reconciler:
             self._records.pop(key, None)
             record = self._records[key] = Record(parse(obj))
         return record.synced
+
+    def _check_claim(self, synced: SyncedSecret) -> None:
+        owner = self._claims.owner(synced.secret)
+        if owner is not None and owner != synced.key:
+            raise Rejected(
+                Reason.CONFLICT,
+                f"Secret {synced.secret.name} is already the target of the older SyncedSecret {owner.name}",
+            )
+
+    def _refresh(self, subject: Subject) -> None:
+        """Have the sources read from AWS again if the object's annotation or interval asks for it."""
+        key, synced = subject.synced.key, subject.synced
+        token = (subject.obj["metadata"].get("annotations") or {}).get(REFRESH_ANNOTATION)
+        now, interval = time.monotonic(), synced.spec.refresh_interval
+        before = self._refreshed.get(key)
+        if before is not None and before.uid == synced.uid:
+            due = interval is not None and now - before.at >= interval * REFRESH_SLACK
+            if token == before.token and not due:
+                return
+            read = {ref.id for ref in self._records[key].versions}
+            self._values.invalidate(read.union(reference.name for reference in references(synced.spec)))
+        self._refreshed[key] = Refreshed(synced.uid, token, now)
+
+    async def _suspend(self, subject: Subject) -> Outcome:
+        old = subject.obj.get("status") or {}
+        new = status.suspended(old, generation=subject.synced.generation, now=self._now())
+        patch = status.patch(old, new)
+        self._records[subject.synced.key].in_step = False
+        if patch:
+            await self._writer.write_status(subject.obj, patch)
+            self._event(subject.obj, "Normal", str(Reason.SUSPENDED), "no longer synced: spec.suspend is true")
+        return Outcome("changed" if patch else "unchanged", Reason.SUSPENDED)
 
     # authorize
 
@@ -223,7 +289,7 @@ class Reconciler:
         record = self._records[subject.synced.key]
         if not record.in_step or record.grant != grant:
             return False
-        secret, catalogue = self._secrets.get(subject.synced.key), subject.catalogue
+        secret, catalogue = self._secrets.get(subject.synced.secret), subject.catalogue
         return (
             secret is not None
             and secret["metadata"]["resourceVersion"] == record.secret_version
@@ -240,8 +306,9 @@ class Reconciler:
         for warning in grant.warnings:
             log.warning("entry skipped", extra={"annotation": warning})
         refs = frozenset(ref_of(grant, reference) for reference in references(spec))
-        # What a template would read is not known until it has run: until then it may be anything.
-        self._index.note(key, Dependencies(refs, whole_catalogue=bool(templates(spec))))
+        # What a template or a search reads is not known until it has run: until then it may be anything.
+        looks_around = bool(templates(spec)) or bool(spec.data_from and spec.data_from.find)
+        self._index.note(key, Dependencies(refs, whole_catalogue=looks_around))
         return await render_content(self._reader, grant, spec, subject.catalogue, expected=record.template_reads)
 
     # apply is `Writer.write_secret`; report
@@ -284,5 +351,5 @@ class Reconciler:
         record.digests = {what: digest_of(what, subject.catalogue) for what in dependencies.selections}
         record.secret_version = secret_version
         record.template_reads = content.template_reads
-        record.in_step = True
+        record.in_step = content.complete
         self._index.note(key, dependencies)

@@ -3,37 +3,54 @@
 `dataFrom` first, then `data` in order, a later name wins. Nothing half-rendered leaves here: every problem is
 collected and raised as one failure, so that a user sees all the wrong keys at once. JSON numbers keep their
 source text, booleans are `true`/`false`, objects and lists become compact JSON; a missing key and `null` are
-errors, never text. Used by the operator and by `secretsyncer render` alike.
+errors, never text, unless the reference is optional or has a default. Used by the operator and by
+`secretsyncer render` alike.
 """
 
 from __future__ import annotations
 
-import json
+import base64
+import binascii
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import NamedTuple
 
+from secretsyncer import patterns
+from secretsyncer.aws.catalogue import Catalogue, Entry
 from secretsyncer.aws.secrets import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
-from secretsyncer.models import DataItem, SecretReference, SyncedSecretSpec, ValueFrom, is_data_key
+from secretsyncer.models import (
+    DataFrom,
+    DataItem,
+    Find,
+    SecretKeyReference,
+    SecretReference,
+    SyncedSecretSpec,
+    is_data_key,
+)
+from secretsyncer.values import Absent, bad, compact, key_text, parse_object, path_text, raw
 
 SIZE_LIMIT = 1_048_576
 """Bytes of data in one Secret (Kubernetes' MaxSecretSize)."""
 
+Data = dict[str, bytes]
 
-class Number(str):
-    """A JSON number, as its source text."""
 
-    __slots__ = ()
+class Sources(NamedTuple):
+    """Where the values come from; each gives what was fetched, found or rendered, or raises its failure."""
+
+    secret: Callable[[SecretReference], SecretValue]
+    template: Callable[[str], str]
+    found: Callable[[Find], list[SecretValue]]
 
 
 def references(spec: SyncedSecretSpec) -> list[SecretReference]:
-    """The AWS secrets that the spec names itself (templates name theirs while they run)."""
-    found = [spec.data_from.secret_ref] if spec.data_from else []
+    """The AWS secrets that the spec names itself (templates and `find` name theirs later)."""
+    named = list(spec.data_from.references) if spec.data_from else []
     for item in spec.items:
         source = item.value_from and (item.value_from.secret_ref or item.value_from.secret_key_ref)
         if source:
-            found.append(source)
-    return found
+            named.append(source)
+    return named
 
 
 def templates(spec: SyncedSecretSpec) -> list[str]:
@@ -42,31 +59,38 @@ def templates(spec: SyncedSecretSpec) -> list[str]:
     return list(dict.fromkeys(text for text in texts if text is not None))
 
 
-def render(
-    spec: SyncedSecretSpec,
-    *,
-    secret: Callable[[SecretReference], SecretValue],
-    template: Callable[[str], str],
-) -> dict[str, bytes]:
-    """The Secret's data. `secret` and `template` give what was fetched and rendered, or raise its failure.
+def select(find: Find, catalogue: Catalogue) -> list[Entry]:
+    """The listed secrets that `find` means, by name. Tags and names are compared exactly, in memory."""
+    pattern = patterns.compile(find.name.regexp) if find.name and find.name.regexp is not None else None
+    prefix = (find.name and find.name.prefix) or ""
 
-    Raises Rejected or Unavailable that names every key that could not be rendered and why.
-    """
-    objects = _Objects(secret)
-    data: dict[str, bytes] = {}
+    def matches(entry: Entry) -> bool:
+        return (
+            entry.name.startswith(prefix)
+            and (find.tag_key is None or find.tag_key in entry.tags)
+            and all(entry.tags.get(key) == value for key, value in (find.tags or {}).items())
+            and (pattern is None or pattern.search(entry.name) is not None)
+        )
+
+    return sorted((entry for entry in catalogue.entries.values() if matches(entry)), key=lambda entry: entry.name)
+
+
+def render(spec: SyncedSecretSpec, sources: Sources) -> Data:
+    """The data. Raises Rejected or Unavailable that names every key that could not be rendered, and why."""
+    data: Data = {}
     failures: list[SyncFailure] = []
 
-    def attempt(label: str, action: Callable[[], dict[str, bytes]]) -> None:
+    def attempt(label: str, action: Callable[[], Data]) -> None:
         try:
             data.update(action())
         except SyncFailure as failure:
             failures.append(_labelled(label, failure))
 
-    if spec.data_from:
-        source = spec.data_from.secret_ref
-        attempt("dataFrom", lambda: _all_keys(source, objects))
+    source = spec.data_from
+    if source:
+        attempt("dataFrom", lambda: _from_everything(source, sources))
     for item in spec.items:
-        attempt(f"data.{item.name}", lambda item=item: {item.name: _item(item, objects, template)})  # type: ignore[misc]
+        attempt(f"data.{item.name}", lambda item=item: _item(item, sources))  # type: ignore[misc]
     if failures:
         raise combine(failures)
     _check_size(data)
@@ -87,112 +111,104 @@ def _labelled(label: str, failure: SyncFailure) -> SyncFailure:
     return type(failure)(failure.reason, f"{label}: {failure.message}", retry_after=failure.retry_after)
 
 
-class _Objects:
-    """Parses each JSON secret at most once per rendering."""
-
-    def __init__(self, secret: Callable[[SecretReference], SecretValue]) -> None:
-        self.secret = secret
-        self._parsed: dict[SecretReference, dict[str, Any]] = {}
-
-    def parsed(self, reference: SecretReference) -> dict[str, Any]:
-        plain = SecretReference(**{name: getattr(reference, name) for name in SecretReference.model_fields})
-        if plain not in self._parsed:
-            self._parsed[plain] = parse_object(self.secret(reference))
-        return self._parsed[plain]
-
-
-def _item(item: DataItem, objects: _Objects, template: Callable[[str], str]) -> bytes:
+def _item(item: DataItem, sources: Sources) -> Data:
+    """The item's key and value; nothing where it is optional and absent."""
     if item.value_from is None:
-        return (item.value or "").encode()
-    return _from(item.value_from, objects, template)
-
-
-def _from(source: ValueFrom, objects: _Objects, template: Callable[[str], str]) -> bytes:
-    if source.template is not None:
-        return template(source.template).encode()
-    if source.secret_ref:
-        return raw(objects.secret(source.secret_ref))
-    reference = source.secret_key_ref
+        return {item.name: (item.value or "").encode()}
+    if item.value_from.template is not None:
+        return {item.name: sources.template(item.value_from.template).encode()}
+    reference = item.value_from.secret_ref or item.value_from.secret_key_ref
     assert reference is not None  # noqa: S101 - the model says: exactly one
-    parsed = objects.parsed(reference)
-    if reference.key not in parsed:
-        raise _bad(reference.name, f"has no key {reference.key!r}")
-    return _text(reference.name, reference.key, parsed[reference.key])
+    try:
+        value = _value(reference, sources)
+    except Rejected as failure:
+        if not _is_absent(failure) or not (reference.optional or reference.default is not None):
+            raise
+        return {} if reference.default is None else {item.name: reference.default.encode()}
+    return {item.name: _decoded(reference.name, value) if reference.decode else value}
 
 
-def raw(value: SecretValue) -> bytes:
-    """The whole secret, byte for byte."""
-    return value.binary if value.binary is not None else (value.text or "").encode()
+def _value(reference: SecretReference, sources: Sources) -> bytes:
+    value = sources.secret(reference)
+    if not isinstance(reference, SecretKeyReference):
+        return raw(value)
+    if reference.jmes_path is not None:
+        return path_text(value, reference.name, reference.jmes_path)
+    return key_text(value, reference.name, reference.key or "")
 
 
-def _all_keys(reference: SecretReference, objects: _Objects) -> dict[str, bytes]:
-    parsed = objects.parsed(reference)
-    refused = sorted(key for key in parsed if not is_data_key(key))
+def _is_absent(failure: Rejected) -> bool:
+    """Whether there is nothing, as opposed to something that may not be read or is wrong."""
+    return isinstance(failure, Absent) or failure.reason is Reason.SECRET_NOT_FOUND
+
+
+def _from_everything(source: DataFrom, sources: Sources) -> Data:
+    """All of dataFrom: named objects in order, then what was found; a later key wins."""
+    data: Data = {}
+    for reference in source.references:
+        try:
+            data.update(_all_keys(reference, sources.secret(reference)))
+        except Rejected as failure:
+            if not (reference.optional and _is_absent(failure)):
+                raise
+    if source.find:
+        data.update(_all_found(source.find, sources.found(source.find)))
+    return _renamed(source, data)
+
+
+def _all_keys(reference: SecretReference, value: SecretValue) -> Data:
+    parsed = parse_object(value, reference.name)
+    texts = {key: compact(reference.name, key, part) for key, part in parsed.items()}
+    return {k: _decoded(reference.name, v) for k, v in texts.items()} if reference.decode else texts
+
+
+def _all_found(find: Find, values: list[SecretValue]) -> Data:
+    data: Data = {}
+    for value in values:
+        texts = _all_keys(SecretReference(name=value.name), value) if find.merge else {value.name: raw(value)}
+        data.update({k: _decoded(value.name, v) for k, v in texts.items()} if find.decode else texts)
+    return data
+
+
+def _renamed(source: DataFrom, data: Data) -> Data:
+    """The keys after rewriting, made fit for Kubernetes as asked for; two keys never become one in silence."""
+    rules = [(rule.source, rule.target) for rule in source.rewrite]
+    origins: dict[str, str] = {}
+    refused = []
+    for key in data:
+        name = patterns.rewrite(rules, key) if rules else key
+        if not is_data_key(name):
+            if source.invalid_keys == "Skip":
+                continue
+            if source.invalid_keys != "Replace":
+                refused.append(name)
+                continue
+            name = "".join(c if is_data_key(f"x{c}") else "_" for c in name) or "_"
+        if name in origins:
+            raise Rejected(
+                Reason.INVALID_SECRET_VALUE, f"the keys {origins[name]!r} and {key!r} both become {name!r}"
+            )
+        origins[name] = key
     if refused:
-        raise _bad(reference.name, f"has keys that a Secret cannot have: {', '.join(map(repr, refused[:10]))}")
-    return {key: _text(reference.name, key, value) for key, value in parsed.items()}
+        shown = ", ".join(map(repr, sorted(refused)[:10]))
+        raise Rejected(
+            Reason.INVALID_SECRET_VALUE,
+            f"a Secret cannot have these keys: {shown}; rename them with rewrite, or set invalidKeys",
+        )
+    return {name: data[key] for name, key in origins.items()}
 
 
-def parse_object(value: SecretValue) -> dict[str, Any]:
-    """The JSON object that the secret holds, numbers as `Number`. Errors tell the position, not the text."""
-    if value.text is None:
-        raise _bad(value.name, "is binary, and a JSON object is needed; use secretRef for the whole value")
+def _decoded(secret: str, value: bytes) -> bytes:
     try:
-        parsed = json.loads(value.text, parse_int=Number, parse_float=Number, parse_constant=_no_constant)
-    except json.JSONDecodeError as exc:
-        problem = f"is not JSON (line {exc.lineno}, column {exc.colno}), and a JSON object is needed"
-    except (ValueError, RecursionError) as exc:
-        problem = "is JSON with NaN or Infinity" if isinstance(exc, ValueError) else "is JSON nested too deeply"
-    else:
-        if isinstance(parsed, dict):
-            return parsed
-        problem = f"is a JSON {_kind(parsed)}, and a JSON object is needed"
-    # Raised outside the except blocks: a JSONDecodeError carries the whole document, so it is no cause to keep.
-    raise _bad(value.name, problem)
+        return base64.b64decode(b"".join(value.split()), validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    raise bad(secret, "is not base64, which decode asks for")
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-def _text(secret: str, key: str, value: Any) -> bytes:
-    if value is None:
-        raise _bad(secret, f"has null at key {key!r}")
-    try:
-        return (value if isinstance(value, str) else _compact(value)).encode()
-    except UnicodeEncodeError:
-        problem = f"has half a surrogate pair at key {key!r}, which is no text"
-    except RecursionError:
-        problem = f"is nested too deeply at key {key!r}"
-    raise _bad(secret, problem)
-
-
-def _compact(value: Any) -> str:
-    match value:
-        case Number():
-            return value
-        case dict():
-            return "{" + ",".join(f"{_compact(str(k))}:{_compact(v)}" for k, v in value.items()) + "}"
-        case list():
-            return "[" + ",".join(_compact(v) for v in value) + "]"
-        case _:
-            return json.dumps(value, ensure_ascii=False)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, Number):
-        return "number"
-    return {str: "string", list: "list", bool: "boolean"}.get(type(value), "null")
-
-
-def _check_size(data: dict[str, bytes]) -> None:
+def _check_size(data: Data) -> None:
     size = sum(len(value) for value in data.values())
     if size > SIZE_LIMIT:
         raise Rejected(
-            Reason.INVALID_SECRET_VALUE,
-            f"the Secret would hold {size} bytes; Kubernetes allows {SIZE_LIMIT}",
+            Reason.INVALID_SECRET_VALUE, f"the Secret would hold {size} bytes; Kubernetes allows {SIZE_LIMIT}"
         )
-
-
-def _bad(secret: str, problem: str) -> Rejected:
-    return Rejected(Reason.INVALID_SECRET_VALUE, f"AWS secret {secret} {problem}")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
-from prometheus_async.aio.web import server_stats
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 
 Check = Callable[[], str | None]
 
@@ -26,7 +27,7 @@ class Server:
         self._host = host
         self._port = port
         app = web.Application(client_max_size=REQUEST_LIMIT)
-        app.router.add_get("/metrics", server_stats)
+        app.router.add_get("/metrics", _metrics)
         app.router.add_get("/healthz", _probe(health))
         app.router.add_get("/readyz", _probe(readiness))
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=1)
@@ -43,6 +44,14 @@ class Server:
 
     async def stop(self) -> None:
         await self._runner.cleanup()
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    """All metrics, or those named by `name[]`, in the format that the scraper asks for."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    names = request.query.getall("name[]", [])
+    body = encode(REGISTRY.restricted_registry(names) if names else REGISTRY)
+    return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 def _probe(checks: Mapping[str, Check]) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -73,6 +73,13 @@ def failed(old: dict[str, Any], failure: SyncFailure, *, generation: int, now: f
     }
 
 
+def suspended(old: dict[str, Any], *, generation: int, now: float) -> dict[str, Any]:
+    """The status of an object that is not to be synced."""
+    message = "spec.suspend is true: the Secret stays as it is"
+    conditions = _conditions(old, Reason.SUSPENDED, message, generation=generation, now=now)
+    return {**old, "observedGeneration": generation, "conditions": conditions}
+
+
 def patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any] | None:
     """The merge patch from one status to the other; None where there is nothing to say."""
     changes = {field: value for field, value in new.items() if old.get(field) != value}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
-from secretsyncer.manifest import Create, Patch, plan, summarise
+from secretsyncer.manifest import Create, Patch, Recreate, plan, summarise
 from secretsyncer.models import Key, SyncedSecret
 
 TRIES = 4
@@ -32,6 +32,8 @@ class Api(Protocol):
     async def merge_patch(
         self, resource: Resource, namespace: str, name: str, body: Object, *, subresource: str | None = None
     ) -> Object: ...
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object: ...
 
 
 class Store(Protocol):
@@ -63,19 +65,19 @@ class Writer:
 
     async def write_secret(self, synced: SyncedSecret, data: Mapping[str, bytes]) -> Written:
         """Make the Secret hold exactly this data. Raises Rejected or Unavailable."""
-        observed = self._secrets.get(synced.key)
+        observed = self._secrets.get(synced.secret)
         for _ in range(TRIES):
             step = plan(synced, data, observed, adopt=self._adopt)
             if step is None:
                 return Written(observed["metadata"]["resourceVersion"] if observed else "")
             try:
-                return await self._write(synced.key, step)
+                return await self._write(synced.secret, step)
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: look again.
-                if error.status != 409 and not (error.status == 404 and isinstance(step, Patch)):
-                    raise as_failure(error, f"Secret {synced.key}") from error
-            observed = await self._look(synced.key)
-        raise Unavailable(Reason.KUBERNETES_ERROR, f"Secret {synced.key} is changed by others all the time")
+                if error.status != 409 and not (error.status == 404 and not isinstance(step, Create)):
+                    raise as_failure(error, f"Secret {synced.secret}") from error
+            observed = await self._look(synced.secret)
+        raise Unavailable(Reason.KUBERNETES_ERROR, f"Secret {synced.secret} is changed by others all the time")
 
     async def write_status(self, obj: Object, patch: Object) -> None:
         """Patch the status of this very object; one that is gone or was made anew is left alone."""
@@ -92,9 +94,11 @@ class Writer:
             raise as_failure(error, "its status") from error
         self._objects.remember(answer)
 
-    async def _write(self, key: Key, step: Create | Patch) -> Written:
+    async def _write(self, key: Key, step: Create | Recreate | Patch) -> Written:
         self._check_may_write()
-        if isinstance(step, Create):
+        if isinstance(step, Recreate):
+            await self._api.delete(SECRETS, key.namespace, key.name, uid=step.uid)
+        if isinstance(step, Create | Recreate):
             answer = await self._api.create(SECRETS, key.namespace, step.body)
             action = f"created with {_keys(step.body['data'])}"
         else:

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable, Container, Iterator
 from functools import partial
 
-from secretsyncer.aws.failures import AwsError, Failure, Outcome
+from secretsyncer.aws.failures import STOPPING, AwsError, Failure, Outcome
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.lanes import Flight, Lane, LaneKey, Result, match
 from secretsyncer.aws.secrets import SecretsApi, SecretValue
@@ -37,7 +37,8 @@ _SINGLY_AFTER = 3
 
 
 class Batcher:
-    """Runs the flights. `deliver` gets each result before its waiters do, unless it was disowned meanwhile.
+    """Runs the flights. `deliver` gets each result first, unless it was disowned meanwhile, and gives what the
+    waiters get.
 
     `concurrency` is the most calls at once per lane. Times are the loop's.
     """
@@ -45,7 +46,7 @@ class Batcher:
     def __init__(
         self,
         api: SecretsApi,
-        deliver: Callable[[SecretRef, int, Result], None],
+        deliver: Callable[[SecretRef, int, Result], Result],
         *,
         concurrency: int = 8,
     ) -> None:
@@ -70,7 +71,7 @@ class Batcher:
         `waited`: somebody awaits it, so that it fails rather than wait for a lane that is not available.
         """
         lane = self._lane(ref)
-        standing = _STOPPING if self._stopped else lane.failed.standing(_now()) if waited else None
+        standing = STOPPING if self._stopped else lane.failed.standing(_now()) if waited else None
         if standing is not None:
             return Flight.landed(ref, round_, standing)
         flight = self._flights.get(ref)
@@ -107,7 +108,7 @@ class Batcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for flight in list(self._flights.values()):
-            self._settle(flight, _STOPPING, deliver=False)
+            self._settle(flight, STOPPING, deliver=False)
 
     def _lane(self, ref: SecretRef) -> Lane:
         key = LaneKey(ref.identity, ref.region)
@@ -139,7 +140,7 @@ class Batcher:
         try:
             await (self._fetch_one(lane, chunk[0]) if len(chunk) == 1 else self._fetch_batch(lane, chunk))
         except asyncio.CancelledError:
-            self._abandon(chunk, _STOPPING)
+            self._abandon(chunk, STOPPING)
             raise
         except Exception:
             log.exception("fetching secrets failed with a bug", extra={"identity": str(lane.key.identity)})
@@ -235,11 +236,10 @@ class Batcher:
         if self._flights.get(flight.ref) is flight:
             del self._flights[flight.ref]
             if deliver:
-                self._deliver(flight.ref, flight.round, result)
+                result = self._deliver(flight.ref, flight.round, result)
         flight.future.set_result(result)
 
 
-_STOPPING = Failure(Outcome.NO_ANSWER, "the operator is stopping")
 _BUG = Failure(Outcome.ERROR, "the operator failed to fetch the secret; its log says why")
 
 

@@ -81,7 +81,10 @@ class SecretCache:
         await self._tags.aclose()
 
     def known(self, ref: SecretRef, catalogue: Catalogue) -> tuple[str, str] | None:
-        """ARN and version id that `get_many` would give, None if only AWS can tell. No I/O."""
+        """ARN and version id that the reference means now, None if only AWS can tell. No I/O.
+
+        It is what `get_many` would give. A value that was dropped to save memory is still known by its version.
+        """
         try:
             target = self._target(ref, catalogue)
         except ValueError:
@@ -261,15 +264,16 @@ class SecretCache:
                 results[ref] = result
         return again
 
-    def _store(self, key: SecretRef, round_: int, result: Result) -> None:
-        """A flight has landed."""
+    def _store(self, key: SecretRef, round_: int, result: Result) -> Result:
+        """A flight has landed; gives the result, a failure with its time to wait."""
         slot = self._slots.make(key)
+        slot.used_round = max(slot.used_round, round_)
         if isinstance(result, SecretValue):
             self._slots.hold(key, slot, result)
             slot.round, slot.stale, slot.failed = round_, False, None
         else:
             slot.failed = slot.failed or Remembered()
-            slot.failed.note(result, _now())
+            result = slot.failed.note(result, _now())
             if not result.transient:
                 self._slots.release(key, slot)
                 slot.arn = slot.version_id = ""
@@ -277,6 +281,7 @@ class SecretCache:
                 slot.seen = self._latest.find(key)
         slot.told = slot.told or _news(slot)
         self._metrics.cache_values.set(self._slots.values_held)
+        return result
 
     def _checked(self, key: SecretRef, catalogue: Catalogue) -> bool:
         slot = self._slots.get(key)

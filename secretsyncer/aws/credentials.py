@@ -63,7 +63,7 @@ class AssumedRole:
             assert self._frozen is not None  # noqa: S101 - for the type checker; _renew raised otherwise
             return self._frozen
 
-    def get_deferred_property(self, name: str) -> Callable[[], None]:
+    def get_deferred_property(self, _name: str) -> Callable[[], None]:
         """What the SDK offers to endpoint rules (the account's id); those of Secrets Manager use none."""
         return lambda: None
 

@@ -167,6 +167,10 @@ class Failure(NamedTuple):
         return Rejected(_REASONS[self.outcome], text)
 
 
+STOPPING = Failure(Outcome.NO_ANSWER, "the operator is stopping")
+"""What is told to whoever still waits for AWS at the end."""
+
+
 class AwsError(Exception):
     """A call to AWS failed. Only for use inside `secretsyncer.aws`."""
 

@@ -39,6 +39,9 @@ from secretsyncer.metrics import Metrics
 OPERATOR = Identity("")
 """The operator's own credentials."""
 
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
+"""Seconds for each attempt of a call."""
+
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": 4}
 _KEPT_CREDENTIALS = 4096
 
@@ -253,8 +256,8 @@ class Sessions:
             session._credentials = role  # noqa: SLF001 - create_client takes no credentials object
         config = AioConfig(
             retries=_RETRIES,
-            connect_timeout=5,
-            read_timeout=20,
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
             max_pool_connections=self._transport.connections,
             http_session_cls=self._transport.http_session_cls,
         )

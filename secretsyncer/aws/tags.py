@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Container, Mapping
 
 from secretsyncer.aws.arn import parse_secret_id
-from secretsyncer.aws.failures import AwsError, Failure
+from secretsyncer.aws.failures import STOPPING, AwsError, Failure
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.remembered import Remembered
 from secretsyncer.aws.secrets import SecretsApi
@@ -79,6 +79,8 @@ class TagReader:
             return known.tags
         except AwsError as exc:
             return known.failed.note(exc.failure, _now())
+        except asyncio.CancelledError:
+            return STOPPING  # only `aclose` cancels this task; its waiters are not cancelled
         finally:
             known.asking = None
 

@@ -10,6 +10,7 @@ else may write them. A cache that cannot be read or written is no error: the mod
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -34,6 +35,7 @@ def engine() -> Engine:
     config = Config()
     config.epoch_interruption = True
     config.max_wasm_stack = STACK
+    config.parallel_compilation = False  # leaves a core to the event loop, for a second more
     if sys.platform == "linux":
         config.target = f"{platform.machine()}-unknown-linux-gnu"
     return Engine(config)
@@ -55,9 +57,12 @@ def load(engine: Engine, cache_dir: Path | None) -> Module:
     if cache_dir is not None:
         try:
             cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _store(module, cache_dir, key)
+            path = _store(module, cache_dir, key)
+            module.close()
+            module = Module.deserialize_file(engine, str(path))
         except OSError:
             pass
+    _trim()
     return module
 
 
@@ -68,6 +73,13 @@ def compile_ahead(cache_dir: Path) -> Path:
     path = _store(Module(engine(), wasm), cache_dir, _key(wasm))
     path.chmod(0o644)
     return path
+
+
+def _trim() -> None:
+    """Give back the 100 MiB that compiling took, which glibc would keep."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _wasm() -> bytes:

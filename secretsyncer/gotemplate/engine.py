@@ -163,8 +163,8 @@ class TemplateEngine:
         request = _Request(template, values)
         with self._sandbox(request) as sandbox:
             reply = sandbox.call("render", request.encoded(listed=sandbox.catalogue == catalogue.serial))
-            if reply["status"] == "catalogue":
-                sandbox.load_catalogue(catalogue.serial, catalogue.encoded())
+        if reply["status"] == "catalogue":
+            with self._sandbox(request, catalogue) as sandbox:
                 reply = sandbox.call("render", request.encoded(listed=True))
         return _result(reply)
 
@@ -177,23 +177,47 @@ class TemplateEngine:
                 self._sandboxes.close()
 
     @contextmanager
-    def _sandbox(self, request: _Request) -> Iterator[Sandbox]:
-        """An instance for one render. One that trapped, or has grown large, is not used again."""
+    def _sandbox(self, request: _Request, catalogue: EngineCatalogue | None = None) -> Iterator[Sandbox]:
+        """An instance for one call, which holds the catalogue if one is given. One that trapped is not used again."""
         with self._slots:
             sandbox = self._take()
+            keep = False
             try:
+                if catalogue is not None:
+                    sandbox = self._with_catalogue(sandbox, catalogue)
                 yield sandbox
+                keep = not sandbox.is_large()
             except TemplateFailure as failure:
                 failure.reads = frozenset(request.values)
                 raise
-            if not sandbox.is_large():
-                with self._lock:
-                    self._idle.append(sandbox)
+            finally:
+                self._give_back(sandbox, keep=keep)
+
+    def _with_catalogue(self, sandbox: Sandbox, catalogue: EngineCatalogue) -> Sandbox:
+        """The instance, or a fresh one in its place: it takes one catalogue in its life, since it never shrinks."""
+        if sandbox.catalogue == catalogue.serial:
+            return sandbox
+        if sandbox.catalogue:
+            sandbox.close()
+            sandbox = self._new()
+        sandbox.load_catalogue(catalogue.serial, catalogue.encoded())
+        return sandbox
+
+    def _give_back(self, sandbox: Sandbox, *, keep: bool) -> None:
+        if keep:
+            with self._lock:
+                self._idle.append(sandbox)
+        else:
+            sandbox.close()
 
     def _take(self) -> Sandbox:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
+        return self._new()
+
+    def _new(self) -> Sandbox:
+        with self._lock:
             if self._sandboxes is None:
                 from secretsyncer.gotemplate.sandbox import Sandboxes  # noqa: PLC0415 - loads wasmtime: see above
 

@@ -135,61 +135,69 @@ func explainParse(err error) string {
 	return clip("line "+parts[1]+": "+parts[3], messageLimit)
 }
 
-// explain turns an error of text/template into "line:column: what is wrong".
-// Lines and columns count from 1, columns in characters.
-func explain(err error, text string) string {
+// explain turns an error of text/template into "line:column: <source>: what is
+// wrong". Lines and columns count from 1, columns in characters.
+func explain(err error, source string) string {
 	whole := err.Error()
+	var safe failure
+	known := errors.As(err, &safe)
 	parts := execError.FindStringSubmatch(whole)
+	if parts == nil && known {
+		return clip(safe.Error(), messageLimit)
+	}
 	if parts == nil {
-		var safe failure
-		if errors.As(err, &safe) {
-			return clip(safe.Error(), messageLimit)
-		}
 		return "the template failed"
 	}
-	where := position(text, parts[1], parts[2])
+	where, excerpt := position(source, parts[1], parts[2])
 	if name, unquoteErr := strconv.Unquote(parts[3]); unquoteErr == nil && name != rootName {
 		where += "in template " + strconv.Quote(clip(name, 60)) + ": "
 	}
-	return clip(where+reason(err, whole[len(parts[0])-1:]), messageLimit)
+	name, message := split(whole[len(parts[0]):])
+	switch {
+	case known && (strings.HasPrefix(name, "_") || name == "required"):
+		return clip(where+safe.Error(), messageLimit)
+	case known:
+		message = name + ": " + safe.Error()
+	case name == "index" || name == "slice" || name == "len":
+		message = name + ": " + message
+	case name != "":
+		message = name + " failed"
+	}
+	return clip(where+"<"+excerpt+">: "+message, messageLimit)
 }
 
-// position turns the byte offset that Go counts from 0 into a column.
-func position(text, line, offset string) string {
+// position turns the byte offset in a line, which Go counts from 0, into a
+// column, and shows what stands there.
+func position(source, line, offset string) (where, excerpt string) {
 	number, _ := strconv.Atoi(line)
 	column, _ := strconv.Atoi(offset)
 	for range number - 1 {
-		_, text, _ = strings.Cut(text, "\n")
+		_, source, _ = strings.Cut(source, "\n")
 	}
-	column = utf8.RuneCountInString(text[:min(column, len(text))]) + 1
-	return fmt.Sprintf("%s:%d: ", line, column)
+	column = min(column, len(source))
+	excerpt = source[column:]
+	if end := strings.IndexAny(excerpt, "\n|}"); end >= 0 {
+		excerpt = excerpt[:end]
+	}
+	excerpt = clip(strings.TrimRight(excerpt, " -"), 60)
+	return fmt.Sprintf("%s:%d: ", line, utf8.RuneCountInString(source[:column])+1), excerpt
 }
 
-// reason picks what may be shown of Go's text, which begins with "<context>: ".
-// A function's own error text is shown only if it is one of ours or of a
-// builtin that is known not to quote values.
-func reason(err error, text string) string {
-	var safe failure
-	known := errors.As(err, &safe)
+// split takes apart "<context>: error calling name: message", where Go's
+// context is the parse tree's text. Without a call, name is empty. The message
+// is Go's own, cleaned of its only texts that quote a value.
+func split(text string) (name, message string) {
 	if call := callError.FindStringSubmatchIndex(text); call != nil {
-		name := text[call[2]:call[3]]
-		context := text[:call[0]+1]
-		switch {
-		case strings.HasPrefix(name, "_") && known:
-			return safe.Error()
-		case known:
-			return context + ": " + name + ": " + safe.Error()
-		case name == "index" || name == "slice" || name == "len":
-			return context + ": " + name + ": " + typeNames.Replace(text[call[1]:])
-		}
-		return context + ": " + name + " failed"
+		return text[call[2]:call[3]], typeNames.Replace(text[call[1]:])
 	}
-	for _, quoting := range []string{"can't iterate over", "to iterate over more than one", "if/with can't use"} {
-		if at := strings.Index(text, quoting); at >= 0 {
-			return text[:strings.Index(text, ">")+1] + ": " + quoting + " this value"
-		}
+	message = text[strings.LastIndex(text, ">: ")+3:]
+	switch {
+	case strings.Contains(message, "can't iterate over"), strings.Contains(message, "if/with can't use"):
+		message = "the value is of the wrong kind"
+	case strings.Contains(message, "iterate over more than one variable"):
+		message = "a loop over a number has one variable"
 	}
-	return typeNames.Replace(text)
+	return "", typeNames.Replace(message)
 }
 
 func clip(text string, limit int) string {

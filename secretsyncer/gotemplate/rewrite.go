@@ -180,9 +180,10 @@ func (r *rewriter) checkRequired(cmd *parse.CommandNode) {
 			return
 		}
 	}
-	location, context := r.tree.ErrorContext(cmd)
+	location, _ := r.tree.ErrorContext(cmd)
 	parts := locationText.FindStringSubmatch(location)
-	r.err = fail("%s<%s>: required: the message must be a text in quotes", position(r.text, parts[1], parts[2]), context)
+	where, excerpt := position(r.text, parts[1], parts[2])
+	r.err = fail("%s<%s>: the message must be a text in quotes", where, excerpt)
 }
 
 func (r *rewriter) function(name string, pos parse.Pos) parse.Node {

@@ -72,6 +72,10 @@ class Sandbox:
         self.catalogue = 0
         """Serial number of the catalogue that the instance holds."""
 
+    def close(self) -> None:
+        """Give the memory back now: the collector would do it late, since wasmtime's traps hold their frames."""
+        self._store.close()
+
     def is_large(self) -> bool:
         return self._memory.data_len(self._store) > LARGE
 
@@ -105,17 +109,20 @@ def _traps_explained() -> Iterator[None]:
     try:
         yield
     except Trap as trap:
-        raise _explained(trap) from None
+        raise _explained(trap.trap_code) from None
     except ExitTrap:
-        # All that ends Go's runtime short of a bug in it: the panics of templates are caught in Go.
-        raise MemoryExceeded("the template needs too much memory") from None
+        raise _explained(TrapCode.UNREACHABLE) from None
 
 
-def _explained(trap: Trap) -> TemplateFailure:
-    if trap.trap_code == TrapCode.INTERRUPT:
+def _explained(code: TrapCode | None) -> TemplateFailure:
+    if code == TrapCode.INTERRUPT:
         return DeadlineExceeded("the template takes too long")
-    if trap.trap_code == TrapCode.STACK_OVERFLOW:
+    if code == TrapCode.STACK_OVERFLOW:
         return TemplateFailure("the template, or a value in it, is nested too deeply")
+    if code == TrapCode.UNREACHABLE:
+        # How Go's runtime gives up, by its exit or right after it, when memory.grow fails; the panics of a template
+        # are caught in Go.
+        return MemoryExceeded("the template needs too much memory")
     return TemplateFailure("the template makes the engine fail")
 
 

@@ -44,9 +44,7 @@ def failure(status: int, headers: Mapping[str, str], content: bytes) -> KubeErro
     return KubeError(status, _phrase(status), "no Kubernetes Status in the answer", retry_after=retry_after)
 
 
-def from_status(
-    answer: dict[str, Any], *, http_status: int = 0, retry_after: float | None = None
-) -> KubeError:
+def from_status(answer: dict[str, Any], *, http_status: int = 0, retry_after: float | None = None) -> KubeError:
     """The error that a Status object tells, from an answer or from an ERROR event of a watch."""
     details = answer.get("details")
     details = details if isinstance(details, dict) else {}

@@ -23,6 +23,7 @@ from secretsyncer.kube.transport import JSON, Request, Transport
 from secretsyncer.metrics import Metrics
 
 FIELD_MANAGER = "secretsyncer"
+REQUEST_TIMEOUT = 30.0
 OPEN_TIMEOUT = 30.0
 """Seconds for the head of a watch's answer, and for how long it may outlive its own timeout."""
 LIST_TIMEOUT = 60.0
@@ -78,9 +79,8 @@ class KubeClient:
             "resourceVersion": resource_version,
         }
         accept = _METADATA_LIST if metadata_only else JSON
-        return await self._call(
-            Request("list", resource, resource.path(namespace), query, accept=accept, timeout=LIST_TIMEOUT)
-        )
+        request = Request("list", resource, resource.path(namespace), query, accept=accept)
+        return await self._call(request, limit=LIST_TIMEOUT)
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         return await self._call(Request("create", resource, resource.path(namespace), _AS_US, body))
@@ -128,14 +128,14 @@ class KubeClient:
         }
         accept = _METADATA if metadata_only else JSON
         path = resource.path(namespace)
-        response = await self._open(Request("watch", resource, path, query, accept=accept, timeout=None))
+        response = await self._open(Request("watch", resource, path, query, accept=accept))
         try:
             yield Lines(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
         finally:
             response.close()
 
-    async def _call(self, request: Request) -> Object:
-        response, content = await self._transport.read(request)
+    async def _call(self, request: Request, *, limit: float | None = None) -> Object:
+        response, content = await self._transport.read(request, limit=limit or REQUEST_TIMEOUT)
         return decode(response.status, response.headers, content)
 
     async def _open(self, request: Request) -> aiohttp.ClientResponse:

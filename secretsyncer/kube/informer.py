@@ -79,9 +79,7 @@ class Informer:
         self._handlers: list[Handler] = []
         self._store: dict[Key, Object] = {}
         self._written: dict[Key, Object] = {}
-        self._seen: dict[
-            str, str
-        ] = {}  # namespace (or "") -> version up to which all changes are in the store
+        self._seen: dict[str, str] = {}  # namespace (or "") -> version up to which all changes are in the store
         self._listed: set[str] = set()
         self._reflectors = [
             Reflector(

@@ -24,9 +24,7 @@ class Resource(NamedTuple):
         """What objects of this kind carry as `apiVersion`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    def path(
-        self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
-    ) -> str:
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """The path of the collection, of one object or of its subresource; no namespace means all."""
         parts = ["", "apis", self.group, self.version] if self.group else ["", "api", self.version]
         if namespace and self.namespaced:

@@ -33,10 +33,7 @@ _ERRORS = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, 
 
 
 class Request(NamedTuple):
-    """One request. `verb` is Kubernetes' word for it (get, list, watch, create, update, patch, delete).
-
-    `timeout` bounds the whole of it in seconds; None leaves the body unbounded, for watches.
-    """
+    """One request. `verb` is Kubernetes' word for it (get, list, watch, create, update, patch, delete)."""
 
     verb: str
     resource: Resource
@@ -45,7 +42,6 @@ class Request(NamedTuple):
     body: dict[str, Any] | None = None
     content_type: str = JSON
     accept: str = JSON
-    timeout: float | None = 30.0
 
 
 class Transport:
@@ -59,9 +55,7 @@ class Transport:
         self._proxy = access.proxy
         self._server_name = access.server_name
         # No limit: each watch holds a connection, and who calls bounds the rest.
-        connector = aiohttp.TCPConnector(
-            limit=0, ssl=access.ssl_context() or True, keepalive_timeout=KEEP_ALIVE
-        )
+        connector = aiohttp.TCPConnector(limit=0, ssl=access.ssl_context() or True, keepalive_timeout=KEEP_ALIVE)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -72,30 +66,37 @@ class Transport:
     async def close(self) -> None:
         await self._session.close()
 
-    async def read(self, request: Request) -> tuple[aiohttp.ClientResponse, bytes]:
-        """The answer and its whole body."""
+    async def read(self, request: Request, *, limit: float) -> tuple[aiohttp.ClientResponse, bytes]:
+        """The answer and its whole body, within so many seconds."""
         try:
-            async with await self._send(request) as response:
+            async with await self._send(request, limit) as response:
                 return response, await response.read()
         except _ERRORS as exc:
             raise no_answer(exc) from None
 
     async def open(self, request: Request) -> aiohttp.ClientResponse:
-        """The answer, whose body is still to come; to be closed by the caller."""
+        """The answer, whose body is still to come; to be closed by the caller, who bounds the time."""
         try:
-            return await self._send(request)
+            return await self._send(request, None)
         except _ERRORS as exc:
             raise no_answer(exc) from None
 
-    async def _send(self, request: Request) -> aiohttp.ClientResponse:
+    async def _send(self, request: Request, limit: float | None) -> aiohttp.ClientResponse:
         token = await self._credentials.authorization()
-        response = await self._send_as(token, request)
-        if response.status == 401 and await self._credentials.refused(token):
-            response.release()
-            response = await self._send_as(await self._credentials.authorization(), request)
-        return response
+        response = await self._send_as(token, request, limit)
+        if response.status != 401:
+            return response
+        try:
+            again = await self._credentials.refused(token)
+        except BaseException:
+            response.close()
+            raise
+        if not again:
+            return response
+        response.release()
+        return await self._send_as(await self._credentials.authorization(), request, limit)
 
-    async def _send_as(self, token: str, request: Request) -> aiohttp.ClientResponse:
+    async def _send_as(self, token: str, request: Request, limit: float | None) -> aiohttp.ClientResponse:
         headers = {"Accept": request.accept}
         if token:
             headers["Authorization"] = token
@@ -112,7 +113,7 @@ class Transport:
                 self._url(request),
                 data=data,
                 headers=headers,
-                timeout=aiohttp.ClientTimeout(total=request.timeout, sock_connect=CONNECT_TIMEOUT),
+                timeout=aiohttp.ClientTimeout(total=limit, sock_connect=CONNECT_TIMEOUT),
                 proxy=self._proxy,
                 server_hostname=self._server_name,
                 allow_redirects=False,

@@ -111,9 +111,11 @@ class WorkQueue(Generic[K]):
             timer.handle.cancel()
 
     def discard(self, key: K) -> None:
-        """The object is gone: nothing is left of the key, but for a pass that runs."""
+        """The object is gone: nothing is left of the key, but for a pass that runs.
+
+        What was added while that ran stays: it may be a successor of the same name.
+        """
         self.forget(key)
-        self._again.pop(key, None)
         for waiting in self._waiting.values():
             waiting.pop(key, None)
 

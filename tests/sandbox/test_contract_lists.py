@@ -16,11 +16,10 @@ async def make_some(client, path, names="abcde"):
         await client.make(path, body)
 
 
-async def expire(api, client, path):
-    """Take the past away, and wait until the server knows."""
-    result = api.compact()
-    if result is not None:
-        await result
+async def expire(api):
+    """Take the past away."""
+    if (compacting := api.compact()) is not None:
+        await compacting
 
 
 async def test_list_says_its_kind_and_version(client, secrets, widgets):
@@ -109,13 +108,13 @@ async def test_exact_version_shows_the_past(client, secrets):
     limited = await client.get(f"{secrets}?resourceVersion={then}&limit=10")
     assert limited.names() == ["a", "b"]
     newer = await client.get(f"{secrets}?resourceVersion={then}&resourceVersionMatch=NotOlderThan")
-    assert newer.names() == ["b", "c"]
+    assert sorted(newer.names()) == ["b", "c"]  # a list out of the watch cache has no order
 
 
 async def test_compacted_exact_version_is_410(api, client, secrets):
     then = (await client.get(secrets)).version
     await make_some(client, secrets, "ab")
-    await expire(api, client, secrets)
+    await expire(api)
     reply = await client.get(f"{secrets}?resourceVersion={then}&resourceVersionMatch=Exact")
     assert (reply.status, reply.reason) == (410, "Expired")
 
@@ -124,7 +123,7 @@ async def test_expired_continue_token_is_410_with_an_inconsistent_one(api, clien
     await make_some(client, secrets)
     first = await client.get(f"{secrets}?limit=2")
     await client.delete(f"{secrets}/d")
-    await expire(api, client, secrets)
+    await expire(api)
     reply = await client.get(f"{secrets}?limit=2&continue={first.body['metadata']['continue']}")
     assert (reply.status, reply.reason) == (410, "Expired")
     rest = await client.get(f"{secrets}?continue={reply.body['metadata']['continue']}")
@@ -159,9 +158,14 @@ async def test_version_match_has_rules(client, secrets, query):
     assert {field for field, _ in reply.causes()} == {"resourceVersionMatch"}
 
 
-@pytest.mark.parametrize("query", ["limit=many", "resourceVersion=new"])
-async def test_options_that_are_no_numbers_are_refused(client, secrets, query):
-    assert (await client.get(f"{secrets}?{query}")).status in {400, 422}
+@pytest.mark.parametrize(("query", "status"), [("limit=many", 400), ("resourceVersion=new", 500)])
+async def test_options_that_are_no_numbers_are_refused(client, secrets, query, status):
+    assert (await client.get(f"{secrets}?{query}")).status == status
+
+
+async def test_negative_limit_is_none(client, secrets):
+    await client.make(secrets, secret("a"))
+    assert (await client.get(f"{secrets}?limit=-1")).names() == ["a"]
 
 
 async def test_version_of_the_future_is_a_timeout_with_a_cause(client, secrets):
@@ -195,7 +199,7 @@ async def test_label_selectors(client, secrets, selector, names):
     assert (await client.get(f"{secrets}?labelSelector={quoted}")).names() == list(names)
 
 
-@pytest.mark.parametrize("selector", ["a in", "a===b", "%2Cx%2F%2Fy", "a in (b"])
+@pytest.mark.parametrize("selector", ["a in", "a===b", "a in (b", "a b"])
 async def test_label_selector_of_no_meaning_is_a_bad_request(client, secrets, selector):
     reply = await client.get(f"{secrets}?labelSelector={selector.replace(' ', '%20')}")
     assert (reply.status, reply.reason) == (400, "BadRequest")

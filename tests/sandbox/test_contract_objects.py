@@ -134,10 +134,15 @@ async def test_body_of_another_namespace_is_a_bad_request(client, secrets):
     assert (reply.status, reply.reason) == (400, "BadRequest")
 
 
-async def test_body_of_another_kind_is_a_bad_request(client, secrets, widgets):
+async def test_body_of_another_kind_or_version_is_a_bad_request(client, secrets, widgets):
     assert (await client.post(secrets, {"apiVersion": "v1", "kind": "ConfigMap"})).status == 400
-    assert (await client.post(widgets, {**widget("a"), "kind": "Gadget"})).status == 400
     assert (await client.post(widgets, {**widget("a"), "apiVersion": "contract.example.com/v9"})).status == 400
+
+
+async def test_custom_object_of_another_kind_is_invalid(client, widgets):
+    reply = await client.post(widgets, {**widget("a"), "kind": "Gadget"})
+    assert (reply.status, reply.reason) == (422, "Invalid")
+    assert reply.causes() == {("kind", "FieldValueInvalid")}
 
 
 async def test_custom_object_without_a_kind_is_a_bad_request(client, widgets):
@@ -306,11 +311,22 @@ async def test_delete_collection_obeys_its_selector(client, secrets):
 
 
 async def test_unknown_paths_are_404(client, namespace):
-    for path in ("/api/v1/namespaces/default/gadgets", "/apis/none.example.com/v1/gadgets", "/nothing"):
-        assert (await client.get(path)).status == 404
     reply = await client.get("/api/v1/gadgets")
-    assert reply.reason == "NotFound"
+    assert (reply.status, reply.reason) == (404, "NotFound")
     assert reply.body["message"] == "the server could not find the requested resource"
+    assert (await client.get("/nothing")).status == 404
+
+
+async def test_group_that_is_not_served_is_404_in_plain_text(client):
+    """As long as the definition of a custom resource is missing."""
+    for path in ("/apis/none.example.com/v1/gadgets", "/apis/none.example.com/v1/namespaces/default/gadgets"):
+        reply = await client.get(path)
+        assert (reply.status, reply.body) == (404, "404 page not found\n")
+
+
+@pytest.mark.parametrize(("method", "status"), [("PUT", 405), ("PATCH", 405), ("ANSWER", 405)])
+async def test_collections_cannot_be_replaced_or_patched(client, secrets, method, status):
+    assert (await client.request(method, secrets, {}, MERGE)).status == status
 
 
 async def test_namespaced_objects_cannot_be_created_without_a_namespace(client):
@@ -342,7 +358,3 @@ async def test_the_namespace_is_gone_or_terminating_after_its_deletion(client, n
 async def test_default_namespace_cannot_be_deleted(client):
     reply = await client.delete("/api/v1/namespaces/default")
     assert (reply.status, reply.reason) == (403, "Forbidden")
-
-
-async def test_merge_patch_of_a_missing_object_is_404(client, secrets):
-    assert (await client.patch(f"{secrets}/a", {"data": {}}, MERGE)).status == 404

@@ -96,22 +96,31 @@ async def test_timeout_ends_the_watch_in_good_order(client, secrets):
         assert await watch.rest() == []
 
 
-async def test_bookmark_comes_before_the_end_and_has_only_a_version(client, secrets):
-    made = await client.make(secrets, secret("a"))
-    start = made["metadata"]["resourceVersion"]
-    query = f"resourceVersion={start}&timeoutSeconds=4&allowWatchBookmarks=true"
+async def test_bookmark_tells_of_changes_that_the_watch_does_not_see(client, secrets):
+    start = (await client.make(secrets, secret("a")))["metadata"]["resourceVersion"]
+    query = f"resourceVersion={start}&fieldSelector=metadata.name%3Da&timeoutSeconds=4&allowWatchBookmarks=true"
     async with client.watch(f"{secrets}?{query}") as watch:
+        other = await client.make(secrets, secret("b"))
         events = await watch.rest()
     assert {event["type"] for event in events} == {"BOOKMARK"}
-    bookmark = events[0]["object"]
+    bookmark = events[-1]["object"]
     assert bookmark["kind"] == "Secret"
-    assert int(bookmark["metadata"]["resourceVersion"]) >= int(start)
+    assert int(bookmark["metadata"]["resourceVersion"]) >= int(other["metadata"]["resourceVersion"])
     assert "name" not in bookmark["metadata"]
+
+
+async def test_no_bookmark_where_nothing_has_happened(client, widgets):
+    start = await version_of(client, widgets)
+    query = f"resourceVersion={start}&timeoutSeconds=4&allowWatchBookmarks=true"
+    async with client.watch(f"{widgets}?{query}") as watch:
+        assert await watch.rest() == []
 
 
 async def test_bookmarks_come_only_where_they_are_asked_for(client, secrets):
     start = await version_of(client, secrets)
-    async with client.watch(f"{secrets}?resourceVersion={start}&timeoutSeconds=4") as watch:
+    query = f"resourceVersion={start}&fieldSelector=metadata.name%3Da&timeoutSeconds=4"
+    async with client.watch(f"{secrets}?{query}") as watch:
+        await client.make(secrets, secret("b"))
         assert await watch.rest() == []
 
 
@@ -162,6 +171,20 @@ async def test_metadata_only_watch(client, secrets):
     assert event["object"]["kind"] == "PartialObjectMetadata"
     assert event["object"]["metadata"]["name"] == "a"
     assert "data" not in event["object"]
+
+
+async def test_watch_for_metadata_lists_is_deaf(client, secrets):
+    """Lists want `PartialObjectMetadataList`, watches `PartialObjectMetadata`: a mistake is not told."""
+    accept = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+    await client.make(secrets, secret("a"))
+    async with client.watch(f"{secrets}?timeoutSeconds=1", Accept=accept) as watch:
+        assert await watch.rest() == []
+
+
+async def test_watch_takes_no_version_match(client, secrets):
+    reply = await client.get(f"{secrets}?watch=1&resourceVersion=1&resourceVersionMatch=Exact")
+    assert reply.status == 422
+    assert reply.causes() == {("resourceVersionMatch", "FieldValueForbidden")}
 
 
 async def test_watch_from_before_the_remembered_past_is_an_error_event(api, client, secrets):

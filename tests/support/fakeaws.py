@@ -142,6 +142,8 @@ class FakeAws:
             raise Refused(code, "Rate exceeded" if kind == "throttle" else "on demand", status)
         if kind in {"html", "502html"}:
             return web.Response(status=200 if kind == "html" else 502, text=_HTML, content_type="text/html")
+        if kind == "endless":
+            return _answer("ListSecrets", {"SecretList": [], "NextToken": uuid.uuid4().hex}, sts=False)
         if kind == "reset":
             if request.transport:
                 request.transport.abort()
@@ -260,8 +262,6 @@ def _bend(kind: str, answer: dict[str, Any]) -> dict[str, Any]:
         return {}
     if kind == "token-loop":
         return answer | {"NextToken": "MA=="}
-    if kind == "endless":
-        return {"SecretList": [], "NextToken": uuid.uuid4().hex}
     return answer
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from secretsyncer.sandbox.kubeapi.columns import CREATED_AT, NAME, custom_columns, steps_of
-from secretsyncer.sandbox.kubeapi.errors import Cause, Json, may_not, required, wrong
+from secretsyncer.sandbox.kubeapi.errors import Cause, Json, may_not, required, unsupported, wrong
 from secretsyncer.sandbox.kubeapi.metadata import timestamp
 from secretsyncer.sandbox.kubeapi.resources import Registry, Resource
 
@@ -41,8 +41,8 @@ def _wrong(new: Json, spec: Json, names: Json) -> Iterator[Cause]:
     ):
         if not holder.get(field):
             yield required(f"{path}.{field}")
-    if spec.get("scope") not in {"Namespaced", "Cluster"}:
-        yield required("spec.scope")
+    if (scope := spec.get("scope")) not in {"Namespaced", "Cluster"}:
+        yield unsupported("spec.scope", scope, ["Cluster", "Namespaced"]) if scope else required("spec.scope")
     versions = spec.get("versions") or []
     if sum(bool(version.get("storage")) for version in versions) != 1:
         yield wrong("spec.versions", "", "must have exactly one version marked as storage version")

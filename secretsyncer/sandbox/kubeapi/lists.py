@@ -15,7 +15,16 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from secretsyncer.sandbox.kubeapi.errors import Cause, bad_request, expired, invalid, version_too_large, wrong
+from secretsyncer.sandbox.kubeapi.errors import (
+    ApiError,
+    Cause,
+    bad_request,
+    expired,
+    invalid,
+    may_not,
+    unsupported,
+    version_too_large,
+)
 from secretsyncer.sandbox.kubeapi.resources import Resource
 from secretsyncer.sandbox.kubeapi.selectors import Matcher, everything, parse
 from secretsyncer.sandbox.kubeapi.store import Compacted, Store, Stored
@@ -53,7 +62,8 @@ class Options(NamedTuple):
             timeout=float(_number(timeout)) if timeout else None,
             bookmarks=query.get("allowWatchBookmarks") in {"true", "1"},
         )
-        if causes := _wrong_match(options):
+        version_number(options.version)
+        if causes := _wrong_match(options, watch=query.get("watch") in {"true", "1"}):
             raise invalid("ListOptions", "meta.k8s.io", "", causes)
         return options
 
@@ -80,7 +90,7 @@ def list_page(store: Store, resource: Resource, namespace: str | None, options: 
             raise expired(TOKEN_EXPIRED, continue_token=_token(-1, start)) from None
         raise expired(VERSION_EXPIRED) from None
     matching = [item for item in found if _place(item) > start and options.matcher(item.obj)]
-    if not options.limit or len(matching) <= options.limit:
+    if options.limit <= 0 or len(matching) <= options.limit:
         return Page(matching, revision)
     page = matching[: options.limit]
     remaining = len(matching) - options.limit if options.matcher is everything else None
@@ -106,8 +116,8 @@ def version_number(text: str) -> int:
     if not text:
         return 0
     if not text.isascii() or not text.isdigit():
-        causes = [wrong("resourceVersion", text, f'strconv.ParseUint: parsing "{text}": invalid syntax')]
-        raise invalid("", "", "", causes)
+        why = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise ApiError(500, "", f'resourceVersion: Invalid value: "{text}": {why}')
     return int(text)
 
 
@@ -118,21 +128,20 @@ def _number(text: str) -> int:
         raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
-def _wrong_match(options: Options) -> list[Cause]:
+def _wrong_match(options: Options, *, watch: bool) -> list[Cause]:
     field = "resourceVersionMatch"
     if not options.match:
         return []
+    if watch:
+        return [may_not(field, f"{field} is forbidden for watch")]
     if options.after:
-        return [Cause(field, "FieldValueForbidden", f"Forbidden: {field} is forbidden when continue is provided")]
+        return [may_not(field, f"{field} is forbidden when continue is provided")]
     if not options.version:
-        why = f"Forbidden: {field} is forbidden unless resourceVersion is provided"
-        return [Cause(field, "FieldValueForbidden", why)]
+        return [may_not(field, f"{field} is forbidden unless resourceVersion is provided")]
     if options.match not in {"Exact", "NotOlderThan"}:
-        supported = 'supported values: "Exact", "NotOlderThan", ""'
-        return [Cause(field, "FieldValueNotSupported", f'Unsupported value: "{options.match}": {supported}')]
+        return [unsupported(field, options.match, ["Exact", "NotOlderThan", ""])]
     if options.match == "Exact" and options.version == "0":
-        why = f'Forbidden: {field} "Exact" is forbidden for resourceVersion "0"'
-        return [Cause(field, "FieldValueForbidden", why)]
+        return [may_not(field, f'{field} "exact" is forbidden for resourceVersion "0"')]
     return []
 
 

@@ -130,6 +130,8 @@ async def _pump(watch: Watch, live: LiveWatch) -> None:
     try:
         async for line in watch.lines():
             live.lines.put_nowait(line)
+    except ApiError:
+        pass  # a form that events cannot have: the real server ends the stream without a word
     finally:
         live.lines.put_nowait(None)
 

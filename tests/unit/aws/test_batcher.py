@@ -23,9 +23,13 @@ class Bench:
         self.api = WorldApi(self.world)
         self.reader = Identity(self.world.role("reader"))
         self.delivered = {}
-        self.batcher = Batcher(self.api, lambda ref, round_, result: self.delivered.__setitem__(ref, result))
+        self.batcher = Batcher(self.api, self.deliver)
         for number in range(count):
             self.world.create(f"s{number}", f"value {number}")
+
+    def deliver(self, ref, round_, result):
+        self.delivered[ref] = result
+        return result
 
     def refs(self, count, identity=None):
         return [SecretRef(identity or self.reader, f"s{number}", REGION) for number in range(count)]

@@ -18,6 +18,9 @@ from secretsyncer.tasks import Heartbeats
 
 STEADY = dataclasses.replace(BACKOFF, rand=lambda: 0.0)
 
+# Else pytest-asyncio, looking for a loop to put back, makes one before Python 3.14, and nobody closes it.
+asyncio.set_event_loop(None)
+
 
 @pytest.fixture
 def metrics():

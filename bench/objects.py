@@ -1,0 +1,80 @@
+"""What the benchmarks put into Kubernetes and AWS: SyncedSecrets of one AWS secret each, of 1 KiB.
+
+The bodies for the bare writes are of the shape and size of the operator's own.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any
+
+Object = dict[str, Any]
+
+LABEL = {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
+FILLING = "x" * 940
+"""Makes a value about 1 KiB."""
+
+
+def value(number: int, revision: int = 0) -> str:
+    """The AWS secret's text: a JSON object of three keys."""
+    fields = {"user": f"user-{number}", "password": f"password-{number}-{revision}", "filling": FILLING}
+    return json.dumps(fields)
+
+
+def name_of(number: int) -> str:
+    """The name of the n-th AWS secret."""
+    return f"bench/service-{number:05d}"
+
+
+def synced(namespace: str, number: int, *, role: str = "", prefix: str = "object") -> Object:
+    """A SyncedSecret of the n-th AWS secret."""
+    spec: Object = {"dataFrom": {"secretRef": {"name": name_of(number)}}}
+    if role:
+        spec["IAMRole"] = role
+    return {
+        "apiVersion": "secrets.contentful.com/v1",
+        "kind": "SyncedSecret",
+        "metadata": {"namespace": namespace, "name": f"{prefix}-{number:05d}"},
+        "spec": spec,
+    }
+
+
+def secret(namespace: str, name: str) -> Object:
+    """A Secret as the operator would create it, but not one of its own."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"namespace": namespace, "name": name, "labels": {"app.kubernetes.io/managed-by": "bench"}},
+        "type": "Opaque",
+        "data": data(name),
+    }
+
+
+def data(name: str, revision: str = "") -> dict[str, str]:
+    texts = {"user": name, "password": f"password-{name}-{revision}", "filling": FILLING}
+    return {key: b64encode(text.encode()).decode() for key, text in texts.items()}
+
+
+def status(name: str, revision: str = "") -> Object:
+    """A status patch of the operator's shape."""
+    version = f"00000000-0000-0000-0000-{revision:>012}"
+    arn = f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}-abcdef"
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Synced",
+        "message": "3 keys from 1 AWS secret",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2024-01-01T00:00:00Z",
+    }
+    return {
+        "status": {
+            "observedGeneration": 1,
+            "currentVersionID": version,
+            "generatedSecretHash": "0123456789abcdef0123456789abcdef",
+            "sources": [{"name": name, "arn": arn, "versionID": version}],
+            "conditions": [condition],
+            "lastSyncTime": "2024-01-01T00:00:00Z",
+        }
+    }

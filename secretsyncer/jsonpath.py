@@ -1,0 +1,58 @@
+"""JMESPath over a secret's JSON: for nested values.
+
+Everything of JMESPath (https://jmespath.org/specification.html) but what copies: multi-selects (`[a, b]`,
+`{x: a}`) and `map`. Without them no expression makes more than it was given, so a hostile one cannot eat the
+memory of an operator that evaluates it between other work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+LIMIT = 512
+"""Characters of an expression."""
+_COPYING = {"multi_select_list", "multi_select_dict"}
+
+
+def check(expression: str) -> None:
+    """Raises ValueError that says why the expression cannot be used."""
+    if len(expression) > LIMIT:
+        raise ValueError(f"is longer than {LIMIT} characters")
+    _compile(expression)
+
+
+def search(expression: str, document: Any) -> Any:
+    """What the expression finds; None for nothing. Raises ValueError, without any of the document's text."""
+    try:
+        return _compile(expression).search(document)
+    except (JMESPathError, TypeError, RecursionError) as exc:
+        problem = type(exc).__name__
+    raise ValueError(f"jmesPath {expression} cannot be evaluated here ({problem})")
+
+
+@lru_cache(maxsize=1024)
+def _compile(expression: str) -> Any:
+    try:
+        compiled = jmespath.compile(expression)
+    except (JMESPathError, ValueError, RecursionError) as exc:
+        first = next(iter(str(exc).splitlines()), type(exc).__name__)
+        raise ValueError(f"not a JMESPath expression: {first}") from None
+    for node in _nodes(compiled.parsed):
+        if node["type"] in _COPYING:
+            raise ValueError("multi-selects ([a, b] and {x: a}) are not supported")
+        if node["type"] == "function_expression" and node["value"] == "map":
+            raise ValueError("map() is not supported")
+    return compiled
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(child for child in node.get("children", ()) if isinstance(child, dict))

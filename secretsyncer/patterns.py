@@ -1,0 +1,48 @@
+"""Users' regular expressions: RE2, which is linear in its input, so that none of them can stall the operator.
+
+The syntax is that of Go's `regexp`, as in templates. Python's own `re` backtracks for ever on a hostile pattern.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import re2
+
+_GROUP = re.compile(r"\$(\$|[0-9]{1,2}|\{[0-9]{1,2}\})")
+
+
+def compile(pattern: str) -> Any:  # noqa: A001 - what it does
+    """The compiled pattern. Raises ValueError that says what is wrong."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 1 << 20  # bytes; RE2's own default is eight times that
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as exc:
+        reason = exc.args[0].decode() if exc.args and isinstance(exc.args[0], bytes) else str(exc)
+        raise ValueError(f"not a regular expression (RE2 syntax): {reason}") from None
+
+
+def replacement(pattern: Any, target: str) -> str:
+    """RE2's form of a replacement written with $1, ${1} and $$. ValueError for a group that is not there."""
+
+    def group(match: re.Match[str]) -> str:
+        name = match[1].strip("{}")
+        if name == "$":
+            return "$"
+        if int(name) > pattern.groups:
+            raise ValueError(f"target names group {name}; source has {pattern.groups}")
+        return f"\\g<{name}>"
+
+    return _GROUP.sub(group, target.replace("\\", "\\\\"))
+
+
+def rewrite(rules: Sequence[tuple[str, str]], key: str) -> str:
+    """The key after all rules of (source, target), in order."""
+    for source, target in rules:
+        pattern = compile(source)
+        key = pattern.sub(replacement(pattern, target), key)
+    return key

@@ -1,0 +1,47 @@
+"""What all tests share: one real API server and one moto for the whole run, and a clear word where they are missing."""
+
+from __future__ import annotations
+
+import pytest
+import pytest_asyncio
+
+from secretsyncer.sandbox.aws import MotoServer
+from secretsyncer.sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
+
+pytest.register_assert_rewrite("tests.support.cluster", "tests.support.measures")
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a real API server where there is none."""
+    if find_assets() is None:
+        for item in items:
+            if item.get_closest_marker("real"):
+                item.add_marker(pytest.mark.skip(reason=HOW_TO_GET))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say at the end, in one line, whether a real API server took part."""
+    assets = find_assets()
+    if assets:
+        terminalreporter.write_line(f"Kubernetes: a real kube-apiserver with etcd took part ({assets})")
+    else:
+        missed = sum(HOW_TO_GET in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
+        terminalreporter.section("NOT TESTED on a real API server", yellow=True, bold=True)
+        terminalreporter.write_line(f"{missed} tests were skipped: {HOW_TO_GET}")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real_server():
+    """A real kube-apiserver with etcd, started once; its `requests` counts what it is asked."""
+    assets = find_assets()
+    if assets is None:
+        pytest.skip(HOW_TO_GET)
+    async with RealKubernetes(assets, audit=True) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def moto_server():
+    """moto's AWS, started once: it is one account for all tests, so their secrets have random names."""
+    async with MotoServer() as server:
+        yield server

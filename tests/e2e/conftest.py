@@ -1,0 +1,181 @@
+"""The operator as users run it: its own process, between a Kubernetes API and an AWS, asserted from outside.
+
+All tests of a module share one operator (`SETTINGS` of the module are its settings), and all of them one API
+server, in a namespace of their own each. The operator has the token of the ServiceAccount in manifests/rbac.yaml
+and nothing more. At most one operator that watches everything runs at a time. At the end of each, it must stop
+with exit code 0 and have logged nothing that only a bug explains.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import pytest_asyncio
+
+from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
+from secretsyncer.sandbox.operator import OperatorProcess
+from tests.support.awsworld import REGION
+from tests.support.cluster import Kubectl, connect
+from tests.support.fakeaws import FakeAws
+from tests.support.measures import complaints
+from tests.support.motoaws import MotoAws
+
+SERVICE_ACCOUNT = "k8s-secret-syncer", "secretsyncer"
+
+
+def pytest_collection_modifyitems(items):
+    """One event loop for all: what is shared here lives in it."""
+    for item in items:
+        if "/e2e/" in str(item.path) and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows what the operator logged."""
+    outcome = yield
+    report = outcome.get_result()
+    for name in ("operator", "run_operator"):
+        started = getattr(item, "funcargs", {}).get(name)
+        for operator in getattr(started, "all", [started] if started else []):
+            if report.failed:
+                report.sections.append(("the operator's log", operator.log[-6000:]))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cluster(real_server):
+    """The real API server with everything of manifests/ but the Deployment in it."""
+    async with connect(real_server) as made:
+        await made.install("crd.yaml", "namespace.yaml", "rbac.yaml")
+        yield made
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def operators_kubeconfig(real_server, cluster, tmp_path_factory):
+    """The rights of the manifest's ServiceAccount."""
+    token = await real_server.service_account_token(*SERVICE_ACCOUNT)
+    path = tmp_path_factory.mktemp("operator") / "kubeconfig"
+    return real_server.write_kubeconfig(path, "secretsyncer", token=token)
+
+
+@pytest.fixture(scope="session")
+def kubectl(real_server, cluster, tmp_path_factory):
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not on the PATH")
+    made = Kubectl(real_server.write_kubeconfig(tmp_path_factory.mktemp("admin") / "kubeconfig"))
+    yield made
+    made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def new_space(cluster):
+    """Makes namespaces, and empties them at the end."""
+    spaces = []
+
+    async def make(**metadata):
+        spaces.append(await cluster.space(**metadata))
+        return spaces[-1]
+
+    yield make
+    for made in spaces:
+        await made.clear()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def space(new_space):
+    """A new namespace without any annotation."""
+    return await new_space()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def aws():
+    """The stand-in that enforces permissions and counts calls."""
+    async with FakeAws() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def moto(moto_server):
+    return MotoAws(moto_server)
+
+
+def stand_in(aws):
+    """The variables that send AWS clients to the stand-in."""
+    return {
+        "AWS_ENDPOINT_URL": aws.url,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "AKIAOPERATOR",
+        "AWS_SECRET_ACCESS_KEY": "operator",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "POLL_INTERVAL_SEC": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def environment(aws):
+    """Where the operator finds AWS, and how often it looks."""
+    return stand_in(aws)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def operator(request, operators_kubeconfig, environment):
+    """The module's operator, ready."""
+    settings = getattr(request.module, "SETTINGS", {})
+    async with OperatorProcess(kubeconfig=operators_kubeconfig, environment={**environment, **settings}) as running:
+        await running.until_ready()
+        yield running
+        assert await running.stop() == 0, running.log[-4000:]
+        assert not complaints(running.log)
+
+
+class Starter:
+    """`await start(SETTING="value")` starts an operator; `all` are those that it has started."""
+
+    def __init__(self, kubeconfig, environment):
+        self.kubeconfig = kubeconfig
+        self.environment = environment
+        self.all = []
+
+    async def __call__(self, *, ready=True, **settings):
+        environment = {**self.environment, **settings}
+        made = OperatorProcess(kubeconfig=self.kubeconfig, environment=environment)
+        self.all.append(made)
+        await made.start()
+        if ready:
+            await made.until_ready()
+        return made
+
+    async def close(self):
+        for made in self.all:
+            await made.__aexit__(None, None, None)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def run_operator(operators_kubeconfig, environment):
+    """Starts operators with settings of their own on the real API server."""
+    made = Starter(operators_kubeconfig, environment)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def embedded():
+    """The embedded API with our resource: for what any server can show, and for faults."""
+    async with EmbeddedKubernetes(collect_garbage=True) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def small_cluster(embedded):
+    async with connect(embedded) as made:
+        await made.install("crd.yaml")
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def small_operator(embedded, small_cluster, environment, tmp_path):
+    """Starts operators on the embedded API."""
+    made = Starter(embedded.write_kubeconfig(tmp_path / "kubeconfig"), environment)
+    yield made
+    await made.close()

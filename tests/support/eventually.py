@@ -1,0 +1,26 @@
+"""Waiting for the world: bounded, and a failure says what was still wrong. No sleeping for luck."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LIMIT = 30.0
+"""Seconds that anything may take on a busy machine; on an idle one it is there within one or two."""
+LOOK_EVERY = 0.03
+
+
+async def eventually(probe: Callable[[], Awaitable[T]], within: float = LIMIT) -> T:
+    """What `probe` gives, once it raises no AssertionError; its last one after `within` seconds."""
+    end = time.monotonic() + within
+    while True:
+        try:
+            return await probe()
+        except AssertionError as problem:
+            if time.monotonic() > end:
+                raise AssertionError(f"after {within:g} s still: {problem}") from None
+        await asyncio.sleep(LOOK_EVERY)

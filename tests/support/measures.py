@@ -1,0 +1,44 @@
+"""Reading what an operator says about itself: its metrics and its log."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_SERIES = re.compile(r"(?P<name>\w+)(\{(?P<labels>.*)\})?")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+def series(metrics: Mapping[str, float], name: str, **labels: str) -> dict[tuple[str, ...], float]:
+    """The series of that name with these labels: the values of all their labels to their value."""
+    found = {}
+    for key, value in metrics.items():
+        match = _SERIES.fullmatch(key)
+        assert match, key
+        have = dict(_LABEL.findall(match["labels"] or ""))
+        if match["name"] == name and labels.items() <= have.items():
+            found[tuple(have.values())] = value
+    return found
+
+
+def total(metrics: Mapping[str, float], name: str, **labels: str) -> float:
+    """Their sum."""
+    return sum(series(metrics, name, **labels).values())
+
+
+def log_lines(text: str) -> list[dict[str, Any]]:
+    """A JSON log as objects; a line that is none (a traceback from the interpreter) as its text."""
+    lines = []
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            lines.append({"level": "error", "message": line})
+    return lines
+
+
+def complaints(text: str) -> list[dict[str, Any]]:
+    """The lines of a log that nothing but a bug explains."""
+    return [line for line in log_lines(text) if line["level"] == "error" or "traceback" in line]
