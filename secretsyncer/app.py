@@ -61,12 +61,16 @@ async def run(settings: Settings) -> int:
     """Run the operator until a signal or a failure; the process's exit code."""
     async with AsyncExitStack() as stack:
         metrics = Metrics(REGISTRY)
-        sessions = await stack.enter_async_context(Sessions(metrics))
+        sessions = await stack.enter_async_context(_sessions(settings, metrics))
         client = await KubeClient.connect(metrics=metrics)
         stack.push_async_callback(client.close)
         app = App(settings, client, sessions, metrics)
         stopping = _stop_on_signals()
         return await app.run(stopping)
+
+
+def _sessions(settings: Settings, metrics: Metrics) -> Sessions:
+    return Sessions(metrics, external_id=settings.role_external_id, session_name=settings.role_session_name)
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -11,7 +11,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ to {value | json | binary (base64), tags, versionId, lastChanged, listed}. A fai
 error with its object's name, and the exit code is 1.
 
   secretsyncer render -f manifests/samples --secrets manifests/samples/aws/secrets.yaml
+"""
+_POLICY = """\
+Prints, as JSON by role, the IAM policies that the SyncedSecrets of the files need: for the roles they name, and for
+the operator itself.
+
+  secretsyncer iam-policy -f manifests/samples --account 123456789012 --region eu-west-1
 """
 
 
@@ -62,15 +69,30 @@ def _parser() -> argparse.ArgumentParser:
     render = commands.add_parser(
         "render", help="print the Secrets that manifests would give", description=_RENDER, formatter_class=raw
     )
-    render.add_argument(
-        "-f", dest="files", metavar="FILE", type=Path, nargs="+", required=True, action="extend",
-        help="manifests (YAML or JSON, several documents), folders of them, or - for standard input",
-    )  # fmt: skip
-    render.add_argument("--secrets", metavar="FILE", type=Path, required=True, help="the AWS secrets, YAML or JSON")
+    _add_files(render)
+    source = render.add_mutually_exclusive_group(required=True)
+    source.add_argument("--secrets", metavar="FILE", type=Path, help="take the AWS secrets from this YAML or JSON")
+    source.add_argument("--from-aws", action="store_true", help="read AWS, with the credentials of this shell")
     render.add_argument(
         "-o", dest="output", choices=("yaml", "json"), default="yaml", help="format (default: yaml)"
     )
+    render.add_argument(
+        "--diff",
+        action="store_true",
+        help="show what the cluster's Secrets have otherwise, by key; exit 1 if anything",
+    )
+    render.add_argument("--reveal", action="store_true", help="with --diff: show values, too")
     render.set_defaults(action=_render)
+    policy = commands.add_parser(
+        "iam-policy", help="print the smallest IAM policy per role", description=_POLICY, formatter_class=raw
+    )
+    _add_files(policy)
+    policy.add_argument(
+        "--account", default="*", help="account of bare role names and of the operator (default: *)"
+    )
+    policy.add_argument("--region", default="*", help="region of secrets that name none (default: *)")
+    policy.add_argument("--partition", default="aws", help="aws, aws-cn or aws-us-gov (default: aws)")
+    policy.set_defaults(action=_iam_policy)
     sandbox = commands.add_parser(
         "sandbox",
         help="a Kubernetes API and an AWS on this machine, with the operator between them",
@@ -79,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     sandbox.set_defaults(action=_sandbox)
     return parser
+
+
+def _add_files(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-f", dest="files", metavar="FILE", type=Path, nargs="+", required=True, action="extend",
+        help="manifests (YAML or JSON, several documents), folders of them, or - for standard input",
+    )  # fmt: skip
 
 
 def _settings_help() -> str:
@@ -100,29 +129,68 @@ def _run(_: argparse.Namespace) -> int:
 
 def _render(chosen: argparse.Namespace) -> int:
     from secretsyncer import offline  # noqa: PLC0415 - as above
-    from secretsyncer.app import cache_folder  # noqa: PLC0415
-    from secretsyncer.gotemplate.engine import TemplateEngine  # noqa: PLC0415
-    from secretsyncer.metrics import Metrics  # noqa: PLC0415
-    from secretsyncer.reading import Reader  # noqa: PLC0415
-    from secretsyncer.reconcile import Rules  # noqa: PLC0415
 
-    settings = load(os.environ)
     objects = offline.load_manifests(chosen.files)
-    secrets = offline.FileSecrets.load(chosen.secrets)
-    engine = TemplateEngine(cache_dir=cache_folder(settings.cache_dir))
-    reader = Reader(secrets, engine, Metrics(CollectorRegistry()))
-    rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
-    try:
-        results = asyncio.run(offline.render_all(objects, secrets, reader, rules))
-    finally:
-        engine.close()
+    results, lines = asyncio.run(_rendered(chosen, objects))
     if not results:
         print("secretsyncer: no SyncedSecret in these files", file=sys.stderr)
     for result in results:
         if result.secret is None:
             print(f"{result.label}: {result.problem}", file=sys.stderr)
-    print(_dump([result.secret for result in results if result.secret], chosen.output), end="")
-    return int(not results or any(result.secret is None for result in results))
+    if chosen.diff:
+        print("\n".join(lines) or "no differences")
+    else:
+        print(_dump([result.secret for result in results if result.secret], chosen.output), end="")
+    return int(not results or bool(lines) or any(result.secret is None for result in results))
+
+
+async def _rendered(chosen: argparse.Namespace, objects: list[Any]) -> tuple[list[Any], list[str]]:
+    """The results, and with --diff what the cluster has otherwise."""
+    from secretsyncer import offline, online  # noqa: PLC0415 - as above
+    from secretsyncer.metrics import Metrics  # noqa: PLC0415
+    from secretsyncer.reading import Reader  # noqa: PLC0415
+    from secretsyncer.reconcile import Rules  # noqa: PLC0415
+
+    settings = load(os.environ)
+    metrics = Metrics(CollectorRegistry())
+    with _engine(settings) as engine:
+        if chosen.from_aws:
+            async with online.aws_renderer(settings, engine, metrics) as renderer:
+                results = await offline.render_all(objects, renderer)
+        else:
+            secrets = offline.FileSecrets.load(chosen.secrets)
+            rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
+            reader = Reader(secrets, engine, metrics)
+            renderer = offline.Renderer(reader, secrets.catalogue, offline.ACCOUNT, rules)
+            results = await offline.render_all(objects, renderer)
+    rendered = [result.secret for result in results if result.secret]
+    return results, await online.differences(rendered, metrics, reveal=chosen.reveal) if chosen.diff else []
+
+
+@contextmanager
+def _engine(settings: Settings) -> Iterator[Any]:
+    from secretsyncer.app import cache_folder  # noqa: PLC0415 - as above
+    from secretsyncer.gotemplate.engine import TemplateEngine  # noqa: PLC0415
+
+    engine = TemplateEngine(cache_dir=cache_folder(settings.cache_dir))
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _iam_policy(chosen: argparse.Namespace) -> int:
+    from secretsyncer import offline, policy  # noqa: PLC0415 - as above
+
+    objects = offline.synced_secrets(offline.load_manifests(chosen.files))
+    with _engine(load(os.environ)) as engine:
+        documents, problems = policy.policies(
+            objects, engine, partition=chosen.partition, region=chosen.region, account=chosen.account
+        )
+    print(json.dumps(documents, indent=2))
+    for problem in problems:
+        print(f"secretsyncer: {problem}", file=sys.stderr)
+    return int(not objects)
 
 
 def _dump(secrets: list[dict[str, Any]], style: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -166,8 +167,6 @@ def _load(path: Path) -> list[Any]:
     try:
         text = "" if str(path) == "-" else path.read_text()
         if str(path) == "-":
-            import sys  # noqa: PLC0415 - only here
-
             text = sys.stdin.read()
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except OSError as exc:
@@ -186,34 +185,41 @@ def _load_one(path: Path) -> Any:
     return documents[0] if documents else {}
 
 
-async def render_all(
-    objects: list[dict[str, Any]], secrets: FileSecrets, reader: Reader, rules: Rules
-) -> list[Result]:
+class Renderer(NamedTuple):
+    """Where values come from, and what decides over access to them."""
+
+    reader: Reader
+    catalogue: Catalogue
+    account: Account | None
+    rules: Rules
+
+
+async def render_all(objects: list[dict[str, Any]], renderer: Renderer) -> list[Result]:
     """A result for each SyncedSecret, in order."""
     namespaces = {obj["metadata"]["name"]: obj for obj in objects if obj.get("kind") == "Namespace"}
+    return [await _render(obj, namespaces, renderer) for obj in synced_secrets(objects)]
+
+
+def synced_secrets(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The SyncedSecrets among the objects; those without a namespace are in `default`, as for kubectl."""
     wanted = [obj for obj in objects if obj.get("kind") == _KIND]
-    return [await _render(obj, namespaces, secrets, reader, rules) for obj in wanted]
+    for obj in wanted:
+        obj["metadata"].setdefault("namespace", "default")
+    return wanted
 
 
-async def _render(
-    obj: dict[str, Any],
-    namespaces: Mapping[str, dict[str, Any]],
-    secrets: FileSecrets,
-    reader: Reader,
-    rules: Rules,
-) -> Result:
-    obj["metadata"].setdefault("namespace", "default")
+async def _render(obj: dict[str, Any], namespaces: Mapping[str, dict[str, Any]], renderer: Renderer) -> Result:
     key: Key = key_of(obj)
     try:
         synced = parse(obj)
         grant = authorize(
             synced.spec,
             namespaces.get(key.namespace, {"metadata": {"name": key.namespace}}),
-            ACCOUNT,
-            annotation=rules.annotation,
-            require_annotation=rules.require_annotation,
+            renderer.account,
+            annotation=renderer.rules.annotation,
+            require_annotation=renderer.rules.require_annotation,
         )
-        content = await render_content(reader, grant, synced.spec, secrets.catalogue)
+        content = await render_content(renderer.reader, grant, synced.spec, renderer.catalogue)
     except SyncFailure as failure:
         return Result(str(key), None, f"{failure.reason}: {failure.message}")
     step = manifest.plan(synced, content.data, None, adopt=True)

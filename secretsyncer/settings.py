@@ -38,6 +38,12 @@ class Settings(BaseModel):
     poll_default_search_role: str = ""
     """Role (name or ARN) that lists the secrets; empty: the operator's own credentials."""
 
+    role_external_id: str = ""
+    """External id to give when a role is assumed, where the object names none."""
+
+    role_session_name: str = Field("secretsyncer", pattern=r"^[\w+=,.@-]{2,64}$")
+    """Session name of assumed roles, where the object names none. It shows in CloudTrail."""
+
     require_ns_annotation: bool = False
     """True: a namespace without the annotation may use no role (fail closed)."""
 

@@ -57,7 +57,8 @@ class Rechecker(Protocol):
 OnChange = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
 """Called with (old catalogue, new catalogue, what the listing changed, references found changed by recheck).
 
-Up to twice a round: first for the listing, at once, with no references; then for the recheck, with no changes.
+Up to twice a round: for the listing, at once, with no references; then for the recheck, with no changes. The
+first complete listing is reported even if there is nothing in it.
 """
 
 
@@ -146,7 +147,8 @@ class Poller:
         self._metrics.poll_seconds.observe(_now() - started)
         self.catalogue = new
         self.first_round.set()
-        if changes := diff(old, new):
+        changes = diff(old, new)
+        if changes or (old.listed_at is None and new.listed_at is not None):
             self._on_change(old, new, changes, set())
         return new.round > old.round
 

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-
 from wasmtime import Config, Engine, Module, WasmtimeError
 
 WASM = Path(__file__).with_name("engine.wasm")
@@ -31,7 +30,7 @@ STACK = 1 << 20
 
 
 def engine() -> Engine:
-    """wasmtime with what the sandbox relies on: interruption by epochs, and a bounded stack."""
+    """A wasmtime engine with what `instance.py` relies on: interruption by epochs, and a bounded stack."""
     config = Config()
     config.epoch_interruption = True
     config.max_wasm_stack = STACK

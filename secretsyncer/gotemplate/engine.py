@@ -1,128 +1,50 @@
 """Renders Go templates: a pure function of template, catalogue and values, with a deadline and a memory limit.
 
 The engine never calls back. A template that asks for a value which it was not given ends with `Needs`; the caller
-fetches and renders again. Nothing is loaded before the first render, which costs 30 ms with the compiled module in
-the cache and some seconds of compiling without. Every other render costs a fraction of a millisecond, in a thread
-of the engine's own, so that the event loop goes on.
-
-A `TemplateFailure` is the template's fault and comes again at each try. Its text tells position (line:column,
-from 1), field or function, and never a secret's value.
+fetches and renders again. Nothing is loaded before the first render, which costs some 50 ms with the compiled
+module in the cache and seconds of compiling without. Every other render of a small template costs a fraction of a
+millisecond, in a thread of the engine's own, so that the event loop goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from secretsyncer.gotemplate.contract import (
+    CatalogueEntry,
+    DeadlineExceeded,
+    EngineCatalogue,
+    EngineUnavailable,
+    Filter,
+    MemoryExceeded,
+    Needs,
+    Rendered,
+    TemplateFailure,
+)
 
 if TYPE_CHECKING:
-    from secretsyncer.gotemplate.sandbox import Sandbox, Sandboxes
+    from secretsyncer.gotemplate.instance import Instance, Instances
 
-T = TypeVar("T")
-
-
-class Filter(NamedTuple):
-    """One call of a filter function: its result changes when a secret that matches comes, goes or changes."""
-
-    kind: Literal["tagKey", "tag", "name"]
-    args: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A template's output and all that it depends on."""
-
-    output: str
-    reads: frozenset[str]
-    """The ids whose values the template read."""
-    filters: tuple[Filter, ...]
-    """Each different filter call. Secrets that match one are dependencies with tags, version and date."""
-    whole_catalogue: bool
-    """True if the template may use `.Secrets` in any other way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """The template asked for the values of `required`, and will probably ask for those of `hints`."""
-
-    required: tuple[str, ...]
-    hints: tuple[str, ...]
-    public: bool = True
-    """False if a required id may have been made from a secret's value: then no message may show it."""
-    reads: frozenset[str] = frozenset()
-    filters: tuple[Filter, ...] = ()
-    whole_catalogue: bool = False
-
-
-class TemplateFailure(Exception):
-    """The template cannot be rendered. What it depended on until then is here: a change there may mend it."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        reads: frozenset[str] = frozenset(),
-        filters: tuple[Filter, ...] = (),
-        whole_catalogue: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.reads = reads
-        self.filters = filters
-        self.whole_catalogue = whole_catalogue
-
-
-class DeadlineExceeded(TemplateFailure):
-    """The template ran for too long."""
-
-
-class MemoryExceeded(TemplateFailure):
-    """The template wanted more memory than there is for it."""
-
-
-class EngineUnavailable(RuntimeError):
-    """The engine cannot start: not built, or this machine does not let it run. No template's fault."""
-
-
-class CatalogueEntry(TypedDict):
-    """One secret as templates see it under its name in `.Secrets`."""
-
-    Tags: Mapping[str, str]
-    CurrentVersionID: str
-    UpdatedAt: str | None
-    """RFC 3339; None becomes Go's zero time."""
-
-
-class EngineCatalogue:
-    """One listing of AWS, made once and used for all renders until the next listing.
-
-    It is encoded when a template first looks at `.Secrets`, and each instance of the engine keeps it decoded.
-    """
-
-    _serials = itertools.count(1)
-    _chunk = 500
-
-    def __init__(self, entries: Mapping[str, CatalogueEntry]) -> None:
-        self.serial = next(self._serials)
-        self._entries: Mapping[str, CatalogueEntry] = entries
-        self._encoded = b""
-        self._lock = threading.Lock()
-
-    def encoded(self) -> bytes:
-        """The JSON that the engine reads. Encoded in chunks, since the encoder holds the interpreter's lock."""
-        with self._lock:
-            if not self._encoded:
-                items = iter(self._entries.items())
-                chunks = iter(lambda: dict(itertools.islice(items, self._chunk)), {})
-                self._encoded = b"{%s}" % b",".join(json.dumps(chunk)[1:-1].encode() for chunk in chunks)
-                self._entries = {}
-            return self._encoded
+__all__ = [
+    "CatalogueEntry",
+    "DeadlineExceeded",
+    "EngineCatalogue",
+    "EngineUnavailable",
+    "Filter",
+    "MemoryExceeded",
+    "Needs",
+    "Rendered",
+    "TemplateEngine",
+    "TemplateFailure",
+    "compile_ahead",
+]
 
 
 class TemplateEngine:
@@ -145,8 +67,8 @@ class TemplateEngine:
         self._memory_limit = memory_limit
         self._slots = threading.BoundedSemaphore(instances)
         self._lock = threading.Lock()
-        self._sandboxes: Sandboxes | None = None
-        self._idle: list[Sandbox] = []
+        self._instances: Instances | None = None
+        self._idle: list[Instance] = []
         self._executor = ThreadPoolExecutor(instances, thread_name_prefix="template")
 
     async def render(
@@ -161,11 +83,11 @@ class TemplateEngine:
     ) -> Rendered | Needs:
         """Render in this thread, which it blocks. Raises as `render`."""
         request = _Request(template, values)
-        with self._sandbox(request) as sandbox:
-            reply = sandbox.call("render", request.encoded(listed=sandbox.catalogue == catalogue.serial))
+        with self._borrowed(request) as instance:
+            reply = instance.call("render", request.encoded(listed=instance.catalogue == catalogue.serial))
         if reply["status"] == "catalogue":
-            with self._sandbox(request, catalogue) as sandbox:
-                reply = sandbox.call("render", request.encoded(listed=True))
+            with self._borrowed(request, catalogue) as instance:
+                reply = instance.call("render", request.encoded(listed=True))
         return _result(reply)
 
     def close(self) -> None:
@@ -173,56 +95,52 @@ class TemplateEngine:
         self._executor.shutdown(cancel_futures=True)
         with self._lock:
             self._idle.clear()
-            if self._sandboxes:
-                self._sandboxes.close()
+            if self._instances:
+                self._instances.close()
 
     @contextmanager
-    def _sandbox(self, request: _Request, catalogue: EngineCatalogue | None = None) -> Iterator[Sandbox]:
-        """An instance for one call, which holds the catalogue if one is given. One that trapped is not used again."""
+    def _borrowed(self, request: _Request, catalogue: EngineCatalogue | None = None) -> Iterator[Instance]:
+        """An instance for one call, which holds the catalogue if one is given.
+
+        It takes one catalogue in its life, since its memory never shrinks, and is not used again after a trap.
+        """
         with self._slots:
-            sandbox = self._take()
+            instance = self._take()
             keep = False
             try:
-                if catalogue is not None:
-                    sandbox = self._with_catalogue(sandbox, catalogue)
-                yield sandbox
-                keep = not sandbox.is_large()
+                if catalogue is not None and instance.catalogue != catalogue.serial:
+                    if instance.catalogue:
+                        instance.close()
+                        instance = self._new()
+                    instance.load_catalogue(catalogue.serial, catalogue.encoded())
+                yield instance
+                keep = not instance.is_large()
             except TemplateFailure as failure:
                 failure.reads = frozenset(request.values)
                 raise
             finally:
-                self._give_back(sandbox, keep=keep)
+                self._give_back(instance, keep=keep)
 
-    def _with_catalogue(self, sandbox: Sandbox, catalogue: EngineCatalogue) -> Sandbox:
-        """The instance, or a fresh one in its place: it takes one catalogue in its life, since it never shrinks."""
-        if sandbox.catalogue == catalogue.serial:
-            return sandbox
-        if sandbox.catalogue:
-            sandbox.close()
-            sandbox = self._new()
-        sandbox.load_catalogue(catalogue.serial, catalogue.encoded())
-        return sandbox
-
-    def _give_back(self, sandbox: Sandbox, *, keep: bool) -> None:
+    def _give_back(self, instance: Instance, *, keep: bool) -> None:
         if keep:
             with self._lock:
-                self._idle.append(sandbox)
+                self._idle.append(instance)
         else:
-            sandbox.close()
+            instance.close()
 
-    def _take(self) -> Sandbox:
+    def _take(self) -> Instance:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return self._new()
 
-    def _new(self) -> Sandbox:
+    def _new(self) -> Instance:
         with self._lock:
-            if self._sandboxes is None:
-                from secretsyncer.gotemplate.sandbox import Sandboxes  # noqa: PLC0415 - loads wasmtime: see above
+            if self._instances is None:
+                from secretsyncer.gotemplate.instance import Instances  # noqa: PLC0415 - loads wasmtime: see above
 
-                self._sandboxes = Sandboxes(self._cache_dir, self._deadline, self._memory_limit)
-            return self._sandboxes.new()
+                self._instances = Instances(self._cache_dir, self._deadline, self._memory_limit)
+            return self._instances.new()
 
 
 class _Request:

@@ -40,14 +40,19 @@ var (
 	parsedBytes int
 )
 
-const parsedLimit = 2 << 20
+// parsedLimit bounds the bytes of source that are kept parsed; a parse tree can
+// take a hundred times as much.
+const parsedLimit = 256 << 10
 
 func prepare(text string) *prepared {
 	if known, ok := parsed[text]; ok {
 		return known
 	}
 	result := compile(text)
-	if parsedBytes += len(text); parsedBytes > parsedLimit || len(parsed) >= 500 {
+	if len(text) > parsedLimit/4 {
+		return result
+	}
+	if parsedBytes += len(text); parsedBytes > parsedLimit {
 		clear(parsed)
 		parsedBytes = len(text)
 	}
@@ -70,14 +75,7 @@ func compile(text string) *prepared {
 // execute answers one request. Whatever the template does short of exhausting
 // memory, stack or time ends here as a reply.
 func execute(call request) (message reply) {
-	ready := prepare(call.Template)
-	if ready.err != nil {
-		return reply{Status: "error", Message: ready.err.Error()}
-	}
-	if ready.facts.catalogue && !call.Listed {
-		return reply{Status: "catalogue"}
-	}
-	run = newExecution(call.Values, ready.facts)
+	run = newExecution(call.Values)
 	defer func() {
 		if recover() != nil {
 			message = run.reply("error")
@@ -85,21 +83,29 @@ func execute(call request) (message reply) {
 		}
 		run = nil
 	}()
+	ready := prepare(call.Template)
+	if ready.err != nil {
+		return reply{Status: "error", Message: ready.err.Error()}
+	}
+	if ready.facts.catalogue && !call.Listed {
+		return reply{Status: "catalogue"}
+	}
+	run.facts = ready.facts
 	output := &limitedWriter{}
 	err := ready.template.Execute(output, root{Secrets: listed})
 	if err == nil && !utf8.Valid(output.data) {
 		err = failure("the output is not valid UTF-8 text")
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		message = run.reply("ok")
 		message.Output = string(output.data)
-		return message
+	case errors.Is(err, errNeeds):
+		message = run.needsReply()
+	default:
+		message = run.reply("error")
+		message.Message = explain(err, call.Template)
 	}
-	if run.needs != nil && errors.Is(err, errNeeds) {
-		return run.needsReply()
-	}
-	message = run.reply("error")
-	message.Message = explain(err, call.Template)
 	return message
 }
 
@@ -118,7 +124,9 @@ var (
 	execError  = regexp.MustCompile(`(?s)^template: \(template\):(\d+):(\d+): executing ("(?:[^"\\]|\\.)*") at <`)
 	parseError = regexp.MustCompile(`(?s)^template: \(template\):(\d+):(?:(\d+):)? (.*)$`)
 	callError  = regexp.MustCompile(`(?s)>: error calling (\S+): `)
-	typeNames  = strings.NewReplacer(
+	// indexes ends the errors of index and slice: a number that may be a secret's.
+	indexes   = regexp.MustCompile(`: -?[\d >-]+$`)
+	typeNames = strings.NewReplacer(
 		"map[string]interface {}", "object", "[]interface {}", "list", "interface {}", "any",
 		"main.exactNumber", "number", "main.number", "number",
 		"map[string]main.secretMeta", "secrets", "main.secretMeta", "secret", "main.root", "the template's data")
@@ -159,7 +167,7 @@ func explain(err error, source string) string {
 	case known:
 		message = name + ": " + safe.Error()
 	case name == "index" || name == "slice" || name == "len":
-		message = name + ": " + message
+		message = name + ": " + indexes.ReplaceAllString(message, "")
 	case name != "":
 		message = name + " failed"
 	}

@@ -66,9 +66,9 @@ var errNeeds = errors.New("a value is needed")
 
 var run *execution
 
-func newExecution(values map[string]*string, known facts) *execution {
+func newExecution(values map[string]*string) *execution {
 	return &execution{
-		values: values, facts: known,
+		values:  values,
 		objects: map[string]any{}, owners: map[uintptr]string{},
 		reads: map[string]bool{}, patterns: map[string]*regexp.Regexp{},
 	}

@@ -8,7 +8,6 @@ caller throws it away. A call releases the interpreter's lock while WebAssembly 
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from typing import Any, cast
 from wasmtime import Engine, ExitTrap, Func, Linker, Memory, Store, Trap, TrapCode, WasiConfig, WasmtimeError
 
 from secretsyncer.gotemplate import compiled
-from secretsyncer.gotemplate.engine import DeadlineExceeded, EngineUnavailable, MemoryExceeded, TemplateFailure
+from secretsyncer.gotemplate.contract import DeadlineExceeded, EngineUnavailable, MemoryExceeded, TemplateFailure
 
 LARGE = 40 << 20
 """Bytes from which on an instance is not kept: memory of WebAssembly grows and never shrinks."""
@@ -28,7 +27,7 @@ CATALOGUE_PATIENCE = 5
 """A catalogue of 10,000 secrets takes longer than a template may, and is not the template's fault."""
 
 
-class Sandboxes:
+class Instances:
     """The loaded module, and the clock that its instances share. Raises EngineUnavailable."""
 
     def __init__(self, cache_dir: Path | None, deadline: float, memory_limit: int) -> None:
@@ -42,7 +41,7 @@ class Sandboxes:
         self._clock = Clock(self._engine, deadline)
         self._memory_limit = memory_limit
 
-    def new(self) -> Sandbox:
+    def new(self) -> Instance:
         """A fresh instance, in some milliseconds. Not to be called by two threads at once."""
         store = Store(self._engine)
         store.set_limits(memory_size=self._memory_limit, table_elements=100_000, instances=1, tables=1, memories=1)
@@ -54,13 +53,13 @@ class Sandboxes:
             cast("Func", exports["setup"])(store, self._memory_limit)
         except (WasmtimeError, Trap) as exc:
             raise EngineUnavailable(f"the template engine cannot start: {exc}") from exc
-        return Sandbox(store, exports, self._clock)
+        return Instance(store, exports, self._clock)
 
     def close(self) -> None:
         self._clock.close()
 
 
-class Sandbox:
+class Instance:
     """One instance, for one caller at a time."""
 
     def __init__(self, store: Store, exports: Any, clock: Clock) -> None:

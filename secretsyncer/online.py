@@ -1,0 +1,108 @@
+"""`secretsyncer render --from-aws` and `--diff`: the same rendering, against the real AWS and the real cluster.
+
+Nothing is written. Differences are shown by key, with digests that mean nothing outside of this run, unless the
+user asks to see the values.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from typing import Any
+
+from secretsyncer.aws.cache import SecretCache
+from secretsyncer.aws.poller import Poller
+from secretsyncer.aws.secrets import SecretsManager
+from secretsyncer.aws.sessions import Sessions
+from secretsyncer.errors import KubeError, SettingsError, SyncFailure
+from secretsyncer.gotemplate.engine import TemplateEngine
+from secretsyncer.kube.client import KubeClient
+from secretsyncer.kube.resources import SECRETS
+from secretsyncer.metrics import Metrics
+from secretsyncer.offline import Renderer
+from secretsyncer.reading import Reader
+from secretsyncer.reconcile import Rules
+from secretsyncer.settings import Settings
+
+_KEY = secrets.token_bytes(32)
+
+
+@asynccontextmanager
+async def aws_renderer(settings: Settings, engine: TemplateEngine, metrics: Metrics) -> AsyncIterator[Renderer]:
+    """A renderer that lists and reads AWS as the operator would, with the credentials of this shell."""
+    async with Sessions(
+        metrics, external_id=settings.role_external_id, session_name=settings.role_session_name
+    ) as sessions:
+        api = SecretsManager(sessions)
+        cache = SecretCache(api, metrics, region=sessions.region)
+        poller = Poller(
+            api,
+            sessions,
+            cache,
+            metrics,
+            interval=settings.poll_interval_sec,
+            search_role=settings.poll_default_search_role,
+            referenced=tuple,
+            on_change=lambda *_: None,
+        )
+        try:
+            await poller.poll_once()
+            account = await sessions.account()
+            reader = Reader(cache, engine, metrics)
+            rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
+            yield Renderer(reader, poller.catalogue, account, rules)
+        except SyncFailure as failure:
+            raise SettingsError(f"AWS: {failure.message}") from None
+        finally:
+            await cache.aclose()
+
+
+async def differences(rendered: list[dict[str, Any]], metrics: Metrics, *, reveal: bool) -> list[str]:
+    """One line for each key, type or label of the Secrets that is not what the cluster has."""
+    client = await KubeClient.connect(metrics=metrics)
+    lines: list[str] = []
+    try:
+        for secret in rendered:
+            namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
+            try:
+                live = await client.get(SECRETS, namespace, name)
+            except KubeError as error:
+                if error.status != 404:
+                    raise SettingsError(f"Secret {namespace}/{name}: {error}") from None
+                live = None
+            lines.extend(f"{namespace}/{name}: {line}" for line in _compare(secret, live, reveal=reveal))
+    finally:
+        await client.close()
+    return lines
+
+
+def _compare(wanted: dict[str, Any], live: dict[str, Any] | None, *, reveal: bool) -> Iterator[str]:
+    if live is None:
+        yield "would be created"
+    have = (live or {}).get("data") or {}
+    for key in sorted(wanted["data"].keys() | have.keys()):
+        old, new = have.get(key), wanted["data"].get(key)
+        if old is None:
+            yield f"+ {key} {_shown(new, reveal=reveal)}"
+        elif new is None:
+            yield f"- {key} {_shown(old, reveal=reveal)}"
+        elif old != new:
+            yield f"~ {key} {_shown(old, reveal=reveal)} -> {_shown(new, reveal=reveal)}"
+    labels = (live or {}).get("metadata", {}).get("labels") or {}
+    for label, value in sorted(wanted["metadata"]["labels"].items() if live else ()):
+        if labels.get(label) != value:
+            yield f"~ label {label}={value}"
+
+
+def _shown(encoded: str, *, reveal: bool) -> str:
+    """The value, or its length and a digest that is of use within this run only."""
+    value = base64.b64decode(encoded)
+    if not reveal:
+        return f"({len(value)} bytes, {blake2b(value, key=_KEY, digest_size=4).hexdigest()})"
+    try:
+        return repr(value.decode())
+    except UnicodeDecodeError:
+        return f"base64:{encoded}"
