@@ -25,5 +25,9 @@ def cpu_seconds(pid: int) -> float:
 
 def memory(pid: int) -> Memory:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    found = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines) if name in {"VmRSS", "VmHWM"}}
+    found = {
+        name: int(rest.split()[0]) * 1024
+        for name, _, rest in (line.partition(":") for line in lines)
+        if name in {"VmRSS", "VmHWM"}
+    }
     return Memory(found["VmRSS"], found["VmHWM"])

@@ -24,6 +24,7 @@ from secretsyncer import __version__, manifest
 from secretsyncer.authorize import NAMESPACE_TYPE_LABEL
 from secretsyncer.aws.cache import SecretCache
 from secretsyncer.aws.poller import Poller
+from secretsyncer.aws.push import EventQueue
 from secretsyncer.aws.secrets import SecretsManager
 from secretsyncer.aws.sessions import Sessions
 from secretsyncer.controller import Controller
@@ -168,7 +169,11 @@ class App:
         self._server = Server(
             *settings.listen, health={"loops": self._late_loops}, readiness=self._readiness_checks()
         )
-        self._working = False
+        self._push = (
+            EventQueue(sessions, settings.events_queue_url, metrics, on_secrets=self._on_secrets)
+            if settings.events_queue_url
+            else None
+        )
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Until `stopping` is set (0) or a loop dies (1)."""
@@ -216,7 +221,8 @@ class App:
         await self._controller.lead()
         for number in range(self._settings.workers):
             loops.start(f"worker {number}", self._controller.work())
-        self._working = True
+        if self._push:
+            loops.start("push", self._push.run())
         log.info("syncing", extra={"workers": self._settings.workers})
 
     async def _stop(self, *, graceful: bool) -> None:
@@ -225,7 +231,9 @@ class App:
         if graceful and not await self._queue.drain(DRAIN_DEADLINE):
             log.warning("passes cut short", extra={"running": self._queue.running()})
         workers = [f"worker {number}" for number in range(self._settings.workers)]
-        await self._loops.stop(*workers, "poller", *(f"informer {name}" for name in self._informers), "events")
+        await self._loops.stop(
+            *workers, "push", "poller", *(f"informer {name}" for name in self._informers), "events"
+        )
         if graceful:
             await self._events.flush(FLUSH_DEADLINE)
         await self._loops.stop("lease", "pulse")
@@ -241,6 +249,12 @@ class App:
 
     def _on_catalogue(self, *change: Any) -> None:
         self._controller.on_catalogue(*change)
+
+    async def _on_secrets(self, ids: set[str]) -> None:
+        """The queue named secrets: their values are stale, and the catalogue may be."""
+        self._cache.invalidate(ids)
+        await self._poller.refresh(ids)
+        self._controller.on_secrets(ids)
 
     async def _pulse(self) -> None:
         """Measures how late the event loop is: what blocks it makes everything late."""

@@ -27,9 +27,10 @@ class Backoff:
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after `failures` failures in a row (1 or more); safe for any number."""
-        steps = max(failures, 1) - 1
-        # Beyond 64 doublings the power overflows floats long after it passed any cap.
-        base = self.cap if steps > 64 else min(self.initial * self.factor**steps, self.cap)
+        try:
+            base = min(self.initial * self.factor ** (max(failures, 1) - 1), self.cap)
+        except OverflowError:  # of a float, long after it passed any cap
+            base = self.cap
         return base * (1 + self.jitter * self.rand())
 
 

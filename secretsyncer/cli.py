@@ -43,6 +43,15 @@ the operator itself.
 """
 
 
+_CONVERT = """\
+Prints SyncedSecrets for ExternalSecrets of External Secrets Operator (v1, v1beta1; give their SecretStores, too),
+for ExternalSecrets of kubernetes-external-secrets and for AWSSecrets of aws-secret-operator. What could not be
+converted is listed on standard error, and the exit code is 1 then.
+
+  kubectl get externalsecrets,secretstores,clustersecretstores -A -o yaml | secretsyncer convert -f -
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     chosen = _parser().parse_args(arguments)
@@ -93,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
     policy.add_argument("--region", default="*", help="region of secrets that name none (default: *)")
     policy.add_argument("--partition", default="aws", help="aws, aws-cn or aws-us-gov (default: aws)")
     policy.set_defaults(action=_iam_policy)
+    convert = commands.add_parser(
+        "convert",
+        help="print SyncedSecrets for the manifests of other operators",
+        description=_CONVERT,
+        formatter_class=raw,
+    )
+    _add_files(convert)
+    convert.set_defaults(action=_convert)
     sandbox = commands.add_parser(
         "sandbox",
         help="a Kubernetes API and an AWS on this machine, with the operator between them",
@@ -191,6 +208,17 @@ def _iam_policy(chosen: argparse.Namespace) -> int:
     for problem in problems:
         print(f"secretsyncer: {problem}", file=sys.stderr)
     return int(not objects)
+
+
+def _convert(chosen: argparse.Namespace) -> int:
+    from secretsyncer import offline  # noqa: PLC0415 - as above
+    from secretsyncer.convert import convert_all  # noqa: PLC0415
+
+    converted, problems = convert_all(offline.load_manifests(chosen.files))
+    print(_dump(converted, "yaml"), end="")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return int(bool(problems) or not converted)
 
 
 def _dump(secrets: list[dict[str, Any]], style: str) -> str:

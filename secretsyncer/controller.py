@@ -100,6 +100,10 @@ class Controller:
         self._prefetch(keys)
         self._add(keys)
 
+    def on_secrets(self, ids: Collection[str]) -> None:
+        """These secrets may have changed, and their values must be read again."""
+        self._add(self._index.by_ids(ids))
+
     def _on_object(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
         for other in self._targets.note(key, new):
             self._add([other])

@@ -38,7 +38,7 @@ class DependencyIndex:
         self._of[key] = dependencies
         for ref in dependencies.refs:
             self._by_ref[ref].add(key)
-            for name in _names(ref):
+            for name in _names(ref.id):
                 self._by_name[name].add(key)
         for what in dependencies.selections:
             self._by_filter[what].add(key)
@@ -50,7 +50,7 @@ class DependencyIndex:
             return
         for ref in dependencies.refs:
             _discard(self._by_ref, ref, key)
-            for name in _names(ref):
+            for name in _names(ref.id):
                 _discard(self._by_name, name, key)
         for what in dependencies.selections:
             _discard(self._by_filter, what, key)
@@ -58,6 +58,11 @@ class DependencyIndex:
     def refs(self) -> Collection[SecretRef]:
         """Every reference that some object depends on."""
         return tuple(self._by_ref)
+
+    def by_ids(self, ids: Collection[str]) -> set[Key]:
+        """The objects that depend on secrets of these names or ARNs."""
+        names = {name for text in ids for name in _names(text)}
+        return {key for name in names for key in self._by_name.get(name, ())}
 
     def affected(
         self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
@@ -75,12 +80,12 @@ class DependencyIndex:
         return keys
 
 
-def _names(ref: SecretRef) -> set[str]:
+def _names(secret_id: str) -> set[str]:
     try:
-        name = parse_secret_id(ref.id).name
+        name = parse_secret_id(secret_id).name
     except ValueError:
-        return {ref.id}
-    return {name, ref.id.rpartition(":secret:")[2]} if ref.id.startswith("arn:") else {name}
+        return {secret_id}
+    return {name, secret_id.rpartition(":secret:")[2]} if secret_id.startswith("arn:") else {name}
 
 
 def _discard(index: dict[T, set[Key]], what: T, key: Key) -> None:

@@ -101,6 +101,12 @@ class Metrics:
             "secretsyncer_informer_objects", "Objects in an informer's store", ("resource",)
         )
         self.events = counter("secretsyncer_events_total", "Kubernetes Events: sent, dropped, failed", ("outcome",))
+        self.push_messages = counter(
+            "secretsyncer_push_messages_total",
+            "Messages of the events queue: about a secret, ignored, malformed",
+            ("outcome",),
+        )
+        self.push_up = gauge("secretsyncer_push_up", "1 while the events queue answers (0: not, or none is set)")
         self.leader = gauge("secretsyncer_leader", "1 while this process leads (or needs no election)")
         self.template_renders = counter(
             "secretsyncer_template_renders_total", "Template renders, by outcome", ("outcome",)
@@ -111,6 +117,7 @@ class Metrics:
         _start_at_zero(self.reconciles, RESULTS)
         _start_at_zero(self.polls, ("success", "failure"))
         _start_at_zero(self.cache_requests, ("hit", "miss", "joined"))
+        _start_at_zero(self.push_messages, ("secret", "ignored", "malformed"))
         _start_at_zero(self.events, ("sent", "dropped", "failed"))
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 

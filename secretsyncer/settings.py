@@ -44,6 +44,9 @@ class Settings(BaseModel):
     role_session_name: str = Field("secretsyncer", pattern=r"^[\w+=,.@-]{2,64}$")
     """Session name of assumed roles, where the object names none. It shows in CloudTrail."""
 
+    events_queue_url: str = ""
+    """URL of an SQS queue with Secrets Manager's EventBridge events: changes arrive in seconds. Empty: polling."""
+
     require_ns_annotation: bool = False
     """True: a namespace without the annotation may use no role (fail closed)."""
 

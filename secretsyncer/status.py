@@ -7,12 +7,16 @@ status: `generatedSecretHash` is made of generation, names and version ids.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from secretsyncer.errors import Reason, SyncFailure, clip
+
+# Each attempt has its own, and says nothing new by it.
+_REQUEST_ID = re.compile(r" \(request id [^)]*\)")
 
 SOURCES_LIMIT = 50
 """Sources listed in a status; a template may read hundreds."""
@@ -100,6 +104,10 @@ def _conditions(
 ) -> list[dict[str, Any]]:
     """Conditions of others stay; Ready takes its new place, with its old transition time unless it flips."""
     before = _ready(old) or {}
+    if before.get("reason") == reason and _REQUEST_ID.sub("", before.get("message", "")) == _REQUEST_ID.sub(
+        "", message
+    ):
+        message = before["message"]
     state = "True" if reason is Reason.SYNCED else "False"
     same = before.get("status") == state and before.get("lastTransitionTime")
     condition = {

@@ -30,20 +30,29 @@ class Guarded:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._tasks[name] = asyncio.create_task(self._guard(name, coroutine), name=name)
+        task = self._tasks[name] = asyncio.create_task(self._guard(name, coroutine), name=name)
+        task.add_done_callback(lambda _: coroutine.close())  # stopped before it ran, it would never be awaited
 
     async def _guard(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
             await coroutine
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                # Nobody stopped it: something that it waited for was cancelled.
+                self._died(name, exc)
+                return
             log.debug("loop cancelled", extra={"loop": name})
             raise
-        except Exception as exc:
-            log.exception("loop died", extra={"loop": name})
-            self._fail(LoopEndedError(f"{name} died: {type(exc).__name__}"))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the loop is dead
+            self._died(name, exc)
         else:
             log.error("loop ended", extra={"loop": name})
             self._fail(LoopEndedError(f"{name} ended"))
+
+    def _died(self, name: str, exc: BaseException) -> None:
+        log.error("loop died", exc_info=exc, extra={"loop": name})
+        self._fail(LoopEndedError(f"{name} died: {type(exc).__name__}"))
 
     def _fail(self, error: LoopEndedError) -> None:
         if not self.failed.done():

@@ -11,10 +11,10 @@ equals the listed one; if not (the list runs behind or ahead), the value was fet
 are compared for equality, never by age: a rollback moves AWSCURRENT back. The catalogue does not show it:
 the value was fetched in this round. A pinned version: always.
 
-Keys hold the identity, so that no value crosses roles. Spellings of one secret share a key where the
-catalogue resolves them; AWS is then asked by name, and an answer with another ARN (the secret was made anew)
-is not given to who asked by ARN. Refusals stand for a minute, or until the catalogue shows another entry. While AWS
-cannot be reached, a value that is not good is not served.
+Keys hold the identity, so that no value crosses roles. Spellings of one secret share a key where the catalogue
+resolves them; AWS is then asked by name, and an answer with another ARN (the secret was made anew) is not given
+to who asked by ARN. Refusals stand for a minute, or until the catalogue shows another entry. While AWS cannot be
+reached, a value that is not good is not served.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class SecretCache:
         stale = {key for key, _ in self._slots if parse_secret_id(key.id).name in names}
         for key in stale:
             if slot := self._slots.get(key):
-                slot.stale = True
+                slot.stale, slot.failed = True, None
         self._batcher.disown({key for key in self._batcher if parse_secret_id(key.id).name in names})
         self._tags.invalidate(names)
 
@@ -201,19 +201,15 @@ class SecretCache:
         region = secret.region or ref.region
         region = check_region(region) if region else self._region
         stage = "" if ref.stage == CURRENT and not ref.version_id else ref.stage
-        key = SecretRef(ref.identity, ref.id, region, ref.version_id, stage)
-        if ref.version_id or stage:
-            return Target(key)
-        entry = catalogue.find(ref)
-        if entry is None:
-            return Target(key)
-        if catalogue.is_home(ref.identity):
-            return Target(key._replace(id=entry.name), entry, ref.id if secret.suffix else "")
-        return Target(key, entry)
+        entry = None if ref.version_id or stage else catalogue.find(ref)
+        if entry is not None and catalogue.is_home(ref.identity):
+            key = SecretRef(ref.identity, entry.name, region)
+            return Target(key, entry, ref.id if secret.suffix else "")
+        return Target(SecretRef(ref.identity, ref.id, region, ref.version_id, stage), entry)
 
     def _good(self, slot: Slot, target: Target, catalogue: Catalogue) -> bool:
         """Whether the version that the slot knows is the one to serve now."""
-        if slot.stale or not slot.version_id or (target.arn and target.arn != slot.arn):
+        if slot.stale or not slot.version_id:
             return False
         if target.key.version_id:
             return True
@@ -228,8 +224,6 @@ class SecretCache:
         if slot is None:
             return None
         slot.used_round = catalogue.round
-        if slot.stale:
-            return None
         if slot.value is not None and self._good(slot, target, catalogue):
             self._slots.touch(target.key)
             return slot.value

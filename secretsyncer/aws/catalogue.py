@@ -4,12 +4,13 @@ The poller makes a `Catalogue` at each round; everybody else takes one reference
 the entry that a reference means, but only where no doubt is possible: a name or a partial ARN means something
 in the identity's own account and region alone, and a full ARN must be the entry's to the letter. Short
 digests of what a template's filter would select let the controller see that nothing a template read has
-changed. The order of entries never matters; digests are over sorted names.
+changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
@@ -17,15 +18,27 @@ from typing import NamedTuple
 from secretsyncer.aws.arn import Account, parse_secret_id, role_account
 from secretsyncer.aws.identity import Identity, SecretRef
 
+_MARK_BYTES = 12
 
-class Entry(NamedTuple):
-    """One listed secret. `version_id` is the version that carries AWSCURRENT."""
+
+@dataclass(slots=True, eq=True)
+class Entry:
+    """One listed secret. `version_id` is the version that carries AWSCURRENT. Not to be changed once made."""
 
     name: str
     arn: str
     tags: Mapping[str, str]
     version_id: str
     last_changed: datetime | None = None
+    _mark: int = field(default=0, init=False, compare=False, repr=False)
+
+    @property
+    def mark(self) -> int:
+        """A digest of all fields, as a number; computed once, and entries live as long as they do not change."""
+        if not self._mark:
+            fields = (self.name, self.arn, sorted(self.tags.items()), self.version_id, str(self.last_changed))
+            self._mark = int.from_bytes(blake2b(repr(fields).encode(), digest_size=_MARK_BYTES).digest())
+        return self._mark
 
 
 class Changes(NamedTuple):
@@ -59,6 +72,7 @@ class Catalogue:
     __slots__ = (
         "_by_tag",
         "_digests",
+        "_homes",
         "account",
         "entries",
         "listed_at",
@@ -85,6 +99,7 @@ class Catalogue:
         self.own_account = own_account
         self.account = _account_of(next(iter(self.entries.values()), None))
         self._digests: dict[tuple[str, ...], str] = {}
+        self._homes: dict[Identity, bool] = {}
         self._by_tag: dict[str, list[Entry]] | None = None
 
     def at_round(self, number: int) -> Catalogue:
@@ -93,6 +108,15 @@ class Catalogue:
         for slot in self.__slots__:
             setattr(later, slot, getattr(self, slot))
         later.round = number
+        return later
+
+    def with_entries(self, changed: Iterable[Entry], removed: Iterable[str]) -> Catalogue:
+        """The same listing with these entries in place of theirs, and without those removed."""
+        later = self.at_round(self.round)
+        entries = {**self.entries, **{entry.name: entry for entry in changed}}
+        for name in removed:
+            entries.pop(name, None)
+        later.entries, later._digests, later._by_tag = entries, {}, None  # noqa: SLF001 - one of its own
         return later
 
     def find(self, ref: SecretRef) -> Entry | None:
@@ -110,9 +134,18 @@ class Catalogue:
             return entry if entry.arn[:-7] == ref.id and self.is_home(ref.identity) else None
         return entry if self.is_home(ref.identity) else None
 
+    def has_account(self, entry: Entry) -> bool:
+        """Whether the entry is of the listed account and region."""
+        return _account_of(entry) == self.account and entry.arn.split(":")[3] == self.region
+
     def is_home(self, identity: Identity) -> bool:
         """Whether plain names mean the same to this identity as to this listing."""
-        return role_account(identity.role) == self.account if identity.role else self.own_account
+        if not identity.role:
+            return self.own_account
+        known = self._homes.get(identity)
+        if known is None:
+            known = self._homes[identity] = role_account(identity.role) == self.account
+        return known
 
     def digest(self) -> str:
         """Of all names, versions, tags and dates."""
@@ -137,10 +170,9 @@ class Catalogue:
     def _digest(self, memo: tuple[str, ...], entries: Iterable[Entry]) -> str:
         known = self._digests.get(memo)
         if known is None:
-            digest = blake2b(digest_size=12)
-            for name, arn, tags, version_id, last_changed in sorted(entries, key=lambda entry: entry.name):
-                digest.update(repr((name, arn, sorted(tags.items()), version_id, str(last_changed))).encode())
-            known = self._digests[memo] = digest.hexdigest()
+            # A sum, so that the order of the listing does not matter.
+            total = sum(entry.mark for entry in entries) % 256**_MARK_BYTES
+            known = self._digests[memo] = f"{total:0{2 * _MARK_BYTES}x}"
         return known
 
 

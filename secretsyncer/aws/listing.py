@@ -2,13 +2,14 @@
 
 ListSecrets comes in pages. A page that cannot be had, a token that comes back, pages without end and entries
 that are not AWS's are failures, because a listing that misses a secret looks like its deletion. Entries that
-are scheduled for deletion are left out, and so are secrets without a current version (in the middle of
-their making, or of a rotation gone wrong), which are named so that somebody can look after them.
+are scheduled for deletion are left out. Secrets without a current version (in the middle of their making, or of
+a rotation) are named, so that somebody can look after them; those that had one before keep it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -43,13 +44,16 @@ async def list_secrets(
         page = await api.list_page(identity, region, token)
         beat()
         for raw in page.entries:
-            entry = _entry(raw)
+            entry = entry_of(raw)
             if entry is None:
                 continue
+            known = old.get(entry.name)
             if not entry.version_id:
                 without.add(entry.name)
-                continue
-            known = old.get(entry.name)
+                if known is None or known.arn != entry.arn:
+                    continue
+                # In the middle of a rotation a template must not lose a line: what was current stays in sight.
+                entry = replace(entry, version_id=known.version_id)
             found[entry.name] = known if known is not None and known == entry else entry
         token = page.next_token
         if not token:
@@ -60,7 +64,7 @@ async def list_secrets(
     raise _broken(f"no end after {MAX_PAGES} pages")
 
 
-def _entry(raw: Mapping[str, Any]) -> Entry | None:
+def entry_of(raw: Mapping[str, Any]) -> Entry | None:
     """The entry, None if it is scheduled for deletion; without a version if none is current."""
     try:
         if raw.get("DeletedDate"):

@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from secretsyncer.aws.arn import Account, complete_role
+from secretsyncer.aws.arn import Account, complete_role, parse_secret_id
 from secretsyncer.aws.catalogue import Catalogue, Changes, diff
-from secretsyncer.aws.failures import AwsError
+from secretsyncer.aws.failures import AwsError, Outcome
 from secretsyncer.aws.identity import Identity, SecretRef
-from secretsyncer.aws.listing import Listing, list_secrets
+from secretsyncer.aws.listing import Listing, entry_of, list_secrets
 from secretsyncer.aws.secrets import SecretsApi
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import SettingsError, SyncFailure
@@ -112,6 +112,32 @@ class Poller:
                     recheck = group.create_task(self._recheck(self.catalogue))
                 self._beat()
                 await self._sleep()
+
+    async def refresh(self, ids: Collection[str]) -> None:
+        """Look at these secrets (names or ARNs of the listed account) now, out of turn, and report changes.
+
+        What may not or cannot be looked at waits for the next listing.
+        """
+        try:
+            identity = await self._identity()
+        except SyncFailure:
+            return
+        changed, removed = [], []
+        for secret_id in ids:
+            try:
+                entry = entry_of(await self._api.describe(SecretRef(identity, secret_id, self._operator.region)))
+            except (AwsError, ValueError) as exc:
+                if isinstance(exc, AwsError) and exc.failure.outcome is Outcome.NOT_FOUND:
+                    removed.append(parse_secret_id(secret_id).name)
+                continue
+            if entry is None:
+                removed.append(parse_secret_id(secret_id).name)
+            elif entry.version_id and (self.catalogue.account is None or self.catalogue.has_account(entry)):
+                changed.append(entry)
+        old = self.catalogue
+        self.catalogue = new = old.with_entries(changed, removed)
+        if changes := diff(old, new):
+            self._on_change(old, new, changes, set())
 
     def wake(self) -> None:
         """Poll now, or once more if a poll is under way."""
@@ -205,7 +231,7 @@ class Poller:
     def _note_without_current(self, names: frozenset[str]) -> None:
         if names != self._without_current and names:
             log.warning(
-                "secrets without a current version are left out",
+                "secrets without a current version",
                 extra={"count": len(names), "names": sorted(names)[:10]},
             )
         self._without_current = names

@@ -69,6 +69,9 @@ class SecretsApi(Protocol):
     async def tags(self, ref: SecretRef) -> Mapping[str, str]:
         """The secret's tags."""
 
+    async def describe(self, ref: SecretRef) -> dict[str, Any]:
+        """The secret as a listing shows it, with `SecretVersionsToStages`."""
+
     async def list_page(self, identity: Identity, region: str, token: str) -> Page:
         """One page of all secrets that the identity's account has in that region."""
 
@@ -130,6 +133,11 @@ class SecretsManager:
                 )
             )
         return tags_of(answer)
+
+    async def describe(self, ref: SecretRef) -> dict[str, Any]:
+        operation = "DescribeSecret"
+        answer = await self._sessions.call(ref.identity, ref.region, operation, {"SecretId": ref.id}, secret=ref.id)
+        return {**answer, "SecretVersionsToStages": answer.get("VersionIdsToStages")}
 
     async def list_page(self, identity: Identity, region: str, token: str) -> Page:
         params: dict[str, Any] = {"MaxResults": PAGE_SIZE}

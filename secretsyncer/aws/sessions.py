@@ -159,13 +159,20 @@ class Sessions:
         raise failure.error()
 
     async def call(
-        self, identity: Identity, region: str, operation: str, params: dict[str, Any], *, secret: str = ""
+        self,
+        identity: Identity,
+        region: str,
+        operation: str,
+        params: dict[str, Any],
+        *,
+        secret: str = "",
+        service: str = "secretsmanager",
     ) -> dict[str, Any]:
-        """One Secrets Manager operation as that identity. `secret` is for the text of errors.
+        """One operation as that identity. `secret` is for the text of errors.
 
         Raises AwsError.
         """
-        key = _Key("secretsmanager", identity, region)
+        key = _Key(service, identity, region)
         return await self._call(key, operation, params, about=identity, secret=secret)
 
     async def _call(

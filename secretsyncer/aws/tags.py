@@ -45,7 +45,7 @@ class TagReader:
         """The tags, or why they cannot be read. Waiters share one call and may be cancelled."""
         known = self._known.setdefault(ref, _Known())
         if known.round >= round_:
-            return known.failed.standing(_now()) or known.tags
+            return known.tags
         if known.asking is None and (failure := known.failed.standing(_now())):
             return failure
         if known.asking is None:

@@ -51,6 +51,8 @@ class Transport:
 
     async def pool(self, proxy_url: str | None, http_session: Any) -> aiohttp.ClientSession:
         """The shared session for this proxy, made from the settings of the first client that asks."""
+        if ready := self._pools.get(proxy_url):
+            return ready
         async with self._lock:
             if proxy_url not in self._pools:
                 self._pools[proxy_url] = aiohttp.ClientSession(

@@ -10,12 +10,13 @@ import (
 var hidden = map[string]any{"_field": field, "_print": printed, "_range": ranged}
 
 // field walks from base along names, as Go's own evaluation does. What is
-// missing on the way is nothing if lenient, and else an error that names it.
+// missing on the way is nothing if lenient, and else an error that names it;
+// a field of null is always one.
 func field(expression string, lenient bool, base reflect.Value, names ...string) (reflect.Value, error) {
 	current := solid(base)
-	for _, name := range names {
+	for i, name := range names {
 		if !current.IsValid() {
-			if lenient {
+			if lenient && i == 0 {
 				return reflect.Value{}, nil
 			}
 			return reflect.Value{}, fail("%s: what stands before .%s is missing or null", expression, name)

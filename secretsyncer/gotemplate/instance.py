@@ -79,8 +79,11 @@ class Instance:
         return self._memory.data_len(self._store) > LARGE
 
     def load_catalogue(self, serial: int, encoded: bytes) -> None:
-        """Replace the catalogue. Raises MemoryExceeded or DeadlineExceeded."""
-        reply = self.call("catalogue", encoded, patience=CATALOGUE_PATIENCE)
+        """Hand over the catalogue. Raises TemplateFailure if it is too large."""
+        try:
+            reply = self.call("catalogue", encoded, patience=CATALOGUE_PATIENCE)
+        except TemplateFailure as failure:
+            raise type(failure)("the list of AWS secrets with their tags is too large for templates") from None
         if reply["status"] != "ok":
             raise RuntimeError(reply["message"])
         self.catalogue = serial

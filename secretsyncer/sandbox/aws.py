@@ -42,20 +42,16 @@ class MotoServer:
 
     async def reset(self) -> None:
         """Forget everything that is in it."""
-        async with aiohttp.ClientSession(raise_for_status=True) as session:
-            async with session.post(f"{self.url}/moto-api/reset") as response:
-                await response.read()
+        async with (
+            aiohttp.ClientSession(raise_for_status=True) as session,
+            session.post(f"{self.url}/moto-api/reset") as response,
+        ):
+            await response.read()
 
     async def __aenter__(self) -> Self:
         with tempfile.TemporaryDirectory(prefix="moto-") as folder:
             log = Path(folder) / "log"
-            with log.open("wb") as sink:
-                self._process = subprocess.Popen(  # noqa: S603 - this very Python
-                    [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=sink,
-                )
+            self._process = _start(log)
             try:
                 self.url = await _announced_url(self._process, log)
             except BaseException:
@@ -69,14 +65,28 @@ class MotoServer:
             self._process.wait()
 
 
+def _start(log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as sink:
+        return subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+        )
+
+
 async def _announced_url(process: subprocess.Popen[bytes], log: Path) -> str:
     """The address that the server prints when it listens."""
     try:
         async with asyncio.timeout(_START_LIMIT):
             while process.poll() is None:
-                if found := re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text(errors="replace")):
+                if found := re.search(r"Running on (http://127\.0\.0\.1:\d+)", _text_of(log)):
                     return found[1]
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pass
-    raise RuntimeError(f"moto's server did not start: {log.read_text(errors='replace')[-2000:]}")
+    raise RuntimeError(f"moto's server did not start: {_text_of(log)[-2000:]}")
+
+
+def _text_of(log: Path) -> str:
+    return log.read_text(errors="replace")

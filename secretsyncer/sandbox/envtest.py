@@ -35,7 +35,7 @@ from secretsyncer.sandbox.kubeapi.server import RequestKey
 PROGRAMS = ("kube-apiserver", "etcd")
 HOW_TO_GET = "no kube-apiserver and etcd here: run `make envtest`, or set KUBEBUILDER_ASSETS to their folder"
 _START_LIMIT = 60.0  # seconds; a start takes 2-4 on two idle cores
-_ADMIN_TOKEN = "token-of-admin"  # noqa: S105 - of a server that lives for one test
+_ADMIN_TOKEN = "token-of-admin"
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",

@@ -5,21 +5,9 @@ from __future__ import annotations
 import uuid
 
 import pytest
-import pytest_asyncio
 from contract import WIDGET_COLUMNS, connect, crd, define
 
 from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
-from secretsyncer.sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def real_server():
-    """One real server for all contract tests."""
-    assets = find_assets()
-    if assets is None:
-        pytest.skip(HOW_TO_GET)
-    async with RealKubernetes(assets) as api:
-        yield api
 
 
 @pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.real)])

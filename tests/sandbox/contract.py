@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from tests.support.eventually import eventually
+
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -77,9 +79,10 @@ WIDGET_COLUMNS = [
 ]
 
 
-def crd(plural: str, kind: str, *, scope: str = "Namespaced", **version: Any) -> dict[str, Any]:
-    """A definition of group contract.example.com; `version` overrides parts of its one version."""
-    group = "contract.example.com"
+def crd(
+    plural: str, kind: str, *, scope: str = "Namespaced", group: str = "contract.example.com", **version: Any
+) -> dict[str, Any]:
+    """A definition of a custom resource; `version` overrides parts of its one version."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -203,7 +206,11 @@ class Client:
         separator = "&" if "?" in path else "?"
         async with self.session.get(f"{path}{separator}watch=1", headers=headers) as response:
             assert response.status == 200, await response.text()
-            yield Stream(response)
+            try:
+                yield Stream(response)
+            finally:
+                if response.connection and response.connection.transport:
+                    response.connection.transport.abort()  # TLS would say goodbye after the test is over
 
 
 @asynccontextmanager
@@ -222,6 +229,15 @@ async def define(client: Client, definition: dict[str, Any]) -> None:
     assert reply.status in {201, 409}, reply.body
     spec = definition["spec"]
     path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
-    async with asyncio.timeout(20):
-        while (await client.get(path)).status != 200:
-            await asyncio.sleep(0.02)
+    await answered(client, path, 200)
+
+
+async def answered(client: Client, path: str, status: int) -> Reply:
+    """The answer to a GET, once it has this status: the real server needs a moment for some things."""
+
+    async def probe():
+        reply = await client.get(path)
+        assert reply.status == status, reply.body
+        return reply
+
+    return await eventually(probe)

@@ -65,9 +65,7 @@ async def test_another_value_for_an_owned_field_is_a_conflict(client, secrets):
         {"field": ".data.k", "reason": "FieldManagerConflict", "message": 'conflict with "alpha"'}
     ]
     reply = await apply(client, f"{secrets}/a", secret("a", data={"k": "Mg==", "l": "Mg=="}), "beta")
-    assert reply.body["message"] == (
-        'Apply failed with 2 conflicts: conflicts with "alpha":\n- .data.k\n- .data.l'
-    )
+    assert reply.body["message"] == ('Apply failed with 2 conflicts: conflicts with "alpha":\n- .data.k\n- .data.l')
 
 
 async def test_field_of_an_update_conflicts_too(client, secrets):

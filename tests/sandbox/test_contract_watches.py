@@ -111,14 +111,14 @@ async def test_bookmark_tells_of_changes_that_the_watch_does_not_see(client, sec
 
 async def test_no_bookmark_where_nothing_has_happened(client, widgets):
     start = await version_of(client, widgets)
-    query = f"resourceVersion={start}&timeoutSeconds=4&allowWatchBookmarks=true"
+    query = f"resourceVersion={start}&timeoutSeconds=3&allowWatchBookmarks=true"
     async with client.watch(f"{widgets}?{query}") as watch:
         assert await watch.rest() == []
 
 
 async def test_bookmarks_come_only_where_they_are_asked_for(client, secrets):
     start = await version_of(client, secrets)
-    query = f"resourceVersion={start}&fieldSelector=metadata.name%3Da&timeoutSeconds=4"
+    query = f"resourceVersion={start}&fieldSelector=metadata.name%3Da&timeoutSeconds=3"
     async with client.watch(f"{secrets}?{query}") as watch:
         await client.make(secrets, secret("b"))
         assert await watch.rest() == []

@@ -210,7 +210,7 @@ class World:
 
     def freeze_lists(self, *, account: str = OPERATOR_ACCOUNT, region: str = REGION) -> None:
         """From now on ListSecrets shows what it shows now."""
-        self.frozen[account, region] = self._entries(account, region)
+        self.frozen[account, region] = [self._entry(secret) for secret in self._listed(account, region)]
 
     def thaw_lists(self) -> None:
         self.frozen.clear()
@@ -339,9 +339,6 @@ class World:
         return entry
 
     def _list_secrets(self, who: Principal, region: str, params: dict[str, Any]) -> dict[str, Any]:
-        entries = self.frozen.get((who.account, region))
-        if entries is None:
-            entries = self._entries(who.account, region, deleted=bool(params.get("IncludePlannedDeletion")))
         size = params.get("MaxResults") or 100
         if not 1 <= size <= 100:
             raise Refused("InvalidParameterException", "MaxResults must be between 1 and 100")
@@ -349,16 +346,23 @@ class World:
             start = int(base64.b64decode(params["NextToken"]).decode()) if params.get("NextToken") else 0
         except ValueError:
             raise Refused("InvalidNextTokenException", "The NextToken value is invalid.") from None
-        answer: dict[str, Any] = {"SecretList": entries[start : start + size]}
-        if start + size < len(entries):
+        entries = self.frozen.get((who.account, region))
+        if entries is None:
+            found = self._listed(who.account, region, deleted=bool(params.get("IncludePlannedDeletion")))
+            total, page = len(found), [self._entry(secret) for secret in found[start : start + size]]
+        else:
+            total, page = len(entries), entries[start : start + size]
+        answer: dict[str, Any] = {"SecretList": page}
+        if start + size < total:
             answer["NextToken"] = base64.b64encode(str(start + size).encode()).decode()
         return answer
 
-    def _entries(self, account: str, region: str, *, deleted: bool = False) -> list[dict[str, Any]]:
+    def _listed(self, account: str, region: str, *, deleted: bool = False) -> list[Secret]:
+        place = (account, region)
         return [
-            self._entry(secret)
-            for (owner, place, _), secret in self.secrets.items()
-            if (owner, place) == (account, region) and (deleted or not secret.deleted)
+            one
+            for one in self.secrets.values()
+            if (one.account, one.region) == place and (deleted or not one.deleted)
         ]
 
     def _entry(self, secret: Secret) -> dict[str, Any]:

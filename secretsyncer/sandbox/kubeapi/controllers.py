@@ -8,8 +8,8 @@ are obeyed only where `collect` asks for it.
 from __future__ import annotations
 
 from secretsyncer.sandbox.kubeapi import crds
-from secretsyncer.sandbox.kubeapi.errors import Json
 from secretsyncer.sandbox.kubeapi.bodies import Target, Writer
+from secretsyncer.sandbox.kubeapi.errors import Json
 from secretsyncer.sandbox.kubeapi.objects import Objects
 from secretsyncer.sandbox.kubeapi.resources import Registry, Resource
 from secretsyncer.sandbox.kubeapi.store import Store, Stored

@@ -38,28 +38,28 @@ _REVIEW_KINDS = (
 
 def document(registry: Registry, path: str) -> Json | None:
     """The document at a path; None where there is none."""
-    parts = [part for part in path.split("/") if part]
-    match parts:
+    found: Json | None = None
+    match [part for part in path.split("/") if part]:
         case ["version"]:
-            return VERSION
+            found = VERSION
         case ["api"]:
-            return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+            found = {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
         case ["apis"]:
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": _groups(registry)}
+            found = {"kind": "APIGroupList", "apiVersion": "v1", "groups": _groups(registry)}
         case ["apis", group]:
-            found = [item for item in _groups(registry) if item["name"] == group]
-            return {"kind": "APIGroup", "apiVersion": "v1", **found[0]} if found else None
+            chosen = [item for item in _groups(registry) if item["name"] == group]
+            found = {"kind": "APIGroup", "apiVersion": "v1", **chosen[0]} if chosen else None
         case ["api", version]:
-            return _resources(registry, "", version)
+            found = _resources(registry, "", version)
         case ["apis", group, version]:
-            return _resources(registry, group, version)
+            found = _resources(registry, group, version)
         case ["openapi", "v3"]:
-            return _openapi_index(registry)
+            found = _openapi_index(registry)
         case ["openapi", "v3", "api", version]:
-            return _openapi(registry, "", version)
+            found = _openapi(registry, "", version)
         case ["openapi", "v3", "apis", group, version]:
-            return _openapi(registry, group, version)
-    return None
+            found = _openapi(registry, group, version)
+    return found
 
 
 def _groups(registry: Registry) -> list[Json]:

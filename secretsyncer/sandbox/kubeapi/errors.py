@@ -71,7 +71,7 @@ class DecodeError(ApiError):
         self.why = why
 
 
-class PageNotFound(ApiError):
+class NoPageError(ApiError):
     """A path under which nothing is served: the answer is plain text, no Status."""
 
     def __init__(self) -> None:

@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from types import TracebackType
-from typing import TypedDict, Unpack
+from typing import Self, TypedDict, Unpack
 
 from secretsyncer.sandbox.kubeapi.errors import ApiError, expired
 from secretsyncer.sandbox.kubeapi.requests import Request
 from secretsyncer.sandbox.kubeapi.watches import error_event
-
 
 _REASONS = {
     400: "BadRequest",
@@ -76,7 +75,7 @@ class Fault:
         """No longer in force; what hangs or is silent because of it goes on."""
         self.over.set()
 
-    def __enter__(self) -> Fault:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -50,6 +50,11 @@ def _leaves(value: Any, schema: Json, path: Path) -> Iterator[tuple[Path, Any]]:
         yield from _leaves(child, inner, (*path, step))
 
 
+def is_granular(schema: Json) -> bool:
+    """Whether a list is owned item by item, and not as one."""
+    return schema.get("x-kubernetes-list-type") in {"map", "set"}
+
+
 def steps(value: Any, schema: Json) -> Iterator[tuple[str, Any, Json]]:
     """The members of a granular object or list: step, value, schema. Nothing for a leaf."""
     if isinstance(value, dict) and schema.get("x-kubernetes-map-type") != "atomic":

@@ -29,13 +29,13 @@ from secretsyncer.sandbox.kubeapi.resources import Resource
 from secretsyncer.sandbox.kubeapi.selectors import Matcher, everything, parse
 from secretsyncer.sandbox.kubeapi.store import Compacted, Store, Stored
 
-TOKEN_EXPIRED = (
+_CONTINUE_EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list "
     "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
     "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
     "modified, or deleted between the time the first chunk was returned and now may show up in the list."
 )
-VERSION_EXPIRED = "The resourceVersion for the provided list is too old."
+_VERSION_EXPIRED = "The resourceVersion for the provided list is too old."
 
 
 class Options(NamedTuple):
@@ -87,8 +87,8 @@ def list_page(store: Store, resource: Resource, namespace: str | None, options: 
         )
     except Compacted:
         if options.after:
-            raise expired(TOKEN_EXPIRED, continue_token=_token(-1, start)) from None
-        raise expired(VERSION_EXPIRED) from None
+            raise expired(_CONTINUE_EXPIRED, continue_token=_token(-1, start)) from None
+        raise expired(_VERSION_EXPIRED) from None
     matching = [item for item in found if _place(item) > start and options.matcher(item.obj)]
     if options.limit <= 0 or len(matching) <= options.limit:
         return Page(matching, revision)
@@ -129,18 +129,17 @@ def _number(text: str) -> int:
 
 
 def _wrong_match(options: Options, *, watch: bool) -> list[Cause]:
-    field = "resourceVersionMatch"
-    if not options.match:
-        return []
-    if watch:
-        return [may_not(field, f"{field} is forbidden for watch")]
-    if options.after:
-        return [may_not(field, f"{field} is forbidden when continue is provided")]
-    if not options.version:
-        return [may_not(field, f"{field} is forbidden unless resourceVersion is provided")]
-    if options.match not in {"Exact", "NotOlderThan"}:
-        return [unsupported(field, options.match, ["Exact", "NotOlderThan", ""])]
-    if options.match == "Exact" and options.version == "0":
+    field, match = "resourceVersionMatch", options.match
+    forbidden = {
+        "for watch": watch,
+        "when continue is provided": bool(options.after),
+        "unless resourceVersion is provided": not options.version,
+    }
+    if match and (why := next((why for why, holds in forbidden.items() if holds), "")):
+        return [may_not(field, f"{field} is forbidden {why}")]
+    if match not in {"", "Exact", "NotOlderThan"}:
+        return [unsupported(field, match, ["Exact", "NotOlderThan", ""])]
+    if match == "Exact" and options.version == "0":
         return [may_not(field, f'{field} "exact" is forbidden for resourceVersion "0"')]
     return []
 

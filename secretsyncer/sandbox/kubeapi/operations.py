@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from secretsyncer.sandbox.kubeapi import discovery, errors, patches
+from secretsyncer.sandbox.kubeapi import discovery, errors, patches, protobuf
 from secretsyncer.sandbox.kubeapi.bodies import Target, Writer
 from secretsyncer.sandbox.kubeapi.errors import ApiError, Json
 from secretsyncer.sandbox.kubeapi.lists import Options, Page, list_page
@@ -72,7 +72,7 @@ class Operations:
         resource = self._registry.find(group, version, request.plural)
         if resource is None:
             known = self._registry.of_version(group, version)
-            raise errors.unknown_path() if any(not item.custom for item in known) else errors.PageNotFound()
+            raise errors.unknown_path() if any(not item.custom for item in known) else errors.NoPageError()
         if request.namespace is not None and not resource.namespaced:
             raise errors.unknown_path()
         if request.subresource and not (request.subresource == "status" and resource.status):
@@ -91,7 +91,7 @@ class Operations:
             return Answer(200, b"ok")
         found = discovery.document(self._registry, request.path)
         if found is None:
-            raise errors.PageNotFound
+            raise errors.NoPageError
         return Answer(200, encode(found))
 
     def _get(self, request: Request, target: Target, _body: bytes) -> Answer:
@@ -174,8 +174,12 @@ def _decode(request: Request, body: bytes) -> Json:
             obj = yaml.safe_load(body)
         elif media in {"", "application/json", "application/octet-stream"}:
             obj = _parse(body)
+        elif media == protobuf.MEDIA:
+            obj = protobuf.decode(body)
         else:
             raise errors.unsupported_media_type(["application/json", "application/yaml"])
+    except KeyError as exc:
+        raise errors.bad_request(f"no kind {exc} is known in protobuf here: send JSON") from None
     except (ValueError, yaml.YAMLError) as exc:
         raise errors.bad_request(f"error decoding the body: {exc}") from None
     if not isinstance(obj, dict):

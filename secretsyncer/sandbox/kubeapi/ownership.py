@@ -17,6 +17,7 @@ from secretsyncer.sandbox.kubeapi.fieldsets import (
     Fields,
     Path,
     from_fields_v1,
+    is_granular,
     leaves,
     remove,
     steps,
@@ -128,17 +129,25 @@ def _merged(current: Any, applied: Any, schema: Json) -> Any:
         for key, value in applied.items():
             merged[key] = _merged(current.get(key), value, inner[f"f:{key}"])
         return merged
-    if isinstance(applied, list) and isinstance(current, list) and (members := list(steps(applied, schema))):
-        merged_list = {step: child for step, child, _ in steps(current, schema)}
-        for step, value, child_schema in members:
-            merged_list[step] = _merged(merged_list.get(step), value, child_schema)
-        return list(merged_list.values())
+    if isinstance(applied, list) and isinstance(current, list) and is_granular(schema):
+        items = {step: child for step, child, _ in steps(current, schema)}
+        for step, value, item_schema in steps(applied, schema):
+            items[step] = _merged(items.get(step), value, item_schema)
+        return list(items.values())
     return copy.deepcopy(applied)
 
 
 def _dotted(path: Path) -> str:
     """A path as messages show it: `.spec.items[name="a"].value`."""
-    return "".join(f".{step[2:]}" if step.startswith("f:") else f"[{step[2:]}]" for step in path)
+    return "".join(_step_text(step) for step in path)
+
+
+def _step_text(step: str) -> str:
+    kind, text = step[:2], step[2:]
+    if kind == "f:":
+        return f".{text}"
+    keys = json.loads(text) if kind == "k:" else {"": json.loads(text)}
+    return "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in keys.items()) + "]"
 
 
 def _read(obj: Json) -> _Entries:

@@ -50,15 +50,12 @@ def set_defaults(schema: Json, value: Any) -> None:
     if not isinstance(value, dict):
         return
     properties, others = schema.get("properties") or {}, schema.get("additionalProperties")
+    rest = others if isinstance(others, dict) else {"nullable": True}
     for key in [key for key, inner in value.items() if inner is None]:
-        inner = properties.get(key, others if isinstance(others, dict) else {"nullable": True})
-        if not inner.get("nullable"):
+        if not properties.get(key, rest).get("nullable"):
             del value[key]
     for key, inner in properties.items():
         if "default" in inner and key not in value:
             value[key] = copy.deepcopy(inner["default"])
-        if key in value:
-            set_defaults(inner, value[key])
-    if isinstance(others, dict):
-        for key in value.keys() - properties.keys():
-            set_defaults(others, value[key])
+    for key, inner in value.items():
+        set_defaults(properties.get(key, rest), inner)

@@ -6,6 +6,7 @@ A `Resource` is one (group, version, plural). Built-in ones come from `builtins.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -108,10 +109,19 @@ class Registry:
         return [item for item in self._resources.values() if (item.group, item.version) == (group, version)]
 
     def groups(self) -> dict[str, list[str]]:
-        """Group -> its versions, in the order they were added; the core group is `""`."""
+        """Group -> its versions, the preferred one first; the core group is `""`."""
         groups: dict[str, list[str]] = {}
         for resource in self._resources.values():
             versions = groups.setdefault(resource.group, [])
             if resource.version not in versions:
                 versions.append(resource.version)
-        return groups
+        return {group: sorted(versions, key=_preference) for group, versions in groups.items()}
+
+
+def _preference(version: str) -> tuple[int, int, int, str]:
+    """Stable before beta before alpha, and the newer before the older: v2, v1, v2beta1, v1alpha1."""
+    match = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
+    if match is None:
+        return 3, 0, 0, version
+    major, stage, minor = match.groups()
+    return {None: 0, "beta": 1, "alpha": 2}[stage], -int(major), -int(minor or 0), version

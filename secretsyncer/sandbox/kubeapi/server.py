@@ -67,7 +67,7 @@ class Server:
         except ApiError as error:
             return _failure(error)
         if self.faults.strike(request, Kind.DROP_ANSWER):
-            _close(http)
+            await _close(http)
         media = "application/json" if answer.body.startswith(b"{") else "text/plain"
         return web.Response(status=answer.status, body=answer.body, content_type=media)
 
@@ -78,7 +78,7 @@ class Server:
         if fault := self.faults.strike(request, Kind.HANG):
             await fault.over.wait()
         if self.faults.strike(request, Kind.DROP):
-            _close(http)
+            await _close(http)
         if (fault := self.faults.strike(request, Kind.FAIL)) and fault.error:
             raise fault.error
 
@@ -104,7 +104,8 @@ class Server:
         with self.faults.watching(request) as live:
             pump = asyncio.create_task(_pump(watch, live))
             try:
-                await self._send(http, response, live)
+                with contextlib.suppress(ConnectionResetError):  # the client has gone
+                    await self._send(http, response, live)
             finally:
                 pump.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -121,7 +122,7 @@ class Server:
                 return
             if self.faults.strike(live.request, Kind.CUT):
                 await response.write(line[: len(line) // 2])
-                _close(http)
+                await _close(http)
             await response.write(line)
 
 
@@ -136,11 +137,11 @@ async def _pump(watch: Watch, live: LiveWatch) -> None:
         live.lines.put_nowait(None)
 
 
-def _close(http: web.BaseRequest) -> None:
-    """Close the connection under a request; ends its handler."""
+async def _close(http: web.BaseRequest) -> None:
+    """Close the connection under a request. Its handler is cancelled for that, so this does not return."""
     if http.transport is not None:
         http.transport.close()
-    raise ConnectionResetError("closed by a fault")
+    await asyncio.Event().wait()
 
 
 async def _body_of(http: web.BaseRequest) -> bytes:
@@ -153,7 +154,7 @@ async def _body_of(http: web.BaseRequest) -> bytes:
 
 
 def _failure(error: ApiError) -> web.Response:
-    if isinstance(error, errors.PageNotFound):
+    if isinstance(error, errors.NoPageError):
         return web.Response(status=error.code, text=error.message)
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     body = encode(error.status())

@@ -7,29 +7,19 @@ across accounts, batch limits), the stand-in follows AWS's documentation and is 
 from __future__ import annotations
 
 import uuid
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import pytest
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
 from tests.support.fakeaws import FakeAws
 
 
-@pytest.fixture(scope="module")
-def moto_url():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(params=["stand-in", "moto"])
-async def url(request, aws_env):
+async def url(request, aws_env, moto_server):
     if request.param == "moto":
-        yield request.getfixturevalue("moto_url")
+        yield moto_server.url
         return
     async with FakeAws() as aws:
         aws.world.open_doors = True
@@ -39,10 +29,6 @@ async def url(request, aws_env):
 @pytest.fixture
 async def connect(url):
     async with AsyncExitStack() as stack:
-
-        @asynccontextmanager
-        async def nothing():
-            yield
 
         async def make(service="secretsmanager", **credentials):
             session = AioSession()

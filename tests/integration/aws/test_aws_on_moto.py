@@ -3,26 +3,16 @@
 import uuid
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason
 from tests.support.awsside import OPERATOR, ref
 
 
-@pytest.fixture(scope="module")
-def moto_url():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def aws(aws_env, moto_url):
+def aws(aws_env, moto_server):
     """In the place of the stand-in."""
-    aws_env.setenv("AWS_ENDPOINT_URL", moto_url)
+    aws_env.setenv("AWS_ENDPOINT_URL", moto_server.url)
 
 
 @pytest.fixture

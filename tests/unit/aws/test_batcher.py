@@ -15,10 +15,14 @@ from tests.support.worldapi import WorldApi
 pytestmark = pytest.mark.looptime
 
 
+MADE = []
+
+
 class Bench:
     """A world, a batcher on it, and what it delivered."""
 
     def __init__(self, count=0):
+        MADE.append(self)
         self.world = World()
         self.api = WorldApi(self.world)
         self.reader = Identity(self.world.role("reader"))
@@ -37,6 +41,13 @@ class Bench:
     def want(self, refs, **how):
         flights = [self.batcher.want(ref, 1, **({"urgent": True} | how)) for ref in refs]
         return asyncio.gather(*(asyncio.shield(flight.future) for flight in flights))
+
+
+@pytest.fixture(autouse=True)
+async def _closed():
+    yield
+    while MADE:
+        await MADE.pop().batcher.aclose()
 
 
 async def test_wants_of_one_tick_travel_twenty_to_a_call():
@@ -342,6 +353,20 @@ async def test_a_disowned_batch_whose_secrets_go_singly_ends_for_all_who_wait():
     async with asyncio.timeout(5):
         assert [value.text for value in await old] == [value.text for value in await new]
     assert not list(bench.batcher)
+
+
+async def test_two_refused_batches_for_the_same_secrets_lose_nobody():
+    bench = Bench(40)
+    await bench.want(bench.refs(1))
+    bench.world.role("reader", deny={"BatchGetSecretValue"})
+    bench.api.calls.clear()
+    old = bench.want(bench.refs(40))
+    await asyncio.sleep(0.01)
+    bench.batcher.disown(set(bench.refs(40)))
+    new = bench.want(bench.refs(40))
+    async with asyncio.timeout(5):
+        assert [value.text for value in await old] == [value.text for value in await new]
+    assert bench.api.calls["GetSecretValue"] == 40
 
 
 async def test_closing_tells_everybody_who_waits():

@@ -285,6 +285,17 @@ async def test_a_secret_made_anew_is_served_by_name_and_refused_by_its_old_arn(r
     assert gone.reason is Reason.SECRET_NOT_FOUND
 
 
+async def test_a_secret_made_anew_with_the_same_version_id_is_another_secret(rig):
+    version = "11111111-2222-3333-4444-555555555555"
+    rig.world.create("app", "old", version_id=version)
+    await rig.poll()
+    assert await rig.get("app") == "old"
+    rig.world.delete("app", force=True)
+    rig.world.create("app", "new", version_id=version)
+    await rig.poll()
+    assert await rig.get("app") == "new"
+
+
 async def test_a_secret_made_anew_behind_the_listings_back_is_not_given_to_who_asks_by_arn(rig):
     old = rig.world.create("app", "old").arn
     await rig.poll()
@@ -391,9 +402,8 @@ async def test_values_are_bounded_by_bytes_and_the_last_used_stay(make_rig):
         await rig.get(f"s{number}")
         await rig.get("s0")
     assert rig.metric("secretsyncer_cache_values") == 5
-    rig.api.calls.clear()
     await rig.get("s0", "s19")
-    assert not rig.api.calls
+    assert rig.api.calls == {"GetSecretValue": 20}
 
 
 async def test_binary_values_are_kept_as_bytes(rig):
@@ -435,6 +445,18 @@ async def test_a_refresh_also_lifts_a_refusal(rig):
     rig.world.role("reader", read=None)
     rig.cache.invalidate(["app"])
     assert await rig.get("app") == "one"
+
+
+async def test_a_refresh_while_aws_is_not_available_does_not_hammer_it(rig):
+    rig.world.create("app", "one")
+    await rig.poll()
+    await rig.get("app")
+    rig.api.broken = lambda operation, identity: "InternalServiceError"
+    rig.cache.invalidate(["app"])
+    rig.api.calls.clear()
+    for _ in range(100):
+        assert isinstance(await rig.get("app"), Unavailable)
+    assert rig.api.calls == {"GetSecretValue": 1}
 
 
 async def test_a_refresh_is_not_answered_by_a_call_that_was_under_way(rig):
@@ -612,6 +634,17 @@ class TestTags:
         await rig.poll(fails=True)
         (error,) = await self.tags(rig, rig.ref("app"))
         assert isinstance(error, Unavailable)
+
+    async def test_an_old_arn_does_not_get_the_tags_of_a_secret_made_anew(self, rig):
+        old = rig.world.create("app", "x", tags={"k": "1"}).arn
+        await rig.poll()
+        rig.world.delete("app", force=True)
+        rig.world.create("app", "y", tags={"k": "1"})
+        for _ in range(3):
+            await rig.poll(fails=True)
+        (error,) = await self.tags(rig, rig.ref(old))
+        assert isinstance(error, Rejected)
+        assert await self.tags(rig, rig.ref("app")) == [{"k": "1"}]
 
     async def test_a_refresh_asks_again(self, rig):
         theirs = rig.world.create("app", "x", account=FOREIGN, tags={"k": "1"})

@@ -63,6 +63,17 @@ async def test_secrets_without_a_current_version_are_left_out_and_named():
     assert result.without_current == {"pending", "empty"}
 
 
+async def test_a_secret_whose_rotation_is_half_done_keeps_its_version_and_shows_its_present_tags():
+    before = await listed({"": ([raw("a", Tags=[{"Key": "k", "Value": "1"}])], "")})
+    half_done = raw("a", SecretVersionsToStages={"v2": ["AWSPENDING"]})
+    after = await listed({"": ([half_done], "")}, old=before.entries)
+    assert [(entry.version_id, entry.tags) for entry in after.entries] == [("v1", {})]
+    assert after.without_current == {"a"}
+    half_done["ARN"] = half_done["ARN"].replace("AbCdEf", "NewOne")
+    made_anew = await listed({"": ([half_done], "")}, old=before.entries)
+    assert made_anew.entries == []
+
+
 async def test_odd_tags_are_tolerated():
     tags = [{"Key": "bare"}, {"Key": "null", "Value": None}, {"Value": "lost"}, {"Key": "k", "Value": "v"}]
     result = await listed({"": ([raw("a", Tags=tags)], "")})

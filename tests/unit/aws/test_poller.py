@@ -67,6 +67,15 @@ async def test_the_first_listing_reports_everything_as_added(rig, watch):
     assert rig.metric("secretsyncer_polls_total", outcome="success") == 1
 
 
+async def test_the_first_listing_is_reported_even_if_there_is_nothing_in_it(watch):
+    watch.broken = "InternalServiceError"
+    await watch.poller.poll_once()
+    assert watch.reports == []
+    watch.broken = ""
+    await watch.poller.poll_once()
+    assert watch.reports == [(NONE, set())]
+
+
 async def test_a_listing_of_two_thousand_secrets_takes_twenty_pages(rig, watch):
     for number in range(2000):
         rig.world.create(f"s{number}", "x")

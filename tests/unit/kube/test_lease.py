@@ -111,6 +111,7 @@ async def test_first_candidate_leads_and_says_so(candidate, cluster, value):
     assert cluster.lease["metadata"]["name"] == "lease"
 
 
+@pytest.mark.timeout(20)
 async def test_two_replicas_never_reconcile_together(candidate, cluster):
     """Whatever happens to their connections, at most one is allowed to write at any moment."""
     electors = [candidate(name) for name in ("one", "two", "three")]

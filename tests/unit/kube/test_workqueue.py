@@ -175,6 +175,7 @@ class TestDelays:
         queue.add_after("a", -1.0)
         assert await take(queue) == "a"
 
+    @pytest.mark.timeout(20)
     async def test_ten_thousand_delayed_keys_need_no_tasks(self, queue, value):
         tasks = len(asyncio.all_tasks())
         for number in range(10_000):
@@ -224,6 +225,7 @@ class TestRetries:
         assert await passes(queue, 20) == []
         assert queue.retry("a") == 1
 
+    @pytest.mark.timeout(20)
     async def test_backoff_survives_ten_thousand_failures(self, queue):
         for _ in range(10_000):
             seconds = queue.retry("a")

@@ -1,0 +1,170 @@
+"""Hears of changes in AWS at once: long-polls an SQS queue of Secrets Manager's EventBridge events.
+
+The poll stays as the safety net, so that nothing here may harm: an unknown or malformed message is counted and
+deleted, duplicates and disorder lead to one look too many, and a queue that is gone or refused is a metric and a
+log line while polling goes on.
+
+Events (AWS, "Monitor Secrets Manager secrets with Amazon EventBridge"): "Secret Label Updated", and CloudTrail's
+entries for the calls in `CALLS` and for rotations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.failures import AwsError
+from secretsyncer.aws.identity import Identity
+from secretsyncer.backoff import Backoff
+from secretsyncer.errors import SettingsError
+from secretsyncer.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+SOURCE = "aws.secretsmanager"
+CALLS = frozenset(
+    {
+        "CreateSecret",
+        "DeleteSecret",
+        "PutSecretValue",
+        "RestoreSecret",
+        "RotationSucceeded",
+        "TagResource",
+        "UntagResource",
+        "UpdateSecret",
+        "UpdateSecretVersionStage",
+    }
+)
+WAIT = 20
+"""Seconds of a long poll, the most that SQS allows."""
+_MESSAGES = 10
+_BACKOFF = Backoff(initial=5.0, cap=300.0)
+
+OnSecrets = Callable[[set[str]], Awaitable[None]]
+"""Called with the names and ARNs of secrets that may have changed."""
+
+
+class Caller(Protocol):
+    """What is wanted of `sessions.Sessions`."""
+
+    @property
+    def region(self) -> str: ...
+
+    async def call(
+        self, identity: Identity, region: str, operation: str, params: dict[str, Any], *, service: str = ""
+    ) -> dict[str, Any]: ...
+
+
+class EventQueue:
+    """Reads one queue, as the operator itself. `url` is that of the queue, in any region.
+
+    `working` is None while all is well, else what is wrong.
+    """
+
+    def __init__(self, caller: Caller, url: str, metrics: Metrics, *, on_secrets: OnSecrets) -> None:
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).path.strip("/"):
+            raise SettingsError(f"EVENTS_QUEUE_URL={url!r}: must be the URL of an SQS queue")
+        self._caller = caller
+        self._url = url
+        self._region = _region_of(url) or caller.region
+        self._messages = metrics.push_messages
+        self._up = metrics.push_up
+        self._on_secrets = on_secrets
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Listen for ever."""
+        while True:
+            try:
+                await self._round()
+            except AwsError as exc:
+                self._up.set(0)
+                self._failures += 1
+                if self._failures == 1:
+                    log.warning("no events from the queue, polling goes on", extra={"why": exc.failure.message})
+                await asyncio.sleep(_BACKOFF.delay(self._failures))
+
+    async def _round(self) -> None:
+        wanted = {"MaxNumberOfMessages": _MESSAGES, "WaitTimeSeconds": WAIT if not self._failures else 1}
+        answer = await self._call("ReceiveMessage", wanted)
+        if self._failures:
+            log.info("events from the queue again", extra={"failures": self._failures})
+        self._up.set(1)
+        self._failures = 0
+        messages = answer.get("Messages") or []
+        if not messages:
+            return
+        ids: set[str] = set()
+        for message in messages:
+            named = secrets_of(str(message.get("Body", "")))
+            self._messages.labels("malformed" if named is None else "secret" if named else "ignored").inc()
+            ids |= named or set()
+        if ids:
+            log.info("secrets changed, says the queue", extra={"secrets": len(ids)})
+            await self._on_secrets(ids)
+        # Deleted after they were acted upon: a crash in between brings them again, which does no harm.
+        entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+        await self._call("DeleteMessageBatch", {"Entries": entries})
+
+    async def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        query = {"QueueUrl": self._url, **params}
+        return await self._caller.call(Identity(""), self._region, operation, query, service="sqs")
+
+
+def secrets_of(body: str) -> set[str] | None:
+    """The secrets that a message names; empty for an event of another kind; None where it is no event."""
+    event = _parsed(body)
+    if isinstance(event, dict) and event.get("Type") == "Notification" and isinstance(event.get("Message"), str):
+        event = _parsed(event["Message"])  # through SNS
+    if not isinstance(event, dict) or not isinstance(event.get("detail"), dict) or "source" not in event:
+        return None
+    if event["source"] != SOURCE:
+        return set()
+    detail = event["detail"]
+    if "eventName" in detail and detail["eventName"] not in CALLS:
+        return set()
+    return {text for text in _strings(_candidates(event, detail)) if _is_id(text)}
+
+
+def _candidates(event: dict[str, Any], detail: dict[str, Any]) -> Iterator[Any]:
+    resources = event.get("resources")
+    yield from resources if isinstance(resources, list) else ()
+    yield from (detail.get(field) for field in ("name", "arn", "secretId"))
+    for part, fields in (
+        ("requestParameters", ("secretId", "name")),
+        ("responseElements", ("arn", "aRN", "ARN", "name")),
+        ("additionalEventData", ("SecretId",)),
+    ):
+        inner = detail.get(part)
+        if isinstance(inner, dict):
+            yield from (inner.get(field) for field in fields)
+
+
+def _strings(found: Iterable[Any]) -> Iterator[str]:
+    return (text for text in found if isinstance(text, str) and text)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        parse_secret_id(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _region_of(url: str) -> str:
+    """The region in https://sqs.<region>.amazonaws.com/...; empty for other hosts."""
+    parts = (urlsplit(url).hostname or "").split(".")
+    return parts[1] if len(parts) > 3 and parts[0] == "sqs" and "amazonaws" in parts else ""

@@ -1,0 +1,86 @@
+"""The program's client against a server: the embedded one, and the real one where it is there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
+
+from secretsyncer.kube.client import KubeClient
+from secretsyncer.metrics import Metrics
+from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
+from secretsyncer.sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
+from secretsyncer.tasks import Heartbeats
+from tests.support import cluster
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real_server():
+    """One real server for all tests of this folder."""
+    assets = find_assets()
+    if assets is None:
+        pytest.skip(HOW_TO_GET)
+    async with RealKubernetes(assets) as server:
+        yield server
+
+
+@pytest.fixture
+async def embedded():
+    async with EmbeddedKubernetes(bookmark_interval=0.5) as server:
+        yield server
+
+
+@pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.real)])
+def server(request):
+    """Either."""
+    return request.getfixturevalue("embedded" if request.param == "embedded" else "real_server")
+
+
+@pytest.fixture
+def metrics():
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def value(metrics):
+    """The value of a metric's series."""
+    return lambda name, **labels: metrics.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+async def connect(metrics, monkeypatch, tmp_path):
+    """Make a client of a server, configured as a user does it."""
+    clients = []
+
+    async def make(server):
+        monkeypatch.setenv("KUBECONFIG", str(server.write_kubeconfig(tmp_path / "kubeconfig")))
+        clients.append(await KubeClient.connect(metrics=metrics))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def client(server, connect):
+    return await connect(server)
+
+
+@pytest.fixture
+async def admin(server):
+    """The world, seen with another client."""
+    async with cluster.connect(server) as admin:
+        yield admin
+
+
+@pytest.fixture
+async def namespace(admin):
+    return (await admin.space()).name
+
+
+@pytest.fixture
+async def heartbeats():
+    return Heartbeats(asyncio.get_running_loop().time)

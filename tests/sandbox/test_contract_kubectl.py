@@ -1,0 +1,229 @@
+"""kubectl as a client of both servers: it is what people try the sandbox with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+
+import pytest
+from contract import WIDGET_COLUMNS, crd, widget
+
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+
+
+@pytest.fixture
+def kubectl(api, namespace, tmp_path):
+    """Run kubectl in the new namespace: returns its output, or with `fails=True` its error."""
+    config = api.write_kubeconfig(tmp_path / "kubeconfig")
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "KUBECONFIG": str(config),
+        "EDITOR": "sed -i s/old/new/",
+    }
+
+    def start(*arguments):
+        return asyncio.create_subprocess_exec(
+            "kubectl",
+            f"--namespace={namespace}",
+            *arguments,
+            env=env,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def run(*arguments, given="", fails=False):
+        process = await start(*arguments)
+        text = given if isinstance(given, str) else json.dumps(given)
+        out, err = await process.communicate(text.encode())
+        assert (process.returncode != 0) == fails, err.decode() + out.decode()
+        return (err if fails else out).decode()
+
+    run.start = start
+    return run
+
+
+@pytest.fixture
+def widgets_defined(widgets):
+    """The custom resource is served."""
+
+
+def config_map(**data):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+
+
+async def test_apply_creates_changes_and_leaves_alone(kubectl, widgets_defined):
+    for body, changed in ((widget("a"), widget("a", size=2)), (config_map(k="v"), config_map(k="w", l="v"))):
+        assert "created" in await kubectl("apply", "-f", "-", given=body)
+        assert "unchanged" in await kubectl("apply", "-f", "-", given=body)
+        assert "configured" in await kubectl("apply", "-f", "-", given=changed)
+        assert "unchanged" in await kubectl("apply", "-f", "-", given=changed)
+
+
+async def test_apply_removes_what_is_no_longer_said(kubectl):
+    await kubectl("apply", "-f", "-", given=config_map(k="v", l="v"))
+    await kubectl("apply", "-f", "-", given=config_map(k="v"))
+    assert json.loads(await kubectl("get", "configmap", "a", "-o", "json"))["data"] == {"k": "v"}
+
+
+async def test_server_side_apply(kubectl):
+    given = config_map(k="v")
+    assert "serverside-applied" in await kubectl("apply", "--server-side", "-f", "-", given=given)
+    given = config_map(k="w")
+    error = await kubectl("apply", "--server-side", "--field-manager=other", "-f", "-", given=given, fails=True)
+    assert 'conflict with "kubectl": .data.k' in error
+
+
+async def test_apply_tells_what_is_invalid(kubectl, widgets_defined):
+    """By the server, or by kubectl itself out of the server's OpenAPI."""
+    error = await kubectl("apply", "-f", "-", given=widget("a", size="x"), fails=True)
+    assert "size" in error
+    assert "integer" in error
+
+
+async def test_definition_is_applied_and_found_by_its_short_name(kubectl):
+    definition = crd("bolts", "Bolt", additionalPrinterColumns=WIDGET_COLUMNS)
+    definition["spec"]["names"]["shortNames"] = ["bt"]
+    await kubectl("apply", "-f", "-", given=definition)
+    await kubectl("wait", "--for=condition=Established", "crd/bolts.contract.example.com", "--timeout=20s")
+    assert "unchanged" in await kubectl("apply", "-f", "-", given=definition)
+    body = {**widget("a"), "kind": "Bolt"}
+    await eventually(lambda: kubectl("apply", "-f", "-", given=body))  # discovery follows a little later
+    assert "a " in await kubectl("get", "bt")
+
+
+async def test_get_shows_the_columns(kubectl, widgets_defined):
+    await kubectl("create", "-f", "-", given=widget("a", size=7))
+    head, row = (line.split() for line in (await kubectl("get", "widgets")).splitlines())
+    assert head == ["NAME", "SIZE", "READY", "AGE"]
+    assert row[:2] == ["a", "7"]
+    assert "MODE" in await kubectl("get", "widgets", "-o", "wide")
+
+
+async def test_get_as_yaml_hides_the_managers(kubectl):
+    await kubectl("create", "secret", "generic", "a", "--from-literal=k=v")
+    text = await kubectl("get", "secret", "a", "-o", "yaml")
+    assert "k: dg==" in text
+    assert "managedFields" not in text
+
+
+async def test_create_makes_the_kinds_that_it_knows(kubectl, namespace):
+    for arguments in (
+        ("secret", "generic", "a", "--from-literal=k=v"),
+        ("configmap", "a", "--from-literal=k=v"),
+        ("serviceaccount", "a"),
+        ("role", "a", "--verb=get", "--resource=secrets"),
+        ("rolebinding", "a", "--role=a", f"--serviceaccount={namespace}:a"),
+        ("namespace", f"{namespace}-more"),
+    ):
+        assert "created" in await kubectl("create", *arguments)
+    role = json.loads(await kubectl("get", "role", "a", "-o", "json"))
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
+    binding = json.loads(await kubectl("get", "rolebinding", "a", "-o", "json"))
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "a", "namespace": namespace}]
+
+
+async def test_describe_shows_the_object_and_its_events(kubectl, client, namespace, widgets):
+    made = await client.make(widgets, widget("a", size=7))
+    about = {"kind": "Widget", "name": "a", "namespace": namespace, "uid": made["metadata"]["uid"]}
+    event = {"metadata": {"name": "e"}, "involvedObject": about, "reason": "Turned", "message": "it turned"}
+    await client.make(f"/api/v1/namespaces/{namespace}/events", {**event, "type": "Normal", "count": 1})
+    text = await kubectl("describe", "widget", "a")
+    assert "Size:  7" in text
+    assert "it turned" in text
+    await kubectl("create", "secret", "generic", "s", "--from-literal=k=value")
+    assert "k:  5 bytes" in await kubectl("describe", "secret", "s")
+    assert "Active" in await kubectl("describe", "namespace", namespace)
+
+
+async def test_get_events_shows_them(kubectl, client, namespace):
+    about = {"kind": "Widget", "name": "a", "namespace": namespace}
+    event = {"metadata": {"name": "e"}, "involvedObject": about, "reason": "Turned", "message": "it turned"}
+    await client.make(f"/api/v1/namespaces/{namespace}/events", {**event, "type": "Warning", "count": 3})
+    text = await kubectl("get", "events")
+    assert "Warning" in text
+    assert "widget/a" in text
+
+
+async def test_label_annotate_patch_edit_replace(kubectl):
+    await kubectl("create", "-f", "-", given=config_map(k="old"))
+    assert "labeled" in await kubectl("label", "configmap", "a", "x=y")
+    assert "annotated" in await kubectl("annotate", "configmap", "a", "note=1")
+    assert "patched" in await kubectl("patch", "configmap", "a", "-p", '{"data":{"l":"1"}}')
+    patch = '[{"op":"remove","path":"/data/l"}]'
+    assert "patched" in await kubectl("patch", "configmap", "a", "--type=json", "-p", patch)
+    assert "edited" in await kubectl("edit", "configmap", "a")
+    found = json.loads(await kubectl("get", "configmap", "a", "-o", "json"))
+    assert found["data"] == {"k": "new"}
+    assert (found["metadata"]["labels"], found["metadata"]["annotations"]) == ({"x": "y"}, {"note": "1"})
+    await kubectl("label", "configmap", "a", "x-")
+    assert "replaced" in await kubectl("replace", "-f", "-", given=config_map(k="other"))
+    assert "No resources" not in await kubectl("get", "configmaps", "-l", "!x")
+
+
+async def test_delete_waits_until_it_is_gone(kubectl, widgets_defined):
+    await kubectl("create", "-f", "-", given=widget("a"))
+    assert "deleted" in await kubectl("delete", "widget", "a", "--timeout=10s")
+    assert "NotFound" in await kubectl("get", "widget", "a", fails=True)
+
+
+async def test_delete_of_all(kubectl):
+    await kubectl("create", "-f", "-", given=config_map(k="v"))
+    assert '"a" deleted' in await kubectl("delete", "configmaps", "--all")
+
+
+async def test_explain_reads_the_schema(kubectl, widgets_defined):
+    async def probe():  # the real server's OpenAPI follows a little later
+        text = await kubectl("explain", "widget.spec")
+        assert "size" in text
+        return text
+
+    assert "Widget" in await eventually(probe)
+    assert "stringData" in await kubectl("explain", "secret")
+
+
+async def test_get_watch_prints_changes_as_they_come(kubectl, client, widgets):
+    await client.make(widgets, widget("a"))
+    process = await kubectl.start("get", "widgets", "-w", "--no-headers", "--output-watch-events")
+    try:
+        async with asyncio.timeout(20):
+            assert (await process.stdout.readline()).split()[:3] == [b"ADDED", b"a", b"1"]
+            await client.patch(f"{widgets}/a", {"spec": {"size": 2}})
+            assert (await process.stdout.readline()).split()[:3] == [b"MODIFIED", b"a", b"2"]
+            await client.delete(f"{widgets}/a")
+            assert (await process.stdout.readline()).split()[:2] == [b"DELETED", b"a"]
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def test_wait_for_a_condition(kubectl, client, widgets):
+    await client.make(widgets, widget("a"))
+    waiting = asyncio.create_task(kubectl("wait", "--for=condition=Ready", "widget/a", "--timeout=20s"))
+    status = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    await client.patch(f"{widgets}/a/status", status)
+    assert "condition met" in await waiting
+
+
+async def test_administrator_can_do_everything(kubectl):
+    assert (await kubectl("auth", "can-i", "create", "secrets")).strip() == "yes"
+    assert "*.*" in await kubectl("auth", "can-i", "--list")
+
+
+async def test_deployment_is_applied_and_changed(kubectl):
+    container = {"name": "c", "image": "x:1", "ports": [{"containerPort": 8080}]}
+    pod = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": pod}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec}
+    assert "created" in await kubectl("apply", "-f", "-", given=body)
+    container["image"] = "x:2"
+    assert "configured" in await kubectl("apply", "-f", "-", given=body)
+    found = json.loads(await kubectl("get", "deployment", "d", "-o", "json"))
+    (kept,) = found["spec"]["template"]["spec"]["containers"]
+    assert kept["image"] == "x:2"
+    assert kept["ports"][0]["containerPort"] == 8080

@@ -1,0 +1,44 @@
+"""What unit tests share: two seconds each, the same examples at each run, golden files."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+DATA = Path(__file__).parents[1] / "data"
+
+# looptime asks for the loop before each test; without this, before the first one asyncio would make one
+# that nobody closes.
+asyncio.set_event_loop(None)
+
+hypothesis.settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, print_blob=False, max_examples=100
+)
+hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="write what came out to the files in tests/data")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(2))
+
+
+@pytest.fixture
+def golden(request):
+    """Compare a text with the file of that name in tests/data; `pytest tests/unit --update-golden` writes it."""
+
+    def compare(name: str, text: str) -> None:
+        path = DATA / name
+        if request.config.getoption("--update-golden", default=False):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert text == path.read_text()
+
+    return compare

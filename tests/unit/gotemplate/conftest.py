@@ -1,0 +1,83 @@
+"""One engine for all tests of templates, on a cache that stays between runs: compiling takes seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from secretsyncer.gotemplate import compiled
+from secretsyncer.gotemplate.engine import EngineCatalogue, Rendered, TemplateEngine, TemplateFailure
+
+# looptime asks for the loop before each test; without this it would make one that nobody closes.
+asyncio.set_event_loop(None)
+
+CATALOGUE = {
+    "db/blue": {
+        "Tags": {"team": "a", "tag1": ""},
+        "CurrentVersionID": "v1",
+        "UpdatedAt": "2024-05-01T10:20:30+00:00",
+    },
+    "db/green": {"Tags": {"team": "b", "tag1": ""}, "CurrentVersionID": "v2", "UpdatedAt": None},
+    "web/red": {"Tags": {"team": "a"}, "CurrentVersionID": "v3", "UpdatedAt": "2024-05-01T12:20:30+02:00"},
+}
+
+VALUES = {
+    "all": '{"user":"bob","port":5432,"ratio":1.5,"flag":true,"no":false,"zero":0,"empty":"","none":null,'
+    '"list":["a","b",3],"object":{"in":"side","deep":{"er":1}},"html":"<a href=\'x\'>&amp;</a>","uni":"h\u00e9 \u4e16"}',
+    "text": "plain text",
+    "lines": "one\ntwo\n",
+}
+
+
+@pytest.fixture(scope="session")
+def cache_dir(request):
+    return Path(request.config.rootpath, ".cache", "gotemplate")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _built():
+    sources = [*compiled.WASM.parent.glob("*.go"), compiled.WASM.parent / "go.mod"]
+    if not compiled.WASM.exists() or compiled.WASM.stat().st_mtime < max(s.stat().st_mtime for s in sources):
+        pytest.fail(
+            "engine.wasm is missing or older than its Go source: python hatch_build.py builds it", pytrace=False
+        )
+
+
+@pytest.fixture(scope="session")
+def engine(cache_dir):
+    """The engine that all tests share, with its first render behind it."""
+    shared = TemplateEngine(cache_dir=cache_dir)
+    shared.render_sync("", EngineCatalogue({}), {})
+    yield shared
+    shared.close()
+
+
+@pytest.fixture(scope="session")
+def catalogue():
+    return EngineCatalogue(CATALOGUE)
+
+
+@pytest.fixture
+def render(engine, catalogue):
+    """Render with the values above, or others; the output, which must come."""
+
+    def rendered(template: str, values=VALUES) -> str:
+        result = engine.render_sync(template, catalogue, values)
+        assert isinstance(result, Rendered), result
+        return result.output
+
+    return rendered
+
+
+@pytest.fixture
+def failure(engine, catalogue):
+    """Render what must fail; the failure's text."""
+
+    def failed(template: str, values=VALUES) -> str:
+        with pytest.raises(TemplateFailure) as raised:
+            engine.render_sync(template, catalogue, values)
+        return str(raised.value)
+
+    return failed
