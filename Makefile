@@ -10,7 +10,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
   use-context NAME), or use make sandbox, which needs none. kubectl says:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test demo run sandbox envtest image lock
+.PHONY: help install check test chaos demo run sandbox envtest image lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: .venv/.installed ## lint, format, types and the direction of imports
 
 test: .venv/.installed ## all tests that this machine can run (make envtest adds those on a real API server)
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: .venv/.installed ## three minutes of random faults on a real API server (ARGS='--seed 1 --seconds 60')
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 demo: .venv/.installed ## see it work in a minute, without a cluster and without AWS
 	$(BIN)/python -m secretsyncer.sandbox.demo

@@ -3,7 +3,7 @@
 One `Metrics` object belongs to one registry (tests make their own). Counters start at 0 for the label sets
 that are known ahead, so that an alert on `rate()` sees the first failure. Series of a deleted object are
 removed by `forget_object`. Units are in the names: seconds, bytes. `secret_sync_success` and
-`secret_sync_failures` carry the names of the Go operator, with right values.
+`secret_sync_failures` are the Go operator's numbers of objects, with right values.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable
 from functools import partial
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
@@ -23,19 +24,28 @@ RESULTS = ("changed", "unchanged", "rejected", "unavailable", "timeout", "bug", 
 """How a pass over one object can end: the label `result` of `secretsyncer_reconciles_total`."""
 
 
+class _Fate(NamedTuple):
+    """What the metrics say about one object."""
+
+    reason: str = ""
+    ready: bool = False
+    failing: bool = False
+
+
+_UNKNOWN = _Fate()
+
+
 class Metrics:
     """The metrics of one process. Attributes are prometheus_client metrics; use them directly."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._reasons: dict[tuple[str, str], str] = {}
+        self._fates: dict[tuple[str, str], _Fate] = {}
         gauge = partial(Gauge, registry=registry)
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
-        self.sync_success = gauge(
-            "secret_sync_success", "1 while the SyncedSecret's Secret is in step with AWS", _OBJECT
-        )
-        self.sync_failures = gauge("secret_sync_failures", "1 while the SyncedSecret cannot be synced", _OBJECT)
+        self.sync_success = gauge("secret_sync_success", "Number of SyncedSecrets that are in step with AWS")
+        self.sync_failures = gauge("secret_sync_failures", "Number of SyncedSecrets that cannot be synced")
         self.object_ready = gauge(
             "secretsyncer_object_ready",
             "Whether the SyncedSecret is ready (1 or 0), with the reason of its Ready condition",
@@ -122,27 +132,29 @@ class Metrics:
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 
     def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool, failing: bool) -> None:
-        """How a SyncedSecret fares now; the series of its reason before goes."""
+        """How a SyncedSecret fares now; the series of its reason before goes. A suspended one is neither."""
         key = namespace, name
-        before = self._reasons.get(key)
-        if before != reason:
-            if before is not None:
-                self.object_ready.remove(*key, before)
-            self._reasons[key] = reason
+        before = self._fates.get(key, _UNKNOWN)
+        self._fates[key] = now = _Fate(reason, ready, failing)
+        if before.reason not in {"", reason}:
+            self.object_ready.remove(*key, before.reason)
         self.object_ready.labels(*key, reason).set(ready)
-        self.sync_success.labels(*key).set(ready)
-        self.sync_failures.labels(*key).set(failing)
+        self._count(before, now)
         if ready:
             self.object_last_sync.labels(*key).set_to_current_time()
 
     def forget_object(self, namespace: str, name: str) -> None:
         """Remove every series of a SyncedSecret that is gone."""
-        reason = self._reasons.pop((namespace, name), None)
-        if reason is None:
+        before = self._fates.pop((namespace, name), None)
+        if before is None:
             return
-        self.object_ready.remove(namespace, name, reason)
-        for metric in (self.sync_success, self.sync_failures, self.object_last_sync):
-            metric.remove_by_labels({"namespace": namespace, "name": name})
+        self.object_ready.remove(namespace, name, before.reason)
+        self.object_last_sync.remove_by_labels({"namespace": namespace, "name": name})
+        self._count(before, _UNKNOWN)
+
+    def _count(self, before: _Fate, now: _Fate) -> None:
+        self.sync_success.inc(now.ready - before.ready)
+        self.sync_failures.inc(now.failing - before.failing)
 
 
 def _start_at_zero(metric: MetricWrapperBase, values: Iterable[str]) -> None:

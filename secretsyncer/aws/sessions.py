@@ -271,14 +271,15 @@ class Sessions:
         context = session.create_client(key.service, region_name=key.region, config=config)
         client = _Client(context, await context.__aenter__())
         self._clients[key] = client
+        self._metrics.aws_clients.set(len(self._clients))
         idle = [other for other, held in self._clients.items() if not held.users and other != key]
         for other in idle[: max(len(self._clients) - self._max_clients, 0)]:
             await self._evict(other)
-        self._metrics.aws_clients.set(len(self._clients))
         return client
 
     async def _evict(self, key: _Key) -> None:
         client = self._clients.pop(key, None)
+        self._metrics.aws_clients.set(len(self._clients))
         if client is not None:
             # Closing is safe while a call is under way: the connections belong to the shared pool.
             await client.context.__aexit__(None, None, None)

@@ -91,12 +91,15 @@ class RealKubernetes:
     def requests(self) -> Counter[RequestKey]:
         """Requests by verb and resource since the start; needs `audit`."""
         counts: Counter[RequestKey] = Counter()
-        for line in (self._folder / "audit.log").read_text().splitlines():
-            entry = json.loads(line)
+        for entry in self.audit_log():
             about = entry.get("objectRef") or {}
             parts = [about.get("resource", entry["requestURI"]), about.get("subresource", "")]
             counts[RequestKey(entry["verb"], "/".join(part for part in parts if part))] += 1
         return counts
+
+    def audit_log(self) -> list[dict[str, Any]]:
+        """Every request so far, as the server's audit log has it; needs `audit`."""
+        return [json.loads(line) for line in (self._folder / "audit.log").read_text().splitlines()]
 
     def write_kubeconfig(self, path: Path, user: str = "admin", *, token: str = _ADMIN_TOKEN) -> Path:
         """Write a kubeconfig; `token` of a service account makes it that account's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from contract import APPLY, secret, widget
 
 
@@ -140,9 +141,16 @@ async def test_status_can_be_applied(client, widgets):
     assert (await apply(client, f"{widgets}/none/status", {**body, "metadata": {"name": "none"}})).status == 404
 
 
-async def test_apply_is_validated(client, widgets):
-    reply = await apply(client, f"{widgets}/a", widget("a", size="x"))
-    assert (reply.status, reply.reason) == (422, "Invalid")
+@pytest.mark.parametrize("spec", [{"size": "x"}, {"parts": [[1]]}, {"parts": [{"name": "p"}, {"name": "p"}]}])
+async def test_apply_is_validated(client, widgets, spec):
+    await apply(client, f"{widgets}/a", widget("a", parts=[{"name": "p", "value": "1"}]))
+    assert (await apply(client, f"{widgets}/a", widget("a", **spec))).status >= 400
+
+
+async def test_apply_of_an_unknown_field_of_a_built_in_kind_fails(client, secrets):
+    reply = await apply(client, f"{secrets}/a", secret("a", bogus=1))
+    assert reply.status == 500
+    assert "failed to create typed patch object" in reply.body["message"]
 
 
 async def test_apply_needs_a_manager(client, secrets):
@@ -158,8 +166,11 @@ async def test_apply_takes_no_managed_fields(client, secrets):
 
 
 async def test_apply_needs_a_version_and_the_right_name(client, secrets):
-    assert (await apply(client, f"{secrets}/a", {"metadata": {"name": "a"}})).status == 400
-    assert (await apply(client, f"{secrets}/a", secret("b"))).status == 400
+    nameless = {"apiVersion": "v1", "kind": "Secret"}
+    for body in ({"metadata": {"name": "a"}}, nameless, secret("b")):
+        assert (await apply(client, f"{secrets}/a", body)).status == 400
+    await client.make(secrets, secret("a"))
+    assert (await apply(client, f"{secrets}/a", nameless)).status == 200
 
 
 async def test_apply_with_an_old_version_is_a_conflict(client, secrets):

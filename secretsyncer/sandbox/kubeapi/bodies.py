@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from secretsyncer.sandbox.kubeapi import errors, metadata
-from secretsyncer.sandbox.kubeapi.errors import Json
+from secretsyncer.sandbox.kubeapi.errors import Cause, Json
 from secretsyncer.sandbox.kubeapi.pruning import prune, set_defaults
 from secretsyncer.sandbox.kubeapi.resources import Resource
 from secretsyncer.sandbox.kubeapi.schema import violations
@@ -33,8 +33,8 @@ class Writer(NamedTuple):
     strict: bool = False  # fieldValidation=Strict: unknown fields are an error
 
 
-def check_sent(target: Target, body: Json) -> None:
-    """The body of a create, update or apply: its kind and its namespace."""
+def check_sent(target: Target, body: Json, *, strict: bool = False) -> None:
+    """The body of a create, update or apply: it is of its kind and for its namespace."""
     resource = target.resource
     if resource.custom and not body.get("kind"):
         raise errors.DecodeError(resource.kind, resource.version, "Object 'Kind' is missing")
@@ -43,12 +43,30 @@ def check_sent(target: Target, body: Json) -> None:
         why = f"the API version in the data ({version}) does not match the expected API version"
         raise errors.bad_request(f"{why} ({resource.api_version})")
     _check_kind(resource, body)
-    body["metadata"] = {} if body.get("metadata") is None else body["metadata"]
-    metadata.clean(body, resource)
+    _decode(resource, body, strict=strict)
     given = body["metadata"].get("namespace")
     if given and given != target.namespace:
         why = "the namespace of the provided object does not match the namespace sent on the request"
         raise errors.bad_request(why)
+
+
+def check_applied(target: Target, body: Json, *, exists: bool) -> None:
+    """The body of an apply: it says its version, for a new object its name, and no field that is unknown."""
+    resource = target.resource
+    if (version := body.get("apiVersion", "")) != resource.api_version:
+        why = f"Incorrect version specified in apply patch. Specified patch version: {version}, expected"
+        raise errors.bad_request(f"{why}: {resource.api_version}")
+    try:
+        check_sent(target, body, strict=not resource.custom)
+    except errors.DecodeError as error:
+        if resource.custom:
+            raise
+        raise errors.ApiError(500, "", f"failed to create typed patch object: {error.why}") from None
+    if not body["metadata"].get("name") and not exists:
+        why = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
+        raise errors.bad_request(why)
+    body["metadata"].setdefault("name", target.name)
+    check_name(target, body)
 
 
 def check_patched(target: Target, body: Any, old: Json) -> None:
@@ -61,7 +79,7 @@ def check_patched(target: Target, body: Any, old: Json) -> None:
         causes = [errors.wrong("apiVersion", version, f"must be {resource.api_version}")]
         raise errors.invalid(resource.kind, "", name, causes)
     _check_kind(resource, body)
-    metadata.clean(body, resource)
+    _decode(resource, body, strict=False)
     own = body["metadata"]
     if own.get("name") != name:
         raise errors.bad_request(_wrong_name(own.get("name", ""), name))
@@ -93,18 +111,33 @@ def check_version(target: Target, old: Json, given: Json) -> None:
 
 
 def complete(resource: Resource, new: Json, old: Json | None, *, strict: bool) -> None:
-    """Prune, default and validate a new object, in place. ApiError 400 or 422 where it is wrong."""
-    unknown = prune(resource.schema, new)
-    if unknown and strict:
-        told = ", ".join(f'unknown field "{path}"' for path in unknown)
-        raise errors.DecodeError(resource.kind, resource.version, f"strict decoding error: {told}")
-    set_defaults(resource.schema, new)
-    mistakes = violations(resource.schema, new)
-    if mistakes and not resource.custom:
-        raise errors.DecodeError(resource.kind, resource.version, mistakes[0].message)
+    """Default and validate a new object, in place. ApiError 400 or 422 where it is wrong."""
+    mistakes: list[Cause] = []
+    if resource.custom:
+        _prune(resource, new, strict=strict)
+        set_defaults(resource.schema, new)
+        mistakes = violations(resource.schema, new)
     causes = [*metadata.wrong_metadata(new, old, resource), *mistakes, *resource.rule(new, old)]
     if causes:
         raise errors.invalid(resource.kind, resource.group, new["metadata"].get("name", ""), causes)
+
+
+def _decode(resource: Resource, body: Json, *, strict: bool) -> None:
+    """What decoding into the types of Go does: unknown fields and nulls go, other types are refused."""
+    metadata.clean(body, resource)
+    if resource.custom:
+        return
+    _prune(resource, body, strict=strict)
+    set_defaults(resource.schema, body)
+    if mistakes := violations(resource.schema, body):
+        raise errors.DecodeError(resource.kind, resource.version, mistakes[0].message)
+
+
+def _prune(resource: Resource, body: Json, *, strict: bool) -> None:
+    unknown = prune(resource.schema, body)
+    if unknown and strict:
+        told = ", ".join(f'unknown field "{path}"' for path in unknown)
+        raise errors.DecodeError(resource.kind, resource.version, f"strict decoding error: {told}")
 
 
 def _check_kind(resource: Resource, body: Json) -> None:

@@ -15,7 +15,7 @@ from secretsyncer.sandbox.kubeapi.resources import Column, Resource
 
 _OPEN: Json = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _TEXT: Json = {"type": "string"}
-_NUMBER: Json = {"type": "integer"}
+_NUMBER: Json = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
 _TIME: Json = {"type": "string", "format": "date-time"}
 _MICRO_TIME: Json = {"type": "string", "format": "micro-time"}
 _TEXTS: Json = {"type": "object", "additionalProperties": {"type": "string", "nullable": True}}
@@ -25,6 +25,9 @@ _IMMUTABLE: Json = {"type": "boolean", "description": "Immutable ensures that th
 
 def _schema(description: str, **properties: Json) -> Json:
     return {"type": "object", "description": description, "properties": properties}
+
+
+_REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 
 
 def _described(description: str, base: Json) -> Json:
@@ -101,8 +104,7 @@ EVENTS = Resource(
     short_names=("ev",),
     upsert=True,
     indexed=(
-        *(f"involvedObject.{field}" for field in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath")),
-        "involvedObject.resourceVersion",
+        *(f"involvedObject.{field}" for field in _REFERENCE),
         "reason",
         "reportingComponent",
         "source",
@@ -128,7 +130,9 @@ EVENTS = Resource(
     ),
     schema=_schema(
         "Event is a report of an event somewhere in the cluster.",
-        **dict.fromkeys(("involvedObject", "related", "series", "source"), _OPEN),
+        **dict.fromkeys(("involvedObject", "related"), _schema("The object.", **dict.fromkeys(_REFERENCE, _TEXT))),
+        source=_schema("The component reporting this event.", component=_TEXT, host=_TEXT),
+        series=_OPEN,
         **dict.fromkeys(("reason", "message", "type", "action", "reportingComponent", "reportingInstance"), _TEXT),
         **dict.fromkeys(("firstTimestamp", "lastTimestamp"), _TIME),
         eventTime=_MICRO_TIME,

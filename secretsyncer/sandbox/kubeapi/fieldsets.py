@@ -50,9 +50,10 @@ def _leaves(value: Any, schema: Json, path: Path) -> Iterator[tuple[Path, Any]]:
         yield from _leaves(child, inner, (*path, step))
 
 
-def is_granular(schema: Json) -> bool:
+def is_granular(items: list[Any], schema: Json) -> bool:
     """Whether a list is owned item by item, and not as one."""
-    return schema.get("x-kubernetes-list-type") in {"map", "set"}
+    kind = schema.get("x-kubernetes-list-type")
+    return kind == "set" or (kind == "map" and all(isinstance(item, dict) for item in items))
 
 
 def steps(value: Any, schema: Json) -> Iterator[tuple[str, Any, Json]]:
@@ -61,12 +62,12 @@ def steps(value: Any, schema: Json) -> Iterator[tuple[str, Any, Json]]:
         properties, others = schema.get("properties") or {}, schema.get("additionalProperties")
         for key, child in value.items():
             yield f"f:{key}", child, properties.get(key) or (others if isinstance(others, dict) else {})
-    elif isinstance(value, list):
-        kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys", [])
+    elif isinstance(value, list) and is_granular(value, schema):
+        keys = schema.get("x-kubernetes-list-map-keys")
         for child in value:
-            if kind == "map" and isinstance(child, dict):
+            if keys:
                 yield "k:" + _text({key: child.get(key) for key in keys}), child, schema.get("items") or {}
-            elif kind == "set":
+            else:
                 yield "v:" + _text(child), child, {}
 
 

@@ -60,7 +60,9 @@ def timestamp() -> str:
 
 def clean(obj: Json, resource: Resource) -> None:
     """Keep what `ObjectMeta` has, drop what is empty. DecodeError for a field of a wrong type."""
-    given = obj["metadata"]
+    given = {} if obj.get("metadata") is None else obj["metadata"]
+    if not isinstance(given, dict):
+        raise DecodeError(resource.kind, resource.version, "ObjectMeta is no object")
     kept: Json = {}
     for fields, kind in ((_TEXTS, str), (_NUMBERS, int), (_MAPS, dict), (_LISTS, list)):
         for field in fields:

@@ -15,6 +15,7 @@ from secretsyncer.sandbox.kubeapi import errors, metadata, ownership
 from secretsyncer.sandbox.kubeapi.bodies import (
     Target,
     Writer,
+    check_applied,
     check_name,
     check_patched,
     check_sent,
@@ -46,14 +47,14 @@ class Objects:
 
     def create(self, target: Target, body: Json, writer: Writer) -> Stored:
         """What a POST brings."""
-        check_sent(target, body)
+        check_sent(target, body, strict=writer.strict)
         body["metadata"].pop("managedFields", None)
         return self._create(target, body, writer, managed=False)
 
     def update(self, target: Target, body: Json, writer: Writer) -> tuple[Stored, bool]:
         """Replace by what a PUT brings; the second value says that it was created."""
         resource, namespace, name = target
-        check_sent(target, body)
+        check_sent(target, body, strict=writer.strict)
         check_name(target, body)
         if resource.upsert and not writer.subresource and not self._store.get(resource.key, namespace, name):
             body["metadata"].pop("resourceVersion", None)
@@ -69,21 +70,14 @@ class Objects:
             assert isinstance(body, dict)  # noqa: S101 - just checked
             return self._replace(target, current, body, writer)
         except DecodeError as error:
-            if target.resource.custom:
-                raise
             raise errors.undecodable_patch(body, error.why) from None
 
     def apply(self, target: Target, body: Json, writer: Writer, *, force: bool) -> tuple[Stored, bool]:
         """Server-side apply; the second value says that it was created."""
         resource, namespace, name = target
-        if (version := body.get("apiVersion", "")) != resource.api_version:
-            why = f"Incorrect version specified in apply patch. Specified patch version: {version}, expected"
-            raise errors.bad_request(f"{why}: {resource.api_version}")
-        check_sent(target, body)
-        body["metadata"].setdefault("name", name)
-        check_name(target, body)
-        manager = ownership.Manager(writer.manager, "Apply", resource.api_version, writer.subresource)
         current = self._store.get(resource.key, namespace, name)
+        check_applied(target, body, exists=current is not None)
+        manager = ownership.Manager(writer.manager, "Apply", resource.api_version, writer.subresource)
         if current is None and writer.subresource:
             raise errors.not_found(resource.plural, resource.group, name)
         live = _as_served(target, current) if current else None

@@ -129,7 +129,7 @@ def _merged(current: Any, applied: Any, schema: Json) -> Any:
         for key, value in applied.items():
             merged[key] = _merged(current.get(key), value, inner[f"f:{key}"])
         return merged
-    if isinstance(applied, list) and isinstance(current, list) and is_granular(schema):
+    if isinstance(applied, list) and isinstance(current, list) and is_granular(current + applied, schema):
         items = {step: child for step, child, _ in steps(current, schema)}
         for step, value, item_schema in steps(applied, schema):
             items[step] = _merged(items.get(step), value, item_schema)

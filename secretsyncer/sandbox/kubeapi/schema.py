@@ -44,6 +44,8 @@ def _check(schema: Json, value: Any, path: str) -> Iterator[Cause]:
             return
     elif kind and not _TYPES[kind](value):
         yield _mistyped(path, value, kind)
+        if "enum" in schema:
+            yield unsupported(path, value, schema["enum"])
         return
     if "enum" in schema and value not in schema["enum"]:
         yield unsupported(path, value, schema["enum"])

@@ -241,7 +241,9 @@ class Maker:
                 value(depth),
                 value(depth),
                 f"print {value(depth)} {value(depth)}",
-                f"printf `{pick(('%s', '%v', '%d', '%q', '%5v|', '%.1f', '%x', '%t', '%s%s', '%', '%%'))}` {value(depth)}",
+                f"printf `{pick(('%v', '%q', '%5v|', '%.1f', '%t', '%v%v', '%', '%%'))}` {value(depth)}",
+                f"printf `{pick(('%s', '%x', '%8s|', '%-8q|'))}` {pick(('$m.user', '$m.html', '`a b`'))}",
+                f"printf `{pick(('%d', '%x', '%04d|', '%c'))}` {pick(('7', '65', '(len $m.user)'))}",
                 f"println {value(depth)}",
                 f"len {value(depth)}",
                 f"index {value(depth)} {value(depth)}",
@@ -308,26 +310,41 @@ def _program(root: Path, cache_dir: Path) -> Path:
     return program
 
 
-def _ours(engine, catalogue, template: str) -> str | None:
+STRICTER = (
+    "missing or null",
+    "null in the value",
+    "has no key",
+    "does not fit",
+    "arguments than verbs",
+    "no argument for",
+    "of a verb",
+)
+"""Failures by design where Go prints a marker, possibly one that a function then escapes, measures or compares."""
+
+
+def _agrees(engine, catalogue, template: str, output: str, error: str) -> str:
+    """Empty if ours is Go's output, or a failure for Go's failure or its marker; else what ours is."""
     try:
         result = engine.render_sync(template, catalogue, VALUES)
-    except TemplateFailure:
-        return None
+    except TemplateFailure as exc:
+        marked = any(marker in output for marker in MARKERS)
+        return "" if error or marked or any(reason in str(exc) for reason in STRICTER) else str(exc)
     assert isinstance(result, Rendered)
-    return result.output
+    ours = result.output
+    if error:
+        return "" if NUMBERS_COMPARE in error else ours
+    if any(marker in output for marker in MARKERS):
+        return ours if any(marker in ours for marker in MARKERS) else ""
+    return "" if ours == output else ours
+
+
+NUMBERS_COMPARE = "incompatible types for comparison"
+"""A JSON number compares with an integer here, which Go refuses for its float64."""
 
 
 def _differences(engine, catalogue, templates, results):
-    """Where ours is neither Go's output, nor a failure for Go's failure or for a marker in Go's output."""
     for template, (output, error) in zip(templates, results, strict=True):
-        ours = _ours(engine, catalogue, template)
-        if error:
-            agrees = ours is None
-        elif any(marker in output for marker in MARKERS):
-            agrees = ours is None or not any(marker in ours for marker in MARKERS)
-        else:
-            agrees = ours == output
-        if not agrees:
+        if ours := _agrees(engine, catalogue, template, output, error):
             yield template, output or error, ours
 
 
@@ -343,19 +360,10 @@ def test_corpus_shows_outputs_failures_and_markers(go):
     assert sum(bool(error) for _, error in results) > 20
 
 
-NUMBERS_COMPARE = "incompatible types for comparison"
-"""A JSON number compares with an integer here, which Go refuses for its float64."""
-
-
 @pytest.mark.timeout(60)
 def test_random_templates_render_as_with_go(engine, catalogue, go):
     maker = Maker(20240501)
     templates = [maker.template() for _ in range(3000)]
     results = go(templates)
     assert sum(not error for _, error in results) > 500
-    wrong = [
-        (template, theirs, ours)
-        for template, theirs, ours in _differences(engine, catalogue, templates, results)
-        if NUMBERS_COMPARE not in theirs
-    ]
-    assert wrong == []
+    assert list(_differences(engine, catalogue, templates, results)) == []

@@ -1,0 +1,76 @@
+"""What must be true: the model knows every change that was made, and so what each Secret may and must hold.
+
+During the run a Secret may hold, at each key, any value that was right at some time, and it is never emptied. At
+the end it must hold exactly what its spec and AWS say; an object whose source is gone keeps what it had.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+KEYS = ("user", "password")
+
+
+@dataclass
+class Thing:
+    """One SyncedSecret: which AWS secret it reads, how, and how often its Secret had a reason to be written."""
+
+    name: str
+    source: str
+    literal: str
+    alive: bool = True
+    justified: int = 0
+
+    def spec(self) -> dict[str, Any]:
+        reference = {"name": self.source}
+        data = [
+            {"name": "literal", "value": self.literal},
+            {"name": "pw", "valueFrom": {"secretKeyRef": {**reference, "key": "password"}}},
+            {"name": "whole", "valueFrom": {"secretRef": reference}},
+        ]
+        return {"IAMRole": "reader", "data": data}
+
+
+@dataclass
+class Model:
+    """Everything that was done."""
+
+    things: dict[str, Thing] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    seen: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    changes: Counter[str] = field(default_factory=Counter)
+
+    def value_of(self, source: str, password: str) -> str:
+        return json.dumps({"user": source, "password": password})
+
+    def expected(self, thing: Thing) -> dict[str, str]:
+        """What the Secret must hold once all is well."""
+        whole = self.values[thing.source]
+        return {"literal": thing.literal, "pw": json.loads(whole)["password"], "whole": whole}
+
+    def note(self, what: str, *things: Thing) -> None:
+        """Something has changed that gives these objects' Secrets a reason to be written."""
+        self.changes[what] += 1
+        for thing in things:
+            thing.justified += 1
+            for key, value in self.expected(thing).items():
+                self.seen[thing.name, key].add(value)
+
+    def readers(self, source: str) -> list[Thing]:
+        return [thing for thing in self.things.values() if thing.alive and thing.source == source]
+
+    def wrong_now(self, name: str, data: dict[str, str]) -> str | None:
+        """What no Secret may show at any time, drift aside."""
+        if not data:
+            return f"Secret {name} was emptied"
+        for key, value in data.items():
+            if value != DRIFT and value not in self.seen[name, key]:
+                return f"Secret {name} holds at {key} what was never right"
+        return None
+
+
+DRIFT = "changed by hand"
