@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -20,7 +21,7 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 
-from secretsyncer import __version__, manifest
+from secretsyncer import __version__, manifest, statuspage
 from secretsyncer.authorize import NAMESPACE_TYPE_LABEL
 from secretsyncer.aws.cache import SecretCache
 from secretsyncer.aws.poller import Poller
@@ -167,8 +168,12 @@ class App:
             sync_interval=settings.sync_interval_sec,
         )
         self._server = Server(
-            *settings.listen, health={"loops": self._late_loops}, readiness=self._readiness_checks()
+            *settings.listen,
+            health={"loops": self._late_loops},
+            readiness=self._readiness_checks(),
+            page=self._page if settings.status_page else None,
         )
+        self._working = False
         self._push = (
             EventQueue(sessions, settings.events_queue_url, metrics, on_secrets=self._on_secrets)
             if settings.events_queue_url
@@ -223,6 +228,7 @@ class App:
             loops.start(f"worker {number}", self._controller.work())
         if self._push:
             loops.start("push", self._push.run())
+        self._working = True
         log.info("syncing", extra={"workers": self._settings.workers})
 
     async def _stop(self, *, graceful: bool) -> None:
@@ -263,6 +269,23 @@ class App:
             before = loop.time()
             await asyncio.sleep(PULSE)
             self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - before - PULSE))
+
+    def _page(self, query: str) -> str:
+        now = time.time()
+        listed_at = self._poller.catalogue.listed_at
+        read = self._metrics.total
+        facts = {
+            "Last listing of AWS": f"{statuspage.seconds(now - listed_at)} ago" if listed_at else "none yet",
+            "AWS secrets": str(len(self._poller.catalogue.entries)),
+            "AWS calls": f"{read(self._metrics.aws_calls):.0f}",
+            "Cache hits": statuspage.share(
+                read(self._metrics.cache_requests, result="hit"), read(self._metrics.cache_requests)
+            ),
+            "Queue": f"{len(self._queue)} waiting, {self._queue.running()} running",
+            "Role": "leading" if self._working else "standing by",
+            "Version": __version__,
+        }
+        return statuspage.page((obj for _, obj in self._objects.items()), facts, query=query, now=now)
 
     # Health and readiness
 

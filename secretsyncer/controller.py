@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 import uuid
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
+
+from prometheus_async.aio import time
 
 from secretsyncer import log as logs
 from secretsyncer.aws.catalogue import Catalogue, Changes
@@ -148,14 +149,12 @@ class Controller:
                 self._queue.done(key)
 
     async def _pass(self, key: Key) -> None:
-        started = time.perf_counter()
         result: Outcome | Exception
         try:
             async with asyncio.timeout(PASS_DEADLINE):
-                result = await self._reconciler.reconcile(key)
+                result = await time(self._metrics.reconcile_seconds, self._reconciler.reconcile(key))
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this key's failure
             result = exc
-        self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
         self._settle(key, result)
 
     def _settle(self, key: Key, result: Outcome | Exception) -> None:

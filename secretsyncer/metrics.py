@@ -131,6 +131,15 @@ class Metrics:
         _start_at_zero(self.events, ("sent", "dropped", "failed"))
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 
+    def total(self, metric: MetricWrapperBase, **labels: str) -> float:
+        """The sum of a counter's series that carry these labels."""
+        return sum(
+            sample.value
+            for family in metric.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total") and labels.items() <= sample.labels.items()
+        )
+
     def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool, failing: bool) -> None:
         """How a SyncedSecret fares now; the series of its reason before goes. A suspended one is neither."""
         key = namespace, name

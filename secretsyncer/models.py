@@ -8,7 +8,6 @@ wrong here becomes a condition that its user can read.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -221,7 +220,7 @@ class SyncedSecretSpec(_Model):
     deletion_policy: Literal["Retain", "Delete"] | None = None
     region: str | None = None
     external_id: str | None = Field(None, min_length=2, max_length=1224)
-    role_session_name: str | None = Field(None, pattern=r"^[\w+=,.@-]{2,64}$")
+    role_session_name: str | None = Field(None, pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$")
     type: str | None = None
     immutable: bool | None = None
     recreate_on_type_change: bool = False
@@ -255,9 +254,6 @@ class SyncedSecretSpec(_Model):
             raise ValueError("IAMRole and AWSAccountID exclude each other")
         if not self.data_from and not self.data:
             raise ValueError("has neither data nor dataFrom: there is nothing to sync")
-        twice = sorted(name for name, count in Counter(item.name for item in self.items).items() if count > 1)
-        if twice:
-            raise ValueError(f"data has these names twice: {', '.join(twice)}")
         return self
 
     @property
@@ -303,12 +299,12 @@ def duration(value: Any) -> float:
         parts = re.findall(r"([0-9.]+)([hms])", value)
         seconds = sum(float(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = value  # an int of JSON may be too large for a float
     else:
         raise ValueError("must be a duration, like 30s, 5m or 1h30m")
     if not MIN_REFRESH <= seconds <= MAX_REFRESH:
         raise ValueError("must be at least 10s and at most 30 days (720h)")
-    return seconds
+    return float(seconds)
 
 
 def parse(obj: dict[str, Any]) -> SyncedSecret:

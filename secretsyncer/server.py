@@ -1,4 +1,4 @@
-"""HTTP: /metrics, /healthz (would a restart help?), /readyz (may a roll-out go on?).
+"""HTTP: / (the status page), /metrics, /healthz (would a restart help?), /readyz (may a roll-out go on?).
 
 Health and readiness are lists of named checks; each gives None or one line that says what is wrong. The server
 starts first and stops last, so that probes are answered at all times. `?verbose` lists every check.
@@ -12,17 +12,31 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
+from secretsyncer import statuspage
+
 Check = Callable[[], str | None]
+
+QUERY_LIMIT = 200
+"""Characters of a search."""
 
 REQUEST_LIMIT = 4096
 """Bytes of a request's body: nothing here reads one."""
 
 
 class Server:
-    """Serves on `host` (None: all addresses) and `port` (0: any free one)."""
+    """Serves on `host` (None: all addresses) and `port` (0: any free one).
+
+    `page` makes the HTML of `/` for a search; without it nothing is served there.
+    """
 
     def __init__(
-        self, host: str | None, port: int, *, health: Mapping[str, Check], readiness: Mapping[str, Check]
+        self,
+        host: str | None,
+        port: int,
+        *,
+        health: Mapping[str, Check],
+        readiness: Mapping[str, Check],
+        page: Callable[[str], str] | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -30,6 +44,8 @@ class Server:
         app.router.add_get("/metrics", _metrics)
         app.router.add_get("/healthz", _probe(health))
         app.router.add_get("/readyz", _probe(readiness))
+        if page:
+            app.router.add_get("/", _page(page))
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=1)
 
     async def start(self) -> None:
@@ -52,6 +68,21 @@ async def _metrics(request: web.Request) -> web.Response:
     names = request.query.getall("name[]", [])
     body = encode(REGISTRY.restricted_registry(names) if names else REGISTRY)
     return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _page(render: Callable[[str], str]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    headers = {
+        "Content-Security-Policy": statuspage.POLICY,
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        text = render(request.query.get("q", "")[:QUERY_LIMIT])
+        return web.Response(text=text, content_type="text/html", headers=headers)
+
+    return answer
 
 
 def _probe(checks: Mapping[str, Check]) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from secretsyncer.errors import SettingsError
 
 _ANNOTATION = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", re.ASCII)
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
 class Settings(BaseModel):
@@ -41,7 +42,7 @@ class Settings(BaseModel):
     role_external_id: str = ""
     """External id to give when a role is assumed, where the object names none."""
 
-    role_session_name: str = Field("secretsyncer", pattern=r"^[\w+=,.@-]{2,64}$")
+    role_session_name: str = Field("secretsyncer", pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$")
     """Session name of assumed roles, where the object names none. It shows in CloudTrail."""
 
     events_queue_url: str = ""
@@ -58,6 +59,9 @@ class Settings(BaseModel):
 
     workers: int = Field(16, ge=1, le=256)
     """Objects that are reconciled at the same time."""
+
+    status_page: bool = True
+    """False: no page at `/`. It shows what `kubectl get syncedsecrets -A` shows, to whoever reaches the port."""
 
     leader_election: bool = False
     """True: only the holder of the Lease polls and reconciles. Needed with more than one replica."""
@@ -77,7 +81,17 @@ class Settings(BaseModel):
     @field_validator("watch_namespace", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+
+    @field_validator("watch_namespace", "pod_namespace")
+    @classmethod
+    def _namespaces(cls, value: Any) -> Any:
+        names = [value] if isinstance(value, str) else value
+        if not all(_NAMESPACE.fullmatch(name) for name in names if name):
+            raise ValueError("must hold names of namespaces (a-z 0-9 -)")
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -128,6 +142,8 @@ def load(environment: Mapping[str, str]) -> Settings:
 
 def _explain(error: Any) -> str:
     name = error["loc"][0]
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    must = message if message.startswith(("must", "an IPv6")) else f"must be {message}"
+    message = str(error["msg"])
+    for prefix in ("Value error, ", "Input should ", "String should "):
+        message = message.removeprefix(prefix)
+    must = message if message.startswith(("must", "an IPv6")) else f"must {message}"
     return f"{name.upper()}={error['input']!r}: {must}"

@@ -39,8 +39,8 @@ from secretsyncer.metrics import Metrics
 OPERATOR = Identity("")
 """The operator's own credentials."""
 
-CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
-"""Seconds for each attempt of a call."""
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 25.0
+"""Seconds for each attempt of a call. SQS answers an idle long poll after 20: reading must wait longer."""
 
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": 4}
 _KEPT_CREDENTIALS = 4096

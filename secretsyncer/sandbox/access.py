@@ -1,9 +1,11 @@
-"""What the embedded and the real Kubernetes API have in common for those who use them."""
+"""What the embedded and the real Kubernetes API have in common: how they are found and entered."""
 
 from __future__ import annotations
 
 import base64
 import json
+import random
+import socket
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +27,19 @@ class KubernetesApi(Protocol):
 
     def write_kubeconfig(self, path: Path, user: str = "admin") -> Path:
         """Write a kubeconfig with the token of a user; returns `path`."""
+
+
+def free_port() -> int:
+    """A port of loopback on which nobody listens, and which stays free while a server is stopped.
+
+    So it is outside of the range that the system takes the ports of outgoing connections from: there,
+    another program could take it, and a client that keeps trying it could even meet itself.
+    """
+    while True:
+        port = random.randrange(15_000, 30_000)  # noqa: S311 - not a secret
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 def write_kubeconfig(path: Path, *, url: str, user: str, token: str, ca_file: Path | None = None) -> Path:

@@ -48,7 +48,7 @@ class EmbeddedKubernetes:
         users: tuple[str, ...] = ("admin",),
         collect_garbage: bool = False,
     ) -> None:
-        self._port = port
+        self._port = port or access.free_port()
         self._tokens = {f"token-of-{user}": user for user in users}
         self._store = Store(history)
         registry = Registry((*_CORE, *builtins.PLAIN))
@@ -104,9 +104,7 @@ class EmbeddedKubernetes:
         server = web.Server(self._server.handle, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.05)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
 
     async def stop_listening(self) -> None:
         """Refuse connections and cut the open ones; the data stays."""

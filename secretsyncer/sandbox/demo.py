@@ -50,7 +50,8 @@ async def _demo() -> int:
             failures.append(code != 0)
     bad = sum(failures)
     say(
-        f"{'Done' if not bad else 'FAILED'} in {time.monotonic() - began:.0f} s. Next: make sandbox, to try it by hand."
+        f"{'FAILED' if bad else 'Done'} in {time.monotonic() - began:.0f} s. "
+        "Next: make sandbox, to try it by hand."
     )
     return int(bool(bad))
 

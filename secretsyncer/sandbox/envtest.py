@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -69,8 +68,8 @@ class RealKubernetes:
         self._assets = assets
         self._audit = audit
         self._folder = Path(tempfile.mkdtemp(prefix="envtest-"))
-        self._port = _free_port()
-        self._etcd_port = _free_port()
+        self._port = access.free_port()
+        self._etcd_port = access.free_port()
         self._etcd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -249,9 +248,3 @@ def _end(process: subprocess.Popen[bytes] | None) -> None:
     if process is not None:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -61,7 +61,7 @@ class Changes:
     async def rotate(self) -> None:
         source = self._source()
         self.model.values[source] = self.model.value_of(source, self._text())
-        self.model.note("rotations", *self.model.readers(source))
+        self.model.note_source("rotations", source)
         self.world.put(source, self.model.values[source])
 
     async def roll_back(self) -> None:
@@ -71,12 +71,12 @@ class Changes:
             return
         version = secret.staged("AWSPREVIOUS")
         self.model.values[source] = str(secret.versions[version])
-        self.model.note("roll-backs", *self.model.readers(source))
+        self.model.note_source("roll-backs", source)
         self.world.roll_back(source)
 
     async def edit(self) -> None:
         thing = self._thing()
-        thing.literal, thing.source = self._text(), self._source()
+        thing.literal, thing.before, thing.source = self._text(), thing.source, self._source()
         self.model.note("spec edits", thing)
         await self._until(lambda: self.space.write(thing.name, **thing.spec()))
 
@@ -132,7 +132,7 @@ class Changes:
         if self.model.missing:
             source = self.rand.choice(sorted(self.model.missing))
             self.model.missing.discard(source)
-            self.model.note("AWS secrets restored", *self.model.readers(source))
+            self.model.note_source("AWS secrets restored", source)
             self.world.restore(source)
 
     @staticmethod

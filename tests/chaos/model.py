@@ -23,6 +23,8 @@ class Thing:
     literal: str
     alive: bool = True
     justified: int = 0
+    before: str = ""
+    """The source until the last edit, which the operator may still see for a while."""
 
     def spec(self) -> dict[str, Any]:
         reference = {"name": self.source}
@@ -47,21 +49,28 @@ class Model:
     def value_of(self, source: str, password: str) -> str:
         return json.dumps({"user": source, "password": password})
 
-    def expected(self, thing: Thing) -> dict[str, str]:
-        """What the Secret must hold once all is well."""
-        whole = self.values[thing.source]
+    def expected(self, thing: Thing, source: str = "") -> dict[str, str]:
+        """What the Secret must hold once all is well (or would have to, if it read that source)."""
+        whole = self.values[source or thing.source]
         return {"literal": thing.literal, "pw": json.loads(whole)["password"], "whole": whole}
 
     def note(self, what: str, *things: Thing) -> None:
         """Something has changed that gives these objects' Secrets a reason to be written."""
         self.changes[what] += 1
         for thing in things:
-            thing.justified += 1
-            for key, value in self.expected(thing).items():
-                self.seen[thing.name, key].add(value)
+            self._justify(thing, thing.source)
 
-    def readers(self, source: str) -> list[Thing]:
-        return [thing for thing in self.things.values() if thing.alive and thing.source == source]
+    def note_source(self, what: str, source: str) -> None:
+        """An AWS secret has changed. An edit or a deletion reaches the operator later: until then it counts."""
+        self.changes[what] += 1
+        for thing in self.things.values():
+            if source in {thing.source, thing.before}:
+                self._justify(thing, source)
+
+    def _justify(self, thing: Thing, source: str) -> None:
+        thing.justified += 1
+        for key, value in self.expected(thing, source).items():
+            self.seen[thing.name, key].add(value)
 
     def wrong_now(self, name: str, data: dict[str, str]) -> str | None:
         """What no Secret may show at any time, drift aside."""

@@ -212,3 +212,10 @@ async def test_dry_run_of_a_patch_does_nothing(client, secrets):
     assert (await client.get(f"{secrets}/a")).body == made
     reply = await client.patch(f"{secrets}/a?dryRun=Some", {"data": {"k": "MQ=="}})
     assert (reply.status, reply.causes()) == (422, {("dryRun", "FieldValueNotSupported")})
+
+
+async def test_one_and_true_are_two_values(client, widgets):
+    made = await client.make(widgets, widget("a", free={"x": 1}))
+    reply = await client.patch(f"{widgets}/a", {"spec": {"free": {"x": True}}})
+    assert reply.body["spec"]["free"]["x"] is True
+    assert reply.version != made["metadata"]["resourceVersion"]

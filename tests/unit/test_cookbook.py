@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from pathlib import Path
@@ -10,9 +9,6 @@ from pathlib import Path
 import pytest
 
 from secretsyncer import cli
-
-# looptime asks for the loop before each test; without this it would make one that nobody closes.
-asyncio.set_event_loop(None)
 
 COOKBOOK = Path(__file__).parents[2] / "docs" / "cookbook"
 RECIPES = sorted(folder.name for folder in COOKBOOK.iterdir())

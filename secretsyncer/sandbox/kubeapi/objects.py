@@ -9,6 +9,7 @@ Synchronous: between the reading and the writing of one operation nothing else h
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 
 from secretsyncer.sandbox.kubeapi import errors, metadata, ownership
@@ -199,7 +200,9 @@ class Objects:
         version = current.obj["metadata"]["resourceVersion"]
         new = {**new, "metadata": {**new["metadata"], "resourceVersion": version}}
         new["apiVersion"] = current.obj["apiVersion"]  # versions of one resource share their objects
-        return current if new == current.obj else self._save(resource, namespace, new, dry_run=dry_run)
+        if _same(new, current.obj):
+            return current
+        return self._save(resource, namespace, new, dry_run=dry_run)
 
     def _remove(self, resource: Resource, namespace: str, current: Stored, *, dry_run: bool) -> Stored:
         if dry_run:
@@ -207,6 +210,11 @@ class Objects:
         gone = self._store.remove(resource.key, namespace, current.obj["metadata"]["name"])
         self.written(resource, gone, True)
         return gone
+
+
+def _same(one: Json, other: Json) -> bool:
+    """Whether two objects are one JSON; in Python alone, 1 and true would be equal."""
+    return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _updater(resource: Resource, writer: Writer) -> ownership.Manager:

@@ -130,10 +130,11 @@ def _merged(current: Any, applied: Any, schema: Json) -> Any:
             merged[key] = _merged(current.get(key), value, inner[f"f:{key}"])
         return merged
     if isinstance(applied, list) and isinstance(current, list) and is_granular(current + applied, schema):
-        items = {step: child for step, child, _ in steps(current, schema)}
-        for step, value, item_schema in steps(applied, schema):
-            items[step] = _merged(items.get(step), value, item_schema)
-        return list(items.values())
+        said = {step: (value, inner) for step, value, inner in steps(applied, schema)}
+        items = {step: value for step, value, _ in steps(current, schema)}
+        if len(said) == len(applied):  # else it repeats a key, which validation will tell
+            items |= {step: _merged(items.get(step), value, inner) for step, (value, inner) in said.items()}
+            return list(items.values())
     return copy.deepcopy(applied)
 
 

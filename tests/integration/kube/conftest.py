@@ -5,25 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.metrics import Metrics
 from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
-from secretsyncer.sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
 from secretsyncer.tasks import Heartbeats
 from tests.support import cluster
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def real_server():
-    """One real server for all tests of this folder."""
-    assets = find_assets()
-    if assets is None:
-        pytest.skip(HOW_TO_GET)
-    async with RealKubernetes(assets) as server:
-        yield server
 
 
 @pytest.fixture

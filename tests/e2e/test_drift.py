@@ -1,0 +1,152 @@
+"""What others do to a managed Secret, or to an object under way: the end is always what the spec asks for."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+import pytest_asyncio
+
+from tests.support.eventually import eventually
+from tests.support.measures import total
+from tests.support.specs import all_keys, key, literal
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def name(aws):
+    """A secret in AWS."""
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, '{"a": "1", "b": "2"}')
+    return name
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def demo(operator, space, name):
+    """A synced object `demo` with a label and an annotation of its own; its namespace."""
+    metadata = {"labels": {"ours": "yes"}, "annotations": {"note": "ours"}}
+    await space.write("demo", dataFrom=all_keys(name), secretMetadata=metadata)
+    await space.until_data("demo", {"a": b"1", "b": b"2"})
+    await space.until_synced("demo")
+    return space
+
+
+AS_IT_SHOULD_BE = {"a": b"1", "b": b"2"}
+
+
+async def test_a_value_edited_with_kubectl_is_put_right(demo, kubectl):
+    before = (await demo.secret("demo"))["metadata"]["resourceVersion"]
+    # MQ== is the base64 of 1
+    await kubectl("edit", "secret", "demo", "-n", demo.name, EDITOR="sed -i s/MQ==/aGFja2Vk/")
+    assert (await demo.secret("demo"))["metadata"]["resourceVersion"] != before
+    await demo.until_data("demo", AS_IT_SHOULD_BE, within=10)
+
+
+async def test_a_key_added_or_taken_away_with_kubectl_is_put_right(demo, kubectl):
+    patch = '{"data": {"a": null, "foreign": "MQ=="}}'
+    await kubectl("patch", "secret", "demo", "-n", demo.name, "--type=merge", f"--patch={patch}")
+    await demo.until_data("demo", AS_IT_SHOULD_BE, within=10)
+
+
+async def test_a_deleted_secret_is_made_again(demo, kubectl):
+    uid = (await demo.secret("demo"))["metadata"]["uid"]
+    await kubectl("delete", "secret", "demo", "-n", demo.name)
+    await demo.until_data("demo", AS_IT_SHOULD_BE, within=10)
+    assert (await demo.secret("demo"))["metadata"]["uid"] != uid
+
+
+async def test_a_label_taken_away_comes_back_even_the_one_that_makes_it_ours(demo, kubectl):
+    await kubectl("label", "secret", "demo", "-n", demo.name, "app.kubernetes.io/managed-by-", "ours-")
+
+    async def labelled():
+        labels = (await demo.secret("demo"))["metadata"].get("labels")
+        assert labels == {"app.kubernetes.io/managed-by": "kube-secret-syncer", "ours": "yes"}, labels
+
+    await eventually(labelled, within=10)
+
+
+async def test_labels_and_annotations_of_others_stay_and_ours_go_when_the_spec_drops_them(demo, kubectl, name):
+    await kubectl("label", "secret", "demo", "-n", demo.name, "theirs=yes")
+    await kubectl("annotate", "secret", "demo", "-n", demo.name, "theirs=kept")
+    await demo.write("demo", dataFrom=all_keys(name))
+
+    async def settled():
+        metadata = (await demo.secret("demo"))["metadata"]
+        labels, annotations = metadata["labels"], metadata["annotations"]
+        assert labels == {"app.kubernetes.io/managed-by": "kube-secret-syncer", "theirs": "yes"}, labels
+        assert annotations == {"theirs": "kept"}, annotations
+
+    await eventually(settled)
+    assert await demo.data("demo") == AS_IT_SHOULD_BE
+
+
+async def test_drift_that_is_put_right_is_told_in_an_event(demo, kubectl):
+    await kubectl("patch", "secret", "demo", "-n", demo.name, "--type=merge", '--patch={"data": {"a": "eA=="}}')
+
+    async def told():
+        messages = [event["message"] for event in await demo.events("demo")]
+        assert "Secret updated: key a" in messages, messages
+
+    await eventually(told)
+
+
+async def test_an_object_changed_while_it_is_reconciled_ends_as_its_last_spec_asks(operator, aws, space, name):
+    fault = aws.fault("slow", operation="GetSecretValue", delay=2)
+    aws.fault("slow", operation="BatchGetSecretValue", delay=2)
+    passes = total(await operator.metrics(), "secretsyncer_reconciles_total")
+    await space.write("demo", data=[key("first", name, "a")])
+    await under_way(operator)
+    await space.write("demo", data=[key("second", name, "a")])
+    await space.write("demo", data=[key("third", name, "b")])
+    aws.faults.clear()
+    assert fault.times < float("inf") or fault.times == float("inf")
+    await space.until_data("demo", {"third": b"2"})
+    await space.until_synced("demo")
+    assert total(await operator.metrics(), "secretsyncer_reconciles_total") - passes <= 3
+
+
+async def test_an_object_deleted_while_it_is_reconciled_and_made_anew_is_reconciled_as_the_new_one(
+    operator, aws, cluster, space, name
+):
+    aws.fault("slow", operation="GetSecretValue", delay=2)
+    aws.fault("slow", operation="BatchGetSecretValue", delay=2)
+    await space.write("demo", data=[key("first", name, "a")])
+    await under_way(operator)
+    await cluster.delete("SyncedSecret", space.name, "demo")
+    await space.write("demo", data=[literal("second", "2")])
+    aws.faults.clear()
+    await space.until_data("demo", {"second": b"2"})
+    obj = await space.until_synced("demo")
+    assert obj["status"].get("sources", []) == []
+
+
+async def under_way(operator):
+    """Wait until a pass is in the middle of it."""
+
+    async def probe():
+        assert (await operator.metrics())["secretsyncer_queue_longest_running_seconds"] > 0
+
+    await eventually(probe)
+
+
+async def test_after_a_compaction_and_a_restart_of_the_api_server_nothing_is_missed(
+    demo, operator, real_server, name
+):
+    before = total(await operator.metrics(), "secretsyncer_relists_total")
+    await demo.write("other", data=[literal("a", "1")])
+    await demo.until_synced("other")
+    await real_server.stop_listening()
+    await real_server.start_listening()
+    await demo.write("demo", data=[key("only", name, "a")])  # seen by no watch that was open before
+    await demo.cluster.delete("Secret", demo.name, "other")
+    await real_server.compact()
+    await demo.until_data("demo", {"only": b"1"})
+    await demo.until_data("other", {"a": b"1"})
+
+    async def relisted():
+        assert total(await operator.metrics(), "secretsyncer_relists_total") > before
+
+    await eventually(relisted)
+    assert (await operator.get("/healthz"))[0] == 200
+    assert (await operator.get("/readyz"))[0] == 200

@@ -1,0 +1,105 @@
+"""From the first sight of an object to its end: adoption, ownership, deletion, and what metrics say meanwhile."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.measures import series
+from tests.support.specs import all_keys, literal
+
+pytestmark = pytest.mark.real
+
+MANAGED = {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
+
+
+@pytest.fixture
+def name(aws):
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, '{"a": "1"}')
+    return name
+
+
+async def foreign_secret(space, **metadata):
+    """A Secret `demo` that somebody else made."""
+    data = {"old": base64.b64encode(b"value").decode()}
+    metadata = {"name": "demo", "namespace": space.name, **metadata}
+    return await space.cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+
+async def test_a_secret_that_exists_is_adopted_and_then_holds_exactly_what_was_rendered(operator, space, name):
+    await foreign_secret(space, labels={"team": "db"}, annotations={"note": "kept"})
+    await space.write("demo", dataFrom=all_keys(name))
+    await space.until_data("demo", {"a": b"1"})
+    metadata = (await space.secret("demo"))["metadata"]
+    assert metadata["labels"] == {"team": "db", **MANAGED}
+    assert metadata["annotations"] == {"note": "kept"}
+
+
+async def test_a_deleted_object_leaves_its_secret(operator, cluster, space, name):
+    await space.write("demo", dataFrom=all_keys(name))
+    await space.until_synced("demo")
+    before = await space.secret("demo")
+    assert "ownerReferences" not in before["metadata"]
+    await cluster.delete("SyncedSecret", space.name, "demo")
+    await gone_from_metrics(operator, space)
+    assert await space.secret("demo") == before
+    await cluster.delete("Secret", space.name, "demo")  # and nobody makes it again
+    await space.write("other", data=[literal("a", "1")])
+    await space.until_synced("other")
+    assert await space.secret("demo") is None
+
+
+async def test_with_deletion_policy_delete_the_object_owns_its_secret(operator, space, name):
+    await space.write("demo", dataFrom=all_keys(name), deletionPolicy="Delete")
+    obj = await space.until_synced("demo")
+    (owner,) = (await space.secret("demo"))["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("SyncedSecret", "demo", obj["metadata"]["uid"])
+    await space.write("demo", dataFrom=all_keys(name), deletionPolicy="Retain")
+
+    async def let_go():
+        assert not (await space.secret("demo"))["metadata"].get("ownerReferences")
+
+    await eventually(let_go)
+
+
+async def test_metrics_tell_how_each_object_fares_and_forget_the_deleted(operator, cluster, space, name):
+    await space.write("good", dataFrom=all_keys(name))
+    await space.write("bad", dataFrom=all_keys(f"{name}-missing"))
+    await space.until_synced("good")
+    await space.until_failed("bad", "SecretNotFound")
+
+    async def told():
+        metrics = await operator.metrics()
+        of = {"namespace": space.name}
+        assert series(metrics, "secret_sync_success", **of) == {(space.name, "good"): 1, (space.name, "bad"): 0}
+        assert series(metrics, "secret_sync_failures", **of) == {(space.name, "good"): 0, (space.name, "bad"): 1}
+        assert series(metrics, "secretsyncer_object_ready", **of) == {
+            (space.name, "good", "Synced"): 1,
+            (space.name, "bad", "SecretNotFound"): 0,
+        }
+
+    await eventually(told)
+    for obj in ("good", "bad"):
+        await cluster.delete("SyncedSecret", space.name, obj)
+    await gone_from_metrics(operator, space)
+
+
+async def gone_from_metrics(operator, space):
+    async def probe():
+        left = [key for key in await operator.metrics() if space.name in key]
+        assert not left, left
+
+    await eventually(probe)
+
+
+async def test_an_object_made_anew_under_its_old_name_starts_afresh(operator, cluster, space, name):
+    await space.write("demo", dataFrom=all_keys(name))
+    await space.until_synced("demo")
+    await cluster.delete("SyncedSecret", space.name, "demo")
+    await space.write("demo", data=[literal("b", "2")])
+    await space.until_data("demo", {"b": b"2"})
+    await space.until_synced("demo")

@@ -1,0 +1,157 @@
+"""The engine as its callers see it: lazy, in threads, many at a time, closed at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from secretsyncer.gotemplate import compiled
+from secretsyncer.gotemplate.engine import (
+    DeadlineExceeded,
+    EngineCatalogue,
+    EngineUnavailable,
+    Rendered,
+    TemplateEngine,
+    TemplateFailure,
+)
+
+
+def run(main):
+    """A loop of its own: looptime's virtual clock does not wait for threads."""
+    with asyncio.Runner() as runner:
+        return runner.run(main)
+
+
+def test_nothing_is_loaded_before_the_first_render(cache_dir):
+    code = (
+        "import sys, threading; from pathlib import Path; from secretsyncer.gotemplate.engine import *\n"
+        f"engine = TemplateEngine(cache_dir=Path({str(cache_dir)!r}))\n"
+        "EngineCatalogue({}); print('wasmtime' in sys.modules, threading.active_count())\n"
+        "engine.render_sync('x', EngineCatalogue({}), {}); print('wasmtime' in sys.modules); engine.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=compiled.WASM.parents[2])
+    assert done.stdout.split() == ["False", "1", "True"]
+
+
+@pytest.mark.timeout(30)
+def test_renders_from_many_threads_do_not_mix(engine, catalogue):
+    wrong = []
+
+    def worker(number: int) -> None:
+        for turn in range(50):
+            text = f"{number}-{turn}"
+            result = engine.render_sync('{{ getSecretValue "a" }} {{ len .Secrets }}', catalogue, {"a": text})
+            if not isinstance(result, Rendered) or result.output != f"{text} 3":
+                wrong.append(result)
+
+    threads = [threading.Thread(target=worker, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_two_renders_run_at_the_same_time(cache_dir, catalogue):
+    engine = TemplateEngine(cache_dir=cache_dir, deadline=0.5)
+    engine.render_sync("", catalogue, {})
+
+    async def both():
+        slow = asyncio.ensure_future(engine.render("{{ range 9999999999 }}{{ end }}", catalogue, {}))
+        await asyncio.sleep(0.05)
+        quick = await engine.render("{{ 1 }}", catalogue, {})
+        assert not slow.done()
+        with pytest.raises(DeadlineExceeded):
+            await slow
+        return quick.output
+
+    assert run(both()) == "1"
+    engine.close()
+
+
+def test_the_loop_goes_on_while_a_template_renders(cache_dir, catalogue):
+    engine = TemplateEngine(cache_dir=cache_dir, deadline=0.5)
+    engine.render_sync("", catalogue, {})
+
+    async def beats():
+        slow = asyncio.ensure_future(engine.render("{{ range 9999999999 }}{{ end }}", catalogue, {}))
+        lags = []
+        while not slow.done():
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            lags.append(time.perf_counter() - before)
+        with pytest.raises(DeadlineExceeded):
+            await slow
+        return sorted(lags)
+
+    lags = run(beats())
+    engine.close()
+    assert len(lags) > 50
+    assert lags[len(lags) // 2] < 0.02
+
+
+def test_failures_reach_the_one_who_awaits(engine, catalogue):
+    async def failing():
+        with pytest.raises(TemplateFailure, match=r"1:4: \.Gone"):
+            await engine.render("{{ .Gone }}", catalogue, {})
+
+    run(failing())
+
+
+def test_a_large_catalogue_in_two_instances_and_renders_between(cache_dir):
+    engine = TemplateEngine(cache_dir=cache_dir)
+
+    def listing(version: int) -> EngineCatalogue:
+        entries = {f"s/{n:05}": {"Tags": {"t": "x"}, "CurrentVersionID": f"v{version}", "UpdatedAt": None} for n in range(2000)}
+        return EngineCatalogue(entries)
+
+    async def renders():
+        for version in range(4):
+            catalogue = listing(version)
+            template = '{{ (index .Secrets "s/01999").CurrentVersionID }}'
+            results = await asyncio.gather(*(engine.render(template, catalogue, {}) for _ in range(8)))
+            assert {result.output for result in results} == {f"v{version}"}
+
+    run(renders())
+    engine.close()
+
+
+def test_a_template_is_rendered_anew_with_other_values(engine, catalogue):
+    outputs = [engine.render_sync('{{ (getSecretValueMap "a").b }}', catalogue, {"a": f'{{"b":{n}}}'}).output for n in range(3)]
+    assert outputs == ["0", "1", "2"]
+
+
+def test_more_templates_than_are_kept_parsed(engine, catalogue):
+    for _ in range(2):
+        for number in range(300):
+            template = f"{'x' * 2000}{{{{ {number} }}}}"
+            assert engine.render_sync(template, catalogue, {}).output == f"{'x' * 2000}{number}"
+
+
+def test_an_engine_that_was_not_built_says_how_to_build_it(monkeypatch, tmp_path, catalogue):
+    monkeypatch.setattr(compiled, "WASM", tmp_path / "engine.wasm")
+    engine = TemplateEngine(cache_dir=None)
+    with pytest.raises(EngineUnavailable, match=r"was not built; python hatch_build\.py builds it"):
+        engine.render_sync("x", catalogue, {})
+    engine.close()
+
+
+def test_close_ends_all_threads(cache_dir, catalogue):
+    before = {thread.name for thread in threading.enumerate()}
+    engine = TemplateEngine(cache_dir=cache_dir)
+    run(engine.render("x", catalogue, {}))
+    clock = [thread for thread in threading.enumerate() if thread.name == "template-clock"]
+    engine.close()
+    for thread in clock:
+        if thread.name not in before:
+            thread.join(timeout=5)
+    assert not [t for t in threading.enumerate() if t.name.startswith("template_")]
+
+
+def test_close_without_a_render_does_nothing():
+    TemplateEngine(cache_dir=None).close()
