@@ -29,6 +29,8 @@ NAMESPACE_TYPE_LABEL = "k8s.contentful.com/namespace-type"
 NAMESPACE_TYPE_TAG = "k8s.contentful.com/namespace_type/"
 ACCOUNT_ROLE = "secret-syncer"
 """The role of an account that `AWSAccountID` names."""
+WARNINGS = 10
+"""Entries of an annotation that are warned about one by one."""
 
 
 class Grant(NamedTuple):
@@ -80,7 +82,8 @@ def authorize(
         if require_annotation:
             raise _refused(f"namespace {metadata['name']} has no annotation {annotation}, and one is required")
         return Grant(_identity(spec, role), tag, spec.region or "")
-    allowed = allowed_roles(text, account, annotation)
+    # The API server lets only text in; a manifest for `secretsyncer render` may hold anything.
+    allowed = allowed_roles(text if isinstance(text, str) else "", account, annotation)
     if role is None:
         raise _refused(
             f"namespace {metadata['name']} allows only the roles in its annotation {annotation}; "
@@ -134,6 +137,8 @@ def allowed_roles(text: str, account: Account | None, annotation: str) -> Allowe
             roles.add(_complete(entry, account))
         except ValueError as exc:
             warnings.append(f"annotation {annotation}: {exc}; entry skipped")
+    if len(warnings) > WARNINGS:
+        warnings[WARNINGS:] = [f"annotation {annotation}: {len(warnings) - WARNINGS} more entries skipped"]
     return Allowed(frozenset(roles), tuple(warnings))
 
 

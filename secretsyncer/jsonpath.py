@@ -17,6 +17,7 @@ from jmespath.exceptions import JMESPathError
 LIMIT = 512
 """Characters of an expression."""
 _COPYING = {"multi_select_list", "multi_select_dict"}
+_BY = {"sort_by", "min_by", "max_by"}
 
 
 def check(expression: str) -> None:
@@ -42,12 +43,18 @@ def _compile(expression: str) -> Any:
     except (JMESPathError, ValueError, RecursionError) as exc:
         first = next(iter(str(exc).splitlines()), type(exc).__name__)
         raise ValueError(f"not a JMESPath expression: {first}") from None
-    for node in _nodes(compiled.parsed):
+    for node in _nodes({"type": "whole", "children": [compiled.parsed]}):
         if node["type"] in _COPYING:
             raise ValueError("multi-selects ([a, b] and {x: a}) are not supported")
         if node["type"] == "function_expression" and node["value"] == "map":
             raise ValueError("map() is not supported")
+        if "expref" in _child_types(node) and not (node["type"] == "function_expression" and node["value"] in _BY):
+            raise ValueError("& is only for sort_by, min_by and max_by")
     return compiled
+
+
+def _child_types(node: dict[str, Any]) -> set[str]:
+    return {child["type"] for child in node.get("children", ()) if isinstance(child, dict)}
 
 
 def _nodes(node: Any) -> Iterator[dict[str, Any]]:

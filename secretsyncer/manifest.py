@@ -12,8 +12,9 @@ import json
 import secrets
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.models import SyncedSecret
@@ -22,6 +23,7 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "kube-secret-syncer"
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 MANAGED_METADATA = "secrets.contentful.com/managed-metadata"
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _API_VERSION = "secrets.contentful.com/v1"
 _KIND = "SyncedSecret"
 _REQUIRED_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -39,23 +41,27 @@ _JSON_KEYS = {
 _KEY = secrets.token_bytes(32)
 
 
-class Create(NamedTuple):
+# None of these shows its body: that holds the values, and base64 hides nothing.
+@dataclass(frozen=True, slots=True)
+class Create:
     """No such Secret is known: POST this."""
 
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
 
 
-class Recreate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Recreate:
     """The Secret cannot become what it should be: delete the one with this uid, then create."""
 
     uid: str
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
 
 
-class Patch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Patch:
     """JSON merge patch for the Secret that is there; it holds the resourceVersion that it is made for."""
 
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
     keys: tuple[str, ...]
 
 
@@ -67,7 +73,7 @@ def digest(encoded: str) -> bytes:
 def summarise(secret: dict[str, Any]) -> dict[str, Any]:
     """The Secret without its values: metadata that matters, type, `digests` by data key.
 
-    kubectl's last-applied annotation may hold values too, so it stays behind.
+    kubectl's copy of the manifest may hold values too, so it stays behind.
     """
     metadata = secret["metadata"]
     annotations = metadata.get("annotations") or {}
@@ -78,7 +84,7 @@ def summarise(secret: dict[str, Any]) -> dict[str, Any]:
             "uid": metadata.get("uid", ""),
             "resourceVersion": metadata.get("resourceVersion", ""),
             "labels": metadata.get("labels") or {},
-            "annotations": {k: v for k, v in annotations.items() if not k.startswith("kubectl.kubernetes.io/")},
+            "annotations": {k: v for k, v in annotations.items() if k != _LAST_APPLIED},
             "ownerReferences": metadata.get("ownerReferences") or [],
         },
         "type": secret.get("type", ""),
@@ -174,8 +180,9 @@ def _labels(synced: SyncedSecret) -> dict[str, str]:
 
 
 def _annotations(synced: SyncedSecret) -> dict[str, str]:
-    wanted = dict(synced.spec.annotations)
-    managed = {"labels": sorted(synced.spec.labels), "annotations": sorted(synced.spec.annotations)}
+    # Metadata copied from a Secret brings kubectl's copy of its manifest, which may hold values.
+    wanted = {name: text for name, text in synced.spec.annotations.items() if name != _LAST_APPLIED}
+    managed = {"labels": sorted(synced.spec.labels), "annotations": sorted(wanted)}
     if any(managed.values()):
         wanted[MANAGED_METADATA] = json.dumps(managed, separators=(",", ":"))
     return wanted
@@ -225,19 +232,27 @@ def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
             noted = json.loads(text)
         except (ValueError, RecursionError):
             noted = None
-    noted = noted if isinstance(noted, dict) else {}
-    before = {
-        field: [k for k in noted.get(field) or [] if isinstance(k, str)] for field in ("labels", "annotations")
-    }
+    before = {}
+    for part in ("labels", "annotations"):
+        names = noted.get(part) if isinstance(noted, dict) else None
+        before[part] = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
     before["annotations"].append(MANAGED_METADATA)
     return before
 
 
 def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    ours = [ref for ref in observed if ref.get("kind") == _KIND and ref.get("apiVersion") == _API_VERSION]
+    """Ours is there for `Delete` and else not; those that others put stay.
+
+    One left by an object of this name that is gone goes, because Kubernetes would delete the Secret for it.
+    """
+    ours = [ref for ref in observed if _named(ref) == (_API_VERSION, _KIND, synced.key.name)]
     others = [ref for ref in observed if ref not in ours]
     if synced.spec.deletion_policy != "Delete":
-        return [*others, *(ref for ref in ours if ref.get("uid") != synced.uid)] if ours else observed
-    if any(ref.get("uid") == synced.uid for ref in ours) and len(ours) == 1:
+        return others
+    if len(ours) == 1 and ours[0].get("uid") == synced.uid:
         return observed
     return [*others, _owner(synced)]
+
+
+def _named(ref: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return ref.get("apiVersion"), ref.get("kind"), ref.get("name")

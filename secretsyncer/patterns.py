@@ -41,8 +41,25 @@ def replacement(pattern: Any, target: str) -> str:
 
 
 def rewrite(rules: Sequence[tuple[str, str]], key: str) -> str:
-    """The key after all rules of (source, target), in order."""
-    for source, target in rules:
-        pattern = compile(source)
-        key = pattern.sub(replacement(pattern, target), key)
-    return key
+    """The key after all rules of (source, target), in order. One that is no text stays as it is."""
+    name = key
+    try:
+        for source, target in rules:
+            pattern = compile(source)
+            name = _replace_all(pattern, replacement(pattern, target), name)
+    except UnicodeError:
+        return key
+    return name
+
+
+def _replace_all(pattern: Any, target: str, text: str) -> str:
+    """As Go does it: `.*` matches once, where Python would find one more empty match at the end."""
+    end = 0
+
+    def expand(match: Any) -> str:
+        nonlocal end
+        counts = match.end() > end or match.start() == 0
+        end = match.end()
+        return str(match.expand(target)) if counts else ""
+
+    return str(pattern.sub(expand, text))

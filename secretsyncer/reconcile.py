@@ -170,6 +170,8 @@ class Reconciler:
             if await self._in_step(subject, grant):
                 return Outcome("unchanged", refresh_after=refresh_after)
             content = await self._render(subject, grant)
+            if not self._writer.is_current(obj):
+                return Outcome("gone")  # meanwhile; one made anew in its place has a pass of its own
             written = await self._writer.write_secret(subject.synced, content.data)
         except SyncFailure as failure:
             await self._report_failure(obj, failure)

@@ -177,13 +177,12 @@ def _renamed(source: DataFrom, data: Data) -> Data:
     refused = []
     for key in data:
         name = patterns.rewrite(rules, key) if rules else key
-        if not is_data_key(name):
-            if source.invalid_keys == "Skip":
-                continue
-            if source.invalid_keys != "Replace":
-                refused.append(name)
-                continue
+        if source.invalid_keys == "Replace" and not is_data_key(name):
             name = "".join(c if is_data_key(f"x{c}") else "_" for c in name) or "_"
+        if not is_data_key(name):
+            if source.invalid_keys != "Skip":
+                refused.append(name)
+            continue
         if name in origins:
             raise Rejected(
                 Reason.INVALID_SECRET_VALUE, f"the keys {origins[name]!r} and {key!r} both become {name!r}"

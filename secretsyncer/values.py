@@ -30,6 +30,9 @@ class Fraction(float):
     text: str
 
 
+Fraction.__name__ = "float"  # JMESPath's functions go by the name of a type
+
+
 class Absent(Rejected):
     """The secret is there, and the key is not, or is null."""
 

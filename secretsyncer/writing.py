@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
 from secretsyncer.manifest import Create, Patch, Recreate, plan, summarise
-from secretsyncer.models import Key, SyncedSecret
+from secretsyncer.models import Key, SyncedSecret, key_of
 
 TRIES = 4
 """Fresh looks at a Secret that changes under our hands, in one pass."""
@@ -80,19 +80,28 @@ class Writer:
         raise Unavailable(Reason.KUBERNETES_ERROR, f"Secret {synced.secret} is changed by others all the time")
 
     async def write_status(self, obj: Object, patch: Object) -> None:
-        """Patch the status of this very object; one that is gone or was made anew is left alone."""
+        """Patch the status of this very object; one that is gone or was made anew is left alone.
+
+        Going by the store: a uid in a patch of a status subresource means nothing to the API server.
+        """
+        if not self.is_current(obj):
+            return
         metadata = obj["metadata"]
         self._check_may_write()
-        body = {"metadata": {"uid": metadata["uid"]}, **patch}
         try:
             answer = await self._api.merge_patch(
-                SYNCED_SECRETS, metadata["namespace"], metadata["name"], body, subresource="status"
+                SYNCED_SECRETS, metadata["namespace"], metadata["name"], patch, subresource="status"
             )
         except KubeError as error:
             if error.status in {404, 409}:
                 return
             raise as_failure(error, "its status") from error
         self._objects.remember(answer)
+
+    def is_current(self, obj: Object) -> bool:
+        """Whether the object is still there, and is not another of its name."""
+        now = self._objects.get(key_of(obj))
+        return now is not None and now["metadata"].get("uid") == obj["metadata"].get("uid")
 
     async def _write(self, key: Key, step: Create | Recreate | Patch) -> Written:
         self._check_may_write()
@@ -122,7 +131,9 @@ class Writer:
 
 def as_failure(error: KubeError, what: str) -> SyncFailure:
     """The API's error as the failure of a pass: refused for good, or worth another try."""
-    message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {error.reason}: {error.message}"
+    # What follows may quote the whole object, as the server does with a patch that it cannot decode.
+    said = error.message.partition("Invalid value")
+    message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {error.reason}: {said[0]}{said[1]}"
     if error.status in {400, 413, 422}:
         fixed = "immutable" in error.message
         return Rejected(Reason.CONFLICT if fixed else Reason.INVALID_SPEC, message)

@@ -19,7 +19,7 @@
 package main
 
 import (
-	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"runtime/debug"
 	"unsafe"
@@ -33,20 +33,27 @@ var (
 	outbox []byte
 )
 
+// Messages are framed: a length (4 bytes, little endian), that much JSON, and
+// raw bytes behind it. Values and output travel raw, which spares both sides
+// the escaping of megabytes.
+
 // request is one call of render.
 type request struct {
 	Template string `json:"template"`
-	// Values by id; null is a binary value, which templates cannot print.
-	Values map[string]*string `json:"values"`
+	// IDs of the values, and their sizes in the raw bytes, in order. A size of
+	// -1 stands for a binary value, which templates cannot print.
+	IDs   []string `json:"ids"`
+	Sizes []int    `json:"sizes"`
 	// Listed is false when the catalogue that this instance holds is not the
 	// one to render with.
 	Listed bool `json:"listed"`
+
+	values map[string]*string
 }
 
 // reply is the answer to a request.
 type reply struct {
 	Status   string   `json:"status"` // ok, needs, error, catalogue
-	Output   string   `json:"output,omitempty"`
 	Message  string   `json:"message,omitempty"`
 	Required []string `json:"required,omitempty"`
 	Hints    []string `json:"hints,omitempty"`
@@ -54,6 +61,8 @@ type reply struct {
 	Reads    []string `json:"reads,omitempty"`
 	Filters  []filter `json:"filters,omitempty"`
 	Whole    bool     `json:"whole,omitempty"`
+
+	output []byte
 }
 
 func main() {}
@@ -79,8 +88,8 @@ func reserve(size uint32) uint32 {
 	return address(inbox[:cap(inbox)])
 }
 
-// catalogue replaces the catalogue with the one in the first size bytes of the
-// buffer. The result is packed as render's.
+// catalogue replaces the catalogue with the JSON in the first size bytes of the
+// buffer. The result is as render's.
 //
 //go:wasmexport catalogue
 func catalogue(size uint32) uint64 {
@@ -92,25 +101,53 @@ func catalogue(size uint32) uint64 {
 }
 
 // render answers the request in the first size bytes of the buffer. The result
-// is the address (high half) and the length of a reply in JSON.
+// is the address (high half) and the length of a reply, whose raw bytes are
+// the output.
 //
 //go:wasmexport render
 func render(size uint32) uint64 {
-	var call request
-	if err := json.Unmarshal(inbox[:size], &call); err != nil {
+	call, ok := parseRequest(inbox[:size])
+	if !ok {
 		return answer(reply{Status: "error", Message: "the engine did not understand its request"})
 	}
 	return answer(execute(call))
 }
 
+func parseRequest(message []byte) (call request, ok bool) {
+	if len(message) < 4 {
+		return call, false
+	}
+	raw := message[4:]
+	header := binary.LittleEndian.Uint32(message)
+	if uint64(header) > uint64(len(raw)) || json.Unmarshal(raw[:header], &call) != nil || len(call.IDs) != len(call.Sizes) {
+		return call, false
+	}
+	raw = raw[header:]
+	call.values = make(map[string]*string, len(call.IDs))
+	for i, id := range call.IDs {
+		size := call.Sizes[i]
+		switch {
+		case size < 0:
+			call.values[id] = nil
+		case size > len(raw):
+			return call, false
+		default:
+			value := string(raw[:size])
+			call.values[id] = &value
+			raw = raw[size:]
+		}
+	}
+	return call, true
+}
+
 func answer(message reply) uint64 {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(message); err != nil {
+	header, err := json.Marshal(message)
+	if err != nil {
 		panic(err) // only strings and lists of them: cannot fail
 	}
-	outbox = buffer.Bytes()
+	outbox = make([]byte, 0, 4+len(header)+len(message.output))
+	outbox = binary.LittleEndian.AppendUint32(outbox, uint32(len(header)))
+	outbox = append(append(outbox, header...), message.output...)
 	return uint64(address(outbox))<<32 | uint64(len(outbox))
 }
 

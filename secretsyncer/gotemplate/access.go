@@ -64,7 +64,7 @@ func owner(object reflect.Value) string {
 		return "the catalogue"
 	case map[string]any:
 		if id, known := run.owners[object.Pointer()]; known {
-			return fmt.Sprintf("the secret %q", id)
+			return run.name(id)
 		}
 	}
 	return "the object"

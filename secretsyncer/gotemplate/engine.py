@@ -84,11 +84,11 @@ class TemplateEngine:
         """Render in this thread, which it blocks. Raises as `render`."""
         request = _Request(template, values)
         with self._borrowed(request) as instance:
-            reply = instance.call("render", request.encoded(listed=instance.catalogue == catalogue.serial))
+            reply, output = instance.call("render", request.framed(listed=instance.catalogue == catalogue.serial))
         if reply["status"] == "catalogue":
             with self._borrowed(request, catalogue) as instance:
-                reply = instance.call("render", request.encoded(listed=True))
-        return _result(reply)
+                reply, output = instance.call("render", request.framed(listed=True))
+        return _result(reply, output)
 
     def close(self) -> None:
         """Wait for the renders that are running, and let go of memory and threads."""
@@ -116,7 +116,7 @@ class TemplateEngine:
                 yield instance
                 keep = not instance.is_large()
             except TemplateFailure as failure:
-                failure.reads = frozenset(request.values)
+                failure.reads = request.ids
                 raise
             finally:
                 self._give_back(instance, keep=keep)
@@ -144,33 +144,39 @@ class TemplateEngine:
 
 
 class _Request:
-    """Template and values as the engine reads them; None stands for a value that is no text."""
+    """Template and values as the engine reads them: framed, see abi.go."""
 
     def __init__(self, template: str, values: Mapping[str, bytes | str]) -> None:
-        text = _text(template)
-        if text is None:
+        if _utf8(template) is None:
             raise TemplateFailure("the template is not valid Unicode text")
-        self._template = text
-        self.values = {id_: _text(value) for id_, value in values.items()}
+        self._template = template
+        self._values = {id_: _utf8(value) for id_, value in values.items()}
+        self.ids = frozenset(values)
 
-    def encoded(self, *, listed: bool) -> bytes:
-        return json.dumps({"template": self._template, "values": self.values, "listed": listed}).encode()
+    def framed(self, *, listed: bool) -> bytes:
+        sizes = [-1 if value is None else len(value) for value in self._values.values()]
+        call = {"template": self._template, "ids": list(self._values), "sizes": sizes, "listed": listed}
+        header = json.dumps(call).encode()
+        return b"".join([len(header).to_bytes(4, "little"), header, *filter(None, self._values.values())])
 
 
-def _text(value: bytes | str) -> str | None:
-    """The text of a value. Halves of surrogate pairs, which JSON lets into a str, are no text either."""
+def _utf8(value: bytes | str) -> bytes | None:
+    """The text of a value; None if it is none, as are halves of surrogate pairs, which JSON lets into a str."""
     try:
-        return value.decode() if isinstance(value, bytes) else value.encode().decode()
+        if isinstance(value, str):
+            return value.encode()
+        value.decode()
     except UnicodeError:
         return None
+    return value
 
 
-def _result(reply: dict[str, Any]) -> Rendered | Needs:
+def _result(reply: dict[str, Any], output: bytearray) -> Rendered | Needs:
     reads = frozenset(reply.get("reads", ()))
     filters = tuple(Filter(call["kind"], tuple(call["args"])) for call in reply.get("filters", ()))
     whole = bool(reply.get("whole"))
     if reply["status"] == "ok":
-        return Rendered(reply.get("output", ""), reads, filters, whole)
+        return Rendered(output.decode(), reads, filters, whole)
     if reply["status"] == "needs":
         hints = tuple(reply.get("hints", ()))
         return Needs(tuple(reply["required"]), hints, bool(reply.get("public")), reads, filters, whole)

@@ -8,6 +8,7 @@ caller throws it away. A call releases the interpreter's lock while WebAssembly 
 from __future__ import annotations
 
 import json
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ from secretsyncer.gotemplate.contract import DeadlineExceeded, EngineUnavailable
 
 LARGE = 40 << 20
 """Bytes from which on an instance is not kept: memory of WebAssembly grows and never shrinks."""
+
+HEADER = struct.Struct("<I")
+"""What a framed message begins with: the length of its JSON, behind which raw bytes follow (see abi.go)."""
+
+SPARE = 64 << 10
+"""Bytes by which a buffer is larger than what it is needed for, so that the next message fits too."""
 
 CATALOGUE_PATIENCE = 5
 """A catalogue of 10,000 secrets takes longer than a template may, and is not the template's fault."""
@@ -81,24 +88,25 @@ class Instance:
     def load_catalogue(self, serial: int, encoded: bytes) -> None:
         """Hand over the catalogue. Raises TemplateFailure if it is too large."""
         try:
-            reply = self.call("catalogue", encoded, patience=CATALOGUE_PATIENCE)
+            reply, _ = self.call("catalogue", encoded, patience=CATALOGUE_PATIENCE)
         except TemplateFailure as failure:
             raise type(failure)("the list of AWS secrets with their tags is too large for templates") from None
         if reply["status"] != "ok":
             raise RuntimeError(reply["message"])
         self.catalogue = serial
 
-    def call(self, export: str, message: bytes, *, patience: int = 1) -> dict[str, Any]:
-        """Hand a message to an exported function and give its reply. Raises TemplateFailure if it traps."""
+    def call(self, export: str, message: bytes, *, patience: int = 1) -> tuple[dict[str, Any], bytearray]:
+        """Hand a message to an exported function; its reply and output. Raises TemplateFailure if it traps."""
         with _traps_explained(), self._clock.running(self._store, patience):
             if len(message) > self._capacity:
-                self._capacity = len(message) * 5 // 4 + 4096
+                self._capacity = len(message) + SPARE
                 self._buffer = _unsigned(self._exports["reserve"](self._store, self._capacity))
             self._memory.write(self._store, message, self._buffer)
             packed = self._exports[export](self._store, len(message))
         start, length = _unsigned(packed >> 32), _unsigned(packed)
-        reply: dict[str, Any] = json.loads(self._memory.read(self._store, start, start + length))
-        return reply
+        answer = self._memory.read(self._store, start, start + length)
+        body = HEADER.size + HEADER.unpack_from(answer)[0]
+        return json.loads(answer[HEADER.size : body]), answer[body:]
 
 
 def _unsigned(value: int) -> int:

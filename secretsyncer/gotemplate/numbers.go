@@ -104,7 +104,7 @@ func decodeJSON(source string, found func(map[string]any)) (any, error) {
 	err := decoder.Decode(&decoded)
 	if err == nil {
 		if _, err = decoder.Token(); err == io.EOF {
-			converter := converter{found: found, strict: !mentionsReplacement(source)}
+			converter := converter{source: source, found: found}
 			return converter.convert(decoded), converter.err
 		}
 		return nil, fail("is not JSON (there is more after byte %d)", decoder.InputOffset())
@@ -114,12 +114,6 @@ func decodeJSON(source string, found func(map[string]any)) (any, error) {
 		return nil, fail("is not JSON (at byte %d)", problem.Offset)
 	}
 	return nil, failure("is not JSON (it ends too early)")
-}
-
-// mentionsReplacement tells whether U+FFFD is in the source by itself. Where it
-// is not, the decoder put it in place of half a surrogate pair.
-func mentionsReplacement(source string) bool {
-	return strings.Contains(source, "\uFFFD") || strings.Contains(strings.ToLower(source), `\ufffd`)
 }
 
 // nesting is the depth of brackets outside strings.
@@ -144,8 +138,8 @@ func nesting(source string) int {
 
 // converter makes numbers of json.Number in what was decoded.
 type converter struct {
+	source string
 	found  func(map[string]any)
-	strict bool
 	err    error
 }
 
@@ -169,8 +163,13 @@ func (c *converter) convert(decoded any) any {
 	return decoded
 }
 
+// check looks for U+FFFD, which the decoder puts in place of half a surrogate
+// pair, where the source has none by itself.
 func (c *converter) check(text string) {
-	if c.strict && strings.ContainsRune(text, utf8.RuneError) {
+	if !strings.ContainsRune(text, utf8.RuneError) || strings.ContainsRune(c.source, utf8.RuneError) {
+		return
+	}
+	if !strings.Contains(strings.ToLower(c.source), `\ufffd`) {
 		c.err = failure(`is JSON with half a character (a \u escape without its pair)`)
 	}
 }

@@ -75,7 +75,7 @@ func compile(text string) *prepared {
 // execute answers one request. Whatever the template does short of exhausting
 // memory, stack or time ends here as a reply.
 func execute(call request) (message reply) {
-	run = newExecution(call.Values)
+	run = newExecution(call.values)
 	defer func() {
 		if recover() != nil {
 			message = run.reply("error")
@@ -99,7 +99,7 @@ func execute(call request) (message reply) {
 	switch {
 	case err == nil:
 		message = run.reply("ok")
-		message.Output = string(output.data)
+		message.output = output.data
 	case errors.Is(err, errNeeds):
 		message = run.needsReply()
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -47,6 +48,7 @@ type execution struct {
 	facts    facts
 	objects  map[string]any     // parsed JSON by id
 	owners   map[uintptr]string // the secret that a JSON object belongs to
+	hidden   map[string]bool    // ids that may have been made from a value
 	reads    map[string]bool
 	filters  []filter
 	selected []secrets // what the filters gave
@@ -69,7 +71,7 @@ var run *execution
 func newExecution(values map[string]*string) *execution {
 	return &execution{
 		values:  values,
-		objects: map[string]any{}, owners: map[uintptr]string{},
+		objects: map[string]any{}, owners: map[uintptr]string{}, hidden: map[string]bool{},
 		reads: map[string]bool{}, patterns: map[string]*regexp.Regexp{},
 	}
 }
@@ -127,17 +129,27 @@ func (e *execution) value(id string) (string, error) {
 	if id == "" || len(id) > 2048 || !utf8.ValidString(id) {
 		return "", fail("this is not the name of a secret")
 	}
+	if _, known := listed[id]; !known && !e.reads[id] && !e.facts.literals[id] && len(e.reads) > 0 {
+		e.hidden[id] = true
+	}
 	text, here := e.values[id]
 	if !here {
-		_, known := listed[id]
-		e.needs = &needs{id: id, public: known || e.facts.literals[id] || len(e.reads) == 0}
+		e.needs = &needs{id: id, public: !e.hidden[id]}
 		return "", errNeeds
 	}
 	e.reads[id] = true
 	if text == nil {
-		return "", fail("the secret %q is binary and not text; use secretRef for it", id)
+		return "", fail("%s is binary and not text; use secretRef for it", e.name(id))
 	}
 	return *text, nil
+}
+
+// name is what an error calls a secret.
+func (e *execution) name(id string) string {
+	if e.hidden[id] {
+		return "the secret whose name was computed"
+	}
+	return fmt.Sprintf("the secret %q", id)
 }
 
 func getSecretValue(id any) (string, error) {
@@ -163,10 +175,10 @@ func getSecretValueMap(id any) (any, error) {
 	}
 	decoded, err := decodeJSON(value, func(object map[string]any) { run.owners[mapID(object)] = name })
 	if err != nil {
-		return nil, fail("the secret %q %s", name, err)
+		return nil, fail("%s %s", run.name(name), err)
 	}
 	if _, ok := decoded.(map[string]any); !ok {
-		return nil, fail("the secret %q is not a JSON object", name)
+		return nil, fail("%s is not a JSON object", run.name(name))
 	}
 	run.objects[name] = decoded
 	return decoded, nil

@@ -132,6 +132,9 @@ class KubeClient:
         try:
             yield Lines(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
         finally:
+            # Not closed politely: TLS would wait for a word from a peer that may be gone.
+            if response.connection is not None and (socket := response.connection.transport) is not None:
+                socket.abort()
             response.close()
 
     async def _call(self, request: Request, *, limit: float | None = None) -> Object:

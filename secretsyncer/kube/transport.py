@@ -8,6 +8,7 @@ Bodies are never logged: they hold Secrets.
 from __future__ import annotations
 
 import json
+import sys
 from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -55,7 +56,12 @@ class Transport:
         self._proxy = access.proxy
         self._server_name = access.server_name
         # No limit: each watch holds a connection, and who calls bounds the rest.
-        connector = aiohttp.TCPConnector(limit=0, ssl=access.ssl_context() or True, keepalive_timeout=KEEP_ALIVE)
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            ssl=access.ssl_context() or True,
+            keepalive_timeout=KEEP_ALIVE,
+            enable_cleanup_closed=sys.version_info < (3, 12, 8),  # asyncio loses TLS connections: gh-118950
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -125,9 +125,7 @@ def test_with_anything_but_a_list_of_texts_nothing_is_granted_and_the_reason_is_
 def test_an_annotation_that_is_no_text_is_refused_like_any_other_mistake(roles):
     place = {"metadata": {"name": "team", "annotations": {ANNOTATION: roles}}}
     with pytest.raises(Rejected, match="not a JSON list of role names"):
-        authorize(
-            parsed(literal("a", "1")).spec, place, HOME, annotation=ANNOTATION, require_annotation=False
-        )
+        authorize(parsed(literal("a", "1")).spec, place, HOME, annotation=ANNOTATION, require_annotation=False)
 
 
 def test_another_annotation_can_be_chosen():
@@ -166,7 +164,8 @@ def test_every_legal_name_of_a_role_is_granted_where_it_is_listed(name):
 
 
 @pytest.mark.parametrize(
-    "role", ["two words", "r\u00e9ader", "reader\n", "arn:aws:iam::1:role/x", "arn:", "a:b", "/", READER + "\n", "x" * 600]
+    "role",
+    ["two words", "r\u00e9ader", "reader\n", "arn:aws:iam::1:role/x", "arn:", "a:b", "/", READER + "\n", "x" * 600],
 )
 @pytest.mark.parametrize("roles", [None, ["reader"], "malformed"])
 def test_a_role_that_is_none_is_a_mistake_in_the_spec(role, roles):
@@ -215,7 +214,9 @@ def test_with_an_account_each_secret_must_carry_the_tag_of_the_namespaces_type()
 @pytest.mark.parametrize("labels", [{}, {"k8s.contentful.com/namespace-type": ""}, {"namespace-type": "web"}])
 @pytest.mark.parametrize("roles", [None, [SYNCER]])
 def test_with_an_account_a_namespace_without_a_type_gets_nothing(labels, roles):
-    assert "has no label k8s.contentful.com/namespace-type" in refusal({"AWSAccountID": OTHERS}, roles, labels=labels)
+    assert "has no label k8s.contentful.com/namespace-type" in refusal(
+        {"AWSAccountID": OTHERS}, roles, labels=labels
+    )
 
 
 def test_with_an_account_the_annotation_rules_hold_as_well():

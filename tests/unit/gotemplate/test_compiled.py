@@ -11,7 +11,7 @@ import wasmtime
 from secretsyncer.gotemplate import compiled
 from secretsyncer.gotemplate.engine import EngineCatalogue, TemplateEngine, compile_ahead
 
-TINY = "(module (memory (export \"memory\") 1))"
+TINY = '(module (memory (export "memory") 1))'
 
 
 @pytest.fixture

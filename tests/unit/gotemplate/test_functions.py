@@ -42,7 +42,7 @@ M = '{{ $m := getSecretValueMap "all" }}'
         ('default "d" $m.gone', "d"),
         ('$m.none | default "d"', "d"),
         ('$m.empty | default "d"', "d"),
-        ('$m.zero | default 7', "7"),
+        ("$m.zero | default 7", "7"),
         ('$m.user | default "d"', "bob"),
         ('default "d"', "d"),
         ('required "no user" $m.user', "bob"),
@@ -116,7 +116,21 @@ def test_function_refuses(failure, expression, reason):
     assert reason in failure(f"{M}{{{{ {expression} }}}}")
 
 
-@pytest.mark.parametrize("name", ["env", "expandenv", "now", "date", "randAlphaNum", "genPrivateKey", "getHostByName", "htpasswd", "include", "tpl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "env",
+        "expandenv",
+        "now",
+        "date",
+        "randAlphaNum",
+        "genPrivateKey",
+        "getHostByName",
+        "htpasswd",
+        "include",
+        "tpl",
+    ],
+)
 def test_nothing_impure_is_there(failure, name):
     assert f'function "{name}" not defined' in failure(f"{{{{ {name} }}}}")
 
@@ -127,9 +141,63 @@ def test_internal_functions_cannot_be_called(failure, name):
 
 
 TRICKY = [
-    *("", " ", "a", "a b", "null", "Null", "~", "true", "yes", "No", "on", "y", "1", "1.5", "0x1f", "1e3", "-", "- a", "a: b"),
-    *("a #b", "#c", "'q'", '"d"', "@x", "`x`", "%x", "&x", "*x", "!x", "|", ">", "{", "[", "]", ",", "?", ":", "=", "<<", "a:"),
-    *("multi\nline", "tab\t", "trailing ", "é", "\u2028", "\x00\x1f\x7f\x85", "\U0001f600", "2024-01-01", ".inf", "-.5", "0o17"),
+    *(
+        "",
+        " ",
+        "a",
+        "a b",
+        "null",
+        "Null",
+        "~",
+        "true",
+        "yes",
+        "No",
+        "on",
+        "y",
+        "1",
+        "1.5",
+        "0x1f",
+        "1e3",
+        "-",
+        "- a",
+        "a: b",
+    ),
+    *(
+        "a #b",
+        "#c",
+        "'q'",
+        '"d"',
+        "@x",
+        "`x`",
+        "%x",
+        "&x",
+        "*x",
+        "!x",
+        "|",
+        ">",
+        "{",
+        "[",
+        "]",
+        ",",
+        "?",
+        ":",
+        "=",
+        "<<",
+        "a:",
+    ),
+    *(
+        "multi\nline",
+        "tab\t",
+        "trailing ",
+        "é",
+        "\u2028",
+        "\x00\x1f\x7f\x85",
+        "\U0001f600",
+        "2024-01-01",
+        ".inf",
+        "-.5",
+        "0o17",
+    ),
     *("path/to.file-x_1", "_a", "12:30", "\ufeff", "back\\slash", "---", "..."),
 ]
 
@@ -140,7 +208,7 @@ TRICKY = [
         {"a": {"b": [1, [2, [], {}], {"c": [], "d": {"e": None}}], "f": {}}, "g": [[{"h": "i", "j": [1]}]]},
         {text or "empty": text for text in TRICKY},
         {"list": TRICKY},
-        {text: 1 for text in TRICKY},
+        dict.fromkeys(TRICKY, 1),
         {"deep": [{"a": 1, "b": [{"c": 2}]}, {"d": [[3, 4], [5]]}]},
     ],
 )

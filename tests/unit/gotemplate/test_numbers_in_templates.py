@@ -15,11 +15,39 @@ def number(source: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "source",
-    ["0", "-0", "5432", "-1", "1000000", "356136738", "9007199254740993", "12345678901234567890", "-98765432109876543210987"]
-    + ["1.5", "1.50", "0.1", "1234567.5", "0.00001", "1e3", "1E+2", "2.5e-7", "1e400", "123456789012345678901234567890.5"],
+    [
+        "0",
+        "-0",
+        "5432",
+        "-1",
+        "1000000",
+        "356136738",
+        "9007199254740993",
+        "12345678901234567890",
+        "-98765432109876543210987",
+        "1.5",
+        "1.50",
+        "0.1",
+        "1234567.5",
+        "0.00001",
+        "1e3",
+        "1E+2",
+        "2.5e-7",
+        "1e400",
+        "123456789012345678901234567890.5",
+    ],
 )
 def test_a_number_prints_as_its_source_text(render, source):
-    for form in ("$n", 'printf "%v" $n', 'printf "%s" $n', "print $n", "toString $n", "toJson $n", "toYaml $n", "html $n"):
+    for form in (
+        "$n",
+        'printf "%v" $n',
+        'printf "%s" $n',
+        "print $n",
+        "toString $n",
+        "toJson $n",
+        "toYaml $n",
+        "html $n",
+    ):
         assert render(f"{N}{{{{ {form} }}}}", number(source)) == source, form
     assert render('{{ getSecretValueMap "n" }}', number(source)) == f"map[n:{source}]"
 
@@ -84,7 +112,9 @@ def test_d_does_not_fit_a_fraction(failure):
     ],
 )
 def test_numbers_compare_and_are_tested(render, source, test, truth):
-    assert render(f"{N}{{{{ if {test} }}}}true{{{{ else }}}}false{{{{ end }}}}", number(source)) == str(truth).lower()
+    assert (
+        render(f"{N}{{{{ if {test} }}}}true{{{{ else }}}}false{{{{ end }}}}", number(source)) == str(truth).lower()
+    )
 
 
 @pytest.mark.parametrize("test", ['eq $n "1"', "eq $n true", 'lt $n "2"', "eq 1 1.0"])

@@ -1,5 +1,7 @@
 """What a template reads: values, the catalogue and its filters; what it asks for; what it is found to depend on."""
 
+# ruff: noqa: E501 - a template stays on its line
+
 from __future__ import annotations
 
 import json
@@ -51,7 +53,9 @@ def test_a_hint_that_was_not_granted_becomes_required_when_the_template_insists(
 
 
 def test_ids_that_stand_in_the_template_are_asked_for_together(engine, catalogue):
-    template = '{{ getSecretValue "x" }}{{ if true }}{{ (getSecretValueMap "y").z }}{{ end }}{{ getSecretValue "here" }}'
+    template = (
+        '{{ getSecretValue "x" }}{{ if true }}{{ (getSecretValueMap "y").z }}{{ end }}{{ getSecretValue "here" }}'
+    )
     asked = engine.render_sync(template, catalogue, {"here": "1"})
     assert (asked.required, asked.hints) == (("x",), ("y",))
 
@@ -83,7 +87,10 @@ def test_only_the_selection_that_is_walked_through_is_hinted(engine):
         ('{{ getSecretValue (printf "go%s" "ne") }}', True),
         ('{{ getSecretValue "here" }}{{ getSecretValue (printf "go%s" "ne") }}', False),
         ('{{ getSecretValue (getSecretValue "here") }}', False),
-        ('{{ getSecretValue "here" }}{{ range $i, $_ := filterByName .Secrets "red" }}{{ getSecretValue $i }}{{ end }}', True),
+        (
+            '{{ getSecretValue "here" }}{{ range $i, $_ := filterByName .Secrets "red" }}{{ getSecretValue $i }}{{ end }}',
+            True,
+        ),
     ],
 )
 def test_an_id_that_may_come_from_a_value_is_not_public(engine, catalogue, template, public):
@@ -97,14 +104,19 @@ def test_an_id_that_may_come_from_a_value_is_not_public(engine, catalogue, templ
         ('{{ range $i, $_ := filterByTag .Secrets "team" "a" }}{{ $i }} {{ end }}', "db/blue web/red "),
         ('{{ range $i, $_ := filterByName .Secrets "b.*ue" }}{{ $i }} {{ end }}', "db/blue "),
         ('{{ range $i, $_ := filterByName .Secrets "^(db|web)/" }}{{ $i }} {{ end }}', "db/blue db/green web/red "),
-        ('{{ range $i, $m := filterByTagKey .Secrets "tag1" }}{{ $i }}={{ $m.CurrentVersionID }} {{ end }}',
-         "db/blue=v1 db/green=v2 "),
-        ('{{ range $i, $m := .Secrets }}{{ $m.Tags.team }}{{ end }}', "aba"),
+        (
+            '{{ range $i, $m := filterByTagKey .Secrets "tag1" }}{{ $i }}={{ $m.CurrentVersionID }} {{ end }}',
+            "db/blue=v1 db/green=v2 ",
+        ),
+        ("{{ range $i, $m := .Secrets }}{{ $m.Tags.team }}{{ end }}", "aba"),
         ('{{ (index .Secrets "db/blue").UpdatedAt.Format "15:04 MST" }}', "10:20 UTC"),
         ('{{ (index .Secrets "web/red").UpdatedAt.Format "15:04 MST" }}', "10:20 UTC"),
         ('{{ (index .Secrets "db/green").UpdatedAt.IsZero }}', "true"),
         ('{{ keys (filterByTagKey .Secrets "team") | join "," }}', "db/blue,db/green,web/red"),
-        ('{{ hasKey .Secrets "db/blue" }} {{ len (filterByTag (filterByName .Secrets "db") "team" "b") }}', "true 1"),
+        (
+            '{{ hasKey .Secrets "db/blue" }} {{ len (filterByTag (filterByName .Secrets "db") "team" "b") }}',
+            "true 1",
+        ),
     ],
 )
 def test_catalogue_and_filters_give(render, template, output):
@@ -138,15 +150,18 @@ TAG = Filter("tagKey", ("tag1",))
         ("{{ with . }}{{ .Secrets }}{{ end }}", (), True),
         ("{{ (.).Secrets | len }}", (), True),
         ("{{ ($).Secrets | len }}", (), True),
-        ('{{ range list 1 2 }}{{ . }}{{ end }}', (), False),
-        ('{{ with 1 }}{{ . }}{{ $x := . }}{{ $x }}{{ end }}', (), False),
+        ("{{ range list 1 2 }}{{ . }}{{ end }}", (), False),
+        ("{{ with 1 }}{{ . }}{{ $x := . }}{{ $x }}{{ end }}", (), False),
         ('{{ (index .Secrets "db/blue").CurrentVersionID }}', (), True),
-        ('{{ .Secrets | len }}', (), True),
+        ("{{ .Secrets | len }}", (), True),
         ('{{ define "t" }}{{ . }}{{ end }}{{ template "t" 1 }}', (), False),
         ('{{ define "t" }}{{ . }}{{ end }}{{ template "t" . }}', (), True),
         ('{{ define "t" }}{{ len (filterByTagKey .Secrets "tag1") }}{{ end }}{{ template "t" . }}', (TAG,), False),
-        ('{{ define "t" }}{{ template "u" $ }}{{ end }}{{ define "u" }}{{ with 1 }}{{ $ }}{{ end }}{{ end }}{{ template "t" . }}',
-         (), True),
+        (
+            '{{ define "t" }}{{ template "u" $ }}{{ end }}{{ define "u" }}{{ with 1 }}{{ $ }}{{ end }}{{ end }}{{ template "t" . }}',
+            (),
+            True,
+        ),
         ('{{ define "t" }}{{ len .Secrets }}{{ end }}{{ if false }}{{ template "t" . }}{{ end }}', (), True),
         ('{{ block "t" . }}{{ range filterByTagKey .Secrets "tag1" }}{{ end }}{{ end }}', (TAG,), False),
     ],
@@ -157,7 +172,10 @@ def test_dependencies_on_the_catalogue_are_found(engine, catalogue, template, fi
 
 def test_each_different_filter_call_is_told_once(engine, catalogue):
     template = '{{ range $i := 5 }}{{ len (filterByTag $.Secrets "team" (index (list "a" "b") (int (eq $i 0)))) }}{{ end }}'
-    assert filters_of(engine, catalogue, template) == ((Filter("tag", ("team", "b")), Filter("tag", ("team", "a"))), False)
+    assert filters_of(engine, catalogue, template) == (
+        (Filter("tag", ("team", "b")), Filter("tag", ("team", "a"))),
+        False,
+    )
 
 
 def test_a_failure_tells_what_the_template_depended_on(engine, catalogue):
@@ -176,7 +194,10 @@ def test_text_of_a_secret_passes_untouched_whatever_it_contains(render):
     hostile = "%!d(string=x) <no value> <nil> {{ .Secrets }} %s\\ \" ' & < > \x00 \x7f é 世 \U0001f600 \u2028\r\n"
     values = {"a": hostile, "m": json.dumps({"k": hostile})}
     assert render('{{ getSecretValue "a" }}', values) == hostile
-    assert render('{{ printf "%s|%v" (getSecretValue "a") (getSecretValueMap "m").k }}', values) == f"{hostile}|{hostile}"
+    assert (
+        render('{{ printf "%s|%v" (getSecretValue "a") (getSecretValueMap "m").k }}', values)
+        == f"{hostile}|{hostile}"
+    )
     assert render('{{ print (getSecretValue "a") | trimSuffix "z" }}', values) == hostile
 
 
@@ -191,12 +212,17 @@ def test_bytes_that_are_no_text_point_to_secret_ref(failure):
 
 
 def test_a_catalogue_with_hostile_names_and_tags_is_data_like_any(engine):
-    hostile = "{{ \"%s\" }}\x00\u2028</script>'\\\ud800"
+    hostile = '{{ "%s" }}\x00\u2028</script>\'\\\ud800'
     catalogue = EngineCatalogue(
-        {f"{hostile}{n}": {"Tags": {hostile: hostile, "": ""}, "CurrentVersionID": hostile, "UpdatedAt": None} for n in range(3)}
+        {
+            f"{hostile}{n}": {"Tags": {hostile: hostile, "": ""}, "CurrentVersionID": hostile, "UpdatedAt": None}
+            for n in range(3)
+        }
     )
     shown = hostile.replace("\ud800", "\ufffd")
-    result = engine.render_sync('{{ range $i, $m := filterByTagKey .Secrets "" }}{{ $i }}{{ $m.CurrentVersionID }}{{ end }}', catalogue, {})
+    result = engine.render_sync(
+        '{{ range $i, $m := filterByTagKey .Secrets "" }}{{ $i }}{{ $m.CurrentVersionID }}{{ end }}', catalogue, {}
+    )
     assert result.output == "".join(f"{shown}{n}{shown}" for n in range(3))
 
 
@@ -209,8 +235,13 @@ def test_a_new_catalogue_replaces_the_old_one(engine):
 
 def test_listing_of_ten_thousand_secrets_is_handed_over_once(engine):
     catalogue = EngineCatalogue(
-        {f"team/app/{n:05}": {"Tags": {"team": f"t{n % 50}"}, "CurrentVersionID": f"v{n}", "UpdatedAt": None} for n in range(10_000)}
+        {
+            f"team/app/{n:05}": {"Tags": {"team": f"t{n % 50}"}, "CurrentVersionID": f"v{n}", "UpdatedAt": None}
+            for n in range(10_000)
+        }
     )
     for _ in range(3):
-        result = engine.render_sync('{{ len (filterByTag .Secrets "team" "t3") }} {{ len .Secrets }}', catalogue, {})
+        result = engine.render_sync(
+            '{{ len (filterByTag .Secrets "team" "t3") }} {{ len .Secrets }}', catalogue, {}
+        )
         assert result.output == "200 10000"

@@ -1,5 +1,7 @@
 """What a failure says: where, which field or function, why; and never a value."""
 
+# ruff: noqa: E501 - a template stays on its line
+
 from __future__ import annotations
 
 import json
@@ -27,9 +29,15 @@ C = len(M) + 4
         ("(fromJson `{}`).a", '(fromJson `{}`).a: the object has no key "a"'),
         (".Secrets.gone", '.Secrets.gone: the catalogue has no key "gone"'),
         (".Gone", '.Gone: the template\'s data has no field "Gone"'),
-        ("printf `%d` $m.user", "<printf `%d` $m.user>: printf: %d does not fit a text (argument 1); %v fits everything"),
-        ("printf `%s` $m.flag", "<printf `%s` $m.flag>: printf: %s does not fit a boolean (argument 1); %v fits everything"),
-        ("printf `%s %s` 1", "<printf `%s %s` 1>: printf: there is no argument for %s"),
+        (
+            "printf `%d` $m.user",
+            "<printf `%d` $m.user>: printf: %d does not fit a text (argument 1); %v fits everything",
+        ),
+        (
+            "printf `%s` $m.flag",
+            "<printf `%s` $m.flag>: printf: %s does not fit a boolean (argument 1); %v fits everything",
+        ),
+        ("printf `%d %d` 1", "<printf `%d %d` 1>: printf: there is no argument for %d"),
         ("printf `%d` 1 2", "<printf `%d` 1 2>: printf: there are more arguments than verbs in the format"),
         ("printf `%s` $m.none", "<printf `%s` $m.none>: printf: argument 1 has no value (missing or null)"),
         ("print $m.none | len", "<print $m.none>: print: argument 1 has no value (missing or null)"),
@@ -48,9 +56,12 @@ def test_failure_tells_position_expression_and_reason(failure, expression, messa
     ("template", "message"),
     [
         ("é {{ .Gone }}", '1:6: .Gone: the template\'s data has no field "Gone"'),
-        ("a\n\té{{ 1 }}{{ .Gone }}", '2:14: .Gone: the template\'s data has no field "Gone"'),
+        ("a\n\té{{ 1 }}{{ .Gone }}", '2:13: .Gone: the template\'s data has no field "Gone"'),
         ("{{ range $x := `é` }}{{ end }}", "1:16: $x := `é`: cannot range over a text"),
-        ('{{ define "t" }}{{ .x }}{{ end }}\n{{ template "t" dict }}', '1:20: in template "t": .x: the object has no key "x"'),
+        (
+            '{{ define "t" }}{{ .x }}{{ end }}\n{{ template "t" dict }}',
+            '1:20: in template "t": .x: the object has no key "x"',
+        ),
         ('{{ template "gone" }}', '1:13: <"gone">: template "gone" not defined'),
         ("{{ if }}", "line 1: missing value for if"),
         ("\n{{ nope }}", 'line 2: function "nope" not defined'),
@@ -82,8 +93,8 @@ def test_long_templates_are_quoted_in_part(failure):
         ("[1]", "is not a JSON object"),
         ("null", "is not a JSON object"),
         ('{"a": NaN}', "is not JSON (at byte 7)"),
-        ('{"a": "\\ud800"}', "half a character"),
-        ('{"\\udc00": 1}', "half a character"),
+        ('{"a": "\\ud800"}', "is JSON with half a character"),
+        ('{"\\udc00": 1}', "is JSON with half a character"),
         ('{"a": ' * 600 + "1" + "}" * 600, "is JSON nested too deeply"),
         ("[" * 100_000, "is JSON nested too deeply"),
     ],
@@ -94,7 +105,9 @@ def test_a_secret_that_is_no_json_object_is_named(failure, source, reason):
     assert "hunter2" not in message
 
 
-@pytest.mark.parametrize("source", ['{"a": "\\ufffd"}', '{"a": "\ufffd"}', '{"a": "\\uD83D\\uDE00 [{[{"}', '{"a": "b", "a": "c"}'])
+@pytest.mark.parametrize(
+    "source", ['{"a": "\\ufffd"}', '{"a": "\ufffd"}', '{"a": "\\uD83D\\uDE00 [{[{"}', '{"a": "b", "a": "c"}']
+)
 def test_unusual_json_is_read(render, source):
     assert render('{{ (getSecretValueMap "s").a }}', {"s": source}) == json.loads(source)["a"]
 
@@ -125,7 +138,12 @@ LEAKS = [
 def test_no_value_in_a_failure(engine, catalogue, shape):
     """Each shape with a text, a number and an id that is a secret: whatever fails must not quote it."""
     values = {"c": CANARY, "n": f'{{"n":{DIGITS},"t":"{CANARY}"}}', CANARY: "hunter2", DIGITS: "hunter2"}
-    for argument in ('(getSecretValue "c")', '(getSecretValueMap "n").n', '(getSecretValueMap "n").t', '(getSecretValueMap "n")'):
+    for argument in (
+        '(getSecretValue "c")',
+        '(getSecretValueMap "n").n',
+        '(getSecretValueMap "n").t',
+        '(getSecretValueMap "n")',
+    ):
         template = shape.replace("%s", argument).replace("%%", "%")
         try:
             engine.render_sync(template, catalogue, values)
@@ -141,7 +159,9 @@ def test_shapes_above_do_fail(engine, catalogue):
     failed = 0
     for shape in LEAKS:
         try:
-            engine.render_sync(shape.replace("%s", '(getSecretValue "c")').replace("%%", "%"), catalogue, {"c": CANARY})
+            engine.render_sync(
+                shape.replace("%s", '(getSecretValue "c")').replace("%%", "%"), catalogue, {"c": CANARY}
+            )
         except TemplateFailure:
             failed += 1
     assert failed > len(LEAKS) * 0.7
@@ -150,5 +170,13 @@ def test_shapes_above_do_fail(engine, catalogue):
 def test_a_missing_key_may_be_tested_but_not_used(render, failure):
     tests = "{{ if $m.gone }}1{{ end }}{{ with $m.gone }}2{{ end }}{{ range $m.gone }}3{{ end }}{{ if or $m.gone $m.none }}4{{ end }}"
     assert render(f'{M}{tests}{{{{ if eq $m.gone "x" }}}}5{{{{ end }}}}{{{{ not $m.gone }}}}') == "true"
-    for use in ("print $m.gone", "$m.gone | print", "or $m.gone $m.none", "$x := $m.gone }}{{ $x", "len $m.gone", "list $m.gone", "toJson $m.gone"):
+    for use in (
+        "print $m.gone",
+        "$m.gone | print",
+        "or $m.gone $m.none",
+        "$x := $m.gone }}{{ $x",
+        "len $m.gone",
+        "list $m.gone",
+        "toJson $m.gone",
+    ):
         assert "missing or null" in (message := failure(f"{M}{{{{ {use} }}}}")) or 'has no key "gone"' in message

@@ -1,0 +1,68 @@
+"""Two operators and one lease: one works, the other is ready to take over, and takes over when the first stops."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.specs import all_keys
+
+pytestmark = pytest.mark.real
+
+LEASE = "5a48bfe8.contentful.com"
+NAMESPACE = "k8s-secret-syncer"
+SETTINGS = {"LEADER_ELECTION": "true", "POD_NAMESPACE": NAMESPACE}
+
+
+async def holder(cluster):
+    lease = await cluster.get("Lease", NAMESPACE, LEASE)
+    return ((lease or {}).get("spec") or {}).get("holderIdentity") or ""
+
+
+async def leads(operator):
+    return (await operator.metrics())["secretsyncer_leader"] == 1
+
+
+async def test_the_second_takes_over_as_soon_as_the_first_stops(run_operator, aws, cluster, space):
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, '{"a": "1"}')
+    first = await run_operator(**SETTINGS)
+    assert await leads(first)
+    second = await run_operator(**SETTINGS)  # ready without leading: a roll-out must not wait for it
+    assert not await leads(second)
+    first_holder = await holder(cluster)
+    await space.write("demo", dataFrom=all_keys(name))
+    await space.until_data("demo", {"a": b"1"})
+    metrics = await second.metrics()
+    assert [key for key in metrics if key.startswith("secretsyncer_aws_calls_total") and metrics[key]] == []
+    assert metrics['secretsyncer_informer_objects{resource="syncedsecrets"}'] == 1  # warm
+
+    started = time.monotonic()
+    assert await first.stop() == 0
+    assert time.monotonic() - started < 10
+    aws.world.put(name, '{"a": "2"}')
+
+    async def taken_over():
+        assert await leads(second), "nobody leads"
+
+    await eventually(taken_over, within=10)  # less than the lease's 15 s: it was released
+    assert await holder(cluster) not in {"", first_holder}
+    await space.until_data("demo", {"a": b"2"})
+    assert await second.stop() == 0
+    assert await holder(cluster) == ""
+
+
+async def test_a_leader_that_loses_its_lease_ends_and_writes_nothing_more(run_operator, aws, cluster, space):
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, '{"a": "1"}')
+    operator = await run_operator(**SETTINGS)
+    lease = await cluster.get("Lease", NAMESPACE, LEASE)
+    stolen = {"spec": {"holderIdentity": "somebody else"}, "metadata": {"name": lease["metadata"]["name"]}}
+    await cluster.merge("Lease", NAMESPACE, LEASE, stolen)
+    assert await operator.wait() == 1
+    assert "lease lost" in operator.log
+    assert await holder(cluster) == "somebody else"
+    await cluster.delete("Lease", NAMESPACE, LEASE)

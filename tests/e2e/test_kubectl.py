@@ -1,0 +1,106 @@
+"""What users see through kubectl."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import uuid
+
+import pytest
+import yaml
+
+from tests.support.cluster import MANIFESTS, Space
+from tests.support.eventually import eventually
+from tests.support.specs import all_keys
+
+pytestmark = pytest.mark.real
+
+
+async def test_get_shows_readiness_reason_and_ages_and_wide_shows_role_and_message(operator, aws, kubectl, space):
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, '{"a": "1"}')
+    aws.world.role("reader")
+    await space.write("good", IAMRole="reader", dataFrom=all_keys(name))
+    await space.write("bad", dataFrom=all_keys(f"{name}-missing"))
+    await space.until_synced("good")
+    message = await space.until_failed("bad", "SecretNotFound")
+
+    header, bad, good = (await kubectl("get", "ss", "-n", space.name)).splitlines()
+    assert header.split("  ")[0] == "NAME"
+    assert re.split(r"\s{2,}", header.strip()) == ["NAME", "READY", "REASON", "LAST SYNC", "AGE"]
+    assert good.split()[:3] == ["good", "True", "Synced"]
+    assert re.fullmatch(r"\d+s", good.split()[3])
+    assert bad.split()[:3] == ["bad", "False", "SecretNotFound"]
+
+    wide = (await kubectl("get", "syncedsecrets", "-n", space.name, "-o", "wide")).splitlines()
+    assert re.split(r"\s{2,}", wide[0].strip())[-2:] == ["ROLE", "MESSAGE"]
+    assert message in wide[1]
+    assert "reader" in wide[2]
+
+
+async def test_describe_shows_the_events(operator, aws, kubectl, space):
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    await space.write("demo", dataFrom=all_keys(name))
+    await space.until_failed("demo", "SecretNotFound")
+    aws.world.create(name, '{"a": "1"}')
+    await space.until_synced("demo")
+
+    async def told():
+        said = await kubectl("describe", "syncedsecret", "demo", "-n", space.name)
+        events = said[said.index("Events:") :]
+        assert re.search(rf"Warning\s+SecretNotFound\s.*\ssecretsyncer\s.*{name}", events), events
+        assert re.search(r"Normal\s+Synced\s.*Secret created with key a", events), events
+
+    await eventually(told)
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("syncedsecret", "SyncedSecret describes a Kubernetes Secret that is made from"),
+        ("ss.spec", "IAMRole"),
+        ("ss.spec.data.valueFrom.template", "A Go template"),
+        ("ss.status.conditions.reason", "Why, in one word"),
+    ],
+)
+async def test_explain_teaches_the_fields(cluster, kubectl, field, expected):
+    async def explained():  # the server publishes a new schema some moments after the definition
+        code, text = await kubectl.attempt("explain", field)
+        assert code == 0, text
+        assert expected in " ".join(text.split())
+
+    await eventually(explained)
+
+
+async def test_wait_waits_for_the_condition(operator, aws, kubectl, space):
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, '{"a": "1"}')
+    await space.write("demo", dataFrom=all_keys(name))
+    await kubectl("wait", "--for=condition=Ready", "ss/demo", "-n", space.name, "--timeout=20s")
+    assert await space.data("demo") == {"a": b"1"}
+
+
+async def test_the_samples_do_what_their_comments_say(operator, aws, cluster, kubectl):
+    for name, fields in yaml.safe_load((MANIFESTS / "samples/aws/secrets.yaml").read_text()).items():
+        value = json.dumps(fields["json"]) if "json" in fields else fields.get("value")
+        binary = base64.b64decode(fields["binary"]) if "binary" in fields else None
+        aws.world.create(name, binary or value, tags=fields.get("tags"))
+    aws.world.role("iam_role")
+    aws.world.role("team/demo-reader")
+    await kubectl("apply", "-f", str(MANIFESTS / "samples"))
+    demo = Space(cluster, "demo")
+
+    async def settled():
+        lines = [line.split() for line in (await kubectl("get", "ss", "-n", "demo", "--no-headers")).splitlines()]
+        ready = {line[0]: line[1] for line in lines}
+        wrong = {name for name, state in ready.items() if state != "True"}
+        assert wrong == {"broken", "denied"}, lines
+        return set(ready) - wrong
+
+    for name in await eventually(settled):
+        assert await demo.data(name)
+    assert await demo.data("broken") is None
+    hosts = (await demo.data("pgbouncer.txt"))["pgbouncer-hosts"].decode()
+    assert re.fullmatch(r"(host=\S+ user=\S+ password=\S+\n){2}", hosts)
+    await demo.clear()
