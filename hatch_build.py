@@ -7,6 +7,7 @@ the engine uses Go's standard library only. The module does not depend on where 
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import subprocess
@@ -18,7 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ENGINE = Path("secretsyncer", "gotemplate")
 MODULE = ENGINE / "engine.wasm"
 
-BUILD = ("build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=")
+BUILD = ("build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false")
 ENVIRONMENT = {
     "GOOS": "wasip1",
     "GOARCH": "wasm",
@@ -42,15 +43,22 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
 def build(root: Path) -> None:
     """Compile the engine of the source tree `root`. Raises RuntimeError with the compiler's words."""
-    command = [str(goroot() / "bin" / "go"), *BUILD, "-o", MODULE.name, "."]
+    fresh = root / ENGINE / "fresh.wasm"
+    flags = f"-ldflags=-s -w -buildid={digest(root)}"
     environment = {**os.environ, **ENVIRONMENT, "GOROOT": str(goroot())}
     if "HOME" not in environment:
         environment.setdefault("GOCACHE", str(root / "build" / "go-cache"))
-    done = subprocess.run(  # the compiler is ours, its arguments are constants
-        command, cwd=root / ENGINE, env=environment, capture_output=True, text=True, check=False
-    )
+    command = [str(goroot() / "bin" / "go"), *BUILD, flags, "-o", fresh.name, "."]
+    done = subprocess.run(command, cwd=fresh.parent, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"building {MODULE} failed:\n{done.stderr}")
+    fresh.replace(root / MODULE)
+
+
+def digest(root: Path) -> str:
+    """What the module was made from: it carries this as its build id, so that a stale one can be told."""
+    sources = sorted([*(root / ENGINE).glob("*.go"), root / ENGINE / "go.mod"])
+    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 def goroot() -> Path:

@@ -211,12 +211,12 @@ def _data_changes(
 def _metadata_changes(synced: SyncedSecret, observed: dict[str, Any]) -> dict[str, Any]:
     before = _managed_before(observed["annotations"])
     changes: dict[str, Any] = {}
-    for field, wanted in (("labels", _labels(synced)), ("annotations", _annotations(synced))):
-        have = observed[field]
-        gone = [key for key in before[field] if key in have and key not in wanted]
+    for part, wanted in (("labels", _labels(synced)), ("annotations", _annotations(synced))):
+        have = observed[part]
+        gone = [key for key in before[part] if key in have and key not in wanted]
         differing = {key: value for key, value in wanted.items() if have.get(key) != value}
         if gone or differing:
-            changes[field] = {**dict.fromkeys(gone), **differing}
+            changes[part] = {**dict.fromkeys(gone), **differing}
     owners = _owner_references(synced, observed["ownerReferences"])
     if owners != observed["ownerReferences"]:
         changes["ownerReferences"] = owners

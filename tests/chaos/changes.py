@@ -76,7 +76,8 @@ class Changes:
 
     async def edit(self) -> None:
         thing = self._thing()
-        thing.literal, thing.before, thing.source = self._text(), thing.source, self._source()
+        thing.former.add(thing.source)
+        thing.literal, thing.source = self._text(), self._source()
         self.model.note("spec edits", thing)
         await self._until(lambda: self.space.write(thing.name, **thing.spec()))
 

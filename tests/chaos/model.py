@@ -23,8 +23,8 @@ class Thing:
     literal: str
     alive: bool = True
     justified: int = 0
-    before: str = ""
-    """The source until the last edit, which the operator may still see for a while."""
+    former: set[str] = field(default_factory=set)
+    """Sources until earlier edits: an operator that was paused may still see one of them for a while."""
 
     def spec(self) -> dict[str, Any]:
         reference = {"name": self.source}
@@ -64,7 +64,7 @@ class Model:
         """An AWS secret has changed. An edit or a deletion reaches the operator later: until then it counts."""
         self.changes[what] += 1
         for thing in self.things.values():
-            if source in {thing.source, thing.before}:
+            if source in {thing.source, *thing.former}:
                 self._justify(thing, source)
 
     def _justify(self, thing: Thing, source: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import hatch_build
 from secretsyncer.gotemplate import compiled
 from secretsyncer.gotemplate.engine import EngineCatalogue, Rendered, TemplateEngine, TemplateFailure
 
@@ -40,11 +41,9 @@ def cache_dir(request):
 
 @pytest.fixture(scope="session", autouse=True)
 def _built():
-    sources = [*compiled.WASM.parent.glob("*.go"), compiled.WASM.parent / "go.mod"]
-    if not compiled.WASM.exists() or compiled.WASM.stat().st_mtime < max(s.stat().st_mtime for s in sources):
-        pytest.fail(
-            "engine.wasm is missing or older than its Go source: python hatch_build.py builds it", pytrace=False
-        )
+    made_from = hatch_build.digest(compiled.WASM.parents[2]).encode()
+    if not compiled.WASM.exists() or made_from not in compiled.WASM.read_bytes():
+        pytest.fail("engine.wasm is missing or not of this source: python hatch_build.py builds it", pytrace=False)
 
 
 @pytest.fixture(scope="session")
