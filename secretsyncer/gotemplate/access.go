@@ -5,14 +5,14 @@ import (
 	"reflect"
 )
 
-// hidden functions are called by what rewrite puts into a parse tree. Their
-// first argument is the text of the expression, for the error.
+// hidden functions are called by what rewrite puts into a parse tree.
 var hidden = map[string]any{"_field": field, "_print": printed, "_range": ranged}
 
-// field walks from base along names, as Go's own evaluation does. What is
+// field walks from base along the names of an access, as Go's own evaluation does. What is
 // missing on the way is nothing if lenient, and else an error that names it;
 // a field of null is always one.
-func field(expression string, lenient bool, base reflect.Value, names ...string) (reflect.Value, error) {
+func field(index int, base reflect.Value) (reflect.Value, error) {
+	expression, names, lenient := run.accesses[index].expression, run.accesses[index].names, run.accesses[index].lenient
 	current := solid(base)
 	for i, name := range names {
 		if !current.IsValid() {
@@ -80,7 +80,8 @@ func solid(value reflect.Value) reflect.Value {
 	return value
 }
 
-// printed gives the text of a value as an action prints it.
+// printed gives the text of a value as an action prints it. The expression's
+// text is for the error.
 func printed(expression string, value reflect.Value) (string, error) {
 	value = solid(value)
 	if !value.IsValid() {

@@ -31,6 +31,7 @@ func fail(format string, args ...any) error { return failure(fmt.Sprintf(format,
 type prepared struct {
 	template *template.Template
 	facts    facts
+	accesses []access
 	err      error
 }
 
@@ -66,10 +67,11 @@ func compile(text string) *prepared {
 		return &prepared{err: failure(explainParse(err))}
 	}
 	known := analyse(root)
-	if err := rewrite(root, text); err != nil {
+	accesses, err := rewrite(root, text)
+	if err != nil {
 		return &prepared{err: err}
 	}
-	return &prepared{template: root.Funcs(hidden), facts: known}
+	return &prepared{template: root.Funcs(hidden), facts: known, accesses: accesses}
 }
 
 // execute answers one request. Whatever the template does short of exhausting
@@ -90,7 +92,7 @@ func execute(call request) (message reply) {
 	if ready.facts.catalogue && !call.Listed {
 		return reply{Status: "catalogue"}
 	}
-	run.facts = ready.facts
+	run.facts, run.accesses = ready.facts, ready.accesses
 	output := &limitedWriter{}
 	err := ready.template.Execute(output, root{Secrets: listed})
 	if err == nil && !utf8.Valid(output.data) {

@@ -19,18 +19,28 @@ import (
 //
 // A missing field is an error where its value is used, and empty where it is
 // only tested (see tolerant), as in the templates people already have.
-func rewrite(root *template.Template, text string) error {
+func rewrite(root *template.Template, text string) ([]access, error) {
+	var accesses []access
 	for _, member := range root.Templates() {
 		if member.Tree == nil || member.Tree.Root == nil {
 			continue
 		}
-		walker := rewriter{tree: member.Tree, text: text}
+		walker := rewriter{tree: member.Tree, text: text, accesses: accesses}
 		walker.list(member.Tree.Root)
 		if walker.err != nil {
-			return walker.err
+			return nil, walker.err
 		}
+		accesses = walker.accesses
 	}
-	return nil
+	return accesses, nil
+}
+
+// access is what one call of _field does; the call has its index, since each
+// argument of a function costs more than the access itself.
+type access struct {
+	expression string
+	names      []string
+	lenient    bool
 }
 
 // tolerant functions only look whether a value is there.
@@ -40,9 +50,10 @@ var tolerant = map[string]bool{
 }
 
 type rewriter struct {
-	tree *parse.Tree
-	text string
-	err  error
+	tree     *parse.Tree
+	text     string
+	accesses []access
+	err      error
 }
 
 func (r *rewriter) list(list *parse.ListNode) {
@@ -160,14 +171,13 @@ func (r *rewriter) access(node parse.Node, lenient bool) *parse.CommandNode {
 	default:
 		return nil
 	}
-	args := []parse.Node{
-		r.function("_field", pos), quoted(clip(expression, 60), pos),
-		&parse.BoolNode{NodeType: parse.NodeBool, Pos: pos, True: lenient}, base,
+	index := int64(len(r.accesses))
+	r.accesses = append(r.accesses, access{clip(expression, 60), names, lenient})
+	number := &parse.NumberNode{NodeType: parse.NodeNumber, Pos: pos, IsInt: true, Int64: index, Text: strconv.FormatInt(index, 10)}
+	return &parse.CommandNode{
+		NodeType: parse.NodeCommand, Pos: pos,
+		Args: []parse.Node{r.function("_field", pos), number, base},
 	}
-	for _, name := range names {
-		args = append(args, quoted(name, pos))
-	}
-	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos, Args: args}
 }
 
 var locationText = regexp.MustCompile(`:(\d+):(\d+)$`)

@@ -46,6 +46,7 @@ func loadCatalogue(encoded []byte) error {
 type execution struct {
 	values   map[string]*string
 	facts    facts
+	accesses []access
 	objects  map[string]any     // parsed JSON by id
 	owners   map[uintptr]string // the secret that a JSON object belongs to
 	hidden   map[string]bool    // ids that may have been made from a value

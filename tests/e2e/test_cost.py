@@ -41,15 +41,12 @@ async def some_objects(operator, aws, space):
         "by-tag": {"data": [template("a", by_tag)]},
         "role": {"IAMRole": role, "dataFrom": all_keys(name)},
         "labelled": {"data": [literal("a", "1")], "secretMetadata": {"labels": {"x": "y"}}},
-        "missing": {"dataFrom": all_keys(f"{name}-missing")},
-        "denied": {"IAMRole": "no role at all!", "dataFrom": all_keys(name)},
+        "wrong": {"IAMRole": "no role at all!", "dataFrom": all_keys(name)},
     }
     for form, spec in forms.items():
         await space.write(form, **spec)
     for form in forms:
-        if form == "missing":
-            await space.until_failed(form, "SecretNotFound")
-        elif form == "denied":
+        if form == "wrong":
             await space.until_failed(form, "InvalidSpec")
         else:
             await space.until_synced(form)
@@ -141,3 +138,15 @@ async def test_secrets_of_another_account_are_checked_once_a_poll_in_batches(ope
     rounds = aws.count("ListSecrets") - polls
     assert aws.calls["GetSecretValue", role] == singles
     assert aws.calls["BatchGetSecretValue", role] - calls <= 2 * (rounds + 1)
+
+
+async def test_a_missing_secret_is_asked_for_once_a_poll_however_many_want_it(operator, aws, space):
+    name = f"missing/{uuid.uuid4().hex[:8]}"
+    for number in range(5):
+        await space.write(f"demo-{number}", dataFrom=all_keys(name))
+    for number in range(5):
+        await space.until_failed(f"demo-{number}", "SecretNotFound")
+    before, polls = sum(value_calls(aws).values()), aws.count("ListSecrets")
+    await resyncs(operator, 5, RESYNCS)
+    rounds = aws.count("ListSecrets") - polls
+    assert sum(value_calls(aws).values()) - before <= rounds + 1

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from prometheus_client import CollectorRegistry
+
+from secretsyncer.gotemplate.engine import TemplateEngine
+from secretsyncer.metrics import Metrics
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -28,6 +32,19 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.parent == Path(__file__).parent and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(2))
+
+
+@pytest.fixture(scope="session")
+def engine(request):
+    """The template engine, on a cache that stays between runs: compiling it takes seconds."""
+    made = TemplateEngine(cache_dir=Path(request.config.rootpath, ".cache", "gotemplate"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def metrics():
+    return Metrics(CollectorRegistry())
 
 
 @pytest.fixture

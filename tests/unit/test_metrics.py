@@ -8,11 +8,6 @@ from secretsyncer.metrics import RESULTS, Metrics
 
 
 @pytest.fixture
-def metrics():
-    return Metrics(CollectorRegistry())
-
-
-@pytest.fixture
 def value(metrics):
     return lambda metric, **labels: metrics.registry.get_sample_value(metric, labels)
 
