@@ -10,7 +10,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
   use-context NAME), or use make sandbox, which needs none. kubectl says:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test chaos demo run sandbox envtest image lock
+.PHONY: help install check test chaos demo run sandbox docs envtest image lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ run: .venv/.installed ## run against the current kube context with the local AWS
 	@said=$$(kubectl version --request-timeout=10s 2>&1) || { echo "$(NO_CLUSTER) $$(echo "$$said" | tail -n 1)" >&2; exit 1; }
 	kubectl apply -f manifests/crd.yaml
 	LOG_FORMAT=text $(BIN)/python -m secretsyncer run
+
+docs: .venv/.installed ## write what the papers take from the code
+	$(BIN)/python docs/generate.py
 
 envtest: ## get kube-apiserver and etcd for the tests and the demo (once)
 	@.ci/envtest

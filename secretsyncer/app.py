@@ -14,7 +14,8 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,14 @@ from secretsyncer.aws.secrets import SecretsManager
 from secretsyncer.aws.sessions import Sessions
 from secretsyncer.controller import Controller
 from secretsyncer.dependencies import DependencyIndex
-from secretsyncer.errors import SettingsError
+from secretsyncer.errors import SettingsError, SyncFailure
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.events import EventRecorder
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.lease import LeaderElector
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
-from secretsyncer.kube.workqueue import WorkQueue
+from secretsyncer.kube.workqueue import BACKOFF, WorkQueue
 from secretsyncer.metrics import Metrics
 from secretsyncer.models import Key
 from secretsyncer.reading import Reader
@@ -97,6 +98,7 @@ class App:
         loop = asyncio.get_running_loop()
         self._settings = settings
         self._metrics = metrics
+        self._sessions = sessions
         self._heartbeats = Heartbeats(loop.time)
         self._loops = Guarded()
         namespaces = settings.watch_namespace or ("",)
@@ -121,7 +123,9 @@ class App:
         self._engine = TemplateEngine(cache_dir=cache_folder(settings.cache_dir))
         self._index = DependencyIndex()
         targets = Targets()
-        self._queue: WorkQueue[Key] = WorkQueue(metrics=metrics)
+        # Every object has a pass per sync interval: a retry does not wait for longer than that.
+        backoff = replace(BACKOFF, cap=min(BACKOFF.cap, settings.sync_interval_sec))
+        self._queue: WorkQueue[Key] = WorkQueue(metrics=metrics, backoff=backoff)
         api = SecretsManager(sessions)
         self._cache = SecretCache(api, metrics, region=sessions.region)
         self._poller = Poller(
@@ -223,6 +227,9 @@ class App:
         self._metrics.leader.set(1)
         loops.start("poller", self._poller.run())
         await self._poller.first_round.wait()
+        with suppress(SyncFailure):
+            # Bare role names need it; known now, what such objects read can be fetched in full batches, too.
+            await self._sessions.account()
         await self._controller.lead()
         for number in range(self._settings.workers):
             loops.start(f"worker {number}", self._controller.work())

@@ -7,11 +7,11 @@ it was made from, which is what the next pass compares and what wakes the object
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from secretsyncer.authorize import Grant
-from secretsyncer.aws.catalogue import Catalogue, Entry
+from secretsyncer.aws.catalogue import Catalogue
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.secrets import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure
@@ -20,6 +20,8 @@ from secretsyncer.models import Find, SyncedSecretSpec
 from secretsyncer.reading import Reader, RenderedTemplate, Values, check_listed, ref_of, source_of
 from secretsyncer.render import Sources, references, render, select, templates
 from secretsyncer.status import Source
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,14 @@ class Dependencies:
         return {*self.filters, None} if self.whole_catalogue else set(self.filters)
 
 
-class Content(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Content:
     """What was rendered, and from what; `template_reads` are the ids that templates asked for.
 
     `complete` is False where an optional secret was not there: then only AWS can tell whether it still is not.
     """
 
-    data: dict[str, bytes]
+    data: dict[str, bytes] = field(repr=False)
     read: Mapping[SecretRef, Source]
     template_reads: frozenset[str]
     complete: bool
@@ -55,33 +58,27 @@ async def render_content(
     """The content. `expected`: ids that its templates read last time. Raises Rejected or Unavailable."""
     refs = {ref_of(grant, reference) for reference in references(spec)}
     find = spec.data_from.find if spec.data_from else None
-    entries = _found(find, catalogue) if find else []
-    found_refs = [grant.ref(entry.arn) for entry in entries]
-    values = await reader.read(grant, refs.union(found_refs), catalogue)
+    found = _found(find, grant, catalogue) if find else []
+    values = await reader.read(grant, refs.union(found if isinstance(found, list) else ()), catalogue)
     outputs = {text: await _attempt(reader, grant, text, catalogue, expected) for text in templates(spec)}
-
-    def template(text: str) -> str:
-        output = outputs[text]
-        if isinstance(output, SyncFailure):
-            raise output
-        return output.output
 
     sources = Sources(
         secret=lambda reference: _or_raise(values[ref_of(grant, reference)]),
-        template=template,
-        found=lambda _: [_or_raise(values[ref]) for ref in found_refs],
+        template=lambda text: _or_raise(outputs[text]).output,
+        found=lambda _: [_or_raise(values[ref]) for ref in _or_raise(found)],
     )
     rendered = [output for output in outputs.values() if isinstance(output, RenderedTemplate)]
     return _content(render(spec, sources), values, rendered, _filters_of(find))
 
 
-def _found(find: Find, catalogue: Catalogue) -> list[Entry]:
+def _found(find: Find, grant: Grant, catalogue: Catalogue) -> list[SecretRef] | SyncFailure:
     """What `find` selects. Nothing at all is a failure: it must not empty a Secret that was full before."""
-    check_listed(catalogue, "dataFrom.find")
-    entries = select(find, catalogue)
-    if not entries:
-        raise Rejected(Reason.SECRET_NOT_FOUND, "dataFrom: find matches none of the listed AWS secrets")
-    return entries
+    try:
+        check_listed(catalogue, "find")
+    except SyncFailure as failure:
+        return failure
+    found = [grant.ref(entry.arn) for entry in select(find, catalogue)]
+    return found or Rejected(Reason.SECRET_NOT_FOUND, "find matches none of the listed AWS secrets")
 
 
 def _filters_of(find: Find | None) -> frozenset[Filter]:
@@ -103,7 +100,7 @@ async def _attempt(
         return failure
 
 
-def _or_raise(value: SecretValue | SyncFailure) -> SecretValue:
+def _or_raise(value: T | SyncFailure) -> T:
     if isinstance(value, SyncFailure):
         raise value
     return value

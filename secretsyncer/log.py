@@ -77,5 +77,7 @@ def configure(level: str, style: Literal["json", "text"]) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
+    # It tells at INFO of each endpoint that the environment sets, for each client.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     # It logs each failed AssumeRole at WARNING with a traceback; we report the failure ourselves, once.
     logging.getLogger("aiobotocore.credentials").setLevel(logging.ERROR)

@@ -8,7 +8,8 @@ the grant's tag rule before a value is fetched, and both read as the grant's ide
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from secretsyncer.authorize import Grant
 from secretsyncer.aws.catalogue import Catalogue
@@ -49,10 +50,11 @@ class ValueSource(Protocol):
     ) -> Mapping[SecretRef, Mapping[str, str] | SyncFailure]: ...
 
 
-class RenderedTemplate(NamedTuple):
-    """A template's output and everything that it was made from."""
+@dataclass(frozen=True, slots=True)
+class RenderedTemplate:
+    """A template's output and everything that it was made from. The representation does not show the output."""
 
-    output: str
+    output: str = field(repr=False)
     read: Mapping[SecretRef, Source]
     filters: frozenset[Filter]
     whole_catalogue: bool
@@ -112,15 +114,12 @@ class Reader:
         Secrets that a filter selected and that the role may not read are left out unless the template insists.
         Raises Rejected(TemplateError), or the failure of a secret that the template needs.
         """
-        listing = self._engine_catalogue(catalogue)
         found: dict[str, SecretValue | SyncFailure] = {}
         wanted = set(expected)
         for _ in range(ROUNDS):
             found.update(await self._by_id(grant, wanted, catalogue))
-            result = await self._render(text, listing, found)
+            result = await self._render(text, catalogue, found)
             if isinstance(result, Rendered):
-                if result.filters or result.whole_catalogue:
-                    check_listed(catalogue, "the template")
                 return _rendered(grant, result, found)
             failures = [value for i in result.required if isinstance(value := found.get(i), SyncFailure)]
             if failures:
@@ -140,17 +139,19 @@ class Reader:
         return {ref.id: value for ref, value in (await self.read(grant, refs, catalogue)).items()} if refs else {}
 
     async def _render(
-        self, text: str, listing: EngineCatalogue, found: Mapping[str, SecretValue | SyncFailure]
+        self, text: str, catalogue: Catalogue, found: Mapping[str, SecretValue | SyncFailure]
     ) -> Rendered | Needs:
         values = {i: payload(value) for i, value in found.items() if isinstance(value, SecretValue)}
         try:
-            result = await self._engine.render(text, listing, values)
+            result = await self._engine.render(text, self._engine_catalogue(catalogue), values)
         except TemplateFailure as exc:
             self._renders.labels("failure").inc()
+            _check_listed(exc, catalogue)
             raise Rejected(Reason.TEMPLATE_ERROR, str(exc)) from None
         except EngineUnavailable as exc:
             raise Unavailable(Reason.TEMPLATE_ERROR, f"the template engine cannot start: {exc}") from exc
         self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
+        _check_listed(result, catalogue)
         return result
 
     def _engine_catalogue(self, catalogue: Catalogue) -> EngineCatalogue:
@@ -163,6 +164,11 @@ def check_listed(catalogue: Catalogue, what: str) -> None:
     """Raises Unavailable before the first listing: one that never came must not read as one of nothing."""
     if catalogue.listed_at is None:
         raise Unavailable(Reason.AWS_UNAVAILABLE, f"{what} needs the list of AWS secrets, which is not there yet")
+
+
+def _check_listed(result: Rendered | Needs | TemplateFailure, catalogue: Catalogue) -> None:
+    if result.filters or result.whole_catalogue:
+        check_listed(catalogue, "the template")
 
 
 def engine_catalogue(catalogue: Catalogue) -> EngineCatalogue:

@@ -123,14 +123,14 @@ func (r *rewriter) command(cmd *parse.CommandNode, first, lenient bool) {
 		r.checkRequired(cmd)
 	}
 	if len(cmd.Args) == 1 && first {
-		if access := r.access(cmd.Args[0], lenient); access != nil {
+		if access := r.field(cmd.Args[0], lenient); access != nil {
 			cmd.Args = access.Args
 			return
 		}
 	}
 	r.nested(cmd.Args[0], lenient)
 	for i, arg := range cmd.Args[1:] {
-		if access := r.access(arg, tolerant[name]); access != nil {
+		if access := r.field(arg, tolerant[name]); access != nil {
 			cmd.Args[i+1] = &parse.PipeNode{
 				NodeType: parse.NodePipe, Pos: access.Pos,
 				Cmds: []*parse.CommandNode{access},
@@ -150,10 +150,10 @@ func (r *rewriter) nested(node parse.Node, lenient bool) {
 	}
 }
 
-// access turns a.b.c into a command that calls _field, and gives nil for what
+// field turns a.b.c into a command that calls _field, and gives nil for what
 // is no access to a field.
-func (r *rewriter) access(node parse.Node, lenient bool) *parse.CommandNode {
-	expression, pos := node.String(), node.Position()
+func (r *rewriter) field(node parse.Node, lenient bool) *parse.CommandNode {
+	pos := node.Position()
 	var base parse.Node
 	var names []string
 	switch node := node.(type) {
@@ -172,7 +172,7 @@ func (r *rewriter) access(node parse.Node, lenient bool) *parse.CommandNode {
 		return nil
 	}
 	index := int64(len(r.accesses))
-	r.accesses = append(r.accesses, access{clip(expression, 60), names, lenient})
+	r.accesses = append(r.accesses, access{clip(node.String(), 60), names, lenient})
 	number := &parse.NumberNode{NodeType: parse.NodeNumber, Pos: pos, IsInt: true, Int64: index, Text: strconv.FormatInt(index, 10)}
 	return &parse.CommandNode{
 		NodeType: parse.NodeCommand, Pos: pos,

@@ -123,6 +123,7 @@ class Informer:
         """The latest known state, our own writes included. Not to be changed by the caller."""
         written = self._written.get(key)
         if written is not None:
+            # Its event may have overtaken the answer: then this would hide a deletion that followed.
             if later(_version(written), than=self._seen.get(self._scope(key), "")) is not False:
                 return written
             del self._written[key]
@@ -143,11 +144,9 @@ class Informer:
         if kept is None:
             return
         key = key_of(kept)
-        # The event may have overtaken the answer. Kept then, it would hide a deletion that followed.
-        if later(_version(kept), than=self._seen.get(self._scope(key), "")) is not False:
-            before = self._written.get(key)
-            if before is None or not later(_version(before), than=_version(kept)):
-                self._written[key] = kept
+        before = self._written.get(key)
+        if before is None or not later(_version(before), than=_version(kept)):
+            self._written[key] = kept
 
     # What reflectors call
 

@@ -27,7 +27,7 @@ class Changes:
     async def begin(self, objects: int) -> None:
         for number in range(SOURCES):
             name = f"team/source-{number}"
-            self.model.values[name] = self.model.value_of(name, "first")
+            self.model.set_value(name, self.model.value_of(name, "first"))
             self.world.create(name, self.model.values[name])
         for _ in range(objects):
             await self.create()
@@ -60,7 +60,7 @@ class Changes:
 
     async def rotate(self) -> None:
         source = self._source()
-        self.model.values[source] = self.model.value_of(source, self._text())
+        self.model.set_value(source, self.model.value_of(source, self._text()))
         self.model.note_source("rotations", source)
         self.world.put(source, self.model.values[source])
 
@@ -70,7 +70,7 @@ class Changes:
         if not secret.staged("AWSPREVIOUS"):
             return
         version = secret.staged("AWSPREVIOUS")
-        self.model.values[source] = str(secret.versions[version])
+        self.model.set_value(source, str(secret.versions[version]))
         self.model.note_source("roll-backs", source)
         self.world.roll_back(source)
 

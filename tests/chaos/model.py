@@ -42,6 +42,7 @@ class Model:
 
     things: dict[str, Thing] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
+    history: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     missing: set[str] = field(default_factory=set)
     seen: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     changes: Counter[str] = field(default_factory=Counter)
@@ -49,9 +50,14 @@ class Model:
     def value_of(self, source: str, password: str) -> str:
         return json.dumps({"user": source, "password": password})
 
-    def expected(self, thing: Thing, source: str = "") -> dict[str, str]:
-        """What the Secret must hold once all is well (or would have to, if it read that source)."""
-        whole = self.values[source or thing.source]
+    def set_value(self, source: str, whole: str) -> None:
+        """AWS holds this now."""
+        self.values[source] = whole
+        self.history[source].append(whole)
+
+    def expected(self, thing: Thing, whole: str = "") -> dict[str, str]:
+        """What the Secret must hold once all is well (or would have to, if its source held that)."""
+        whole = whole or self.values[thing.source]
         return {"literal": thing.literal, "pw": json.loads(whole)["password"], "whole": whole}
 
     def note(self, what: str, *things: Thing) -> None:
@@ -69,8 +75,10 @@ class Model:
 
     def _justify(self, thing: Thing, source: str) -> None:
         thing.justified += 1
-        for key, value in self.expected(thing, source).items():
-            self.seen[thing.name, key].add(value)
+        # All that the source has held: the list may be behind, and then an older value counts as current.
+        for whole in self.history[source]:
+            for key, value in self.expected(thing, whole).items():
+                self.seen[thing.name, key].add(value)
 
     def wrong_now(self, name: str, data: dict[str, str]) -> str | None:
         """What no Secret may show at any time, drift aside."""

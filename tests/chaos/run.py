@@ -25,8 +25,8 @@ from tests.support.cluster import WRITES, Space, connect
 from tests.support.eventually import eventually
 from tests.support.fakeaws import FakeAws
 
-SETTLE = 60.0
-"""Seconds after the last fault within which everything must be right: backoff of a few failures, one sync."""
+SETTLE = 90.0
+"""Seconds after the last fault within which everything must be right: a refusal stands for a minute, then one sync."""
 OBJECTS = 40
 _CREDENTIALS = {
     "AWS_REGION": REGION,

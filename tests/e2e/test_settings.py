@@ -8,7 +8,6 @@ import uuid
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.measures import log_lines
 from tests.support.specs import all_keys, literal
 
 pytestmark = pytest.mark.real
@@ -89,18 +88,21 @@ async def test_sync_interval_tries_again_what_no_event_announces(run_operator, a
     await space.until_data("demo", {"a": b"2"})
 
 
-async def test_log_format_and_level_are_obeyed(run_operator, space, name):
-    text = await run_operator(LOG_FORMAT="text", LOG_LEVEL="warning", METRICS_LISTEN="127.0.0.1:0", ready=False)
-    json_log = None
-    await space.write("demo", dataFrom=all_keys(name))
-    await space.until_synced("demo")
-    assert "started" not in text.log
-    await text.stop()
-    json_log = await run_operator(LOG_LEVEL="debug")
+@pytest.mark.parametrize("style", ["json", "text"])
+async def test_log_format_and_level_are_obeyed(run_operator, space, name, style):
+    operator = await run_operator(LOG_FORMAT=style, LOG_LEVEL="INFO" if style == "json" else "")
+    await space.write("demo", dataFrom=all_keys(f"{name}-missing"))
+    await space.until_failed("demo", "SecretNotFound")
 
-    async def said():
-        assert any(line["level"] == "debug" for line in log_lines(json_log.log))
+    async def logged():
+        (line,) = [line for line in operator.log.splitlines() if f"{space.name}/demo" in line]
+        return line
 
-    await eventually(said)
-    keyed = [line for line in log_lines(json_log.log) if line.get("key") == f"{space.name}/demo"]
-    assert json.dumps(keyed)
+    line = await eventually(logged)
+    if style == "json":
+        fields = json.loads(line)
+        assert (fields["level"], fields["key"], fields["reason"]) == ("info", f"{space.name}/demo", "SecretNotFound")
+        assert fields["reconcile_id"]
+    else:
+        assert f"key={space.name}/demo" in line
+        assert "info" in line

@@ -152,7 +152,9 @@ async def test_what_was_read_last_time_and_is_not_read_any_more_is_no_source(rea
 
 async def test_a_selected_secret_that_may_not_be_read_is_no_failure_unless_the_template_asks_for_it(reader, aws):
     aws.denied = {"db/two"}
-    only_one = f'{TEAM}{{{{ if eq $name "db/one" }}}}{{{{ (getSecretValueMap $name).user }}}}{{{{ end }}}}{{{{ end }}}}'
+    only_one = (
+        f'{TEAM}{{{{ if eq $name "db/one" }}}}{{{{ (getSecretValueMap $name).user }}}}{{{{ end }}}}{{{{ end }}}}'
+    )
     assert (await rendered(reader, only_one)).output == "u1"
     failure = await refused(reader, f"{TEAM}{{{{ (getSecretValueMap $name).user }}}}{{{{ end }}}}")
     assert failure.reason is Reason.ACCESS_DENIED
@@ -191,7 +193,7 @@ async def test_renders_are_counted_by_outcome(reader, metrics):
 
 async def test_a_template_over_the_catalogue_sees_names_tags_and_versions(reader):
     result = await rendered(
-        reader, '{{ range $name, $s := .Secrets }}{{ $name }}={{ $s.CurrentVersionID }}/{{ $s.Tags.team }} {{ end }}',
+        reader, "{{ range $name, $s := .Secrets }}{{ $name }}={{ $s.CurrentVersionID }}/{{ $s.Tags.team }} {{ end }}",
         listing=catalogue(entry("b", version="v2", team="x"), entry("a", team="y")),
     )  # fmt: skip
     assert result.output == "a=v1/y b=v2/x "

@@ -1,6 +1,6 @@
 """One engine for all tests of templates, on a cache that stays between runs: compiling takes seconds."""
 
-# ruff: noqa: E501 - a template stays on its line
+
 
 from __future__ import annotations
 

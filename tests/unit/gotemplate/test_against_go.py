@@ -1,6 +1,6 @@
 """The engine against Go itself: the same templates through text/template, compiled for this machine."""
 
-# ruff: noqa: E501 - a template stays on its line
+
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def expect_one_relist(api, heard, *, at):
     assert heard == [("ADDED", "x"), ("DELETED", "x"), ("ADDED", "y")]
 
 
-@pytest.mark.parametrize("error", [EXPIRED, refused(410, "Gone")])
+@pytest.mark.parametrize("error", [EXPIRED, refused(410, "Gone"), refused(410, "Odd")])
 async def test_410_at_open(api, running, heard, error):
     api.watches += [[modified("x", 6), 2.0, END], error]
     running()
