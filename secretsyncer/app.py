@@ -253,7 +253,7 @@ class App:
         if graceful:
             await self._elector.release()
         await self._cache.aclose()
-        self._engine.close()
+        await asyncio.to_thread(self._engine.close)
         await self._server.stop()
         log.info("stopped")
 

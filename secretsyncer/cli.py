@@ -29,9 +29,15 @@ credentials and region that the AWS SDK finds. Settings come from the environmen
 
 """
 _RENDER = """\
-Prints the Secrets that SyncedSecrets would give, offline: the AWS secrets come from a file. That file maps names
-to {value | json | binary (base64), tags, versionId, lastChanged, listed}. A failure is reported on standard
-error with its object's name, and the exit code is 1.
+Prints the Secrets that SyncedSecrets would give; nothing is written to the cluster. The AWS secrets are read from AWS,
+or offline from a file that maps their names to values:
+
+  mysql: {json: {user: web, password: s3cret}, tags: {tag1: ""}}   # an object, which AWS holds as JSON
+  cert: {value: "-----BEGIN ...", versionId: v1}                   # text
+  keystore: {binary: AAECAw==, listed: false}                      # base64; listed: whether .Secrets shows it
+
+A failure is reported on standard error with its object's name, and the exit code is 1. Namespaces among the
+manifests bring their annotations, so that the roles they allow can be tried, too.
 
   secretsyncer render -f manifests/samples --secrets manifests/samples/aws/secrets.yaml
 """
@@ -130,7 +136,8 @@ def _add_files(command: argparse.ArgumentParser) -> None:
 def _settings_help() -> str:
     lines = []
     for name, field in Settings.model_fields.items():
-        default = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+        default = "" if field.default == () else str(field.default)
+        default = default.lower() if isinstance(field.default, bool) else default
         text = " ".join((field.description or "").split())
         lines.append(f"  {name.upper()}{f' ({default})' if default else ''}\n      {text}")
     return "\n".join(lines)
@@ -147,6 +154,8 @@ def _run(_: argparse.Namespace) -> int:
 def _render(chosen: argparse.Namespace) -> int:
     from secretsyncer import offline  # noqa: PLC0415 - as above
 
+    if chosen.reveal and not chosen.diff:
+        raise SettingsError("--reveal is for --diff")
     objects = offline.load_manifests(chosen.files)
     results, lines = asyncio.run(_rendered(chosen, objects))
     if not results:

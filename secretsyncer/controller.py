@@ -136,11 +136,12 @@ class Controller:
     # What a pass leads to
 
     async def work(self) -> None:
-        """One worker, until the queue closes."""
+        """One worker. Once the queue is closed it waits to be stopped: a loop that returns ends the process."""
         while True:
             try:
                 key = await self._queue.get()
             except QueueClosed:
+                await asyncio.get_running_loop().create_future()
                 return
             try:
                 with logs.bind(key=str(key), reconcile_id=uuid.uuid4().hex[:8]):

@@ -7,11 +7,11 @@ manifests bring their annotations, so that the gate can be tried too; a namespac
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,11 +36,12 @@ _KIND = "SyncedSecret"
 _FIELDS = {"value", "json", "binary", "tags", "versionId", "lastChanged", "listed"}
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Result:
     """One SyncedSecret: its Secret, or why there is none."""
 
     label: str
-    secret: dict[str, Any] | None
+    secret: dict[str, Any] | None = field(repr=False)
     problem: str = ""
 
 
@@ -57,11 +58,8 @@ class FileSecrets:
     @classmethod
     def load(cls, path: Path) -> FileSecrets:
         """Raises SettingsError that names the file, the secret and the field."""
-        document = _load_one(path)
-        if not isinstance(document, dict):
-            raise SettingsError(f"{path}: must map names of AWS secrets to their values")
         values, entries, tags = {}, [], {}
-        for name, fields in document.items():
+        for name, fields in _load_one(path).items():
             try:
                 value, entry = _secret(str(name), fields)
             except ValueError as exc:
@@ -105,73 +103,96 @@ class FileSecrets:
 def _secret(name: str, fields: Any) -> tuple[SecretValue, Entry]:
     if not isinstance(fields, dict) or not fields.keys() <= _FIELDS:
         raise ValueError(f"must be an object with some of {', '.join(sorted(_FIELDS))}")
-    if sum(field in fields for field in ("value", "json", "binary")) != 1:
-        raise ValueError("needs exactly one of value, json and binary")
-    text, binary = None, None
-    if "binary" in fields:
-        try:
-            binary = base64.b64decode(fields["binary"], validate=True)
-        except (binascii.Error, TypeError, ValueError):
-            raise ValueError("binary must be base64") from None
-    elif "json" in fields:
-        text = json.dumps(fields["json"], ensure_ascii=False)
-    elif isinstance(fields["value"], str):
-        text = fields["value"]
-    else:
-        raise ValueError("value must be text; use json for an object, or quote it")
+    if parse_secret_id(name).account:
+        raise ValueError("must be a name, not an ARN; references by ARN find it by its name")
+    tags = fields.get("tags") or {}
+    if not isinstance(tags, dict):
+        raise ValueError("tags must be a map of keys to values")  # noqa: TRY004 - a mistake in a file
+    text, binary = _content(fields)
     arn = f"arn:aws:secretsmanager:{_REGION}:{ACCOUNT.id}:secret:{name}-000000"
     version = str(fields.get("versionId", "00000000-0000-0000-0000-000000000000"))
-    tags = {str(key): str(value) for key, value in (fields.get("tags") or {}).items()}
+    texts = {str(key): str(value) for key, value in tags.items()}
     value = SecretValue(name, arn, version, text, binary)
-    return value, Entry(name, arn, tags, version, _moment(fields.get("lastChanged")))
+    return value, Entry(name, arn, texts, version, _moment(fields.get("lastChanged")))
+
+
+def _content(fields: Mapping[str, Any]) -> tuple[str | None, bytes | None]:
+    """The value as text or as bytes."""
+    if sum(part in fields for part in ("value", "json", "binary")) != 1:
+        raise ValueError("needs exactly one of value, json and binary")
+    if "json" in fields:
+        try:
+            return json.dumps(fields["json"], ensure_ascii=False), None
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError("json must be JSON; put quotes around dates") from None
+    if "binary" in fields:
+        try:
+            return None, base64.b64decode("".join(fields["binary"].split()), validate=True)
+        except (AttributeError, ValueError):
+            raise ValueError("binary must be base64") from None
+    if not isinstance(fields["value"], str):
+        raise ValueError("value must be text; use json for an object, or quote it")  # noqa: TRY004 - as above
+    return fields["value"], None
 
 
 def _moment(value: Any) -> datetime | None:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValueError("lastChanged must be a date, like 2026-01-31T12:00:00Z") from None
-    elif isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    return None
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
+    except (AttributeError, ValueError):
+        raise ValueError("lastChanged must be a date, like 2026-01-31T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def load_manifests(paths: list[Path]) -> list[dict[str, Any]]:
     """Every object of the files, of folders' files, and of `List`s. Raises SettingsError with file and position."""
-    found: list[dict[str, Any]] = []
-    for path in paths:
-        files = (
-            sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml", ".json"}) if path.is_dir() else [path]
-        )
-        for file in files:
-            found.extend(_objects(file))
-    return found
+    return [obj for path in paths for file in _files(path) for obj in _objects(file)]
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    try:
+        return sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml", ".json"})
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror}") from None
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
     for document in _load(path):
-        for obj in document.get("items") or [] if str(document.get("kind", "")).endswith("List") else [document]:
-            if (
-                not isinstance(obj, dict)
-                or not isinstance(obj.get("metadata"), dict)
-                or not obj["metadata"].get("name")
-            ):
-                raise SettingsError(f"{path}: an object without metadata.name")
+        items = [document]
+        if str(document.get("kind", "")).endswith("List"):
+            items = document.get("items") or []
+            if not isinstance(items, list):
+                raise SettingsError(f"{path}: items must be a list")
+        for obj in items:
+            _check(path, obj)
             yield obj
+
+
+def _check(path: Path, obj: Any) -> None:
+    """What the API server would have checked of an object's metadata."""
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if metadata is None or not isinstance(name, str) or not name:
+        raise SettingsError(f"{path}: an object without metadata.name")
+    if not isinstance(metadata.get("namespace"), str | None):
+        raise SettingsError(f"{path}: {name}: metadata.namespace must be text")
+    for part in ("annotations", "labels"):
+        texts = metadata.get(part) or {}
+        if not isinstance(texts, dict) or not all(isinstance(t, str) for pair in texts.items() for t in pair):
+            raise SettingsError(
+                f"{path}: {name}: metadata.{part} must be a map of texts; put quotes around a list or a number"
+            )
 
 
 def _load(path: Path) -> list[Any]:
     try:
-        text = "" if str(path) == "-" else path.read_text()
-        if str(path) == "-":
-            text = sys.stdin.read()
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = _documents(sys.stdin.read() if str(path) == "-" else path.read_text("utf-8"))
     except OSError as exc:
         raise SettingsError(f"{path}: {exc.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SettingsError(f"{path}{where}: not valid YAML or JSON") from None
@@ -180,8 +201,18 @@ def _load(path: Path) -> list[Any]:
     return documents
 
 
-def _load_one(path: Path) -> Any:
+def _documents(text: str) -> list[Any]:
+    """As JSON where it is JSON: YAML's parser takes neither its tabs nor all of its escapes."""
+    try:
+        return [json.loads(text)]
+    except (ValueError, RecursionError):
+        return [document for document in yaml.safe_load_all(text) if document is not None]
+
+
+def _load_one(path: Path) -> dict[str, Any]:
     documents = _load(path)
+    if len(documents) > 1:
+        raise SettingsError(f"{path}: must be one document")
     return documents[0] if documents else {}
 
 
@@ -204,7 +235,7 @@ def synced_secrets(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The SyncedSecrets among the objects; those without a namespace are in `default`, as for kubectl."""
     wanted = [obj for obj in objects if obj.get("kind") == _KIND]
     for obj in wanted:
-        obj["metadata"].setdefault("namespace", "default")
+        obj["metadata"]["namespace"] = obj["metadata"].get("namespace") or "default"
     return wanted
 
 
@@ -220,8 +251,8 @@ async def _render(obj: dict[str, Any], namespaces: Mapping[str, dict[str, Any]],
             require_annotation=renderer.rules.require_annotation,
         )
         content = await render_content(renderer.reader, grant, synced.spec, renderer.catalogue)
+        step = manifest.plan(synced, content.data, None, adopt=True)
     except SyncFailure as failure:
         return Result(str(key), None, f"{failure.reason}: {failure.message}")
-    step = manifest.plan(synced, content.data, None, adopt=True)
     assert isinstance(step, manifest.Create)  # noqa: S101 - nothing is observed offline
     return Result(str(key), step.body)

@@ -132,6 +132,8 @@ async def test_a_role_never_gets_what_another_role_was_given(operator, aws, read
         await space.write(f"reader-{form}", IAMRole="reader", **spec)
     for form in forms:
         await space.until_synced(f"reader-{form}")
+    # Only once the list shows the secret has a template that selects by its tag anything to be denied.
+    await space.until_data("reader-value", {"t": b'{"a": "for reader only"}'})
     for form, spec in forms.items():
         await space.write(f"stranger-{form}", IAMRole=stranger, **spec)
     await space.write("stranger-listed", IAMRole=stranger, data=[listed])

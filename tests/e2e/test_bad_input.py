@@ -78,7 +78,7 @@ BAD = {
     "not-an-object": ({"dataFrom": all_keys("app/list")}, "InvalidSecretValue", ["app/list", "list"]),
     "not-a-number": ({"dataFrom": all_keys("app/nan")}, "InvalidSecretValue", ["app/nan"]),
     "binary": ({"dataFrom": all_keys("app/binary")}, "InvalidSecretValue", ["app/binary", "binary"]),
-    "bad-keys-in-aws": ({"dataFrom": all_keys("app/bad-keys")}, "InvalidSecretValue", ["app/bad-keys", "not good"]),
+    "bad-keys-in-aws": ({"dataFrom": all_keys("app/bad-keys")}, "InvalidSecretValue", ["dataFrom", "not good"]),
     "too-big": ({"data": [whole(f"k{n}", "app/big") for n in range(17)]}, "InvalidSecretValue", ["1105000", "1048576"]),
     "template-syntax": ({"data": [template("a", "{{ range }}")]}, "TemplateError", ["data.a", "range"]),
     "template-function": ({"data": [template("a", "{{ env `HOME` }}")]}, "TemplateError", ["env"]),

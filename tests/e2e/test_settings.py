@@ -95,8 +95,9 @@ async def test_log_format_and_level_are_obeyed(run_operator, space, name, style)
     await space.until_failed("demo", "SecretNotFound")
 
     async def logged():
-        (line,) = [line for line in operator.log.splitlines() if f"{space.name}/demo" in line]
-        return line
+        lines = [line for line in operator.log.splitlines() if "rejected" in line and f"{space.name}/demo" in line]
+        assert lines
+        return lines[0]
 
     line = await eventually(logged)
     if style == "json":

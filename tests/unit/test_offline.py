@@ -181,6 +181,7 @@ def test_without_a_date_there_is_none(secrets):
         (f"a: {{value: {CANARY}", ", line 1, column "),
         ("a: !unknown x", ", line 1, column 4: not valid YAML or JSON"),
         ("\tx", "not valid YAML or JSON"),
+        ("a: {value: 2026-99-99}", "not valid YAML or JSON"),
         (b"\xff\xfe\x00", "not valid YAML or JSON"),
         ("[" * 5000, "not valid YAML or JSON"),
     ],
@@ -208,7 +209,9 @@ def names(objects):
 
 def test_files_documents_lists_and_folders_are_read_in_order(write, tmp_path):
     write(OBJECT.replace("NAME", "b1") + "---\n" + OBJECT.replace("NAME", "b2") + "---\n", "folder/b.yaml")
-    write('{"kind": "List", "items": [{"metadata": {"name": "a1"}}, {"metadata": {"name": "a2"}}]}', "folder/a.json")
+    write(
+        '{"kind": "List", "items": [{"metadata": {"name": "a1"}}, {"metadata": {"name": "a2"}}]}', "folder/a.json"
+    )
     write("not yaml: [", "folder/readme.txt")
     write("not yaml: [", "folder/deeper/x.yaml")
     single = write(OBJECT.replace("NAME", "single"), "single.yml")
@@ -238,7 +241,10 @@ def test_a_file_without_objects_is_one(write, text):
         ("{kind: List, items: [null]}", "an object without metadata.name"),
         ("{kind: List, items: 5}", "items must be a list"),
         ("{kind: List, items: {metadata: {name: a}}}", "items must be a list"),
-        ("{kind: Namespace, metadata: {name: a, annotations: [x]}}", "a: metadata.annotations must be a map of texts"),
+        (
+            "{kind: Namespace, metadata: {name: a, annotations: [x]}}",
+            "a: metadata.annotations must be a map of texts",
+        ),
         (
             "{kind: Namespace, metadata: {name: a, annotations: {iam.amazonaws.com/allowed-roles: [reader]}}}",
             "a: metadata.annotations must be a map of texts; put quotes around a list",

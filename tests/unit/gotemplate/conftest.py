@@ -1,7 +1,5 @@
 """One engine for all tests of templates, on a cache that stays between runs: compiling takes seconds."""
 
-
-
 from __future__ import annotations
 
 import asyncio

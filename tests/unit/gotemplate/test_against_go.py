@@ -1,7 +1,5 @@
 """The engine against Go itself: the same templates through text/template, compiled for this machine."""
 
-
-
 from __future__ import annotations
 
 import hashlib
