@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -75,8 +76,6 @@ class Operator(OperatorProcess):
 
     def logged(self, message: str) -> float | None:
         """When it logged this first, in seconds of the epoch."""
-        from datetime import datetime
-
         for line in self.log.splitlines():
             try:
                 entry = json.loads(line)
@@ -107,7 +106,7 @@ class Ground:
             self.api = await self._stack.enter_async_context(RealKubernetes(assets))
             await self._stack.enter_async_context(self.aws)
             self.kube = await self._stack.enter_async_context(Kube(self.api))
-            crd = Path(__file__).parents[1] / "manifests/crd.yaml"
+            crd = Path(__file__).parents[1] / "manifests/base/crd.yaml"
             path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
             await self.kube.create(path, yaml.safe_load(crd.read_text()))
             await self.kube.until_served(f"{SYNCED}/syncedsecrets")
