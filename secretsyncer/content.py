@@ -29,7 +29,7 @@ class Dependencies:
     """What an object was, or would have been, rendered from: whose change must lead to a pass."""
 
     refs: frozenset[SecretRef] = frozenset()
-    filters: frozenset[Filter] = frozenset()
+    filters: frozenset[Filter] = field(default=frozenset(), repr=False)  # a template may filter by a secret's value
     whole_catalogue: bool = False
 
     @property

@@ -52,11 +52,11 @@ class ValueSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RenderedTemplate:
-    """A template's output and everything that it was made from. The representation does not show the output."""
+    """A template's output and everything that it was made from."""
 
     output: str = field(repr=False)
     read: Mapping[SecretRef, Source]
-    filters: frozenset[Filter]
+    filters: frozenset[Filter] = field(repr=False)  # their arguments may come from a value
     whole_catalogue: bool
 
 

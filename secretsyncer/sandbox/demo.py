@@ -50,8 +50,7 @@ async def _demo() -> int:
             failures.append(code != 0)
     bad = sum(failures)
     say(
-        f"{'FAILED' if bad else 'Done'} in {time.monotonic() - began:.0f} s. "
-        "Next: make sandbox, to try it by hand."
+        f"{'FAILED' if bad else 'Done'} in {time.monotonic() - began:.0f} s. Next: make sandbox, to try it by hand."
     )
     return int(bool(bad))
 

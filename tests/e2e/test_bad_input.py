@@ -47,7 +47,11 @@ BAD = {
         "InvalidSpec",
         ["IAMRole", "AWSAccountID"],
     ),
-    "bad-account": ({"AWSAccountID": "12", "dataFrom": all_keys("app/json")}, "InvalidSpec", ["AWSAccountID", "12"]),
+    "bad-account": (
+        {"AWSAccountID": "12", "dataFrom": all_keys("app/json")},
+        "InvalidSpec",
+        ["AWSAccountID", "12"],
+    ),
     "bad-role-arn": (
         {"IAMRole": "arn:aws:iam::12:role/x", "dataFrom": all_keys("app/json")},
         "InvalidSpec",
@@ -71,15 +75,27 @@ BAD = {
         "AccessDenied",
         [f"{ROLE}/untrusting"],
     ),
-    "missing-key": ({"data": [key("a", "app/json", "absent")]}, "InvalidSecretValue", ["data.a", "app/json", "absent"]),
-    "null-key": ({"data": [key("a", "app/json", "nothing")]}, "InvalidSecretValue", ["app/json", "null", "nothing"]),
+    "missing-key": (
+        {"data": [key("a", "app/json", "absent")]},
+        "InvalidSecretValue",
+        ["data.a", "app/json", "absent"],
+    ),
+    "null-key": (
+        {"data": [key("a", "app/json", "nothing")]},
+        "InvalidSecretValue",
+        ["app/json", "null", "nothing"],
+    ),
     "null-in-all": ({"dataFrom": all_keys("app/json")}, "InvalidSecretValue", ["app/json", "null", "nothing"]),
     "not-json": ({"data": [key("a", "app/text", "a")]}, "InvalidSecretValue", ["app/text", "JSON"]),
     "not-an-object": ({"dataFrom": all_keys("app/list")}, "InvalidSecretValue", ["app/list", "list"]),
     "not-a-number": ({"dataFrom": all_keys("app/nan")}, "InvalidSecretValue", ["app/nan"]),
     "binary": ({"dataFrom": all_keys("app/binary")}, "InvalidSecretValue", ["app/binary", "binary"]),
     "bad-keys-in-aws": ({"dataFrom": all_keys("app/bad-keys")}, "InvalidSecretValue", ["dataFrom", "not good"]),
-    "too-big": ({"data": [whole(f"k{n}", "app/big") for n in range(17)]}, "InvalidSecretValue", ["1105000", "1048576"]),
+    "too-big": (
+        {"data": [whole(f"k{n}", "app/big") for n in range(17)]},
+        "InvalidSecretValue",
+        ["1105000", "1048576"],
+    ),
     "template-syntax": ({"data": [template("a", "{{ range }}")]}, "TemplateError", ["data.a", "range"]),
     "template-function": ({"data": [template("a", "{{ env `HOME` }}")]}, "TemplateError", ["env"]),
     "template-no-value": (

@@ -25,7 +25,9 @@ async def test_adopt_existing_false_leaves_foreign_secrets_alone_until_they_are_
     run_operator, cluster, kubectl, space, name
 ):
     metadata = {"name": "demo", "namespace": space.name}
-    before = await cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"x": "y"}})
+    before = await cluster.create(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"x": "y"}}
+    )
     await run_operator(ADOPT_EXISTING="false")
     await space.write("demo", dataFrom=all_keys(name))
     await space.write("new", dataFrom=all_keys(name))
@@ -102,7 +104,11 @@ async def test_log_format_and_level_are_obeyed(run_operator, space, name, style)
     line = await eventually(logged)
     if style == "json":
         fields = json.loads(line)
-        assert (fields["level"], fields["key"], fields["reason"]) == ("info", f"{space.name}/demo", "SecretNotFound")
+        assert (fields["level"], fields["key"], fields["reason"]) == (
+            "info",
+            f"{space.name}/demo",
+            "SecretNotFound",
+        )
         assert fields["reconcile_id"]
     else:
         assert f"key={space.name}/demo" in line

@@ -122,7 +122,7 @@ async def told(operator, aws, cluster):
     await eventually(resynced)
     pages = [(await operator.get(path))[1] for path in ("/", "/metrics", "/readyz?verbose", "/healthz?verbose")]
     objects = await cluster.list("SyncedSecret", space.name)
-    events = [event for event in await cluster.list("Event", space.name)]
+    events = await cluster.list("Event", space.name)
     yield {
         "the log": operator.log,
         "events": json.dumps(events, ensure_ascii=False),

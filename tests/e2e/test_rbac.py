@@ -55,7 +55,11 @@ async def test_no_request_is_refused(run_operator, space):
 async def test_without_rights_it_is_not_ready_and_says_what_it_may_not_do(
     real_server, cluster, environment, space, tmp_path
 ):
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody", "namespace": space.name}}
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "nobody", "namespace": space.name},
+    }
     await cluster.create(account)
     token = await real_server.service_account_token(space.name, "nobody")
     kubeconfig = real_server.write_kubeconfig(tmp_path / "kubeconfig", "nobody", token=token)

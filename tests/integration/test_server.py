@@ -152,7 +152,7 @@ async def test_an_endless_request_is_cut_short(serve, long):
             answer = await reader.read(200)
     finally:
         writer.close()
-    assert answer.startswith(b"HTTP/1.0 400") or answer.startswith(b"HTTP/1.1 400")
+    assert b" 400 " in answer.splitlines()[0]
 
 
 async def test_a_request_that_is_none_is_refused_without_a_word_about_us(serve):

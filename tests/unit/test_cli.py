@@ -136,7 +136,9 @@ def test_the_samples_give_what_the_golden_file_shows(run, golden):
     assert code == 1
     broken, denied = err.splitlines()
     assert broken == "demo/broken: InvalidSecretValue: data.mysql_pw: AWS secret mysql has no key 'pasword'"
-    assert denied.startswith("demo/denied: RoleNotAllowed: role arn:aws:iam::000000000000:role/billing-admin is not")
+    assert denied.startswith(
+        "demo/denied: RoleNotAllowed: role arn:aws:iam::000000000000:role/billing-admin is not"
+    )
 
 
 def test_json_is_one_list_of_the_same(run):

@@ -27,7 +27,7 @@ PGBOUNCER = r"""{{- $cfg := "" -}}
 {{- $cfg = printf "%shost=%s user=%s password=%s\n" $cfg $secretValue.host $secretValue.user $secretValue.password -}}
 {{- end -}}
 {{- $cfg -}}
-"""  # noqa: E501 - letter by letter
+"""
 
 
 @cache

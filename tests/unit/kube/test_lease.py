@@ -150,6 +150,17 @@ async def test_of_two_that_take_at_once_one_is_refused(candidate, cluster):
     assert len(cluster.writes) == 1
 
 
+async def test_of_two_that_take_over_at_once_one_is_refused(candidate, cluster):
+    """Both have read the same expired lease; only the version that they read tells them apart."""
+    await candidate("dead").acquire()
+    one, two = candidate("one"), candidate("two")
+    tasks = [asyncio.create_task(one.acquire()), asyncio.create_task(two.acquire())]
+    await asyncio.sleep(20)
+    assert (one.is_leader, two.is_leader) in {(True, False), (False, True)}
+    for task in tasks:
+        task.cancel()
+
+
 async def test_renewing_keeps_others_out(candidate, cluster):
     leader, other = candidate("leader"), candidate("other")
     await leader.acquire()
@@ -339,7 +350,10 @@ async def test_release_of_a_lease_in_other_hands_leaves_it_there(candidate, clus
 
 async def test_release_by_a_candidate_that_does_not_lead_does_nothing(candidate, cluster):
     await candidate("leader").acquire()
+    cluster.broken["other"] = "hangs"
+    started = now()
     await candidate("other").release()
+    assert now() == started
     assert cluster.spec()["holderIdentity"] == "leader"
 
 

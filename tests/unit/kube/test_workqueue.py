@@ -144,11 +144,12 @@ class TestPriority:
 class TestDelays:
     """One timer per key."""
 
-    async def test_earliest_delay_wins(self, queue):
+    async def test_earliest_delay_wins(self, queue, caplog):
         queue.add_after("a", 5.0)
         queue.add_after("a", 2.0)
         queue.add_after("a", 9.0)
         assert await passes(queue, 20) == [("a", 2)]
+        assert caplog.messages == []  # no timer was left to fire
 
     async def test_immediate_put_does_not_cancel_the_timer(self, queue):
         queue.add_after("a", 5.0)
@@ -315,7 +316,7 @@ class TestGetters:
 class TestEnd:
     """Shutdown."""
 
-    async def test_closed_queue_takes_nothing_and_gives_nothing(self, queue, value):
+    async def test_closed_queue_takes_nothing_and_gives_nothing(self, queue, value, caplog):
         queue.add("waiting")
         queue.add_after("delayed", 1.0)
         queue.close()
@@ -327,6 +328,7 @@ class TestEnd:
         assert value("secretsyncer_queue_delayed") == 0
         with pytest.raises(QueueClosed):
             await queue.get()
+        assert caplog.messages == []  # no timer was left to fire
 
     async def test_waiting_workers_are_told(self, queue):
         workers = [asyncio.create_task(queue.get()) for _ in range(3)]
