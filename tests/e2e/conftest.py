@@ -1,7 +1,7 @@
 """The operator as users run it: its own process, between a Kubernetes API and an AWS, asserted from outside.
 
 All tests of a module share one operator (`SETTINGS` of the module are its settings), and all of them one API
-server, in a namespace of their own each. The operator has the token of the ServiceAccount in manifests/rbac.yaml
+server, in a namespace of their own each. The operator has the token of the ServiceAccount in manifests/base/rbac.yaml
 and nothing more. At most one operator that watches everything runs at a time. At the end of each, it must stop
 with exit code 0 and have logged nothing that only a bug explains.
 """
@@ -45,7 +45,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster(real_server):
-    """The real API server with everything of manifests/ but the Deployment in it."""
+    """The real API server with everything of manifests/base/ but the Deployment in it."""
     async with connect(real_server) as made:
         await made.install("crd.yaml", "namespace.yaml", "rbac.yaml")
         yield made

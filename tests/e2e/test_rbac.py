@@ -1,4 +1,4 @@
-"""manifests/rbac.yaml is enough for everything that the operator does, and without it the operator says what lacks.
+"""manifests/base/rbac.yaml is enough for everything that the operator does, and without it the operator says what lacks.
 
 All other tests on the real API server run with its ServiceAccount as well.
 """

@@ -102,9 +102,9 @@ class Cluster:
         assert status == 200, body["message"]
 
     async def install(self, *files: str) -> None:
-        """Create what is in these files of `manifests/`, and wait until our resource is served."""
+        """Create what is in these files of `manifests/base/`, and wait until our resource is served."""
         for file in files:
-            for obj in yaml.safe_load_all((MANIFESTS / file).read_text()):
+            for obj in yaml.safe_load_all((MANIFESTS / "base" / file).read_text()):
                 await self.create(obj)
 
         async def served() -> None:

@@ -19,6 +19,7 @@ from secretsyncer.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
+BASE = MANIFESTS / "base"
 SAMPLES = MANIFESTS / "samples"
 
 PGBOUNCER = r"""{{- $cfg := "" -}}
@@ -37,10 +38,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 def the(kind: str) -> dict[str, Any]:
     found = [
-        document
-        for path in sorted(MANIFESTS.glob("*.yaml"))
-        for document in documents(path)
-        if document["kind"] == kind
+        document for path in sorted(BASE.glob("*.yaml")) for document in documents(path) if document["kind"] == kind
     ]
     assert len(found) == 1, f"{len(found)} objects of kind {kind}"
     return found[0]
@@ -313,8 +311,8 @@ def test_the_pod_is_given_longer_to_end_than_passes_may_take() -> None:
 
 
 def test_kustomize_takes_in_every_manifest_at_this_version() -> None:
-    (kustomization,) = documents(MANIFESTS / "kustomization.yaml")
-    others = {path.name for path in MANIFESTS.glob("*.yaml")} - {"kustomization.yaml"}
+    (kustomization,) = documents(BASE / "kustomization.yaml")
+    others = {path.name for path in BASE.glob("*.yaml")} - {"kustomization.yaml"}
     assert set(kustomization["resources"]) == others
     (container,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
     assert kustomization["images"] == [{"name": container["image"], "newTag": secretsyncer.__version__}]
@@ -325,7 +323,7 @@ def test_kustomize_takes_in_every_manifest_at_this_version() -> None:
 
 def pins(name: str) -> dict[str, str]:
     lines = (ROOT / "requirements" / f"{name}.lock").read_text().splitlines()
-    found = (re.match(r"([\w.-]+)==(\S+)", line) for line in lines)
+    found = (re.match(r"([\w.-]+)(?:\[[\w, -]+\])?==(\S+)", line) for line in lines)
     return {match[1]: match[2] for match in found if match}
 
 
