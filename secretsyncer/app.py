@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 import uuid
+from collections import ChainMap
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -56,6 +57,8 @@ LEASE_NAME = "5a48bfe8.contentful.com"
 DRAIN_DEADLINE = 10.0
 """Seconds that passes under way get to end at a stop."""
 FLUSH_DEADLINE = 2.0
+POLLER_LIMIT = 600.0
+"""Seconds between two signs of life of the poller: more than one call to AWS takes with all its retries."""
 PULSE = 1.0
 """Seconds between two looks at the event loop's lag."""
 
@@ -173,7 +176,7 @@ class App:
         )
         self._server = Server(
             *settings.listen,
-            health={"loops": self._late_loops},
+            health=ChainMap(self._heartbeats.checks, {"workers": self._controller.stuck}),
             readiness=self._readiness_checks(),
             page=self._page if settings.status_page else None,
         )
@@ -225,6 +228,7 @@ class App:
             await self._elector.acquire()
             loops.start("lease", self._elector.hold())
         self._metrics.leader.set(1)
+        self._poller.beat = self._heartbeats.register("poller", limit=POLLER_LIMIT)
         loops.start("poller", self._poller.run())
         await self._poller.first_round.wait()
         with suppress(SyncFailure):
@@ -295,10 +299,6 @@ class App:
         return statuspage.page((obj for _, obj in self._objects.items()), facts, query=query, now=now)
 
     # Health and readiness
-
-    def _late_loops(self) -> str | None:
-        late = self._heartbeats.late()
-        return "; ".join(f"{name} has made no progress for {age:.0f} s" for name, age in late.items()) or None
 
     def _readiness_checks(self) -> dict[str, Callable[[], str | None]]:
         checks = {name: _informer_check(informer) for name, informer in self._informers.items()}

@@ -34,6 +34,8 @@ _NOT_FAILING = {Reason.SYNCED, Reason.SUSPENDED}
 PASS_DEADLINE = 120.0
 """Seconds that one pass may take: more than AWS with all its retries."""
 
+STUCK = 2 * PASS_DEADLINE
+
 SLICE = 200
 """Objects looked at in one go; other work runs in between."""
 
@@ -157,6 +159,11 @@ class Controller:
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this key's failure
             result = exc
         self._settle(key, result)
+
+    def stuck(self) -> str | None:
+        """Says so if a pass has outlived its deadline: nothing can end it but the end of the process."""
+        seconds = self._queue.longest_running()
+        return f"a pass runs for {seconds:.0f} s" if seconds > STUCK else None
 
     def _settle(self, key: Key, result: Outcome | Exception) -> None:
         """The one table: what each outcome leads to."""

@@ -72,30 +72,28 @@ class Heartbeats:
     """Who must have made progress within how many seconds; the clock is monotonic.
 
     A loop registers with its limit and beats at each round. Nothing here is an opinion on errors: a loop that
-    fails and retries is alive.
+    fails and retries is alive. `checks` grows as loops register: for each, None or what is wrong with it.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._limits: dict[str, float] = {}
         self._beats: dict[str, float] = {}
+        self.checks: dict[str, Callable[[], str | None]] = {}
 
     def register(self, name: str, *, limit: float) -> Callable[[], None]:
         """The function that `name` calls at each round, at least every `limit` seconds."""
-        self._limits[name] = limit
 
         def beat() -> None:
             self._beats[name] = self._clock()
 
+        def check() -> str | None:
+            age = self._clock() - self._beats[name]
+            return f"no progress for {age:.0f} s" if age > limit else None
+
         beat()
+        self.checks[name] = check
         return beat
 
-    def remove(self, name: str) -> None:
-        self._limits.pop(name, None)
-        self._beats.pop(name, None)
-
-    def late(self) -> dict[str, float]:
-        """The loops that are over their limit, with the seconds since their last beat."""
-        now = self._clock()
-        ages = {name: now - self._beats[name] for name in self._limits}
-        return {name: age for name, age in ages.items() if age > self._limits[name]}
+    def late(self) -> list[str]:
+        """The loops that are over their limit."""
+        return [name for name, check in self.checks.items() if check()]

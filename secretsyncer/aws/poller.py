@@ -66,7 +66,7 @@ class Poller:
     """Polls every `interval` seconds. `search_role` is a role's name or ARN, empty for the operator itself.
 
     `catalogue` is never None: before the first listing it is empty. `first_round` is set after the first attempt
-    to list, whether it worked or not.
+    to list, whether it worked or not. `beat` is called at each page of a listing, and all the time between two.
     """
 
     def __init__(
@@ -80,7 +80,6 @@ class Poller:
         search_role: str = "",
         referenced: Callable[[], Collection[SecretRef]],
         on_change: OnChange,
-        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._api = api
         self._operator = operator
@@ -90,7 +89,7 @@ class Poller:
         self._search_role = _checked(search_role)
         self._referenced = referenced
         self._on_change = on_change
-        self._beat = beat
+        self.beat: Callable[[], None] = lambda: None
         self._backoff = Backoff(initial=min(5.0, interval), cap=interval, jitter=0.2)
         self._failures = 0
         self._failing: tuple[float, str] | None = None
@@ -110,7 +109,7 @@ class Poller:
                 # Beside the loop: one role that hangs must not delay the next listing.
                 if new_round and (recheck is None or recheck.done()):
                     recheck = group.create_task(self._recheck(self.catalogue))
-                self._beat()
+                self.beat()
                 await self._sleep()
 
     async def refresh(self, ids: Collection[str]) -> None:
@@ -164,7 +163,7 @@ class Poller:
         try:
             identity = await self._identity()
             region = self._operator.region
-            listing = await list_secrets(self._api, identity, region, beat=self._beat, old=old.entries)
+            listing = await list_secrets(self._api, identity, region, beat=self.beat, old=old.entries)
             own_account = not identity.role or await self._lists_own_account(listing)
         except (AwsError, SyncFailure) as exc:
             new = self._failed(old, exc)
@@ -246,7 +245,7 @@ class Poller:
                 async with asyncio.timeout(min(left, _BEAT)):
                     await self._wake.wait()
             except TimeoutError:
-                self._beat()
+                self.beat()
 
 
 def _checked(search_role: str) -> str:

@@ -225,6 +225,9 @@ async def test_it_is_not_ready_until_aws_has_been_listed_and_says_so(small_opera
     await space.until_data("demo", {"a": b"1"})
     aws.faults.remove(fault)
     await operator.until_ready()
+    _, verbose = await operator.get("/healthz?verbose")
+    loops = ["informer syncedsecrets", "informer namespaces", "informer secrets", "poller", "workers"]
+    assert sorted(verbose.splitlines()) == sorted([*(f"[+] {loop}" for loop in loops), "ok"])
 
 
 async def test_it_waits_for_a_kubernetes_api_that_is_not_there_yet(small_operator, small_cluster, embedded):

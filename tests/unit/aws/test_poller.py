@@ -33,8 +33,8 @@ class Watch:
             **({"interval": 300} | options),
             referenced=lambda: self.refs,
             on_change=lambda old, new, changes, refs: self.reports.append((changes, refs)),
-            beat=lambda: self.beats.append(asyncio.get_running_loop().time()),
         )
+        self.poller.beat = lambda: self.beats.append(asyncio.get_running_loop().time())
         self.broken = ""
         rig.api.broken = lambda operation, identity: self.broken if operation == "ListSecrets" else ""
 

@@ -106,7 +106,7 @@ async def test_each_namespace_has_its_own_heartbeat(api, running, heartbeats):
     api.watches += [[*[30.0, bookmark(6)] * 20]]
     running(namespaces=("a", "b"))
     await asyncio.sleep(250)
-    assert list(heartbeats.late()) == ["informer syncedsecrets b"]
+    assert heartbeats.late() == ["informer syncedsecrets b"]
 
 
 async def test_cluster_scoped_objects_have_no_namespace(api, running):
