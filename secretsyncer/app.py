@@ -52,8 +52,6 @@ from secretsyncer.writing import Writer
 
 log = logging.getLogger(__name__)
 
-LEASE_NAME = "5a48bfe8.contentful.com"
-"""The Go operator's lease: the two never run together."""
 DRAIN_DEADLINE = 10.0
 """Seconds that passes under way get to end at a stop."""
 FLUSH_DEADLINE = 2.0
@@ -106,7 +104,12 @@ class App:
         self._loops = Guarded()
         namespaces = settings.watch_namespace or ("",)
         informer = partial(Informer, client, metrics=metrics, heartbeats=self._heartbeats)
-        self._objects = informer(SYNCED_SECRETS, namespaces=namespaces, transform=_without_bookkeeping)
+        self._objects = informer(
+            SYNCED_SECRETS,
+            namespaces=namespaces,
+            label_selector=settings.watch_selector,
+            transform=_without_bookkeeping,
+        )
         self._namespaces = informer(
             NAMESPACES, metadata_only=True, transform=_namespace_view(settings.ns_annotation)
         )
@@ -119,7 +122,7 @@ class App:
         self._elector = LeaderElector(
             client,
             namespace=settings.pod_namespace or client.namespace,
-            name=LEASE_NAME,
+            name=settings.lease_name,
             identity=identity,
             metrics=metrics,
         )

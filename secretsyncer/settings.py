@@ -16,6 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from secretsyncer.errors import SettingsError
 
 _ANNOTATION = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", re.ASCII)
+_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_LABEL = rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_NAME}"
+_TERM = rf"\s*({_LABEL}|!\s*{_LABEL}|{_LABEL}\s*(==?|!=)\s*({_NAME})?|{_LABEL}\s+(in|notin)\s*\([^()]*\))\s*"
+_SELECTOR = re.compile(rf"{_TERM}(,{_TERM})*", re.ASCII)
+_LEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
@@ -57,6 +62,9 @@ class Settings(BaseModel):
     watch_namespace: tuple[str, ...] = ()
     """Namespaces to watch, separated by commas; empty: all."""
 
+    watch_selector: str = ""
+    """Label selector of the SyncedSecrets to watch, like `shard=a` or `shard notin (a, b)`; empty: all."""
+
     workers: int = Field(16, ge=1, le=256)
     """Objects that are reconciled at the same time."""
 
@@ -65,6 +73,9 @@ class Settings(BaseModel):
 
     leader_election: bool = False
     """True: only the holder of the Lease polls and reconciles. Needed with more than one replica."""
+
+    lease_name: str = "5a48bfe8.contentful.com"
+    """The Lease, of the Go operator's name so that the two never work side by side. Each shard needs its own."""
 
     pod_namespace: str = ""
     """The operator's own namespace, where its Lease lives; empty: that of its kubeconfig or token."""
@@ -104,6 +115,20 @@ class Settings(BaseModel):
     def _annotation(cls, value: str) -> str:
         if not _ANNOTATION.fullmatch(value):
             raise ValueError("must be an annotation's name, like iam.amazonaws.com/allowed-roles")
+        return value
+
+    @field_validator("watch_selector")
+    @classmethod
+    def _selector(cls, value: str) -> str:
+        if value and not _SELECTOR.fullmatch(value):
+            raise ValueError("must be a label selector, like shard=a or shard notin (a, b)")
+        return value
+
+    @field_validator("lease_name")
+    @classmethod
+    def _lease(cls, value: str) -> str:
+        if not _LEASE.fullmatch(value):
+            raise ValueError("must be the name of a Lease (a-z 0-9 - .)")
         return value
 
     @field_validator("metrics_listen")
