@@ -30,7 +30,7 @@ from tests.support.fakeaws import FakeAws
 LATENCY = 0.02
 """Seconds that AWS takes to answer."""
 PASSES = "secretsyncer_reconciles_total"
-_LOOK = 0.2
+_LOOK = 0.05
 
 
 class TimedWorld(World):

@@ -27,11 +27,9 @@ def name_of(number: int) -> str:
     return f"bench/service-{number:05d}"
 
 
-def synced(namespace: str, number: int, *, role: str = "", prefix: str = "object") -> Object:
-    """A SyncedSecret of the n-th AWS secret."""
-    spec: Object = {"dataFrom": {"secretRef": {"name": name_of(number)}}}
-    if role:
-        spec["IAMRole"] = role
+def synced(namespace: str, number: int, *, prefix: str = "object", **more: Any) -> Object:
+    """A SyncedSecret of the n-th AWS secret, with more in its spec."""
+    spec: Object = {"dataFrom": {"secretRef": {"name": name_of(number)}}, **more}
     return {
         "apiVersion": "secrets.contentful.com/v1",
         "kind": "SyncedSecret",

@@ -1,0 +1,64 @@
+"""`make bench`: measures, prints a table, and keeps the numbers and plots in bench/results."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from bench import report
+from bench.changes import changes
+from bench.figures import Figure
+from bench.roles import roles
+from bench.say import say
+from bench.starting import starting
+from bench.sync import bulk
+from bench.templates import templates
+
+RESULTS = Path(__file__).with_name("results")
+
+Work = Callable[[], Awaitable[list[Figure]]]
+WORKS: dict[str, Work] = {
+    "start": starting,
+    "1000": lambda: bulk(1000),
+    "5000": lambda: bulk(5000),
+    "10000": lambda: bulk(10_000),
+    "changes": lambda: changes(5000),
+    "roles": lambda: roles(100),
+    "template": lambda: templates(100),
+    "smoke": lambda: bulk(100),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure the operator on a real kube-apiserver and a stand-in for AWS (20 ms a call). Figures "
+        "that have a limit are to be read as a ratio: the limit is measured in the same run.",
+        epilog="Without WORK all are run but smoke, in about 12 minutes on 2 cores. Needs make envtest.",
+    )
+    parser.add_argument("works", nargs="*", metavar="WORK", help=f"any of: {', '.join(WORKS)}")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where numbers and plots go")
+    chosen = parser.parse_args()
+    unknown = set(chosen.works) - WORKS.keys()
+    if unknown:
+        parser.error(f"no such work: {', '.join(sorted(unknown))}; there are {', '.join(WORKS)}")
+    names = chosen.works or [name for name in WORKS if name != "smoke"]
+    figures = asyncio.run(_measure(names))
+    print(report.table(figures))
+    report.save(figures, chosen.results)
+    say(f"numbers and plots: {chosen.results}")
+    return int(not all(figure.reached for figure in figures))
+
+
+async def _measure(names: list[str]) -> list[Figure]:
+    figures = []
+    for name in names:
+        figures += await WORKS[name]()
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

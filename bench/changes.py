@@ -1,0 +1,152 @@
+"""Single changes among many objects: a rotation, a thousand at once, a new object beside the bulk."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from bench import objects
+from bench.figures import Figure, Limit, at_least_of, at_most, at_most_times, median, percentile
+from bench.ground import LATENCY, Ground
+from bench.kubernetes import each
+from bench.say import say
+from bench.sync import NAMESPACE, NEVER, scene
+
+ROTATIONS = 30
+FRESH = 12
+"""New objects whose latency is measured."""
+FRESH_NAMESPACE = "fresh"
+SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+
+
+async def changes(count: int) -> list[Figure]:
+    """Rotations among so many objects, then new objects while all of them are synced anew."""
+    async with scene(count) as ground:
+        async with ground.operator(POLL_INTERVAL_SEC="1", SYNC_INTERVAL_SEC="86400") as operator:
+            await operator.until_changed(count)
+            say("  single rotations")
+            figures = await _rotations(ground, count)
+            say("  many rotations at once")
+            figures += await _many_rotations(ground, min(1000, count))
+        return figures + await _new_objects(ground, count)
+
+
+async def _rotations(ground: Ground, count: int) -> list[Figure]:
+    work = f"one rotation among {count}"
+    delays, round_trips = [], []
+    async with ground.kube.watch(SECRETS) as events:
+        for revision in range(1, ROTATIONS + 1):
+            number = revision * 7 % count
+            ground.rotate(range(number, number + 1), revision)
+            async with asyncio.timeout(30):
+                while True:
+                    event = await anext(events)
+                    if event["object"]["metadata"]["name"] == f"object-{number:05d}":
+                        break
+            arrived = time.perf_counter()
+            delays.append(arrived - max(at for at in ground.world.listings if at <= arrived))
+            round_trips.append(await _round_trip(ground, events))
+    limit = LATENCY + median(round_trips)
+    limit_is = "one GetSecretValue (20 ms) and one patch, seen by a watch"
+    return [
+        at_most_times(
+            work, "list answered to Secret patched, median", median(delays), Limit(limit, limit_is), times=3
+        ),
+        at_most(work, "the same, 99th of 100", percentile(delays, 0.99) * 1e3, "ms", 100),
+    ]
+
+
+async def _round_trip(ground: Ground, events: AsyncIterator[Any]) -> float:
+    """One bare patch of a Secret until the watch shows it. Of its label alone: the operator leaves that be."""
+    started = time.perf_counter()
+    patch = {"metadata": {"labels": {"bench": str(time.time_ns())}}}
+    await ground.kube.patch(f"{SECRETS}/object-00000", patch)
+    while (await anext(events))["object"]["metadata"]["labels"].get("bench") != patch["metadata"]["labels"][
+        "bench"
+    ]:
+        pass
+    return time.perf_counter() - started
+
+
+async def _many_rotations(ground: Ground, count: int) -> list[Figure]:
+    work = f"{count} rotations found by one poll"
+    await _listed(ground)
+    async with ground.kube.watch(SECRETS) as events:
+        ground.rotate(range(count), 1_000_000)
+        waiting = {f"object-{number:05d}" for number in range(count)}
+        first = 0.0
+        async with asyncio.timeout(120):
+            while waiting:
+                waiting.discard((await anext(events))["object"]["metadata"]["name"])
+                first = first or time.perf_counter()
+        done = time.perf_counter()
+    began = max(at for at in ground.world.listings if at <= first)
+    await asyncio.sleep(2)  # statuses and Events of the last ones
+    limit = await _limit_of_patching(ground, count)
+    return [
+        at_least_of(
+            work,
+            "objects",
+            count / (done - began),
+            Limit(limit, "bare patches of Secret + status at the same concurrency"),
+            part=0.6,
+        )
+    ]
+
+
+async def _limit_of_patching(ground: Ground, count: int) -> float:
+    """Objects a second. Theirs are suspended, so that the operator leaves them alone, and the Secrets are not its own."""
+    namespace, names = "limit", [f"object-{number:05d}" for number in range(count)]
+    await ground.kube.namespace(namespace)
+    await ground.kube.apply(objects.synced(namespace, number, suspend=True) for number in range(count))
+    secrets = f"/api/v1/namespaces/{namespace}/secrets"
+    await each(names, lambda name: ground.kube.create(secrets, objects.secret(namespace, name)), 16)
+    await asyncio.sleep(2)  # the operator says of each that it is suspended
+    return count / await ground.kube.limit_of_patching(namespace, names)
+
+
+async def _listed(ground: Ground) -> None:
+    ground.world.listed.clear()
+    async with asyncio.timeout(60):
+        await ground.world.listed.wait()
+
+
+async def _new_objects(ground: Ground, count: int) -> list[Figure]:
+    say("  new objects, on an idle operator and beside the bulk")
+    work = f"a new object while {count} are synced"
+    await ground.kube.namespace(FRESH_NAMESPACE)
+    async with ground.operator(**NEVER) as operator:
+        await _until_quiet(operator)
+        idle = [await _new_object(ground, "idle", n) for n in range(FRESH)]
+    await ground.kube.call("DELETE", SECRETS)
+    async with ground.operator(**NEVER) as operator:
+        while (await operator.passes())["changed"] < count // 20:
+            await asyncio.sleep(0.02)
+        busy = [await _new_object(ground, "busy", n) for n in range(FRESH)]
+        left = count - (await operator.passes())["changed"]
+    assert left > 0, "the bulk was through before the last new object: take more objects"
+    limit_is = "the same on an idle operator"
+    return [
+        at_most_times(work, "applied to Secret there, median", median(busy), Limit(median(idle), limit_is), times=5)
+    ]
+
+
+async def _until_quiet(operator: Any) -> None:
+    before = -1
+    while (now := (await operator.passes()).total()) != before:
+        before = now
+        await asyncio.sleep(0.5)
+
+
+async def _new_object(ground: Ground, prefix: str, number: int) -> float:
+    """Seconds from the answer to its creation until the Secret is there."""
+    manifest = objects.synced(FRESH_NAMESPACE, number, prefix=prefix)
+    secrets = f"/api/v1/namespaces/{FRESH_NAMESPACE}/secrets"
+    async with ground.kube.watch(secrets) as events, asyncio.timeout(60):
+        started = time.perf_counter()
+        await ground.kube.apply([manifest])
+        while (await anext(events))["object"]["metadata"]["name"] != manifest["metadata"]["name"]:
+            pass
+        return time.perf_counter() - started

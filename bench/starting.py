@@ -1,0 +1,37 @@
+"""From its start to ready, with nothing to do; and what an idle operator takes."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+
+from bench.figures import Figure, at_most, median
+from bench.ground import Ground
+from bench.say import say
+from bench.usage import MIB, memory
+
+STARTS = 5
+
+
+async def starting() -> list[Figure]:
+    """The limit is Python's own: the time to import what the operator is made of."""
+    say("starting")
+    taken, imports = [], []
+    async with Ground() as ground:
+        for _ in range(STARTS):
+            started = time.perf_counter()
+            await asyncio.to_thread(subprocess.run, [sys.executable, "-c", "import secretsyncer.app"], check=True)
+            imports.append(time.perf_counter() - started)
+            async with ground.operator(ready=False) as operator:
+                taken.append(await operator.until_ready())
+        async with ground.operator() as operator:
+            await asyncio.sleep(5)
+            used = memory(operator.pid)
+    return [
+        at_most("start", "to ready, no objects, median", median(taken), "s", 3)._replace(
+            limit=median(imports), limit_is="Python's imports"
+        ),
+        at_most("start", "memory, idle", used.now / MIB, "MiB", 110),
+    ]
