@@ -53,8 +53,8 @@ docs: .venv/.installed ## write what the papers take from the code
 envtest: ## get kube-apiserver and etcd for the tests and the demo (once)
 	@.ci/envtest
 
-tools: ## get promtool and helm for the tests of alerts and chart (once)
-	@.ci/tools
+tools: .venv/.installed ## get promtool and helm for the tests of the alerts and the chart (once)
+	@PYTHON=$(abspath $(BIN))/python .ci/tools
 
 image: ## build the image with podman, buildah or docker, whichever is there
 	$(or $(BUILDER),$(error make image needs podman, buildah or docker)) build --file Containerfile --tag secretsyncer:$(VERSION) \

@@ -1,4 +1,4 @@
-"""The manifests on a real API server: all of them are taken, and they grant what the operator does and nothing else.
+"""The manifests and the chart on a real API server: all is taken, and grants what the operator does and nothing else.
 
 What the operator asks for is read from the server's audit log; what it may do, from the roles that kubectl built. The
 server is one of their own, so that nobody else's requests and rights are there.
@@ -6,6 +6,7 @@ server is one of their own, so that nobody else's requests and rights are there.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import uuid
@@ -21,6 +22,7 @@ from secretsyncer.sandbox.operator import OperatorProcess
 from tests.support.cluster import MANIFESTS, Kubectl, Space, connect
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys, key, literal
+from tests.support.tools import run, tool
 
 pytestmark = [
     pytest.mark.real,
@@ -61,10 +63,14 @@ def layered(folder: Path, overlay: str, *components: str, **more: Any) -> Path:
 class Site:
     """One server, its administrator, and kubectl."""
 
-    def __init__(self, server, cluster, kubectl):
+    def __init__(self, server, cluster, kubeconfig):
         self.server = server
         self.cluster = cluster
-        self.kubectl = kubectl
+        self.kubectl = Kubectl(kubeconfig)
+        self._kubeconfig = kubeconfig
+
+    def helm(self, *arguments: str) -> str:
+        return run(tool("helm"), "--kubeconfig", self._kubeconfig, *arguments)
 
     async def build(self, folder: Path) -> list[dict[str, Any]]:
         return list(yaml.safe_load_all(await self.kubectl("kustomize", str(folder))))
@@ -93,15 +99,14 @@ async def site(tmp_path_factory):
     if assets is None:
         pytest.skip(HOW_TO_GET)
     async with RealKubernetes(assets, audit=True) as server, connect(server) as cluster:
-        kubectl = Kubectl(server.write_kubeconfig(tmp_path_factory.mktemp("site") / "kubeconfig"))
-        made = Site(server, cluster, kubectl)
+        made = Site(server, cluster, server.write_kubeconfig(tmp_path_factory.mktemp("site") / "kubeconfig"))
         await made.apply([definition(kind) for kind in FOREIGN])
         await made.apply(await made.build(MANIFESTS / "base"))
         await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}})
         for plural in ("syncedsecrets.secrets.contentful.com", "servicemonitors.monitoring.coreos.com"):
-            await kubectl("wait", "--for=condition=Established", f"crd/{plural}", "--timeout=30s")
+            await made.kubectl("wait", "--for=condition=Established", f"crd/{plural}", "--timeout=30s")
         yield made
-        kubectl.close()
+        made.kubectl.close()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -287,3 +292,34 @@ async def test_with_roles_alone_the_annotation_of_its_namespace_is_obeyed_and_fo
         await space.annotate({"iam.amazonaws.com/allowed-roles": "[]"})
         await space.until_failed("demo", "RoleNotAllowed")
         assert await operator.stop() == 0
+
+
+# The chart
+
+
+async def test_helm_installs_upgrades_and_takes_away_and_every_object_stays(site, aws, name, environment, tmp_path):
+    space = await site.cluster.space()
+    home = f"{space.name}-home"
+    # Debian's server is of before policy/v1; the resource is there already, from kubectl.
+    chart = [str(MANIFESTS / "chart"), "--namespace", home, "--set", "pdb.enabled=false"]
+    await asyncio.to_thread(site.helm, "install", "secretsyncer", *chart, "--create-namespace", "--take-ownership")
+    kubeconfig = await site.kubeconfig(home, tmp_path)
+    async with OperatorProcess(kubeconfig=kubeconfig, environment=settings(environment, home)) as operator:
+        await operator.until_ready()
+        await space.write("demo", dataFrom=all_keys(name))
+        await space.until_data("demo", {"a": b"1"})
+        assert await operator.stop() == 0
+
+    faster = ["--set", "settings.POLL_INTERVAL_SEC=60", "--set", "serviceMonitor.enabled=true"]
+    await asyncio.to_thread(site.helm, "upgrade", "secretsyncer", *chart, *faster)
+    place = ["--namespace", home, "--output", "yaml"]
+    deployment = yaml.safe_load(await site.kubectl("get", "deployment", "secretsyncer", *place))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {"name": "POLL_INTERVAL_SEC", "value": "60"} in container["env"]
+    assert yaml.safe_load(await site.kubectl("get", "servicemonitor", *place))["items"]
+
+    await asyncio.to_thread(site.helm, "uninstall", "secretsyncer", "--namespace", home)
+    left = yaml.safe_load(await site.kubectl("get", "deployments,roles,serviceaccounts", *place))["items"]
+    assert [obj["metadata"]["name"] for obj in left if obj["metadata"]["name"] != "default"] == []
+    assert await space.synced("demo")
+    assert await space.data("demo") == {"a": b"1"}
