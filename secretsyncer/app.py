@@ -170,6 +170,7 @@ class App:
             operator=sessions,
             rules=Rules(settings.ns_annotation, settings.require_ns_annotation),
         )
+        metrics.poll_interval.set(settings.poll_interval_sec)
         self._controller = Controller(
             reconciler,
             self._queue,

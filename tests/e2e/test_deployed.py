@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,12 +21,9 @@ from secretsyncer.sandbox.operator import OperatorProcess
 from tests.support.cluster import MANIFESTS, Kubectl, Space, connect
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys, key, literal
-from tests.support.tools import run, tool
+from tests.support.tools import needs_kubectl, run, tool
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on the PATH"),
-]
+pytestmark = [pytest.mark.real, needs_kubectl]
 
 HOME = "k8s-secret-syncer"
 OVERLAYS = ["base", "overlays/irsa", "overlays/kind", "overlays/namespaced"]

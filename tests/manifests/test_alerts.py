@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -34,6 +35,8 @@ HEALTHY = {
     f"secretsyncer_leader{{{STANDBY}}}": "0+0x120",
     f"secretsyncer_catalogue_timestamp_seconds{{{POD}}}": "0+60x120",
     f"secretsyncer_catalogue_timestamp_seconds{{{STANDBY}}}": "0+0x120",
+    f"secretsyncer_poll_interval_seconds{{{POD}}}": "300+0x120",
+    f"secretsyncer_poll_interval_seconds{{{STANDBY}}}": "300+0x120",
     'secretsyncer_object_ready{namespace="demo",name="good",reason="Synced"}': "1+0x120",
     'secretsyncer_object_ready{namespace="demo",name="still",reason="Suspended"}': "0+0x120",
     'secretsyncer_object_ready{namespace="demo",name="mended",reason="SecretNotFound"}': "0+0x10 stale",
@@ -127,8 +130,8 @@ FAULTS = {
 }
 
 
-def series(fault: Fault | None = None) -> list[dict[str, str]]:
-    values = {**HEALTHY, **(fault.series if fault else {})}
+def series(changed: Mapping[str, str | None] | None = None) -> list[dict[str, str]]:
+    values = {**HEALTHY, **(changed or {})}
     return [{"series": name, "values": text} for name, text in values.items() if text is not None]
 
 
@@ -165,9 +168,18 @@ def test_no_alert_fires_while_all_is_well(play):
     play(series(), promql_expr_test=[firing(minute) for minute in range(1, 120)])
 
 
+def test_a_listing_every_other_hour_is_not_stale_where_that_is_asked_for(play):
+    rare = {
+        f"secretsyncer_poll_interval_seconds{{{POD}}}": "7200+0x120",
+        f"secretsyncer_poll_interval_seconds{{{STANDBY}}}": "7200+0x120",
+        f"secretsyncer_catalogue_timestamp_seconds{{{POD}}}": "1+0x120",
+    }
+    play(series(rare), promql_expr_test=[firing(minute) for minute in range(1, 120)])
+
+
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_an_alert_fires_on_its_fault_and_no_other_does(play, fault):
-    play(series(fault), promql_expr_test=[firing(fault.silent), firing(fault.fires, fault.alert)])
+    play(series(fault.series), promql_expr_test=[firing(fault.silent), firing(fault.fires, fault.alert)])
 
 
 def test_every_alert_has_a_fault_that_it_is_for():
@@ -187,7 +199,33 @@ def test_the_alert_about_an_object_says_which_one_and_for_what_reason(play):
         "exp_annotations": said,
     }
     expected = {"eval_time": "16m", "alertname": fault.alert, "exp_alerts": [alert]}
-    play(series(fault), alert_rule_test=[expected])
+    play(series(fault.series), alert_rule_test=[expected])
+
+
+# promtool's clock begins at 0, so "never" is put as long ago as it is in earnest.
+NEVER = {f"secretsyncer_catalogue_timestamp_seconds{{{pod}}}": "-1700000000+0x120" for pod in (POD, STANDBY)}
+STOPPED = FAULTS["listings fail from the 30th minute on"].series
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (NEVER, "AWS has not been listed since the start."),
+        (STOPPED, "The last complete listing of AWS is 30m 0s old."),
+    ],
+)
+def test_the_alert_about_the_catalogue_says_how_old_it_is(play, changed, said):
+    annotations = {
+        "summary": "secretsyncer cannot list AWS secrets",
+        "description": f"{said} Changes in AWS do not reach their Secrets.",
+        "runbook": "docs/runbook.md#secretsyncercataloguestale",
+    }
+    alert = {
+        "exp_labels": {"severity": "critical", "namespace": "ops", "job": "secretsyncer"},
+        "exp_annotations": annotations,
+    }
+    expected = {"eval_time": "60m", "alertname": "SecretsyncerCatalogueStale", "exp_alerts": [alert]}
+    play(series(changed), alert_rule_test=[expected])
 
 
 # In step with the code and the papers

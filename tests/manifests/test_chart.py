@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ import yaml
 import secretsyncer
 from secretsyncer.settings import Settings, load
 from tests.support.cluster import MANIFESTS
-from tests.support.tools import run, tool
+from tests.support.tools import needs_kubectl, run, tool
 
 CHART = MANIFESTS / "chart"
 NAMESPACE = "k8s-secret-syncer"
@@ -32,13 +31,14 @@ HELMS_OWN = {
 Object = dict[str, Any]
 
 
-def helm(*arguments: str | Path, **values: Any) -> str:
-    return run(tool("helm"), *arguments, "--values", "-", stdin=yaml.safe_dump(values))
-
-
 def render(release: str = "secretsyncer", namespace: str = NAMESPACE, **values: Any) -> list[Object]:
-    text = helm("template", release, CHART, "--namespace", namespace, **values)
+    text = template(release, namespace, yaml.safe_dump(values))
     return [document for document in yaml.safe_load_all(text) if document]
+
+
+@cache
+def template(release: str, namespace: str, values: str) -> str:
+    return run(tool("helm"), "template", release, CHART, "--namespace", namespace, "--values", "-", stdin=values)
 
 
 def refused(**values: Any) -> str:
@@ -68,8 +68,6 @@ def by_name(objects: list[Object]) -> dict[tuple[str, str, str], Object]:
 
 
 def kustomized(folder: str) -> dict[tuple[str, str, str], Object]:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not on the PATH")
     return by_name(list(yaml.safe_load_all(run("kubectl", "kustomize", MANIFESTS / folder))))
 
 
@@ -98,6 +96,7 @@ def test_helm_finds_nothing_wrong_with_the_chart():
     assert "0 chart(s) failed" in run(tool("helm"), "lint", "--strict", CHART)
 
 
+@needs_kubectl
 def test_by_default_it_gives_what_the_base_gives():
     base = kustomized("base")
     del base["Namespace", "", NAMESPACE]  # helm install --create-namespace makes it
@@ -116,6 +115,7 @@ def test_with_monitoring_it_gives_what_the_component_gives():
     assert config["data"] == {"secretsyncer.json": (component / "dashboard.json").read_text()}
 
 
+@needs_kubectl
 def test_for_one_namespace_it_gives_what_that_overlay_gives():
     overlay = kustomized("overlays/namespaced")
     objects = by_name(render(namespace="demo", watchNamespaces=["demo"], crds={"install": False}))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.support.cluster import MANIFESTS
-from tests.support.tools import run, tool
+from tests.support.tools import needs_kubectl, run, tool
 
 PAGE = (MANIFESTS.parent / "docs" / "install.md").read_text()
 OVERLAY, VALUES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -23,8 +23,6 @@ def pod(objects):
 @pytest.fixture(scope="module")
 def kustomized(tmp_path_factory):
     """The overlay, put beside the others in a copy of the manifests."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not on the PATH")
     copy = tmp_path_factory.mktemp("clone") / "manifests"
     shutil.copytree(MANIFESTS, copy)
     mine = copy / "overlays/mine"
@@ -42,6 +40,7 @@ def charted():
     return [document for document in yaml.safe_load_all(text) if document]
 
 
+@needs_kubectl
 def test_both_ways_give_the_same_kinds_by_the_same_names(kustomized, charted):
     def names(objects):
         return {(obj["kind"], obj["metadata"]["name"]) for obj in objects if obj["kind"] != "Namespace"}
@@ -49,6 +48,7 @@ def test_both_ways_give_the_same_kinds_by_the_same_names(kustomized, charted):
     assert names(kustomized) == names(charted)
 
 
+@needs_kubectl
 def test_both_ways_run_the_same_image_with_the_same_environment(kustomized, charted):
     (one,), (other,) = pod(kustomized)["containers"], pod(charted)["containers"]
     assert one["image"] == other["image"] == "registry.example.com/platform/secretsyncer:1.0.0"
@@ -60,6 +60,7 @@ def test_both_ways_run_the_same_image_with_the_same_environment(kustomized, char
     assert environment(one)["REQUIRE_NS_ANNOTATION"] == "true"
 
 
+@needs_kubectl
 def test_both_ways_give_the_same_identity_and_let_out_to_the_same(kustomized, charted):
     def parts(objects):
         account, policy = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import pytest
 import yaml
 
 from tests.support.cluster import MANIFESTS
-from tests.support.tools import run
+from tests.support.tools import needs_kubectl, run
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on the PATH")
+pytestmark = needs_kubectl
 
 Object = dict[str, Any]
 OVERLAYS = [

@@ -1,7 +1,8 @@
-"""Programs that check what we give to others: promtool and helm, from the PATH or from where `make tools` puts them."""
+"""Programs that try what we give to others: kubectl, and promtool and helm, which `make tools` gets."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+KUBECTL = "no kubectl 1.21 or later on the PATH, which knows kustomize's components"
 HOW_TO_GET = "no {0} here: run `make tools`, or put {0} on the PATH"
 
 
@@ -28,3 +30,14 @@ def run(*command: str | Path, stdin: str = "") -> str:
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def _has_kubectl() -> bool:
+    if shutil.which("kubectl") is None:
+        return False
+    version = json.loads(run("kubectl", "version", "--client", "--output", "json"))["clientVersion"]
+    return (int(version["major"]), int(version["minor"].rstrip("+"))) >= (1, 21)
+
+
+needs_kubectl = pytest.mark.skipif(not _has_kubectl(), reason=KUBECTL)
+"""For tests that build kustomizations."""
