@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from secretsyncer.aws.failures import Outcome
 from secretsyncer.errors import Reason
@@ -247,6 +247,12 @@ def declared() -> dict[str, set[str]]:
             for ending in endings:
                 found[family.name + ending] = {*metric._labelnames, *bucket}
     return found
+
+
+def test_promtool_finds_nothing_wrong_with_the_metrics():
+    metrics = Metrics(CollectorRegistry())
+    metrics.observe_object("demo", "good", reason="Synced", ready=True, failing=False)
+    run(tool("promtool"), "check", "metrics", stdin=generate_latest(metrics.registry).decode())
 
 
 def panels() -> list[dict[str, Any]]:
