@@ -10,7 +10,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
   use-context NAME), or use make sandbox, which needs none. kubectl says:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test chaos demo run sandbox docs envtest image lock
+.PHONY: help install check test chaos demo run sandbox docs envtest tools image lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ docs: .venv/.installed ## write what the papers take from the code
 
 envtest: ## get kube-apiserver and etcd for the tests and the demo (once)
 	@.ci/envtest
+
+tools: .venv/.installed ## get promtool and helm for the tests of the alerts and the chart (once)
+	@PYTHON=$(abspath $(BIN))/python .ci/tools
 
 image: ## build the image with podman, buildah or docker, whichever is there
 	$(or $(BUILDER),$(error make image needs podman, buildah or docker)) build --file Containerfile --tag secretsyncer:$(VERSION) \

@@ -38,6 +38,7 @@ from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.events import EventRecorder
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.lease import LeaderElector
+from secretsyncer.kube.named import Named
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.kube.workqueue import BACKOFF, WorkQueue
 from secretsyncer.metrics import Metrics
@@ -110,8 +111,13 @@ class App:
             label_selector=settings.watch_selector,
             transform=_without_bookkeeping,
         )
-        self._namespaces = informer(
-            NAMESPACES, metadata_only=True, transform=_namespace_view(settings.ns_annotation)
+        self._namespaces = Informer(
+            Named(client, settings.watch_namespace) if settings.watch_namespace else client,
+            NAMESPACES,
+            metadata_only=True,
+            transform=_namespace_view(settings.ns_annotation),
+            metrics=metrics,
+            heartbeats=self._heartbeats,
         )
         self._secrets = informer(
             SECRETS, namespaces=namespaces, label_selector=manifest.SELECTOR, transform=manifest.summarise
@@ -164,6 +170,7 @@ class App:
             operator=sessions,
             rules=Rules(settings.ns_annotation, settings.require_ns_annotation),
         )
+        metrics.poll_interval.set(settings.poll_interval_sec)
         self._controller = Controller(
             reconciler,
             self._queue,

@@ -94,6 +94,10 @@ class Metrics:
         self.catalogue_timestamp = gauge(
             "secretsyncer_catalogue_timestamp_seconds", "When the last complete listing ended (0: never)"
         )
+        self.poll_interval = gauge(
+            "secretsyncer_poll_interval_seconds",
+            "Time between two listings (POLL_INTERVAL_SEC), for alerts to go by",
+        )
         self.polls = counter("secretsyncer_polls_total", "Listings, by outcome", ("outcome",))
         self.poll_seconds = histogram("secretsyncer_poll_duration_seconds", "Time of a listing", buckets=_LATENCIES)
         self.kube_requests = counter(

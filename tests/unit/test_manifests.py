@@ -245,7 +245,7 @@ def granted(role: dict[str, Any]) -> dict[str, set[str]]:
 
 def test_the_operator_may_do_in_the_cluster_what_it_does_and_nothing_else() -> None:
     assert granted(the("ClusterRole")) == {
-        "syncedsecrets.secrets.contentful.com": {"get", "list", "watch"},
+        "syncedsecrets.secrets.contentful.com": {"list", "watch"},
         "syncedsecrets/status.secrets.contentful.com": {"patch"},
         "namespaces": {"get", "list", "watch"},
         "secrets": {"get", "list", "watch", "create", "patch", "delete"},

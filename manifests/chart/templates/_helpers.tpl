@@ -1,0 +1,73 @@
+{{- define "secretsyncer.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "secretsyncer.fullname" -}}
+{{- $name := include "secretsyncer.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A cluster has one object of each name: two releases of one name, in two namespaces, must not share their rights. */}}
+{{- define "secretsyncer.clusterName" -}}
+{{- $fullname := include "secretsyncer.fullname" . -}}
+{{- ternary $fullname (printf "%s-%s" .Release.Namespace $fullname) (eq .Release.Namespace "k8s-secret-syncer") -}}
+{{- end -}}
+
+{{- define "secretsyncer.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "secretsyncer.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "secretsyncer.selector" -}}
+app.kubernetes.io/name: {{ include "secretsyncer.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "secretsyncer.labels" -}}
+{{ include "secretsyncer.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "secretsyncer.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the operator may do, where it works: in the cluster, or in each namespace that it watches. */}}
+{{- define "secretsyncer.rules" -}}
+- apiGroups: [secrets.contentful.com]
+  resources: [syncedsecrets]
+  verbs: [list, watch]
+- apiGroups: [secrets.contentful.com]
+  resources: [syncedsecrets/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: {{ if .Values.watchNamespaces }}[get]{{ else }}[get, list, watch]{{ end }}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{- define "secretsyncer.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "secretsyncer.serviceAccount" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
