@@ -10,7 +10,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
   use-context NAME), or use make sandbox, which needs none. kubectl says:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test chaos demo run sandbox docs envtest tools image lock
+.PHONY: help install check test chaos bench demo run sandbox docs envtest tools image lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: .venv/.installed ## all tests that this machine can run (make envtest adds
 
 chaos: .venv/.installed ## three minutes of random faults on a real API server (ARGS='--seed 1 --seconds 60')
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+bench: .venv/.installed ## measure against limits of the same run (ARGS='start 1000' for some works alone)
+	$(BIN)/python -m bench $(ARGS)
 
 demo: .venv/.installed ## see it work in a minute, without a cluster and without AWS
 	$(BIN)/python -m secretsyncer.sandbox.demo

@@ -23,8 +23,6 @@ LIMIT_NAMESPACE = "limit"
 LIMIT_OBJECTS = 1000
 """Bare writes to measure the limit with."""
 NEVER = {"POLL_INTERVAL_SEC": "86400", "SYNC_INTERVAL_SEC": "86400"}
-RESYNC = 20
-"""Seconds between two resyncs of an object while they are measured."""
 MEMORY = {5000: 200, 10_000: 300}
 """MiB that the operator may take with so many objects."""
 
@@ -105,12 +103,13 @@ async def next_start(ground: Ground, count: int) -> list[Figure]:
     say("  the next start, and resyncs")
     work = f"resync of {count}"
     before = await _versions(ground)
-    async with ground.operator(POLL_INTERVAL_SEC="86400", SYNC_INTERVAL_SEC=str(RESYNC)) as operator:
+    interval = 20 if count >= 1000 else 3
+    async with ground.operator(POLL_INTERVAL_SEC="86400", SYNC_INTERVAL_SEC=str(interval)) as operator:
         await _until_passes(operator, count)
-        await asyncio.sleep(RESYNC)  # what the first look left to do is done
+        await asyncio.sleep(interval)  # what the first look left to do is done
         ground.forget_calls()
         cpu, passes = operator.cpu, (await operator.passes())["unchanged"]
-        await asyncio.sleep(2 * RESYNC)
+        await asyncio.sleep(2 * interval)
         passed = (await operator.passes())["unchanged"] - passes
         each = (operator.cpu - cpu) / max(passed, 1) * 1e6
         calls = ground.calls()

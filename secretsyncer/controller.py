@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import uuid
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
@@ -146,7 +145,7 @@ class Controller:
                 await asyncio.get_running_loop().create_future()
                 return
             try:
-                with logs.bind(key=str(key), reconcile_id=uuid.uuid4().hex[:8]):
+                with logs.bind(key=str(key), reconcile_id=f"{random.getrandbits(32):08x}"):
                     await self._pass(key)
             finally:
                 self._queue.done(key)

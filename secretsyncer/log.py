@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,14 +21,19 @@ TALKATIVE = ("kubernetes_asyncio", "botocore", "aiobotocore", "urllib3", "asynci
 """Loggers kept at INFO: at DEBUG they print request and response bodies, Secrets included."""
 
 
-@contextmanager
-def bind(**fields: Any) -> Iterator[None]:
+class bind:  # noqa: N801 - a context manager, made for each pass: a class costs a third of a generator
     """Put these fields on every line logged inside, in this task."""
-    token = _bound.set({**_bound.get(), **fields})
-    try:
-        yield
-    finally:
-        _bound.reset(token)
+
+    __slots__ = ("_fields", "_token")
+
+    def __init__(self, **fields: Any) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        self._token = _bound.set({**_bound.get(), **self._fields})
+
+    def __exit__(self, *_: object) -> None:
+        _bound.reset(self._token)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

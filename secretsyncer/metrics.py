@@ -148,11 +148,13 @@ class Metrics:
         """How a SyncedSecret fares now; the series of its reason before goes. A suspended one is neither."""
         key = namespace, name
         before = self._fates.get(key, _UNKNOWN)
-        self._fates[key] = now = _Fate(reason, ready, failing)
-        if before.reason not in {"", reason}:
-            self.object_ready.remove(*key, before.reason)
-        self.object_ready.labels(*key, reason).set(ready)
-        self._count(before, now)
+        now = _Fate(reason, ready, failing)
+        if now != before:
+            self._fates[key] = now
+            if before.reason not in {"", reason}:
+                self.object_ready.remove(*key, before.reason)
+            self.object_ready.labels(*key, reason).set(ready)
+            self._count(before, now)
         if ready:
             self.object_last_sync.labels(*key).set_to_current_time()
 
