@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
 
 import secretsyncer
 from secretsyncer.errors import Reason
 from secretsyncer.models import SyncedSecretSpec, parse
 from secretsyncer.settings import Settings
+from tests.support.crd import schema, validator
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
@@ -44,11 +44,6 @@ def the(kind: str) -> dict[str, Any]:
     return found[0]
 
 
-def schema() -> dict[str, Any]:
-    (version,) = the("CustomResourceDefinition")["spec"]["versions"]
-    return version["schema"]["openAPIV3Schema"]
-
-
 def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every place in the schema that describes a value, with its path."""
     yield path, node
@@ -57,26 +52,6 @@ def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str,
     for keyword in ("items", "additionalProperties"):
         if keyword in node:
             yield from nodes(node[keyword], f"{path}[]")
-
-
-def validator() -> Draft202012Validator:
-    """The schema as JSON Schema, with OpenAPI's `nullable` put in its words."""
-
-    def translate(node: Any) -> Any:
-        if isinstance(node, list):
-            return [translate(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        out = {key: translate(value) for key, value in node.items()}
-        if out.pop("nullable", False) is True:
-            out["type"] = [out["type"], "null"]
-        if "properties" in out:
-            out["additionalProperties"] = False
-        return out
-
-    translated = translate(schema())
-    translated["properties"]["metadata"] = {"type": "object"}
-    return Draft202012Validator(translated)
 
 
 def samples() -> list[dict[str, Any]]:
