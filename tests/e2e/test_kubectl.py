@@ -10,6 +10,7 @@ import uuid
 import pytest
 import yaml
 
+from secretsyncer.models import target_of
 from tests.support.cluster import MANIFESTS, Space
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys
@@ -88,6 +89,7 @@ async def test_the_samples_do_what_their_comments_say(operator, aws, cluster, ku
         aws.world.create(name, binary or value, tags=fields.get("tags"))
     aws.world.role("iam_role")
     aws.world.role("team/demo-reader")
+    aws.world.role("secret-syncer")
     await kubectl("apply", "-f", str(MANIFESTS / "samples"))
     demo = Space(cluster, "demo")
 
@@ -95,12 +97,25 @@ async def test_the_samples_do_what_their_comments_say(operator, aws, cluster, ku
         lines = [line.split() for line in (await kubectl("get", "ss", "-n", "demo", "--no-headers")).splitlines()]
         ready = {line[0]: line[1] for line in lines}
         wrong = {name for name, state in ready.items() if state != "True"}
-        assert wrong == {"broken", "denied"}, lines
+        assert wrong == {"broken", "denied", "suspended"}, lines
         return set(ready) - wrong
 
     for name in await eventually(settled):
-        assert await demo.data(name)
+        assert await demo.data(target_of(await demo.synced(name)).name), name
     assert await demo.data("broken") is None
+    expected = {
+        "account": {"token": b"not-a-real-token"},
+        "find-by-name": {"api-key": b"not-a-real-key", "old_signing-key": b"not-a-real-key-either"},
+        "demo-login": {"username": b"web", "password": b"not-a-real-password"},
+        "optional": {"mysql_user": b"contentful", "mysql_socket": b"/var/run/mysqld/mysqld.sock"},
+        "region": {"access_key": b"not-a-real-key", "mysql_pw": b"not-a-real-password"},
+        "versions": {"now": b"not-a-real-password"},
+    }
+    assert {name: await demo.data(name) for name in expected} == expected
+    assert (await demo.secret("demo-login"))["type"] == "kubernetes.io/basic-auth"
+    assert (await demo.data("find-by-tag"))["tls"] == b"false"
+    aws.world.put("mysql", '{"user": "contentful", "password": "rotated", "port": 3306}')
+    await demo.until_data("versions", {"now": b"rotated", "before": b"not-a-real-password"})
     hosts = (await demo.data("pgbouncer.txt"))["pgbouncer-hosts"].decode()
     assert re.fullmatch(r"(host=\S+ user=\S+ password=\S+\n){2}", hosts)
     await demo.clear()

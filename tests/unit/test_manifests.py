@@ -12,9 +12,13 @@ import pytest
 import yaml
 
 import secretsyncer
-from secretsyncer.errors import Reason
-from secretsyncer.models import SyncedSecretSpec, parse
+from secretsyncer.authorize import authorize
+from secretsyncer.aws.arn import Account, parse_secret_id
+from secretsyncer.errors import Reason, Rejected
+from secretsyncer.models import SecretKeyReference, SyncedSecretSpec, parse
+from secretsyncer.render import references, select
 from secretsyncer.settings import Settings
+from tests.support.builders import catalogue, entry
 from tests.support.crd import schema, validator
 
 ROOT = Path(__file__).parents[2]
@@ -178,26 +182,38 @@ def test_the_namespace_of_the_samples_is_applied_before_them() -> None:
 
 def test_the_aws_secrets_of_the_samples_are_all_there_and_all_used() -> None:
     (secrets,) = documents(SAMPLES / "aws" / "secrets.yaml")
-    specs = [sample["spec"] for sample in samples() if sample["kind"] == "SyncedSecret"]
-    references = [spec["dataFrom"]["secretRef"] for spec in specs if "dataFrom" in spec]
-    for spec in specs:
-        for item in spec.get("data", []):
-            source = item.get("valueFrom", {})
-            references += [source[kind] for kind in ("secretRef", "secretKeyRef") if kind in source]
+    specs = [parse(sample).spec for sample in samples() if sample["kind"] == "SyncedSecret"]
+    named = [reference for spec in specs for reference in references(spec)]
+    listed = catalogue(*(entry(name, **secret.get("tags", {})) for name, secret in secrets.items()))
+    finds = [spec.data_from.find for spec in specs if spec.data_from and spec.data_from.find]
+    found = {secret.name for find in finds for secret in select(find, listed)}
     tagged = {name for name, secret in secrets.items() if "tag1" in secret.get("tags", {})}
-    assert {reference["name"] for reference in references} | tagged == set(secrets)
-    missing = [ref for ref in references if "key" in ref and ref["key"] not in secrets[ref["name"]]["json"]]
-    assert missing == [{"name": "mysql", "key": "pasword"}], "only the broken sample is broken"
+    ids = {parse_secret_id(reference.name).name: reference for reference in named}
+    assert {*ids, *found, *tagged} - {"app/license"} == set(secrets)
+    assert ids["app/license"].optional
+    missing = [
+        (reference.name, reference.key)
+        for reference in named
+        if isinstance(reference, SecretKeyReference)
+        and reference.key
+        and reference.default is None
+        and reference.key not in secrets[parse_secret_id(reference.name).name]["json"]
+    ]
+    assert missing == [("mysql", "pasword")], "only the broken sample is broken"
 
 
 def test_only_the_denied_sample_uses_a_role_that_its_namespace_does_not_list() -> None:
     (namespace,) = (sample for sample in samples() if sample["kind"] == "Namespace")
-    allowed = yaml.safe_load(namespace["metadata"]["annotations"]["iam.amazonaws.com/allowed-roles"])
-    denied = [
-        sample["metadata"]["name"]
-        for sample in samples()
-        if sample["kind"] == "SyncedSecret" and sample["spec"]["IAMRole"] not in allowed
-    ]
+    denied = []
+    for sample in samples():
+        if sample["kind"] == "SyncedSecret":
+            try:
+                authorize(
+                    parse(sample).spec, namespace, Account("aws", "123456789012"),
+                    annotation="iam.amazonaws.com/allowed-roles", require_annotation=True,
+                )  # fmt: skip
+            except Rejected:
+                denied.append(sample["metadata"]["name"])
     assert denied == ["denied"]
 
 
