@@ -223,7 +223,8 @@ def _convert(chosen: argparse.Namespace) -> int:
     from secretsyncer import offline  # noqa: PLC0415 - as above
     from secretsyncer.convert import convert_all  # noqa: PLC0415
 
-    converted, problems = convert_all(offline.load_manifests(chosen.files))
+    with _engine(load(os.environ)) as engine:
+        converted, problems = convert_all(offline.load_manifests(chosen.files), engine)
     print(_dump(converted, "yaml"), end="")
     for problem in problems:
         print(problem, file=sys.stderr)

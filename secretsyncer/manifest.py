@@ -113,6 +113,7 @@ def plan(
             f"Secret {synced.secret} exists and is not managed by {MANAGER}; "
             f"delete it, label it {SELECTOR}, or set spec.adopt: true",
         )
+    _check_controller(synced, observed["metadata"]["ownerReferences"])
     changes, keys = _data_changes(encoded, observed["digests"])
     metadata = _metadata_changes(synced, observed["metadata"])
     if obstacle := _obstacle(synced, observed, changed=bool(changes)):
@@ -252,6 +253,20 @@ def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> l
     if len(ours) == 1 and ours[0].get("uid") == synced.uid:
         return observed
     return [*others, _owner(synced)]
+
+
+def _check_controller(synced: SyncedSecret, observed: list[dict[str, Any]]) -> None:
+    """Kubernetes lets a Secret have one controller, and says it in a way that helps nobody."""
+    if synced.spec.deletion_policy != "Delete":
+        return
+    for ref in observed:
+        if ref.get("controller") and _named(ref) != (_API_VERSION, _KIND, synced.key.name):
+            raise Rejected(
+                Reason.CONFLICT,
+                f"Secret {synced.secret} is controlled by {ref.get('kind')} {ref.get('name')}, so deletionPolicy: "
+                "Delete cannot be had; take that entry out of its metadata.ownerReferences once its operator is "
+                "stopped, or set deletionPolicy: Retain",
+            )
 
 
 def _named(ref: Mapping[str, Any]) -> tuple[Any, Any, Any]:

@@ -21,6 +21,7 @@ from secretsyncer.errors import KubeError, SettingsError, SyncFailure
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.resources import SECRETS
+from secretsyncer.manifest import MANAGED_METADATA
 from secretsyncer.metrics import Metrics
 from secretsyncer.offline import Renderer
 from secretsyncer.reading import Reader
@@ -91,10 +92,21 @@ def _compare(wanted: dict[str, Any], live: dict[str, Any] | None, *, reveal: boo
             yield f"- {key} {_shown(old, reveal=reveal)}"
         elif old != new:
             yield f"~ {key} {_shown(old, reveal=reveal)} -> {_shown(new, reveal=reveal)}"
-    labels = (live or {}).get("metadata", {}).get("labels") or {}
-    for label, value in sorted(wanted["metadata"]["labels"].items() if live else ()):
-        if labels.get(label) != value:
-            yield f"~ label {label}={value}"
+    if live:
+        yield from _compare_form(wanted, live)
+
+
+def _compare_form(wanted: dict[str, Any], live: dict[str, Any]) -> Iterator[str]:
+    """What is not data. A Secret keeps its type unless the spec asks for one."""
+    if wanted["type"] not in {"Opaque", live.get("type")}:
+        yield f"~ type {live.get('type')} -> {wanted['type']}"
+    if wanted.get("immutable") and not live.get("immutable"):
+        yield "~ immutable"
+    for kind, field in (("label", "labels"), ("annotation", "annotations")):
+        have = live["metadata"].get(field) or {}
+        for name, value in sorted((wanted["metadata"].get(field) or {}).items()):
+            if have.get(name) != value and name != MANAGED_METADATA:
+                yield f"~ {kind} {name}={value}"
 
 
 def _shown(encoded: str, *, reveal: bool) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from secretsyncer.authorize import ACCOUNT_ROLE
 from secretsyncer.aws.arn import parse_secret_id
@@ -26,13 +26,20 @@ OPERATOR = "operator"
 _READ = "secretsmanager:GetSecretValue"
 
 
+class Search(NamedTuple):
+    """Secrets that are found: by name, and with all of these tags."""
+
+    arn: str
+    tag_keys: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass
 class Needed:
     """What one role must be allowed to read."""
 
     arns: set[str] = field(default_factory=set)
-    tag_keys: set[str] = field(default_factory=set)
-    tags: set[tuple[str, str]] = field(default_factory=set)
+    searches: set[Search] = field(default_factory=set)
     describes: bool = False
 
 
@@ -77,7 +84,7 @@ def _add(needed: Needed, spec: SyncedSecretSpec, place: tuple[str, str, str], en
     for reference in references(spec):
         needed.arns.add(_arn(reference.name, (place[0], reference.region or place[1], place[2])))
     if spec.data_from and spec.data_from.find:
-        _add_find(needed, spec.data_from.find, place)
+        needed.searches.add(_find(spec.data_from.find, place))
     problems: list[str] = []
     for text in templates(spec):
         result: Rendered | Needs | TemplateFailure
@@ -91,27 +98,20 @@ def _add(needed: Needed, spec: SyncedSecretSpec, place: tuple[str, str, str], en
             problems.append(
                 "a template names secrets; those that it names later, from others, are not in the policy"
             )
-        for what in result.filters:
-            _add_filter(needed, what, place)
+        needed.searches.update(_filter(what, place) for what in result.filters)
     return problems
 
 
-def _add_find(needed: Needed, find: Find, place: tuple[str, str, str]) -> None:
-    if find.tags:
-        needed.tags.update(find.tags.items())
-    elif find.tag_key:
-        needed.tag_keys.add(find.tag_key)
-    else:
-        needed.arns.add(_arn((find.name and find.name.prefix) or "", place, suffix="*"))
+def _find(find: Find, place: tuple[str, str, str]) -> Search:
+    arn = _arn((find.name and find.name.prefix) or "", place, suffix="*")
+    return Search(arn, (find.tag_key,) if find.tag_key else (), tuple(sorted((find.tags or {}).items())))
 
 
-def _add_filter(needed: Needed, what: Filter, place: tuple[str, str, str]) -> None:
+def _filter(what: Filter, place: tuple[str, str, str]) -> Search:
+    arn = _arn("", place, suffix="*")
     if what.kind == "tagKey":
-        needed.tag_keys.add(what.args[0])
-    elif what.kind == "tag":
-        needed.tags.add((what.args[0], what.args[1]))
-    else:
-        needed.arns.add(_arn("", place, suffix="*"))
+        return Search(arn, (what.args[0],))
+    return Search(arn, (), ((what.args[0], what.args[1]),)) if what.kind == "tag" else Search(arn)
 
 
 def _arn(name: str, place: tuple[str, str, str], *, suffix: str = "-??????") -> str:
@@ -126,11 +126,19 @@ def _document(needed: Needed) -> dict[str, Any]:
     statements: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": "secretsmanager:BatchGetSecretValue", "Resource": "*"}
     ]
-    if needed.arns:
-        statements.append({"Effect": "Allow", "Action": actions, "Resource": sorted(needed.arns)})
-    conditions = [{"Null": {f"secretsmanager:ResourceTag/{key}": "false"}} for key in sorted(needed.tag_keys)]
-    conditions += [{"StringEquals": {f"secretsmanager:ResourceTag/{k}": v}} for k, v in sorted(needed.tags)]
+    named = needed.arns | {search.arn for search in needed.searches if not search.tag_keys and not search.tags}
+    if named:
+        statements.append({"Effect": "Allow", "Action": actions, "Resource": sorted(named)})
     statements += [
-        {"Effect": "Allow", "Action": actions, "Resource": "*", "Condition": condition} for condition in conditions
+        {"Effect": "Allow", "Action": actions, "Resource": search.arn, "Condition": condition}
+        for search in sorted(needed.searches)
+        if (condition := _condition(search))
     ]
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _condition(search: Search) -> dict[str, Any]:
+    """All of it must hold, as in the search."""
+    keys = {f"secretsmanager:ResourceTag/{key}": "false" for key in search.tag_keys}
+    tags = {f"secretsmanager:ResourceTag/{key}": value for key, value in search.tags}
+    return {**({"Null": keys} if keys else {}), **({"StringEquals": tags} if tags else {})}

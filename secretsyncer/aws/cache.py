@@ -130,10 +130,12 @@ class SecretCache:
     async def recheck(self, refs: Collection[SecretRef], catalogue: Catalogue) -> set[SecretRef]:
         """Ask AWS about what was read before and the catalogue cannot see, once a round, in batches.
 
-        Gives the references whose version, or readability, is not what it was. `refs` are all that are in
-        use; what has not been used for two rounds and is not among them is forgotten.
+        Gives the references whose version, readability or tags are not what they were; tags only where somebody
+        has asked for them. `refs` are all that are in use; what has not been used for two rounds and is not among
+        them is forgotten.
         """
         asked: dict[SecretRef, list[SecretRef]] = {}
+        tagged: dict[SecretRef, list[SecretRef]] = {}
         in_use: set[SecretRef] = set()
         for ref in refs:
             try:
@@ -141,6 +143,8 @@ class SecretCache:
             except ValueError:
                 continue
             in_use.add(target.key)
+            if target.entry is None:
+                tagged.setdefault(_tag_key(target, ref), []).append(ref)
             if target.entry is None and not ref.version_id and self._slots.get(target.key):
                 asked.setdefault(target.key, []).append(ref)
         flights = [
@@ -150,8 +154,10 @@ class SecretCache:
         ]
         if flights:
             await asyncio.wait([flight.future for flight in flights])
+        retagged = await self._tags.recheck(tagged, catalogue.round)
         self._forget(in_use, catalogue)
-        return {ref for key, spellings in asked.items() if self._is_news(key) for ref in spellings}
+        changed = [spellings for key, spellings in asked.items() if self._is_news(key)]
+        return {ref for spellings in (*changed, *(tagged[key] for key in retagged)) for ref in spellings}
 
     async def tags(
         self, refs: Collection[SecretRef], catalogue: Catalogue
@@ -305,12 +311,16 @@ class SecretCache:
         entry = catalogue.find(ref)
         if entry is not None and catalogue.round - catalogue.listed_round < _STALE_ROUNDS:
             return entry.tags
-        key = target.key._replace(id=ref.id, version_id="", stage="")
-        tags = await self._tags.tags(key, catalogue.round)
+        tags = await self._tags.tags(_tag_key(target, ref), catalogue.round)
         return tags.error() if isinstance(tags, Failure) else tags
 
     def _count(self, result: str) -> None:
         self._metrics.cache_requests.labels(result).inc()
+
+
+def _tag_key(target: Target, ref: SecretRef) -> SecretRef:
+    """Tags are the secret's: all its versions share them."""
+    return target.key._replace(id=ref.id, version_id="", stage="")
 
 
 def _news(slot: Slot) -> str:

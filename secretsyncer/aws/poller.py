@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from secretsyncer.aws.arn import Account, complete_role, parse_secret_id
+from secretsyncer.aws.arn import Account, complete_role
 from secretsyncer.aws.catalogue import Catalogue, Changes, diff
 from secretsyncer.aws.failures import AwsError, Outcome
 from secretsyncer.aws.identity import Identity, SecretRef
@@ -121,19 +121,23 @@ class Poller:
             identity = await self._identity()
         except SyncFailure:
             return
-        changed, removed = [], []
+        changed, gone = [], []
         for secret_id in ids:
+            ref = SecretRef(identity, secret_id, self._operator.region)
             try:
-                entry = entry_of(await self._api.describe(SecretRef(identity, secret_id, self._operator.region)))
+                entry = entry_of(await self._api.describe(ref))
             except (AwsError, ValueError) as exc:
                 if isinstance(exc, AwsError) and exc.failure.outcome is Outcome.NOT_FOUND:
-                    removed.append(parse_secret_id(secret_id).name)
+                    gone.append(ref)
                 continue
             if entry is None:
-                removed.append(parse_secret_id(secret_id).name)
+                gone.append(ref)
             elif entry.version_id and (self.catalogue.account is None or self.catalogue.has_account(entry)):
                 changed.append(entry)
         old = self.catalogue
+        # An ARN that is gone may be that of a namesake: in another region, or the one that was here before.
+        there = {entry.name for entry in changed}
+        removed = {entry.name for ref in gone if (entry := old.find(ref))} - there
         self.catalogue = new = old.with_entries(changed, removed)
         if changes := diff(old, new):
             self._on_change(old, new, changes, set())

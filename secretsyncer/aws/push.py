@@ -76,6 +76,7 @@ class EventQueue:
         self._up = metrics.push_up
         self._on_secrets = on_secrets
         self._failures = 0
+        self._answers = False
 
     async def run(self) -> None:
         """Listen for ever."""
@@ -84,20 +85,25 @@ class EventQueue:
                 await self._round()
             except AwsError as exc:
                 self._up.set(0)
+                self._answers = False
                 self._failures += 1
                 if self._failures == 1:
                     log.warning("no events from the queue, polling goes on", extra={"why": exc.failure.message})
                 await asyncio.sleep(_BACKOFF.delay(self._failures))
 
     async def _round(self) -> None:
-        wanted = {"MaxNumberOfMessages": _MESSAGES, "WaitTimeSeconds": WAIT if not self._failures else 1}
+        # Not long where it is not known whether the queue answers at all.
+        wanted = {"MaxNumberOfMessages": _MESSAGES, "WaitTimeSeconds": WAIT if self._answers else 1}
+        began = asyncio.get_running_loop().time()
         answer = await self._call("ReceiveMessage", wanted)
         if self._failures:
             log.info("events from the queue again", extra={"failures": self._failures})
         self._up.set(1)
-        self._failures = 0
+        self._answers, self._failures = True, 0
         messages = answer.get("Messages") or []
         if not messages:
+            # One that does not wait, as it was asked to, must not be asked without a pause.
+            await asyncio.sleep(max(0.0, began + 1 - asyncio.get_running_loop().time()))
             return
         ids: set[str] = set()
         for message in messages:

@@ -8,7 +8,7 @@ catalogue's tags are not believed either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 
 from secretsyncer.aws.arn import parse_secret_id
 from secretsyncer.aws.failures import STOPPING, AwsError, Failure
@@ -22,12 +22,13 @@ Tags = Mapping[str, str] | Failure
 
 
 class _Known:
-    """The last answer for one secret, and the round it was asked in."""
+    """The last answer for one secret, the round it was asked in, and what the last recheck has told of."""
 
-    __slots__ = ("asking", "failed", "round", "tags")
+    __slots__ = ("asking", "failed", "round", "tags", "told")
 
     def __init__(self) -> None:
         self.tags: Mapping[str, str] = {}
+        self.told: Mapping[str, str] | None = None
         self.round = -1
         self.failed = Remembered()
         self.asking: asyncio.Task[Tags] | None = None
@@ -52,6 +53,15 @@ class TagReader:
             known.asking = asyncio.create_task(self._ask(ref, known, round_))
         return await asyncio.shield(known.asking)
 
+    async def recheck(self, refs: Collection[SecretRef], round_: int) -> set[SecretRef]:
+        """Those of the secrets, asked about before, whose tags are not what they were at the last recheck."""
+        known = {ref: found for ref in refs if (found := self._known.get(ref)) and found.round >= 0}
+        await asyncio.gather(*(self.tags(ref, round_) for ref in known))
+        news = {ref for ref, found in known.items() if found.told != found.tags}
+        for ref in news:
+            known[ref].told = known[ref].tags
+        return news
+
     def invalidate(self, names: Container[str]) -> None:
         """Ask again for the secrets of these names; what is under way may bring back old news."""
         for ref in list(self._known):
@@ -75,6 +85,7 @@ class TagReader:
             async with self._slots:
                 known.tags = await self._api.tags(ref)
             known.round = round_
+            known.told = known.tags if known.told is None else known.told
             known.failed.clear()
             return known.tags
         except AwsError as exc:

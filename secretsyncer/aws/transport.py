@@ -35,8 +35,11 @@ _ANY_OF = frozenset({"BatchGetSecretValue"})
 
 def is_answer(operation: str, parsed: Mapping[str, Any]) -> bool:
     """Whether this is what AWS sends when the operation succeeds."""
+    if operation not in REQUIRED:
+        # Its answer may be empty, and then only this header of AWS tells it from a proxy's page.
+        return bool((parsed.get("ResponseMetadata") or {}).get("RequestId"))
     test = any if operation in _ANY_OF else all
-    return test(parsed.get(field) is not None for field in REQUIRED.get(operation, ("ResponseMetadata",)))
+    return test(parsed.get(field) is not None for field in REQUIRED[operation])
 
 
 class Transport:

@@ -7,16 +7,23 @@ listed as a problem with its object's name and field; nothing is dropped in sile
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from secretsyncer.convert import aso, eso, kes
 from secretsyncer.convert.draft import Draft, Object
 from secretsyncer.errors import Rejected
+from secretsyncer.gotemplate.engine import EngineCatalogue, TemplateEngine, TemplateFailure
 from secretsyncer.models import parse
+from secretsyncer.render import templates
 
 _STORES = {"SecretStore", "ClusterSecretStore"}
 
 
-def convert_all(objects: list[Object]) -> tuple[list[Object], list[str]]:
-    """The SyncedSecrets, and a line for everything that they do not say and the originals did."""
+def convert_all(objects: list[Object], engine: TemplateEngine) -> tuple[list[Object], list[str]]:
+    """The SyncedSecrets, and a line for everything that they do not say and the originals did.
+
+    Templates are tried without any secret, which shows the functions that are not there.
+    """
     stores = {_store_key(obj): obj for obj in objects if obj.get("kind") in _STORES}
     converted, problems = [], []
     for obj in objects:
@@ -27,11 +34,22 @@ def convert_all(objects: list[Object]) -> tuple[list[Object], list[str]]:
         if draft.usable:
             result = draft.synced_secret()
             converted.append(result)
-            try:
-                parse(result)
-            except Rejected as failure:
-                problems.append(f"{draft.label}: the result is not valid: {failure.message}")
+            problems += [f"{draft.label}: {problem}" for problem in _flaws(result, engine)]
     return converted, problems
+
+
+def _flaws(result: Object, engine: TemplateEngine) -> Iterator[str]:
+    """What is wrong with a result itself."""
+    try:
+        spec = parse(result).spec
+    except Rejected as failure:
+        yield f"the result is not valid: {failure.message}"
+        return
+    for text in templates(spec):
+        try:
+            engine.render_sync(text, EngineCatalogue({}), {})
+        except TemplateFailure as failure:
+            yield f"a template does not fit: {failure}"
 
 
 def _draft(obj: Object, stores: dict[tuple[str, str, str], Object]) -> Draft | None:

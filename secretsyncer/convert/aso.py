@@ -11,28 +11,31 @@ def convert(obj: Object) -> Draft:
     spec = obj.get("spec") or {}
     draft.leftovers("spec", spec, {"stringDataFrom", "dataFrom", "type", "metadata"})
     draft.spec["deletionPolicy"] = "Delete"  # the original always sets an owner reference
-    references = []
-    for field in ("stringDataFrom", "dataFrom"):
-        source = spec.get(field) or {}
-        draft.leftovers(field, source, {"secretsManagerSecretRef"})
-        reference = source.get("secretsManagerSecretRef")
-        if not reference:
-            continue
-        draft.leftovers(field, reference, {"secretId", "versionId"})
-        pinned = {"versionId": reference["versionId"]} if reference.get("versionId") else {}
-        decode = {"decode": "base64"} if field == "dataFrom" else {}
-        references.append({"name": reference.get("secretId", ""), **pinned, **decode})
-        if pinned:
-            draft.note(
-                f"{field}: pinned to version {pinned['versionId']}, as before; without it the Secret follows AWS"
-            )
-    if references:
-        draft.spec["dataFrom"] = (
-            {"secretRef": references[0]} if len(references) == 1 else {"secretRefs": references}
-        )
-    else:
+    # What stringDataFrom gives wins over dataFrom, as the API server has it with stringData and data.
+    fields = [field for field in ("dataFrom", "stringDataFrom") if _named(spec.get(field))]
+    draft.data_from([_reference(draft, field, spec[field]) for field in fields])
+    if not fields:
         draft.refuse("it names no secret")
+    else:
+        draft.note("the key AWSVersionId is left out: status.sources has the version")
     draft.metadata({"metadata": spec.get("metadata") or {}})
     if spec.get("type"):
         draft.spec["type"] = spec["type"]
     return draft
+
+
+def _named(source: Object | None) -> bool:
+    return bool(((source or {}).get("secretsManagerSecretRef") or {}).get("secretId"))
+
+
+def _reference(draft: Draft, field: str, source: Object) -> Object:
+    draft.leftovers(field, source, {"secretsManagerSecretRef"})
+    reference = source["secretsManagerSecretRef"]
+    draft.leftovers(field, reference, {"secretId", "versionId"})
+    version = reference.get("versionId")
+    if version:
+        draft.note(f"{field}: pinned to version {version}, as before; without it the Secret follows AWS")
+    else:
+        draft.note(f"{field}: without versionId the original writes nothing; the SyncedSecret follows AWS")
+    pinned = {"versionId": version} if version else {}
+    return {"name": reference["secretId"], **pinned, **({"decode": "base64"} if field == "dataFrom" else {})}

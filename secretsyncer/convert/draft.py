@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -9,7 +10,10 @@ from secretsyncer.models import Key, key_of
 
 Object = dict[str, Any]
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_KUBECTL = "kubectl.kubernetes.io/"
+_STEP = re.compile(r"[-A-Za-z0-9_.:/ ]+", re.ASCII)
+_BETWEEN = re.compile(r"(?<!\\)\.|[\[\]]")
 _STAGE = re.compile(r"[A-Za-z0-9_+=.@-]{1,256}")
 
 
@@ -21,6 +25,7 @@ class Draft:
         self._metadata = {
             field: obj["metadata"][field] for field in ("name", "namespace", "labels") if field in obj["metadata"]
         }
+        self._annotations: dict[str, str] = obj["metadata"].get("annotations") or {}
         self._key: Key = key_of(obj)
         self.label = f"{obj.get('kind')} {self._key}"
         self.spec: Object = {}
@@ -41,6 +46,12 @@ class Draft:
         for name in sorted(given.keys() - known):
             self.note(f"{where}.{name} has no counterpart")
 
+    def data_from(self, references: list[Object]) -> None:
+        """Whole JSON objects; a later one wins, as with the peers."""
+        if references:
+            one = len(references) == 1
+            self.spec["dataFrom"] = {"secretRef": references[0]} if one else {"secretRefs": references}
+
     def add(self, name: str, value_from: Object) -> None:
         self.spec.setdefault("data", []).append({"name": name, "valueFrom": value_from})
 
@@ -51,6 +62,11 @@ class Draft:
         kept = {name: metadata[name] for name in ("labels", "annotations") if metadata.get(name)}
         if kept:
             self.spec["secretMetadata"] = kept
+
+    def own_metadata(self) -> None:
+        """The object's own labels and annotations, for peers that copy them to the Secret."""
+        mine = {name: text for name, text in self._annotations.items() if not name.startswith(_KUBECTL)}
+        self.metadata({"metadata": {"labels": self._metadata.get("labels"), "annotations": mine}})
 
     def target(self, name: str | None) -> None:
         if name and name != self._key.name:
@@ -68,16 +84,23 @@ class Draft:
 
 
 def path_of(text: str) -> Object | None:
-    """`key` or `jmesPath` for a peer's path into JSON; None where it is more than names and numbers."""
-    parts = [part for part in re.split(r"[.\[\]]", text.strip("'\"")) if part]
-    if len(parts) == 1:
-        return {"key": parts[0]}
-    if not parts or not all(_PLAIN.fullmatch(part) or part.isdigit() for part in parts):
+    """`key` or `jmesPath` for a peer's path into JSON; None where it is more than names and numbers.
+
+    The peers (lodash, gjson) take `tls.crt` as a key of that name where there is one, and else as a path.
+    """
+    steps = [step.replace("\\.", ".") for step in _BETWEEN.split(text) if step]
+    if not steps or not all(_STEP.fullmatch(step) for step in steps):
         return None
-    path = ""
-    for part in parts:
-        path += f"[{part}]" if part.isdigit() else f".{part}" if path else part
-    return {"jmesPath": path}
+    if len(steps) == 1 and "[" not in text:
+        return {"key": steps[0]}
+    path = _step(steps[0])
+    for step in steps[1:]:
+        path += f"[{step}]" if step.isdigit() else f".{_step(step)}"
+    return {"jmesPath": path if "\\" in text else f"{json.dumps(text)} || {path}"}
+
+
+def _step(name: str) -> str:
+    return name if _PLAIN.fullmatch(name) else json.dumps(name)
 
 
 def version_of(text: str) -> Object | None:

@@ -12,6 +12,7 @@ Stores = dict[tuple[str, str, str], Object]
 _ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _FIELD = re.compile(r"(?<![\w.)\]$])\.([A-Za-z_]\w*)\b")
 _SCOPES = re.compile(r"\b(range|with|define|template|block)\b")
+_NAMED_GROUP = re.compile(r"\$\{?[A-Za-z_]|\$[0-9]+[A-Za-z_]|\$\{[0-9]+[A-Za-z_]")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`')
 
 
@@ -33,6 +34,8 @@ def convert(obj: Object, stores: Stores) -> Draft:
     template = target.get("template") or {}
     texts = template.get("data") or {}
     if texts and template.get("mergePolicy", "Replace") == "Replace":
+        if draft.spec.pop("dataFrom", None):
+            draft.note("dataFrom only feeds the template there, and its keys are not in the Secret: left out")
         _templates(draft, texts, sources)
         return draft
     for name, source in sources.items():
@@ -84,8 +87,13 @@ def _target(draft: Draft, target: Object) -> None:
         draft.refuse(f"creationPolicy {policy}: a SyncedSecret owns all of its Secret")
     if target.get("deletionPolicy", "Retain") != "Retain":
         draft.note(f"target.deletionPolicy {target['deletionPolicy']}: the Secret stays when its source disappears")
-    template = target.get("template") or {}
+    template = target.get("template")
+    if template is None:
+        draft.own_metadata()
+        return
     draft.leftovers("template", template, {"type", "metadata", "data", "engineVersion", "mergePolicy"})
+    if template.get("data") and template.get("engineVersion", "v2") != "v2":
+        draft.note(f"template.engineVersion {template['engineVersion']}: its functions are others than here")
     if template.get("type"):
         draft.spec["type"] = template["type"]
     draft.metadata(template)
@@ -133,6 +141,8 @@ def _data_from(draft: Draft, entries: list[Any]) -> None:
         where = f"dataFrom[{number}]"
         draft.leftovers(where, entry, {"extract", "find", "rewrite"})
         references += _extract(draft, where, entry.get("extract") or {})
+        if entry.get("extract") and "find" in result:
+            draft.note(f"{where}: a SyncedSecret takes find last; where keys are equal, that one wins")
         if entry.get("find") and "find" in result:
             draft.note(f"{where}: a SyncedSecret has one find; make another object for this one")
         elif entry.get("find"):
@@ -140,22 +150,29 @@ def _data_from(draft: Draft, entries: list[Any]) -> None:
         rules += _rules(draft, where, entry.get("rewrite") or [])
     if rules and len(entries) > 1:
         draft.note("dataFrom: rewrite rules apply to all keys of dataFrom here, not to one entry's")
-    if references:
-        result |= {"secretRef": references[0]} if len(references) == 1 else {"secretRefs": references}
-    if rules:
+    draft.data_from(references)
+    if rules and (references or result):
         result["rewrite"] = rules
-    if "find" in result:
-        result["invalidKeys"] = "Replace"  # as conversionStrategy: Default
-    if result:
-        draft.spec["dataFrom"] = result
+    if references or "find" in result:
+        draft.spec["dataFrom"] = {**draft.spec.get("dataFrom", {}), **result, "invalidKeys": "Replace"}
 
 
 def _extract(draft: Draft, where: str, extract: Object) -> list[Object]:
+    known = {"key", "version", "property", "decodingStrategy", "conversionStrategy", "metadataPolicy"}
+    draft.leftovers(f"{where}.extract", extract, known)
     if extract.get("property"):
         draft.note(f"{where}: extract.property has no counterpart")
         return []
+    _strategy(draft, where, extract)
     reference = _reference(draft, where, extract) if extract else None
     return [reference] if reference else []
+
+
+def _strategy(draft: Draft, where: str, given: Object) -> None:
+    """What becomes of keys that Kubernetes does not accept: Default is what `invalidKeys: Replace` does."""
+    strategy = given.get("conversionStrategy", "Default")
+    if strategy != "Default":
+        draft.note(f"{where}: conversionStrategy {strategy} has no counterpart; such keys get _ instead")
 
 
 def _rules(draft: Draft, where: str, rewrite: list[Any]) -> list[Object]:
@@ -163,11 +180,16 @@ def _rules(draft: Draft, where: str, rewrite: list[Any]) -> list[Object]:
         if "regexp" not in rule:
             draft.note(f"{where}: rewrite by {', '.join(rule)} has no counterpart")
     found = [rule["regexp"] for rule in rewrite if "regexp" in rule]
+    for rule in found:
+        if _NAMED_GROUP.search(rule["target"]):
+            draft.note(f"{where}: rewrite to {rule['target']}: write the group as ${{1}}, names are not known here")
     return [{"source": rule["source"], "target": rule["target"]} for rule in found]
 
 
 def _find(draft: Draft, where: str, find: Object) -> Object:
     draft.leftovers(where, find, {"name", "tags", "path", "conversionStrategy", "decodingStrategy"})
+    _strategy(draft, where, find)
+    draft.leftovers(f"{where}.name", find.get("name") or {}, {"regexp"})
     name = {}
     if (find.get("name") or {}).get("regexp"):
         name["regexp"] = find["name"]["regexp"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsyncer.convert.draft import Draft, Object, path_of
 
-_SPEC = {"backendType", "roleArn", "region", "dataFrom", "data", "template", "type"}
+_SPEC = {"backendType", "roleArn", "region", "dataFrom", "dataFromWithOptions", "data", "template", "type"}
 _ITEM = {"key", "name", "property", "isBinary", "versionStage", "versionId"}
 
 
@@ -20,10 +20,11 @@ def convert(obj: Object) -> Draft:
     for field, name in (("roleArn", "IAMRole"), ("region", "region"), ("type", "type")):
         if spec.get(field):
             draft.spec[name] = spec[field]
-    names = spec.get("dataFrom") or []
-    if names:
-        references = [{"name": name} for name in names]
-        draft.spec["dataFrom"] = {"secretRef": references[0]} if len(names) == 1 else {"secretRefs": references}
+    references: list[Object] = [{"name": name} for name in spec.get("dataFrom") or []]
+    for number, item in enumerate(spec.get("dataFromWithOptions") or []):
+        draft.leftovers(f"dataFromWithOptions[{number}]", item, {"key", "versionStage", "versionId"})
+        references.append(_reference(item))
+    draft.data_from(references)
     for number, item in enumerate(spec.get("data") or []):
         _item(draft, f"data[{number}]", item)
     _template(draft, spec.get("template") or {})
@@ -32,10 +33,12 @@ def convert(obj: Object) -> Draft:
 
 def _item(draft: Draft, where: str, item: Object) -> None:
     draft.leftovers(where, item, _ITEM)
-    if "path" in item or "name" not in item:
+    if "path" in item:
         return
-    reference = {"name": item.get("key", "")}
-    reference |= {field: item[field] for field in ("versionStage", "versionId") if item.get(field)}
+    if not item.get("name") or not item.get("key"):
+        draft.note(f"{where} has no name or no key")
+        return
+    reference = _reference(item)
     if item.get("isBinary"):
         reference["decode"] = "base64"
     if not item.get("property"):
@@ -44,6 +47,12 @@ def _item(draft: Draft, where: str, item: Object) -> None:
         draft.add(item["name"], {"secretKeyRef": {**reference, **path}})
     else:
         draft.note(f"{where}: property {item['property']} is more than a path; use jmesPath")
+
+
+def _reference(item: Object) -> Object:
+    # With both, the original asks for the id only.
+    fields = ("versionId",) if item.get("versionId") else ("versionStage",)
+    return {"name": item["key"], **{field: item[field] for field in fields if item.get(field)}}
 
 
 def _template(draft: Draft, template: Object) -> None:

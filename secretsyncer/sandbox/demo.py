@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
+from secretsyncer.models import target_of
 from secretsyncer.sandbox.operator import OperatorProcess
 from secretsyncer.sandbox.playground import Object, Playground
 
@@ -17,6 +18,7 @@ LIMIT = 30.0
 """Seconds that any one step may take."""
 _ROTATED = "mysql"
 _FAILING = {"denied", "broken"}
+_NOT_SYNCED = {*_FAILING, "suspended"}
 
 
 def say(text: str = "") -> None:
@@ -62,12 +64,10 @@ async def _show_objects(ground: Playground, objects: list[Object]) -> bool:
     for obj in objects:
         name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
         ready = await _condition(ground, namespace, name)
-        secret = await ground.get("Secret", namespace, name)
+        secret = await ground.get("Secret", *target_of(obj))
         keys = ", ".join(sorted((secret or {}).get("data") or {})) or "no Secret"
         say(f"  {name:<18} Ready={ready['status']:<6} {ready['reason']:<20} {keys}")
-        wrong |= (ready["status"] == "True") == (name in {"denied", "broken"}) or (
-            ready["status"] == "True"
-        ) != bool(secret)
+        wrong |= (ready["status"] == "True") == (name in _NOT_SYNCED) or (ready["status"] == "True") != bool(secret)
     return wrong
 
 

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from secretsyncer.models import target_of
 from tests.support.cluster import MANIFESTS, Space
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys
@@ -97,21 +98,36 @@ async def test_the_samples_do_what_their_comments_say(operator, aws, kubectl, de
         aws.world.create(name, binary or value, tags=fields.get("tags"))
     aws.world.role("iam_role")
     aws.world.role("team/demo-reader")
+    aws.world.role("secret-syncer")
     await kubectl("apply", "-f", str(MANIFESTS / "samples"))
 
     async def settled():
         lines = [line.split() for line in (await kubectl("get", "ss", "-n", "demo", "--no-headers")).splitlines()]
         ready = {line[0]: line[1] for line in lines}
         wrong = {name for name, state in ready.items() if state != "True"}
-        assert wrong == {"broken", "denied"}, lines
+        assert wrong == {"broken", "denied", "suspended"}, lines
         return set(ready) - wrong
 
     for name in await eventually(settled):
-        assert await demo.data(name)
+        assert await demo.data(target_of(await demo.synced(name)).name), name
     assert await demo.data("broken") is None
+    expected = {
+        "account": {"token": b"not-a-real-token"},
+        "find-by-name": {"api-key": b"not-a-real-key", "old_signing-key": b"not-a-real-key-either"},
+        "demo-login": {"username": b"web", "password": b"not-a-real-password"},
+        "optional": {"mysql_user": b"contentful", "mysql_socket": b"/var/run/mysqld/mysqld.sock"},
+        "region": {"access_key": b"not-a-real-key", "mysql_pw": b"not-a-real-password"},
+        "versions": {"now": b"not-a-real-password"},
+    }
+    for name, data in expected.items():  # what the searches go by may be a listing older than the samples
+        await demo.until_data(name, data)
+    assert (await demo.secret("demo-login"))["type"] == "kubernetes.io/basic-auth"
+    aws.world.put("mysql", '{"user": "contentful", "password": "rotated", "port": 3306}')
+    await demo.until_data("versions", {"now": b"rotated", "before": b"not-a-real-password"})
 
-    async def both_hosts():  # the listing that the template goes by may be older than the samples
+    async def found_and_templated():
+        assert (await demo.data("find-by-tag")).get("tls") == b"false"
         hosts = (await demo.data("pgbouncer.txt"))["pgbouncer-hosts"].decode()
         assert re.fullmatch(r"(host=\S+ user=\S+ password=\S+\n){2}", hosts)
 
-    await eventually(both_hosts)
+    await eventually(found_and_templated)

@@ -394,9 +394,8 @@ def test_a_step_never_shows_the_data_that_it_writes():
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 TEXTS = st.dictionaries(NAMES, st.sampled_from(["", "1", "2"]), max_size=4)
-REFS = st.lists(
-    st.sampled_from([OTHERS_REF, ref(), ref("uid-0"), ref("uid-7", "another")]), max_size=3, unique_by=str
-)
+BESIDE = {**ref("uid-7", "another"), "controller": False}
+REFS = st.lists(st.sampled_from([OTHERS_REF, ref(), ref("uid-0"), BESIDE]), max_size=3, unique_by=str)
 
 
 @pytest.mark.timeout(30)

@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
 
 import secretsyncer
-from secretsyncer.errors import Reason
-from secretsyncer.models import SyncedSecretSpec, parse
+from secretsyncer.authorize import authorize
+from secretsyncer.aws.arn import Account, parse_secret_id
+from secretsyncer.errors import Reason, Rejected
+from secretsyncer.models import SecretKeyReference, SyncedSecretSpec, parse
+from secretsyncer.render import references, select
 from secretsyncer.settings import Settings
+from tests.support.builders import catalogue, entry
+from tests.support.crd import schema, validator
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
@@ -44,11 +48,6 @@ def the(kind: str) -> dict[str, Any]:
     return found[0]
 
 
-def schema() -> dict[str, Any]:
-    (version,) = the("CustomResourceDefinition")["spec"]["versions"]
-    return version["schema"]["openAPIV3Schema"]
-
-
 def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every place in the schema that describes a value, with its path."""
     yield path, node
@@ -57,26 +56,6 @@ def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str,
     for keyword in ("items", "additionalProperties"):
         if keyword in node:
             yield from nodes(node[keyword], f"{path}[]")
-
-
-def validator() -> Draft202012Validator:
-    """The schema as JSON Schema, with OpenAPI's `nullable` put in its words."""
-
-    def translate(node: Any) -> Any:
-        if isinstance(node, list):
-            return [translate(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        out = {key: translate(value) for key, value in node.items()}
-        if out.pop("nullable", False) is True:
-            out["type"] = [out["type"], "null"]
-        if "properties" in out:
-            out["additionalProperties"] = False
-        return out
-
-    translated = translate(schema())
-    translated["properties"]["metadata"] = {"type": "object"}
-    return Draft202012Validator(translated)
 
 
 def samples() -> list[dict[str, Any]]:
@@ -203,26 +182,38 @@ def test_the_namespace_of_the_samples_is_applied_before_them() -> None:
 
 def test_the_aws_secrets_of_the_samples_are_all_there_and_all_used() -> None:
     (secrets,) = documents(SAMPLES / "aws" / "secrets.yaml")
-    specs = [sample["spec"] for sample in samples() if sample["kind"] == "SyncedSecret"]
-    references = [spec["dataFrom"]["secretRef"] for spec in specs if "dataFrom" in spec]
-    for spec in specs:
-        for item in spec.get("data", []):
-            source = item.get("valueFrom", {})
-            references += [source[kind] for kind in ("secretRef", "secretKeyRef") if kind in source]
+    specs = [parse(sample).spec for sample in samples() if sample["kind"] == "SyncedSecret"]
+    named = [reference for spec in specs for reference in references(spec)]
+    listed = catalogue(*(entry(name, **secret.get("tags", {})) for name, secret in secrets.items()))
+    finds = [spec.data_from.find for spec in specs if spec.data_from and spec.data_from.find]
+    found = {secret.name for find in finds for secret in select(find, listed)}
     tagged = {name for name, secret in secrets.items() if "tag1" in secret.get("tags", {})}
-    assert {reference["name"] for reference in references} | tagged == set(secrets)
-    missing = [ref for ref in references if "key" in ref and ref["key"] not in secrets[ref["name"]]["json"]]
-    assert missing == [{"name": "mysql", "key": "pasword"}], "only the broken sample is broken"
+    ids = {parse_secret_id(reference.name).name: reference for reference in named}
+    assert {*ids, *found, *tagged} - {"app/license"} == set(secrets)
+    assert ids["app/license"].optional
+    missing = [
+        (reference.name, reference.key)
+        for reference in named
+        if isinstance(reference, SecretKeyReference)
+        and reference.key
+        and reference.default is None
+        and reference.key not in secrets[parse_secret_id(reference.name).name]["json"]
+    ]
+    assert missing == [("mysql", "pasword")], "only the broken sample is broken"
 
 
 def test_only_the_denied_sample_uses_a_role_that_its_namespace_does_not_list() -> None:
     (namespace,) = (sample for sample in samples() if sample["kind"] == "Namespace")
-    allowed = yaml.safe_load(namespace["metadata"]["annotations"]["iam.amazonaws.com/allowed-roles"])
-    denied = [
-        sample["metadata"]["name"]
-        for sample in samples()
-        if sample["kind"] == "SyncedSecret" and sample["spec"]["IAMRole"] not in allowed
-    ]
+    denied = []
+    for sample in samples():
+        if sample["kind"] == "SyncedSecret":
+            try:
+                authorize(
+                    parse(sample).spec, namespace, Account("aws", "123456789012"),
+                    annotation="iam.amazonaws.com/allowed-roles", require_annotation=True,
+                )  # fmt: skip
+            except Rejected:
+                denied.append(sample["metadata"]["name"])
     assert denied == ["denied"]
 
 

@@ -635,6 +635,27 @@ class TestTags:
         (error,) = await self.tags(rig, rig.ref("app"))
         assert isinstance(error, Unavailable)
 
+    @pytest.mark.parametrize("asked_first", [False, True])
+    async def test_the_recheck_tells_once_of_tags_that_changed_though_somebody_has_seen_them(
+        self, rig, asked_first
+    ):
+        rig.world.create("app", "x", account=FOREIGN, tags={"k": "1"})
+        rig.world.create("never-asked", "x", account=FOREIGN, tags={"k": "1"})
+        foreign = Identity(rig.world.role("foreign", account=FOREIGN))
+        ref, other = rig.ref("app", foreign), rig.ref("never-asked", foreign)
+        await rig.poll()
+        assert await self.tags(rig, ref) == [{"k": "1"}]
+        assert await rig.cache.recheck([ref, other], rig.catalogue) == set()
+        rig.world.tag("app", {"k": None}, account=FOREIGN)
+        await rig.poll()
+        if asked_first:
+            assert await self.tags(rig, ref) == [{}]
+        assert await rig.cache.recheck([ref, other], rig.catalogue) == {ref}
+        assert await self.tags(rig, ref) == [{}]
+        assert rig.api.calls == {"DescribeSecret": 2}
+        await rig.poll()
+        assert await rig.cache.recheck([ref, other], rig.catalogue) == set()
+
     async def test_an_old_arn_does_not_get_the_tags_of_a_secret_made_anew(self, rig):
         old = rig.world.create("app", "x", tags={"k": "1"}).arn
         await rig.poll()

@@ -1,0 +1,234 @@
+"""The steps of docs/migration.md: the page's own commands, run in its order, against a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import sys
+import textwrap
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.eventually import eventually
+from tests.support.measures import complaints
+from tests.support.specs import all_keys
+
+pytestmark = pytest.mark.real
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "migration.md"
+LEASE = "5a48bfe8.contentful.com"
+HOME = "k8s-secret-syncer"
+STARTS_PODS = "kubectl apply -k manifests\n"
+"""The one command that needs nodes. The operator's process stands in for the pods that it starts."""
+
+
+def blocks(heading):
+    """The commands under a heading, block by block."""
+    text = PAGE.read_text()
+    section = text[text.index(f"\n{heading}\n") :].split("\n## ")[1 if heading.startswith("## ") else 0]
+    found = re.findall(r"^( *)```sh\n(.*?)^ *```$", section, re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(block) for _, block in found]
+
+
+@pytest.fixture
+def shell(real_server, kubectl, moto, tmp_path):
+    """Run a block of the page in bash: exit code, and everything that it printed."""
+    kubeconfig = real_server.write_kubeconfig(tmp_path / "kubeconfig")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**moto.environment, "PATH": path, "HOME": str(tmp_path), "KUBECONFIG": str(kubeconfig)}
+    (tmp_path / ".cache").symlink_to(Path.home() / ".cache")  # the compiled template engine
+
+    async def ran(block):
+        process = await asyncio.create_subprocess_exec(
+            "bash", "-e", "-o", "pipefail", "-c", block, cwd=tmp_path, env=environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        async with asyncio.timeout(120):
+            output, _ = await process.communicate()
+        return process.returncode, output.decode()
+
+    return ran
+
+
+async def make_deployment(kubectl, namespace, name):
+    await kubectl("create", "deployment", name, "-n", namespace, "--image", "example.com/none", "--replicas", "1")
+
+
+async def replicas(kubectl, namespace, name):
+    return await kubectl("get", "deployment", name, "-n", namespace, "-o", "jsonpath={.spec.replicas}")
+
+
+@contextlib.asynccontextmanager
+async def held(cluster, holder):
+    """The Lease in the hands of the Go operator, which renews it until it is stopped, and gives it back then."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 15, "acquireTime": now, "renewTime": now}
+    if await cluster.get("Lease", HOME, LEASE):
+        await cluster.delete("Lease", HOME, LEASE)
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    await cluster.create({**lease, "metadata": {"name": LEASE, "namespace": HOME}, "spec": spec})
+
+    async def renew():
+        while True:
+            await asyncio.sleep(1)
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            await cluster.merge("Lease", HOME, LEASE, {"spec": {"renewTime": now}})
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+        await cluster.merge("Lease", HOME, LEASE, {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1}})
+
+
+async def test_from_kube_secret_syncer_step_by_step(shell, cluster, kubectl, moto, run_operator, new_space):
+    look, start, stop_old, see, back = blocks("## From kube-secret-syncer")
+    name = f"migration/{uuid.uuid4().hex[:8]}"
+    await moto.create(name, '{"user": "web", "port": 1000000}')
+    space = await new_space(annotations={"iam.amazonaws.com/allowed-roles": '["reader"]'})
+    await space.write("demo", IAMRole="reader", dataFrom=all_keys(name))
+    await space.write("wrong", IAMRole="admin", dataFrom=all_keys(name))
+    metadata = {"name": "demo", "namespace": space.name}
+    left = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    await cluster.create({**left, "stringData": {"user": "web", "port": "1e+06"}})
+    await make_deployment(kubectl, HOME, "kube-secret-syncer")
+    await make_deployment(kubectl, HOME, "secretsyncer")
+    try:
+        async with held(cluster, "the-go-operator"):
+            code, output = await shell(look)
+            assert code == 1
+            lines = [line.removeprefix(f"{space.name}/") for line in output.splitlines() if space.name in line]
+            assert [line.partition(" (")[0] for line in lines if line.startswith("demo")] == [
+                "demo: ~ port",
+                "demo: ~ label app.kubernetes.io/managed-by=kube-secret-syncer",
+            ]
+            assert any(line.startswith("wrong: RoleNotAllowed") for line in lines)
+            await space.write("wrong", IAMRole="reader", dataFrom=all_keys(name))
+
+            assert start.startswith(STARTS_PODS)
+            election = {"LEADER_ELECTION": "true", "POD_NAMESPACE": HOME}
+            operator = await run_operator(**moto.environment, **election)
+            code, output = await shell(start.removeprefix(STARTS_PODS))
+            assert (code, output) == (0, "the-go-operator\n")
+            assert (await space.data("demo"))["port"] == b"1e+06", "it waits"
+
+            code, output = await shell(stop_old)
+            assert code == 0, output
+            assert await replicas(kubectl, HOME, "kube-secret-syncer") == "0"
+        await space.until_data("demo", {"user": b"web", "port": b"1000000"}, within=40)
+        code, output = await shell(see)
+        assert code == 0, output
+        assert re.search(rf"{space.name} +wrong +True +Synced", output)
+
+        code, output = await shell(back)
+        assert code == 0, output
+        assert await replicas(kubectl, HOME, "secretsyncer") == "0"
+        assert await replicas(kubectl, HOME, "kube-secret-syncer") == "1"
+        assert await operator.stop() == 0
+        assert (await cluster.get("Lease", HOME, LEASE))["spec"].get("holderIdentity", "") == "", "given back"
+    finally:
+        await kubectl("delete", "deployment", "-n", HOME, "kube-secret-syncer", "secretsyncer")
+
+
+def definition(group, kind, plural, scope="Namespaced"):
+    """A peer's resource, as far as kubectl needs it."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {"group": group, "scope": scope, "names": names, "versions": [version]},
+    }
+
+
+ESO = "external-secrets.io"
+RESOURCES = [
+    definition(ESO, "ExternalSecret", "externalsecrets"),
+    definition(ESO, "SecretStore", "secretstores"),
+    definition(ESO, "ClusterSecretStore", "clustersecretstores", "Cluster"),
+]
+
+
+@contextlib.asynccontextmanager
+async def external_secrets(cluster, kubectl, *objects):
+    """The resources of External Secrets Operator with these objects, and its Deployment."""
+    await kubectl("create", "namespace", "external-secrets")
+    await make_deployment(kubectl, "external-secrets", "external-secrets")
+    for resource in RESOURCES:
+        await cluster.create(resource)
+    documents = yaml.safe_dump_all([{"apiVersion": f"{ESO}/v1", **obj} for obj in objects])
+
+    async def served():
+        code, said = await kubectl.attempt("apply", "-f", "-", stdin=documents)
+        assert code == 0, said
+
+    try:
+        await eventually(served)
+        yield
+    finally:
+        for resource in RESOURCES:
+            await cluster.delete("CustomResourceDefinition", "", resource["metadata"]["name"])
+        await kubectl("delete", "deployment", "-n", "external-secrets", "external-secrets")
+
+
+async def written_by_eso(space, kubectl):
+    """The Secret that it has made of its object `app`, and one that is none of its business."""
+    query = ("get", f"externalsecrets.{ESO}", "app", "-n", space.name, "-o", "jsonpath={.metadata.uid}")
+    uid = await kubectl(*query)
+    owner = {"apiVersion": f"{ESO}/v1", "kind": "ExternalSecret", "name": "app", "uid": uid, "controller": True}
+    secret = {"apiVersion": "v1", "kind": "Secret", "stringData": {"pw": "pw", "crt": "cert"}}
+    here = {"namespace": space.name}
+    await space.cluster.create({**secret, "metadata": {"name": "unrelated", **here}})
+    made = {"name": "taken-over", **here, "ownerReferences": [owner]}
+    return await space.cluster.create({**secret, "metadata": made})
+
+
+async def test_from_external_secrets_operator_step_by_step(shell, cluster, kubectl, moto, run_operator, new_space):
+    convert, compare, policies, stop, disown, apply, delete = blocks("### Change over")
+    name = f"migration/{uuid.uuid4().hex[:8]}"
+    await moto.create(name, '{"password": "pw", "tls.crt": "cert"}')
+    space = await new_space(annotations={"iam.amazonaws.com/allowed-roles": '["reader"]'})
+    here = {"namespace": space.name}
+    provider = {"service": "SecretsManager", "region": "eu-west-1", "role": "arn:aws:iam::123456789012:role/reader"}
+    spec = {
+        "secretStoreRef": {"name": "aws"},
+        "target": {"name": "taken-over"},
+        "data": [
+            {"secretKey": "pw", "remoteRef": {"key": name, "property": "password"}},
+            {"secretKey": "crt", "remoteRef": {"key": name, "property": "tls.crt"}},
+        ],
+    }
+    store = {"kind": "SecretStore", "metadata": {"name": "aws", **here}, "spec": {"provider": {"aws": provider}}}
+    app = {"kind": "ExternalSecret", "metadata": {"name": "app", **here}, "spec": spec}
+    async with external_secrets(cluster, kubectl, store, app):
+        before = await written_by_eso(space, kubectl)
+        operator = await run_operator(**moto.environment)
+        assert await shell(convert) == (0, "")
+        change = f"{space.name}/taken-over: ~ label app.kubernetes.io/managed-by=kube-secret-syncer\n"
+        assert await shell(compare) == (1, change)
+        assert f"secret:{name}-??????" in (await shell(policies))[1]
+        assert (await shell(stop))[0] == 0
+        assert await replicas(kubectl, "external-secrets", "external-secrets") == "0"
+        assert await shell(disown) == (0, "secret/taken-over patched\n")
+        for block in (apply, delete):
+            code, output = await shell(block)
+            assert code == 0, output
+
+    secret = await space.secret("taken-over")
+    assert secret["metadata"]["uid"] == before["metadata"]["uid"], "taken over in place"
+    assert [owner["kind"] for owner in secret["metadata"]["ownerReferences"]] == ["SyncedSecret"]
+    assert await space.data("taken-over") == {"pw": b"pw", "crt": b"cert"}
+    await moto.put(name, '{"password": "new", "tls.crt": "cert"}')
+    await space.until_data("taken-over", {"pw": b"new", "crt": b"cert"})
+    assert await operator.stop() == 0
+    assert not complaints(operator.log)

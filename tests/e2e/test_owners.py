@@ -1,0 +1,47 @@
+"""Secrets that another controller owns: what a user sees who moves here from another operator."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.support.specs import literal
+
+pytestmark = pytest.mark.real
+
+SETTINGS = {"SYNC_INTERVAL_SEC": "2"}  # nothing tells of a change of a Secret that is not ours yet
+
+
+async def owned(space, *, controller):
+    owner = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "name": "demo",
+        "uid": str(uuid.uuid4()),
+        "controller": controller,
+    }
+    metadata = {"name": "demo", "namespace": space.name, "ownerReferences": [owner]}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"a": "theirs"}}
+    return await space.cluster.create(secret)
+
+
+async def test_a_secret_that_another_controller_owns_is_a_conflict_that_names_it(operator, space):
+    await owned(space, controller=True)
+    await space.write("demo", deletionPolicy="Delete", data=[literal("a", "ours")])
+    message = await space.until_failed("demo", "Conflict")
+    assert "ExternalSecret demo" in message
+    assert "ownerReferences" in message
+    assert await space.data("demo") == {"a": b"theirs"}
+    await space.cluster.merge("Secret", space.name, "demo", {"metadata": {"ownerReferences": None}})
+    await space.until_data("demo", {"a": b"ours"})
+    (owner,) = (await space.secret("demo"))["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["controller"]) == ("SyncedSecret", True)
+
+
+async def test_an_owner_that_controls_nothing_stays_beside_ours(operator, space):
+    await owned(space, controller=False)
+    await space.write("demo", deletionPolicy="Delete", data=[literal("a", "ours")])
+    await space.until_data("demo", {"a": b"ours"})
+    owners = (await space.secret("demo"))["metadata"]["ownerReferences"]
+    assert [owner["kind"] for owner in owners] == ["ExternalSecret", "SyncedSecret"]

@@ -1,0 +1,36 @@
+"""The resource's definition in manifests/, as JSON Schema: what the API server would say of an object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+CRD = Path(__file__).resolve().parents[2] / "manifests" / "crd.yaml"
+
+
+def schema() -> dict[str, Any]:
+    (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+    return dict(version["schema"]["openAPIV3Schema"])
+
+
+def validator() -> Draft202012Validator:
+    """The schema as JSON Schema, with OpenAPI's `nullable` put in its words. Unknown fields are errors."""
+
+    def translate(node: Any) -> Any:
+        if isinstance(node, list):
+            return [translate(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        out = {key: translate(value) for key, value in node.items()}
+        if out.pop("nullable", False) is True:
+            out["type"] = [out["type"], "null"]
+        if "properties" in out:
+            out["additionalProperties"] = False
+        return out
+
+    translated = translate(schema())
+    translated["properties"]["metadata"] = {"type": "object"}
+    return Draft202012Validator(translated)
