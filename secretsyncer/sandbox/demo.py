@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from secretsyncer.models import target_of
@@ -96,12 +97,13 @@ async def _show_conditions(ground: Playground, objects: list[Object]) -> None:
 
 
 async def _show_calls(operator: OperatorProcess) -> None:
-    metrics = await operator.metrics()
-    calls = {name: value for name, value in metrics.items() if name.startswith("secretsyncer_aws_calls_total")}
+    calls: Counter[str] = Counter()  # by operation, whatever came of them
+    for name, value in (await operator.metrics()).items():
+        if name.startswith("secretsyncer_aws_calls_total"):
+            calls[name.split('operation="')[1].split('"')[0]] += int(value)
     say("\nAWS calls so far:")
-    for name, value in sorted(calls.items()):
-        operation = name.split('operation="')[1].split('"')[0]
-        say(f"  {operation:<20} {value:.0f}")
+    for operation, count in sorted(calls.items()):
+        say(f"  {operation:<20} {count}")
 
 
 async def _condition(ground: Playground, namespace: str, name: str) -> Object:
