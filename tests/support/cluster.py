@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import shutil
 import ssl
@@ -59,7 +60,7 @@ class Cluster:
         self, method: str, path: str, body: Object | None = None, kind: str = "application/json"
     ) -> tuple[int, Any]:
         """Status and JSON of the answer."""
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else io.BytesIO(json.dumps(body).encode())  # as bytes, large ones are warned of
         async with self._session.request(method, path, data=data, headers={"Content-Type": kind}) as response:
             return response.status, await response.json()
 

@@ -1,0 +1,183 @@
+"""The API server goes away, stays mute, refuses or sends a lot: nothing is lost, nothing is stuck, nothing is emptied.
+
+The operator reaches the real API server through a gate that can be held or cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+
+import pytest
+import pytest_asyncio
+
+from secretsyncer.sandbox import access
+from tests.e2e.conftest import SERVICE_ACCOUNT
+from tests.support.cluster import WRITES
+from tests.support.eventually import eventually
+from tests.support.gate import Gate
+from tests.support.measures import complaints, total
+from tests.support.specs import all_keys, key, literal
+
+pytestmark = pytest.mark.real
+
+MANY = 500
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def gate(real_server):
+    async with Gate(real_server.url) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def operators_kubeconfig(real_server, cluster, gate, tmp_path_factory):
+    """The rights of the manifest's ServiceAccount, through the gate."""
+    token = await real_server.service_account_token(*SERVICE_ACCOUNT)
+    path = tmp_path_factory.mktemp("gated") / "kubeconfig"
+    return access.write_kubeconfig(path, url=gate.url, user="operator", token=token, ca_file=real_server.ca_file)
+
+
+@pytest.fixture
+def name(aws):
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, '{"a": "1"}')
+    return name
+
+
+def written(server, namespace):
+    """Successful writes of the operator to the Secrets of the namespace, by name."""
+    counts = Counter()
+    for line in server.audit_log():
+        about = line.get("objectRef") or {}
+        ours = SERVICE_ACCOUNT[1] in line["user"]["username"] and line["verb"] in WRITES
+        if ours and about.get("resource") == "secrets" and about.get("namespace") == namespace:
+            counts[about.get("name", "")] += (line.get("responseStatus") or {}).get("code", 0) < 300
+    return counts
+
+
+async def health(operator):
+    return [(await operator.get(path))[0] for path in ("/healthz", "/readyz")]
+
+
+@pytest.mark.timeout(180)
+async def test_a_server_killed_while_500_objects_are_reconciled_loses_none_and_writes_none_twice(
+    operator, aws, real_server, space, name
+):
+    for start in range(0, MANY, 50):
+        await asyncio.gather(
+            *(space.write(f"demo-{i}", data=[key("a", name, "a")]) for i in range(start, start + 50))
+        )
+
+    async def holding(value, at_least):
+        secrets = await space.cluster.list("Secret", space.name)
+        found = sum(secret["data"] == {"a": value} for secret in secrets)
+        assert found >= at_least, f"{found} of {len(secrets)} Secrets"
+
+    await eventually(lambda: holding("MQ==", MANY), within=60)
+    aws.world.put(name, '{"a": "2"}')
+    await eventually(lambda: holding("Mg==", 20))
+    await real_server.stop_listening()
+    lines = len(operator.log.splitlines())
+    await asyncio.sleep(2)  # the outage
+    assert (await operator.get("/healthz"))[0] == 200
+    await real_server.start_listening()
+    # 30 s is the longest backoff of a watch; a pass that failed comes again after a few seconds.
+    await eventually(lambda: holding("Mg==", MANY), within=45)
+    assert max(written(real_server, space.name).values()) <= 2  # made once, changed once
+    assert len(operator.log.splitlines()) - lines < 2 * MANY
+    assert not complaints(operator.log)
+
+
+@pytest.mark.timeout(120)
+async def test_connections_that_are_accepted_and_never_answered_are_left_and_nothing_is_missed(
+    operator, gate, space, name
+):
+    await space.write("changed", data=[literal("a", "1")])
+    await space.write("deleted", data=[literal("a", "1")])
+    await space.write("source", data=[key("a", name, "a")])
+    for obj in ("changed", "deleted", "source"):
+        await space.until_synced(obj)
+    gate.hold()
+    # All of this is seen by no watch.
+    await space.write("changed", data=[literal("a", "2")])
+    await space.cluster.delete("SyncedSecret", space.name, "deleted")
+    await space.write("new", data=[literal("a", "3")])
+    await space.cluster.delete("Secret", space.name, "source")
+
+    async def held():
+        assert gate.waiting >= 3, "the watches have not come back"
+
+    await eventually(held)
+    await asyncio.sleep(8)
+    assert (await operator.get("/healthz"))[0] == 200  # it waits: a restart would cure nothing
+    gate.release()
+    await space.until_data("changed", {"a": b"2"}, within=40)
+    await space.until_data("new", {"a": b"3"})
+    await space.until_data("source", {"a": b"1"})
+
+    async def gone():
+        metrics = await operator.metrics()
+        assert total(metrics, "secretsyncer_informer_objects", resource="syncedsecrets") == 3
+
+    await eventually(gone)
+    assert await health(operator) == [200, 200]
+
+
+@pytest.mark.timeout(120)
+async def test_rights_taken_away_are_told_and_once_given_back_all_is_right_again(
+    operator, cluster, gate, space, aws, name
+):
+    await space.write("demo", dataFrom=all_keys(name))
+    await space.until_data("demo", {"a": b"1"})
+    before = (await space.secret("demo"))["metadata"]["resourceVersion"]
+    binding = await cluster.get("ClusterRoleBinding", "", "secretsyncer")
+    try:
+        await cluster.delete("ClusterRoleBinding", "", "secretsyncer")
+
+        async def refused():
+            metrics = await operator.metrics()
+            assert total(metrics, "secretsyncer_kubernetes_requests_total", verb="watch", status="403") >= 3
+            assert "cannot watch resource" in operator.log
+
+        aws.world.put(name, '{"a": "2"}')
+        lines = len(operator.log.splitlines())
+        began = time.monotonic()
+        gate.cut()  # a watch that is open outlives the right to open it
+        await eventually(refused)
+        await asyncio.sleep(3)
+        assert (await operator.get("/healthz"))[0] == 200  # no restart gives rights back
+        assert (len(operator.log.splitlines()) - lines) / (time.monotonic() - began) < 10
+        secret = await space.secret("demo")
+        assert secret["metadata"]["resourceVersion"] == before
+    finally:
+        metadata = {key: binding["metadata"][key] for key in ("name", "labels")}
+        await cluster.create({**binding, "metadata": metadata})
+    await space.until_data("demo", {"a": b"2"}, within=45)
+
+    # The watches are back too; they come after 30 s at the latest.
+    await space.write("new", data=[literal("a", "1")])
+    await space.until_data("new", {"a": b"1"}, within=40)
+    await space.cluster.delete("Secret", space.name, "new")
+    await space.until_data("new", {"a": b"1"}, within=40)
+    assert await health(operator) == [200, 200]
+    assert not complaints(operator.log)
+
+
+async def test_an_object_of_1400_kib_is_read_and_spoils_nothing(operator, gate, space):
+    """etcd takes 1.5 MiB. The Secret is small: of items with one name the last counts."""
+    big = [literal("a", f"{number:04}" + "x" * 1000) for number in range(1370)] + [literal("a", "last")]
+    await space.write("large", data=big)
+    await space.until_data("large", {"a": b"last"})
+    await space.until_synced("large")
+    # As much again does not fit into a Secret, which takes 1 MiB.
+    await space.write("too-large", data=[literal(f"a{number}", "x" * 1000) for number in range(1370)])
+    await space.until_failed("too-large", "InvalidSecretValue")
+    gate.cut()  # lists and watches carry them too
+    await space.write("small", data=[literal("a", "1")])
+    await space.until_data("small", {"a": b"1"})
+    await space.write("large", data=[*big, literal("a", "edited")])
+    await space.until_data("large", {"a": b"edited"})
+    assert await health(operator) == [200, 200]
