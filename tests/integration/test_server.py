@@ -5,7 +5,9 @@ import asyncio
 import aiohttp
 import pytest
 
+from secretsyncer import server as serving
 from secretsyncer.server import Server
+from tests.support.eventually import eventually
 
 
 class Checks:
@@ -164,6 +166,86 @@ async def test_a_request_that_is_none_is_refused_without_a_word_about_us(serve):
     writer.close()
     assert b" 400 " in answer.splitlines()[0]
     assert b"Traceback" not in answer
+
+
+async def closed(reader):
+    """Once the server has ended the connection; TimeoutError where it does not."""
+    async with asyncio.timeout(10):
+        try:
+            while await reader.read(65536):
+                pass
+        except ConnectionResetError:
+            return
+
+
+async def test_a_client_that_sends_without_end_is_cut_off(serve, monkeypatch):
+    monkeypatch.setattr(serving, "LIFETIME", 0.5)
+    ask = await serve(health=Checks(a=None))
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+    end = asyncio.create_task(closed(reader))
+    while not end.done():
+        writer.write(b"X: y\r\n")  # less than the headers' limit until the end of the test's patience
+        await asyncio.wait([end], timeout=0.2)
+    await end
+    writer.close()
+    assert (await ask("/healthz"))[0] == 200
+
+
+async def test_a_client_that_says_nothing_is_cut_off(serve, monkeypatch):
+    monkeypatch.setattr(serving, "LIFETIME", 0.2)
+    ask = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    await closed(reader)
+    writer.close()
+
+
+async def test_a_client_that_does_not_read_is_cut_off(serve, monkeypatch):
+    monkeypatch.setattr(serving, "LIFETIME", 0.5)
+    ask = await serve(page=lambda _: "x" * 50_000_000, health=Checks(a=None))
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port, limit=1024)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    await reader.read(1)  # the answer is under way; nobody takes the rest for longer than it has
+    started = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() < started + 1:
+        assert (await ask("/healthz"))[0] == 200
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await asyncio.wait_for(reader.readexactly(50_000_000), 10)
+    writer.close()
+
+
+async def test_connections_without_number_are_closed_and_those_that_are_there_are_served(serve, monkeypatch):
+    monkeypatch.setattr(serving, "CONNECTIONS", 3)
+    ask = await serve(health=Checks(a=None))
+    opened = [await asyncio.open_connection("127.0.0.1", ask.port) for _ in range(3)]
+    for _ in range(50):
+        reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+        await closed(reader)
+        writer.close()
+    for reader, writer in opened:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert (await reader.read()).endswith(b"ok\n")
+        writer.close()
+
+    async def served():
+        try:
+            assert (await ask("/healthz"))[0] == 200
+        except aiohttp.ClientConnectionError as exc:
+            raise AssertionError(str(exc)) from None
+
+    await eventually(served)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/nothing"])
+async def test_each_answer_ends_its_connection(serve, path):
+    ask = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".encode())
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    assert b"\r\nConnection: close\r\n" in answer
 
 
 async def test_a_port_that_is_taken_is_an_error_of_the_start(serve):
