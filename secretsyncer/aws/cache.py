@@ -38,6 +38,8 @@ from secretsyncer.metrics import Metrics
 
 MAX_VALUES = 20_000
 MAX_BYTES = 256 * 1024 * 1024
+SLICE = 100
+"""References looked at in one go by a recheck; other work runs in between."""
 
 _STALE_ROUNDS = 3
 """Rounds without a complete listing after which the catalogue's tags decide over no access."""
@@ -137,7 +139,9 @@ class SecretCache:
         asked: dict[SecretRef, list[SecretRef]] = {}
         tagged: dict[SecretRef, list[SecretRef]] = {}
         in_use: set[SecretRef] = set()
-        for ref in refs:
+        for number, ref in enumerate(refs, 1):
+            if number % SLICE == 0:
+                await asyncio.sleep(0)  # a listing has just come: what it changed must not wait for all this
             try:
                 target = self._target(ref, catalogue)
             except ValueError:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from secretsyncer.aws.cache import SLICE
 from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, Unavailable
 
@@ -509,6 +510,21 @@ class TestRecheck:
         rig.api.calls.clear()
         assert await rig.cache.recheck([rig.ref("app")], rig.catalogue) == set()
         assert not rig.api.calls
+
+    async def test_a_recheck_of_many_lets_other_work_run_in_between(self, rig):
+        turns = 0
+
+        async def work():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        await rig.poll()
+        other = asyncio.create_task(work())
+        await rig.cache.recheck([rig.ref(f"s{number}") for number in range(10 * SLICE)], rig.catalogue)
+        other.cancel()
+        assert turns >= 10
 
     async def test_a_change_that_a_pass_saw_first_is_still_told_to_the_others(self, rig):
         theirs = rig.world.create("s", "x", account=FOREIGN, shared_with=[rig.reader.role]).arn
