@@ -302,7 +302,7 @@ class App:
             "Cache hits": statuspage.share(
                 read(self._metrics.cache_requests, result="hit"), read(self._metrics.cache_requests)
             ),
-            "Queue": f"{len(self._queue)} waiting, {self._queue.running()} running",
+            "Queue": f"{len(self._queue)} + {self._queue.running()} running",
             "Role": "leading" if self._working else "standing by",
             "Version": __version__,
         }

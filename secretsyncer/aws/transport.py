@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -79,7 +80,8 @@ class Transport:
     async def aclose(self) -> None:
         pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
-            await pool.close()
+            with suppress(AttributeError):  # as in kube/transport.py: Python 3.11.2 and a lost TLS connection
+                await pool.close()
 
     def _before_send(self, request: Any, **_: Any) -> None:
         request.context[_STARTED] = time.perf_counter()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -70,7 +71,9 @@ class Transport:
         )
 
     async def close(self) -> None:
-        await self._session.close()
+        # Python 3.11.2, which Debian 12 has, raises it where a TLS connection has just been lost; 3.11.7 does not.
+        with suppress(AttributeError):
+            await self._session.close()
 
     async def read(self, request: Request, *, limit: float) -> tuple[aiohttp.ClientResponse, bytes]:
         """The answer and its whole body, within so many seconds."""

@@ -73,10 +73,14 @@ class OperatorProcess:
             raise RuntimeError(f"the operator does not listen yet: {self.log[-2000:]}")
         return int(found[1] or found[2])
 
+    def command(self) -> tuple[str, ...]:
+        """What is started; tests start it out of an image."""
+        return sys.executable, "-m", "secretsyncer", "run"
+
     async def start(self) -> None:
         with self.log_file.open("ab") as sink:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "secretsyncer", "run",
+                *self.command(),
                 env=self.environment, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink,
             )  # fmt: skip
         self._started = time.monotonic()

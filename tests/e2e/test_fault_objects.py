@@ -1,0 +1,232 @@
+"""Objects that are made up, edited all the time, or wrong by the thousand: each is its own problem and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from secretsyncer import offline
+from secretsyncer.gotemplate.engine import TemplateEngine
+from secretsyncer.metrics import Metrics
+from secretsyncer.models import SyncedSecretSpec
+from secretsyncer.reading import Reader
+from secretsyncer.reconcile import Rules
+from tests.support.builders import ANNOTATION, synced_secret
+from tests.support.eventually import eventually
+from tests.support.measures import total
+from tests.support.specs import all_keys, literal
+
+log = logging.getLogger(__name__)
+
+MADE_UP = 10_000
+ON_THE_SERVER = 100
+EDITS = 1000
+EDITS_A_SECOND = 200
+FAILING = 1000
+
+# Around the model's schema: its field names, its kinds of values, and what does not belong there
+
+SCHEMA = SyncedSecretSpec.model_json_schema(by_alias=True)
+FIELDS = sorted({name for part in [SCHEMA, *SCHEMA["$defs"].values()] for name in part.get("properties", {})})
+TEXTS = st.one_of(
+    st.sampled_from(["a", "b", "app/config", "missing", "", ".", "[a", "$1", "10s", "Retain", "base64", "reader"]),
+    st.sampled_from(
+        ["{{ .Secrets }}", '{{ getSecretValue "app/config" }}', "{{ end }}", "{{ printf `%s` 1 }}", "{{"]
+    ),
+    st.text(max_size=12),
+)
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), TEXTS)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def nearly(fields):
+    """An object with these fields, each of them right most of the time."""
+    return st.fixed_dictionaries({}, optional={name: right | SCALARS for name, right in fields.items()})
+
+
+SECRET = {"name": TEXTS, "region": TEXTS, "decode": st.just("base64"), "optional": st.booleans()}
+VALUE_FROM = st.one_of(
+    st.fixed_dictionaries({"template": TEXTS}),
+    st.fixed_dictionaries({"secretRef": nearly({**SECRET, "default": TEXTS})}),
+    st.fixed_dictionaries({"secretKeyRef": nearly({**SECRET, "key": TEXTS, "jmesPath": TEXTS})}),
+)
+ITEM = st.one_of(
+    st.fixed_dictionaries({"name": TEXTS, "value": TEXTS}),
+    st.fixed_dictionaries({"name": TEXTS, "valueFrom": VALUE_FROM}),
+    ANYTHING,
+)
+FIND = nearly({"tagKey": TEXTS, "name": nearly({"regexp": TEXTS, "prefix": TEXTS}), "merge": st.booleans()})
+REWRITE = st.lists(nearly({"source": TEXTS, "target": TEXTS}), max_size=2)
+WILD = nearly(
+    {
+        "data": st.lists(ITEM, max_size=3),
+        "dataFrom": nearly({"secretRef": nearly(SECRET), "find": FIND, "rewrite": REWRITE}),
+        "IAMRole": TEXTS,
+        "type": TEXTS,
+        "target": nearly({"name": TEXTS}),
+        "refreshInterval": TEXTS | st.integers(),
+        "deletionPolicy": st.sampled_from(["Retain", "Delete"]),
+        "secretMetadata": nearly({"labels": st.dictionaries(TEXTS, TEXTS, max_size=2)}),
+    }
+)
+
+PLAIN = st.sampled_from(["app/config", "a", "b", "missing"])
+KEYS = st.text("ab-._", min_size=1, max_size=3)
+PROPER_ITEM = st.one_of(
+    st.fixed_dictionaries({"name": KEYS, "value": st.text(max_size=5)}),
+    st.builds(lambda name, secret: {"name": name, "valueFrom": {"secretRef": {"name": secret}}}, KEYS, PLAIN),
+    st.builds(
+        lambda name, text: {"name": name, "valueFrom": {"template": text}}, KEYS, st.text("{}. a|", max_size=6)
+    ),
+)
+PROPER = st.fixed_dictionaries(
+    {"data": st.lists(PROPER_ITEM, min_size=1, max_size=2)},
+    optional={"type": TEXTS, "IAMRole": TEXTS, "refreshInterval": TEXTS, "target": nearly({"name": KEYS})},
+)
+SPECS = st.one_of(PROPER, WILD)
+
+
+def drawn(count):
+    """So many made-up specs, the same in each run."""
+    return settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@pytest.fixture
+def name(aws):
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, '{"a": "1"}')
+    return name
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.filterwarnings("ignore:deprecated string literal")  # of JMESPath, which Python shows to nobody
+def test_ten_thousand_made_up_specs_are_rendered_or_refused(request, tmp_path):
+    """Through parsing, gate, reading, the template engine and rendering: anything but a `SyncFailure` fails here."""
+    secrets = tmp_path / "secrets.yaml"
+    secrets.write_text("{app/config: {json: {a: text, b: 1}, tags: {a: b}}, a: {value: plain}, b: {binary: /wA=}}")
+    values = offline.FileSecrets.load(secrets)
+    engine = TemplateEngine(cache_dir=Path(request.config.rootpath, ".cache", "gotemplate"))
+    reader = Reader(values, engine, Metrics(CollectorRegistry()))
+    renderer = offline.Renderer(reader, values.catalogue, offline.ACCOUNT, Rules(ANNOTATION, False))
+    outcomes = {True: 0, False: 0}
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+
+        @drawn(MADE_UP)
+        @given(SPECS)
+        def judge(spec):
+            (result,) = runner.run(offline.render_all([{**synced_secret(), "spec": spec}], renderer))
+            assert result.secret or result.problem
+            outcomes[result.secret is not None] += 1
+
+        judge()
+    engine.close()
+    assert sum(outcomes.values()) >= MADE_UP
+    assert outcomes[True] > MADE_UP / 20, outcomes  # else only the refusals would have been tried
+
+
+@pytest.mark.real
+async def test_a_hundred_made_up_objects_leave_the_queue_empty_and_the_process_well(operator, aws, cluster, space):
+    specs = []
+
+    @drawn(ON_THE_SERVER * 3)
+    @given(SPECS)
+    def collect(spec):
+        specs.append(spec)
+
+    await asyncio.to_thread(collect)
+    taken = 0
+    for number, spec in enumerate(specs):
+        obj = synced_secret(name=f"made-up-{number}", namespace=space.name)
+        del obj["metadata"]["uid"], obj["metadata"]["generation"]
+        path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets"
+        status, _ = await cluster.call("POST", path, {**obj, "spec": spec})
+        assert status in {201, 400, 422}  # what the CRD's schema refuses does not get in
+        taken += status == 201
+    assert taken >= ON_THE_SERVER, f"only {taken} of {len(specs)} got in"
+
+    async def all_judged():
+        for obj in await cluster.list("SyncedSecret", space.name):
+            assert (obj.get("status") or {}).get("conditions"), obj
+        metrics = await operator.metrics()
+        assert total(metrics, "secretsyncer_queue_depth") == 0
+        assert total(metrics, "secretsyncer_queue_longest_running_seconds") == 0
+
+    await eventually(all_judged)
+    await space.write("fine", data=[literal("a", "1")])
+    await space.until_data("fine", {"a": b"1"}, within=5)
+    assert (await operator.get("/healthz"))[0] == 200
+
+
+@pytest.mark.real
+async def test_a_storm_of_200_edits_a_second_ends_with_the_last_one(operator, space):
+    await space.write("demo", data=[literal("a", "0")])
+    await space.until_synced("demo")
+    path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets/demo"
+    began = time.monotonic()
+
+    async def edit(number):
+        patch = {"spec": {"data": [literal("a", str(number))]}}
+        status, body = await space.cluster.call("PATCH", path, patch, "application/merge-patch+json")
+        assert status == 200, body
+
+    burst = EDITS_A_SECOND // 10
+    for start in range(1, EDITS, burst):
+        await asyncio.gather(*(edit(number) for number in range(start, start + burst)))
+        await asyncio.sleep(max(0, began + (start + burst) / EDITS_A_SECOND - time.monotonic()))
+    log.info("edits a second: %d", round(EDITS / (time.monotonic() - began)))
+    await edit(EDITS + 1)
+    await space.until_data("demo", {"a": str(EDITS + 1).encode()}, within=5)
+    obj = await space.until_synced("demo")
+    secret = (await space.secret("demo"))["metadata"]["resourceVersion"]
+    await asyncio.sleep(1)
+    assert (await space.secret("demo"))["metadata"]["resourceVersion"] == secret  # and stays there
+    assert (await space.synced("demo"))["metadata"]["resourceVersion"] == obj["metadata"]["resourceVersion"]
+
+
+@pytest.mark.real
+@pytest.mark.timeout(180)
+async def test_a_thousand_failing_objects_do_not_slow_down_one_that_works(operator, aws, space, name):
+    await space.write("works", data=[literal("a", "0")])
+    await space.until_synced("works")
+    idle = await latency(space)
+    fault = aws.fault("500", operation="GetSecretValue")  # so that they come again and again
+    batch = aws.fault("500", operation="BatchGetSecretValue")
+    for start in range(0, FAILING, 50):
+        specs = (f"{name}-{number}" for number in range(start, start + 50))
+        await asyncio.gather(*(space.write(f"fails-{i.split('-')[1]}", dataFrom=all_keys(i)) for i in specs))
+    busy = await latency(space)
+    log.info("an edit takes %d ms when idle, %d ms beside %d that fail", idle, busy, FAILING)
+    aws.faults.remove(fault)
+    aws.faults.remove(batch)
+    assert busy < max(10 * idle, 1500), f"{busy} ms, and {idle} ms when idle"
+
+
+async def latency(space):
+    """Milliseconds from an edit to the Secret: the median of nine."""
+    times = []
+    for _ in range(9):
+        value = uuid.uuid4().hex
+        began = time.monotonic()
+        await space.write("works", data=[literal("a", value)])
+        await space.until_data("works", {"a": value.encode()})
+        times.append(round(1000 * (time.monotonic() - began)))
+    return sorted(times)[4]
