@@ -72,6 +72,17 @@ async def test_garbage_collector_deletes_what_has_no_owner_left():
         assert (await client.get(WIDGETS)).names() == []
 
 
+async def test_garbage_collector_deletes_what_is_written_for_an_owner_that_has_gone():
+    async with EmbeddedKubernetes(collect_garbage=True) as api, connect(api) as client:
+        await define(client, crd("widgets", "Widget"))
+        owner = await client.make(WIDGETS, widget("owner"))
+        await client.delete(f"{WIDGETS}/owner")
+        await client.make(SECRETS, owned("late", owner))
+        assert (await client.get(SECRETS)).names() == []
+        await client.make(SECRETS, owned("of-a-kind-it-does-not-know", {**owner, "kind": "Unknown"}))
+        assert (await client.get(SECRETS)).names() == ["of-a-kind-it-does-not-know"]
+
+
 async def test_strict_field_validation_refuses_unknown_fields(embedded):
     async with connect(embedded) as client:
         await define(client, crd("widgets", "Widget"))

@@ -37,6 +37,8 @@ class Controllers:
             self._end_namespace(meta["name"])
         if self._collect and gone:
             self._collect_dependents(meta["uid"])
+        if self._collect and not gone and meta.get("ownerReferences") and not self._owned(stored):
+            self._delete(stored)
         if self._collect and not gone and _FOREGROUND in meta.get("finalizers", []):
             self._collect_dependents(meta["uid"])
             self._let_go(resource, stored)
@@ -72,11 +74,13 @@ class Controllers:
                 if any(owner.get("uid") == uid for owner in owners) and not self._owned(item, besides=uid):
                     self._delete(item)
 
-    def _owned(self, item: Stored, *, besides: str) -> bool:
-        """Whether another owner of an object is still there."""
+    def _owned(self, item: Stored, *, besides: str = "") -> bool:
+        """Whether an owner of an object, other than `besides`, is there; one of an unknown kind may be."""
         for owner in item.obj["metadata"].get("ownerReferences", []):
             resource = self._registry.by_kind(owner.get("apiVersion", ""), owner.get("kind", ""))
-            if resource is None or owner.get("uid") == besides:
+            if resource is None:
+                return True
+            if owner.get("uid") == besides:
                 continue
             namespace = item.obj["metadata"].get("namespace", "") if resource.namespaced else ""
             found = self._store.get(resource.key, namespace, owner.get("name", ""))
