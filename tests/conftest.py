@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 
@@ -9,6 +11,14 @@ from secretsyncer.sandbox.aws import MotoServer
 from secretsyncer.sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
 
 pytest.register_assert_rewrite("tests.support.cluster", "tests.support.measures")
+
+
+def pytest_configure():
+    """There is no event loop but where a test has one: else looptime makes one for the first test that has none.
+
+    Nobody closes that one, and the warning of it fails whichever test the garbage collector runs in.
+    """
+    asyncio.set_event_loop(None)
 
 
 def pytest_collection_modifyitems(items):

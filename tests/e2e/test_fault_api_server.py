@@ -91,28 +91,42 @@ async def test_a_server_killed_while_500_objects_are_reconciled_loses_none_and_w
     assert not complaints(operator.log)
 
 
-@pytest.mark.timeout(120)
-async def test_connections_that_are_accepted_and_never_answered_are_left_and_nothing_is_missed(
-    operator, gate, space, name
+async def held(gate):
+    gate.hold()
+
+    async def probe():
+        assert gate.waiting >= 3, "the watches have not come back"
+
+    await eventually(probe)
+    await asyncio.sleep(8)
+
+
+async def refused(gate):
+    await gate.refuse()
+    await asyncio.sleep(30)
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("broken", [held, refused])
+async def test_connections_that_are_never_answered_or_refused_for_30_s_lose_nothing(
+    operator, gate, space, name, broken
 ):
     await space.write("changed", data=[literal("a", "1")])
     await space.write("deleted", data=[literal("a", "1")])
     await space.write("source", data=[key("a", name, "a")])
     for obj in ("changed", "deleted", "source"):
         await space.until_synced(obj)
-    gate.hold()
+    outage = asyncio.create_task(broken(gate))
+    await asyncio.sleep(0)  # it begins
     # All of this is seen by no watch.
     await space.write("changed", data=[literal("a", "2")])
     await space.cluster.delete("SyncedSecret", space.name, "deleted")
     await space.write("new", data=[literal("a", "3")])
     await space.cluster.delete("Secret", space.name, "source")
-
-    async def held():
-        assert gate.waiting >= 3, "the watches have not come back"
-
-    await eventually(held)
-    await asyncio.sleep(8)
+    await outage
     assert (await operator.get("/healthz"))[0] == 200  # it waits: a restart would cure nothing
+    if broken is refused:
+        await gate.listen()
     gate.release()
     await space.until_data("changed", {"a": b"2"}, within=40)
     await space.until_data("new", {"a": b"3"})
@@ -181,3 +195,45 @@ async def test_an_object_of_1400_kib_is_read_and_spoils_nothing(operator, gate, 
     await space.write("large", data=[*big, literal("a", "edited")])
     await space.until_data("large", {"a": b"edited"})
     assert await health(operator) == [200, 200]
+
+
+async def test_an_object_from_before_the_schema_is_told_what_is_wrong_and_disturbs_nobody(
+    operator, gate, cluster, space
+):
+    """A CRD without a schema, as an older operator may have left it, lets anything in."""
+    name = "syncedsecrets.secrets.contentful.com"
+    definition = await cluster.get("CustomResourceDefinition", "", name)
+    (version,) = definition["spec"]["versions"]
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    loose = {**version, "schema": {"openAPIV3Schema": anything}}
+    path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets"
+    strange = {
+        "no-spec": {},
+        "spec-of-text": {"spec": "all of it"},
+        "data-of-text": {"spec": {"data": "a=1"}},
+        "numbers": {"spec": {"data": [{"name": 1, "value": [2]}], "IAMRole": 7}},
+        "status-of-text": {"spec": {"data": [literal("a", "1")]}, "status": "fine"},
+    }
+
+    async def let_in():
+        for obj, content in strange.items():
+            head = {"apiVersion": "secrets.contentful.com/v1", "kind": "SyncedSecret"}
+            body = {**head, "metadata": {"name": obj, "namespace": space.name}, **content}
+            status, answer = await cluster.call("POST", path, body)
+            assert status in {201, 409}, answer["message"]
+
+    try:
+        await cluster.merge("CustomResourceDefinition", "", name, {"spec": {"versions": [loose]}})
+        await eventually(let_in)
+    finally:
+        await cluster.merge("CustomResourceDefinition", "", name, {"spec": {"versions": [version]}})
+    await space.write("fine", data=[literal("a", "1")])
+    await space.until_data("fine", {"a": b"1"})
+
+    async def told():
+        for obj in strange.keys() - {"status-of-text"}:
+            assert f'"{space.name}/{obj}"' in operator.log, obj
+
+    await eventually(told)
+    assert await health(operator) == [200, 200]
+    assert not complaints(operator.log)

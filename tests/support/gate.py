@@ -30,13 +30,11 @@ class Gate:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        await self.listen()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._server:
-            self._server.close()
-        self.cut()
+        await self.refuse()
         await asyncio.sleep(0)
 
     def cut(self) -> None:
@@ -53,6 +51,16 @@ class Gate:
         """Break what is held; new connections pass again."""
         self._open = True
         self.cut()
+
+    async def refuse(self) -> None:
+        """Break every connection; new ones are refused."""
+        if self._server:
+            self._server.close()
+        self.cut()
+
+    async def listen(self) -> None:
+        """Take connections, at first and after `refuse`."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

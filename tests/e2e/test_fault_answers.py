@@ -1,0 +1,148 @@
+"""The Kubernetes API answers with errors for a while, or breaks its streams: as a whole process sees it.
+
+On the embedded API, which fails on demand. What each error does to one request or one watch is tested beside the
+client and the reflector; here no Secret may end wrong, and none may be written without a change that asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.measures import complaints, total
+from tests.support.specs import key, literal
+
+OBJECTS = 30
+BURST = 3 * OBJECTS
+"""More errors than there are objects to write: some objects fail again and again."""
+
+
+@pytest.fixture
+def name(aws):
+    aws.faults.clear()
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, '{"a": "1"}')
+    return name
+
+
+async def settled(space, value):
+    for obj in await space.cluster.list("SyncedSecret", space.name):
+        await space.until_data(obj["metadata"]["name"], {"a": value}, within=45)
+        await space.until_synced(obj["metadata"]["name"])
+
+
+async def writes(operator):
+    return total(
+        await operator.metrics(),
+        "secretsyncer_kubernetes_requests_total",
+        verb="patch",
+        resource="secrets",
+        status="200",
+    )
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("status", "retry_after"), [(409, None), (429, 1), (500, None)])
+async def test_a_burst_of_errors_on_writes_is_outlived_and_costs_no_write_too_many(
+    small_operator, small_cluster, embedded, aws, name, status, retry_after
+):
+    operator = await small_operator()
+    space = await small_cluster.space()
+    for number in range(OBJECTS):
+        await space.write(f"demo-{number}", data=[key("a", name, "a")])
+    await settled(space, b"1")
+    before, lines = await writes(operator), len(operator.log.splitlines())
+    fault = embedded.faults.fail(status, retry_after=retry_after, times=BURST, verb="patch", resource="secrets")
+    aws.world.put(name, '{"a": "2"}')
+    await settled(space, b"2")
+    assert fault.hits == BURST
+    assert await writes(operator) - before == OBJECTS
+    assert (await operator.get("/healthz"))[0] == 200
+    assert len(operator.log.splitlines()) - lines < 2 * BURST
+    assert not complaints(operator.log)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_burst_of_errors_on_everything_leaves_nothing_behind(
+    small_operator, small_cluster, embedded, aws, name, status
+):
+    operator = await small_operator()
+    space = await small_cluster.space()
+    await space.write("demo", data=[key("a", name, "a")])
+    await space.until_data("demo", {"a": b"1"})
+    ours = {"when": lambda request: request.manager != "tests"}
+    with embedded.faults.fail(status, **ours) as fault:
+        embedded.faults.end_watches()
+        aws.world.put(name, '{"a": "2"}')
+        await space.write("new", data=[literal("a", "1")])
+        await space.cluster.delete("Secret", space.name, "demo")
+
+        async def felt():
+            assert fault.hits > 10
+
+        await eventually(felt)
+        assert await space.secret("demo") is None
+        assert (await operator.get("/healthz"))[0] == 200
+    await space.until_data("demo", {"a": b"2"}, within=45)
+    await space.until_data("new", {"a": b"1"}, within=45)
+    assert not complaints(operator.log)
+
+
+def cut(faults):
+    faults.cut(times=3)
+
+
+def garbage(faults):
+    assert faults.inject(b'{"type": "MODIFIED", "object": {"metad\n') == 3
+
+
+def an_unknown_event(faults):
+    assert faults.inject(b'{"type": "SURPRISE", "object": {}}\n') == 3
+
+
+def expired(faults):
+    assert faults.expire_watches() == 3
+
+
+def expired_when_opened_again(faults):
+    faults.fail(410, verb="watch", times=3)
+    assert faults.end_watches() == 3
+
+
+def expired_in_the_list_too(faults):
+    faults.fail(410, verb="list", times=3)
+    assert faults.expire_watches() == 3
+
+
+@pytest.mark.parametrize(
+    "breaks", [cut, garbage, an_unknown_event, expired, expired_when_opened_again, expired_in_the_list_too]
+)
+async def test_a_broken_stream_misses_neither_a_change_nor_a_deletion(
+    small_operator, small_cluster, embedded, breaks
+):
+    operator = await small_operator()
+    space = await small_cluster.space()
+    for obj in ("changed", "deleted", "damaged"):
+        await space.write(obj, data=[literal("a", "1")])
+        await space.until_synced(obj)
+    breaks(embedded.faults)
+    await asyncio.gather(
+        space.write("changed", data=[literal("a", "2")]),
+        space.write("new", data=[literal("a", "3")]),
+        space.cluster.delete("SyncedSecret", space.name, "deleted"),
+        space.cluster.delete("Secret", space.name, "damaged"),
+    )
+    await space.until_data("changed", {"a": b"2"})
+    await space.until_data("new", {"a": b"3"})
+    await space.until_data("damaged", {"a": b"1"})
+
+    async def forgotten():
+        metrics = await operator.metrics()
+        assert total(metrics, "secretsyncer_informer_objects", resource="syncedsecrets") == 3
+
+    await eventually(forgotten)
+    assert not complaints(operator.log)
+    assert (await operator.get("/readyz"))[0] == 200
