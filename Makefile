@@ -10,7 +10,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
   use-context NAME), or use make sandbox, which needs none. kubectl says:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test chaos bench demo run sandbox docs envtest tools image lock
+.PHONY: help install check test chaos bench demo run sandbox docs envtest tools image sbom audit lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,9 +63,24 @@ image: ## build the image with podman, buildah or docker, whichever is there
 	$(or $(BUILDER),$(error make image needs podman, buildah or docker)) build --file Containerfile --tag secretsyncer:$(VERSION) \
 	  --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || date +%s) $(ARGS) .
 
+sbom: .cache/audit/.installed ## list what the operator runs on, with versions and licences: sbom.json (CycloneDX)
+	$(PYTHON) -m venv --clear --without-pip .cache/runtime
+	$(PIP) --python .cache/runtime/bin/python install --require-hashes -r requirements/run.lock
+	.cache/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+	  --output-file sbom.json .cache/runtime
+
+audit: .cache/audit/.installed ## look up the locked dependencies among the known vulnerabilities (needs pypi.org)
+	.cache/audit/bin/pip-audit --disable-pip --require-hashes --strict -r requirements/run.lock
+
+.cache/audit/.installed: requirements/audit.lock .venv/.installed
+	$(PYTHON) -m venv --clear --without-pip .cache/audit
+	$(PIP) --python .cache/audit/bin/python install --require-hashes -r requirements/audit.lock
+	@touch $@
+
 lock: .venv/.installed ## lock the dependencies again after a change of pyproject.toml (ARGS=--upgrade for the newest)
 	$(PIP) install uv
 	$(LOCK) $(ARGS) --group build --output-file requirements/build.lock
+	$(LOCK) $(ARGS) --group audit --output-file requirements/audit.lock
 	$(LOCK) $(ARGS) pyproject.toml --output-file requirements/run.lock
 	$(LOCK) $(ARGS) pyproject.toml --extra sandbox --group dev --constraint requirements/build.lock \
 	  --constraint requirements/run.lock --output-file requirements/dev.lock
