@@ -38,6 +38,9 @@ STUCK = 2 * PASS_DEADLINE
 SLICE = 200
 """Objects looked at in one go; other work runs in between."""
 
+TICKS = 100
+"""Moments of a sync interval at which objects are looked at: some together cost one wake-up of the process."""
+
 Object = dict[str, Any]
 
 
@@ -202,7 +205,8 @@ class Controller:
         interval = min(self._sync_interval, refresh_after or self._sync_interval)
         first = key not in self._scheduled
         self._scheduled.add(key)
-        self._queue.add_after(key, interval * (random.random() if first else 1), Priority.LOW)  # noqa: S311
+        share = random.random() if first else 1.0  # noqa: S311
+        self._queue.add_after(key, interval * share, Priority.LOW, tick=interval / TICKS)
 
     def _count(self, key: Key, result: str, reason: str | None) -> None:
         self._metrics.reconciles.labels(result).inc()

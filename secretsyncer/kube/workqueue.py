@@ -14,7 +14,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from enum import IntEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from secretsyncer.backoff import Backoff
 from secretsyncer.metrics import Metrics
@@ -23,6 +23,10 @@ K = TypeVar("K", bound=Hashable)
 
 BACKOFF = Backoff(initial=1.0, factor=2.0, cap=300.0, jitter=0.5)
 """Delays of a failing key: a template fixed in AWS or a role allowed again is found within minutes."""
+
+
+HOLD = 0.005
+"""Seconds that workers whose passes wait for nothing may keep the loop."""
 
 
 class Priority(IntEnum):
@@ -39,7 +43,13 @@ class QueueClosed(Exception):  # noqa: N818 - a state, not an error
 class _Timer(NamedTuple):
     when: float
     priority: Priority
+
+
+class _Moment(NamedTuple):
+    """A time at which keys are due: one timer of the loop, however many they are."""
+
     handle: asyncio.TimerHandle
+    keys: dict[Any, None]
 
 
 class WorkQueue(Generic[K]):
@@ -48,17 +58,19 @@ class WorkQueue(Generic[K]):
     def __init__(self, *, metrics: Metrics, backoff: Backoff = BACKOFF) -> None:
         self._loop = asyncio.get_running_loop()
         self._backoff = backoff
-        self._waiting: dict[Priority, OrderedDict[K, float]] = {p: OrderedDict() for p in Priority}
+        self._waiting: tuple[OrderedDict[K, float], ...] = tuple(OrderedDict() for _ in Priority)
         self._running: dict[K, float] = {}
         self._again: dict[K, Priority] = {}
         self._timers: dict[K, _Timer] = {}
+        self._moments: dict[float, _Moment] = {}
         self._failures: dict[K, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
+        self._held_since = self._loop.time()
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._retries = metrics.queue_retries
-        self._wait_seconds = {p: metrics.queue_wait_seconds.labels(p.name.lower()) for p in Priority}
+        self._wait_seconds = tuple(metrics.queue_wait_seconds.labels(p.name.lower()) for p in Priority)
         metrics.queue_depth.set_function(self.__len__)
         metrics.queue_delayed.set_function(lambda: len(self._timers))
         metrics.queue_longest_running.set_function(self.longest_running)
@@ -72,25 +84,36 @@ class WorkQueue(Generic[K]):
         if key in self._running:
             self._again[key] = min(priority, self._again.get(key, priority))
             return
-        for other in Priority:
-            if key in self._waiting[other]:
+        for other, waiting in enumerate(self._waiting):
+            if key in waiting:
                 if other <= priority:
                     return
-                del self._waiting[other][key]  # moves up
+                del waiting[key]  # moves up
         self._waiting[priority][key] = self._loop.time()
         self._wake()
 
-    def add_after(self, key: K, seconds: float, priority: Priority = Priority.HIGH) -> None:
-        """The key wants a pass in so many seconds, or sooner if it already has an earlier timer."""
+    def add_after(
+        self, key: K, seconds: float, priority: Priority = Priority.HIGH, *, tick: float = 0.0
+    ) -> None:
+        """The key wants a pass in so many seconds, or sooner if it already has an earlier timer.
+
+        With a `tick` (seconds), up to that much sooner: together with the other keys of the same tick, for which the
+        process wakes once.
+        """
         if self._closed:
             return
         when = self._loop.time() + max(seconds, 0.0)
-        timer = self._timers.get(key)
+        if tick:
+            when -= when % tick
+        timer = self._cancel(key)
         if timer is not None:
             when = min(when, timer.when)
             priority = min(priority, timer.priority)
-            timer.handle.cancel()
-        self._timers[key] = _Timer(when, priority, self._loop.call_at(when, self._fire, key))
+        self._timers[key] = _Timer(when, priority)
+        moment = self._moments.get(when)
+        if moment is None:
+            moment = self._moments[when] = _Moment(self._loop.call_at(when, self._fire, when), {})
+        moment.keys[key] = None
 
     def retry(self, key: K, *, at_least: float = 0.0, priority: Priority = Priority.LOW) -> float:
         """The pass failed: again after the key's own backoff, in the seconds returned.
@@ -106,9 +129,7 @@ class WorkQueue(Generic[K]):
     def forget(self, key: K) -> None:
         """The pass succeeded: no failures in a row any more, and nothing to try again."""
         self._failures.pop(key, None)
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.handle.cancel()
+        self._cancel(key)
 
     def discard(self, key: K) -> None:
         """The object is gone: nothing is left of the key, but for a pass that runs.
@@ -116,13 +137,16 @@ class WorkQueue(Generic[K]):
         What was added while that ran stays: it may be a successor of the same name.
         """
         self.forget(key)
-        for waiting in self._waiting.values():
+        for waiting in self._waiting:
             waiting.pop(key, None)
 
     # Taking
 
     async def get(self) -> K:
         """The next key, now running: `done` must follow. `QueueClosed` once the queue is closed."""
+        if len(self) and self._loop.time() - self._held_since > HOLD:
+            await asyncio.sleep(0)
+            self._held_since = self._loop.time()
         while not self._closed and not len(self):
             getter = self._loop.create_future()
             self._getters.append(getter)
@@ -135,6 +159,7 @@ class WorkQueue(Generic[K]):
                 elif not self._closed and len(self):
                     self._wake()  # it had been chosen: the next one must not sleep on
                 raise
+            self._held_since = self._loop.time()
         if self._closed:
             raise QueueClosed
         return self._take()
@@ -153,11 +178,12 @@ class WorkQueue(Generic[K]):
     def close(self) -> None:
         """No more keys: what waits is dropped, what is added is ignored, who waits is told."""
         self._closed = True
-        for timer in self._timers.values():
-            timer.handle.cancel()
+        for moment in self._moments.values():
+            moment.handle.cancel()
+        self._moments.clear()
         self._timers.clear()
         self._again.clear()
-        for waiting in self._waiting.values():
+        for waiting in self._waiting:
             waiting.clear()
         while self._getters:
             self._wake()
@@ -176,7 +202,7 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         """Keys that wait for a worker."""
-        return sum(map(len, self._waiting.values()))
+        return sum(map(len, self._waiting))
 
     def failures(self, key: K) -> int:
         """Failed passes in a row."""
@@ -192,11 +218,22 @@ class WorkQueue(Generic[K]):
 
     # Inside
 
-    def _fire(self, key: K) -> None:
-        self.add(key, self._timers.pop(key).priority)
+    def _fire(self, when: float) -> None:
+        for key in self._moments.pop(when).keys:
+            self.add(key, self._timers.pop(key).priority)
+
+    def _cancel(self, key: K) -> _Timer | None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            moment = self._moments[timer.when]
+            del moment.keys[key]
+            if not moment.keys:
+                moment.handle.cancel()
+                del self._moments[timer.when]
+        return timer
 
     def _take(self) -> K:
-        priority = next(p for p in Priority if self._waiting[p])
+        priority = Priority.HIGH if self._waiting[Priority.HIGH] else Priority.LOW
         key, since = self._waiting[priority].popitem(last=False)
         now = self._loop.time()
         self._wait_seconds[priority].observe(now - since)

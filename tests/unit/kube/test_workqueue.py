@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 
 import pytest
 
@@ -177,6 +178,20 @@ class TestDelays:
         assert await take(queue) == "a"
 
     @pytest.mark.timeout(20)
+    async def test_keys_of_one_tick_come_together_and_none_too_late(self, queue):
+        await asyncio.sleep(0.3)  # ticks are moments of the clock, not of the first key
+        queue.add_after("a", 4.1, tick=2.0)
+        queue.add_after("b", 5.1, tick=2.0)
+        queue.add_after("c", 6.1, tick=2.0)
+        assert await passes(queue, 8.0) == [("a", 4.0), ("b", 4.0), ("c", 6.0)]
+
+    async def test_key_that_leaves_a_tick_takes_no_other_along(self, queue):
+        for key in "abc":
+            queue.add_after(key, 4.0, tick=2.0)
+        queue.forget("a")
+        queue.add_after("b", 1.0)
+        assert await passes(queue, 6.0) == [("b", 1.0), ("c", 4.0)]
+
     async def test_ten_thousand_delayed_keys_need_no_tasks(self, queue, value):
         tasks = len(asyncio.all_tasks())
         for number in range(10_000):
@@ -266,6 +281,26 @@ class TestRetries:
 
 class TestGetters:
     """Who waits is woken."""
+
+    @pytest.mark.looptime(False)  # it is about the time that passes take
+    async def test_passes_that_wait_for_nothing_let_others_have_the_loop(self, queue):
+        turns = 0
+
+        async def other():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        for key in range(40):
+            queue.add(key)
+        while len(queue):
+            key = await queue.get()
+            time.sleep(0.002)  # noqa: ASYNC251 - so it is with work in memory
+            queue.done(key)
+        task.cancel()
+        assert turns >= 5
 
     async def test_waiting_getter_gets_what_is_added(self, queue):
         getter = asyncio.create_task(queue.get())
