@@ -9,6 +9,7 @@ with exit code 0 and have logged nothing that only a bug explains.
 from __future__ import annotations
 
 import shutil
+import uuid
 
 import pytest
 import pytest_asyncio
@@ -93,6 +94,15 @@ async def aws():
     """The stand-in that enforces permissions and counts calls."""
     async with FakeAws() as made:
         yield made
+
+
+@pytest.fixture
+def name(aws):
+    """The name of a new secret in the stand-in, {"a": "1"}; what a test before had it do wrong is over."""
+    aws.faults.clear()
+    made = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(made, '{"a": "1"}')
+    return made
 
 
 @pytest.fixture(scope="session")

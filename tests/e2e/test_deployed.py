@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,13 +192,6 @@ async def live(space: Space, aws, name: str) -> None:
         assert secret["type"] == "example.com/two"
 
     await eventually(retyped)
-
-
-@pytest.fixture
-def name(aws):
-    made = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(made, '{"a": "1"}')
-    return made
 
 
 def settings(environment, home, **more):

@@ -7,7 +7,6 @@ client and the reflector; here no Secret may end wrong, and none may be written 
 from __future__ import annotations
 
 import asyncio
-import uuid
 
 import pytest
 
@@ -18,14 +17,6 @@ from tests.support.specs import key, literal
 OBJECTS = 30
 BURST = 3 * OBJECTS
 """More errors than there are objects to write: some objects fail again and again."""
-
-
-@pytest.fixture
-def name(aws):
-    aws.faults.clear()
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "1"}')
-    return name
 
 
 async def settled(space, value):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections import Counter
 
 import pytest
@@ -38,13 +37,6 @@ async def operators_kubeconfig(real_server, cluster, gate, tmp_path_factory):
     token = await real_server.service_account_token(*SERVICE_ACCOUNT)
     path = tmp_path_factory.mktemp("gated") / "kubeconfig"
     return access.write_kubeconfig(path, url=gate.url, user="operator", token=token, ca_file=real_server.ca_file)
-
-
-@pytest.fixture
-def name(aws):
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "1"}')
-    return name
 
 
 def written(server, namespace):

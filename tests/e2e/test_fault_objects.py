@@ -110,13 +110,6 @@ def drawn(count):
     )
 
 
-@pytest.fixture
-def name(aws):
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "1"}')
-    return name
-
-
 @pytest.mark.timeout(180)
 @pytest.mark.filterwarnings("ignore:deprecated string literal")  # of JMESPath, which Python shows to nobody
 def test_ten_thousand_made_up_specs_are_rendered_or_refused(request, tmp_path):

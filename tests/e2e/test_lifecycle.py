@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import uuid
 
 import pytest
 
@@ -14,13 +13,6 @@ from tests.support.specs import all_keys, literal
 pytestmark = pytest.mark.real
 
 MANAGED = {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
-
-
-@pytest.fixture
-def name(aws):
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "1"}')
-    return name
 
 
 async def foreign_secret(space, **metadata):

@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import time
-import uuid
 
 import aiohttp
 import pytest
@@ -18,14 +17,6 @@ from tests.support.measures import complaints
 from tests.support.specs import all_keys, literal
 
 DRAIN = 10
-
-
-@pytest.fixture
-def name(aws):
-    aws.faults.clear()
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "1"}')
-    return name
 
 
 async def run_to_its_end(*arguments, **environment):
