@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import yaml
 
@@ -21,7 +22,7 @@ from secretsyncer import manifest
 from secretsyncer.authorize import authorize
 from secretsyncer.aws.arn import Account, parse_secret_id
 from secretsyncer.aws.catalogue import Catalogue, Entry
-from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.secrets import SecretValue
 from secretsyncer.content import render_content
 from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure
@@ -33,7 +34,8 @@ ACCOUNT = Account("aws", "000000000000")
 """The account that bare role names belong to, offline."""
 _REGION = "us-east-1"
 _KIND = "SyncedSecret"
-_FIELDS = {"value", "json", "binary", "tags", "versionId", "lastChanged", "listed"}
+_CONTENT = {"value", "json", "binary"}
+_FIELDS = {*_CONTENT, "tags", "versionId", "lastChanged", "listed", "stages"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,16 @@ class Result:
 
 
 class FileSecrets:
-    """AWS secrets from a file; a source of values like the operator's cache. All roles may read all of it."""
+    """AWS secrets from a file; a source of values like the operator's cache. All roles may read all of it.
+
+    `secrets` has each secret's versions by stage.
+    """
 
     def __init__(
-        self, secrets: Mapping[str, SecretValue], catalogue: Catalogue, tags: Mapping[str, dict[str, str]]
+        self,
+        secrets: Mapping[str, Mapping[str, SecretValue]],
+        catalogue: Catalogue,
+        tags: Mapping[str, dict[str, str]],
     ) -> None:
         self.catalogue = catalogue
         self._secrets = secrets
@@ -58,16 +66,16 @@ class FileSecrets:
     @classmethod
     def load(cls, path: Path) -> FileSecrets:
         """Raises SettingsError that names the file, the secret and the field."""
-        values, entries, tags = {}, [], {}
+        secrets, entries, tags = {}, [], {}
         for name, fields in _load_one(path).items():
             try:
-                value, entry = _secret(str(name), fields)
+                versions, entry = _secret(str(name), fields)
             except ValueError as exc:
                 raise SettingsError(f"{path}: {name}: {exc}") from None
-            values[value.name], tags[value.name] = value, dict(entry.tags)
+            secrets[entry.name], tags[entry.name] = versions, dict(entry.tags)
             if fields.get("listed", True):
                 entries.append(entry)
-        return cls(values, Catalogue(entries, region=_REGION, listed_at=0.0), tags)
+        return cls(secrets, Catalogue(entries, region=_REGION, listed_at=0.0), tags)
 
     def known(self, ref: SecretRef, catalogue: Catalogue) -> tuple[str, str] | None:  # noqa: ARG002 - a ValueSource
         return None
@@ -95,25 +103,48 @@ class FileSecrets:
             name = parse_secret_id(ref.id).name
         except ValueError as exc:
             return Rejected(Reason.INVALID_SPEC, str(exc))
-        return self._secrets.get(name) or Rejected(
-            Reason.SECRET_NOT_FOUND, f"AWS secret {ref.id} is not in the file of secrets"
-        )
+        versions = self._secrets.get(name)
+        if versions is None:
+            return Rejected(Reason.SECRET_NOT_FOUND, f"AWS secret {ref.id} is not in the file of secrets")
+        wanted = ref.stage or ("" if ref.version_id else CURRENT)
+        for stage, value in versions.items():
+            if wanted in {"", stage} and ref.version_id in {"", value.version_id}:
+                return value
+        which = f"versionId {ref.version_id}" if ref.version_id else f"versionStage {ref.stage}"
+        return Rejected(Reason.SECRET_NOT_FOUND, f"AWS secret {ref.id} has no {which} in the file of secrets")
 
 
-def _secret(name: str, fields: Any) -> tuple[SecretValue, Entry]:
-    if not isinstance(fields, dict) or not fields.keys() <= _FIELDS:
-        raise ValueError(f"must be an object with some of {', '.join(sorted(_FIELDS))}")
+def _secret(name: str, fields: Any) -> tuple[dict[str, SecretValue], Entry]:
+    """The versions by stage, and what a listing shows."""
+    _check_fields(fields, _FIELDS)
     if parse_secret_id(name).account:
         raise ValueError("must be a name, not an ARN; references by ARN find it by its name")
     tags = fields.get("tags") or {}
     if not isinstance(tags, dict):
         raise ValueError("tags must be a map of keys to values")  # noqa: TRY004 - a mistake in a file
-    text, binary = _content(fields)
+    stages = fields.get("stages") or {}
+    if not isinstance(stages, dict) or CURRENT in stages:
+        raise ValueError(f"stages must be a map of other stages than {CURRENT}, which the secret itself is")
     arn = f"arn:aws:secretsmanager:{_REGION}:{ACCOUNT.id}:secret:{name}-000000"
-    version = str(fields.get("versionId", "00000000-0000-0000-0000-000000000000"))
+    versions = {CURRENT: _version(name, arn, fields, 0)}
+    for number, (stage, content) in enumerate(stages.items(), 1):
+        try:
+            _check_fields(content, {*_CONTENT, "versionId"})
+            versions[str(stage)] = _version(name, arn, content, number)
+        except ValueError as exc:
+            raise ValueError(f"stages.{stage}: {exc}") from None
     texts = {str(key): str(value) for key, value in tags.items()}
-    value = SecretValue(name, arn, version, text, binary)
-    return value, Entry(name, arn, texts, version, _moment(fields.get("lastChanged")))
+    entry = Entry(name, arn, texts, versions[CURRENT].version_id, _moment(fields.get("lastChanged")))
+    return versions, entry
+
+
+def _check_fields(fields: Any, known: set[str]) -> None:
+    if not isinstance(fields, dict) or not fields.keys() <= known:
+        raise ValueError(f"must be an object with some of {', '.join(sorted(known))}")
+
+
+def _version(name: str, arn: str, fields: Mapping[str, Any], number: int) -> SecretValue:
+    return SecretValue(name, arn, str(fields.get("versionId", UUID(int=number))), *_content(fields))
 
 
 def _content(fields: Mapping[str, Any]) -> tuple[str | None, bytes | None]:

@@ -92,9 +92,7 @@ class WorkQueue(Generic[K]):
         self._waiting[priority][key] = self._loop.time()
         self._wake()
 
-    def add_after(
-        self, key: K, seconds: float, priority: Priority = Priority.HIGH, *, tick: float = 0.0
-    ) -> None:
+    def add_after(self, key: K, seconds: float, priority: Priority = Priority.HIGH, *, tick: float = 0.0) -> None:
         """The key wants a pass in so many seconds, or sooner if it already has an earlier timer.
 
         With a `tick` (seconds), up to that much sooner: together with the other keys of the same tick, for which the

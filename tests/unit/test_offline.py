@@ -1,5 +1,6 @@
 """Rendering without a cluster: what files may hold, what is said about what they may not, and what comes out."""
 
+import base64
 import io
 import sys
 
@@ -53,6 +54,51 @@ def results(secrets, engine, metrics):
         return await render_all(list(objects), renderer)
 
     return rendered
+
+
+async def test_other_versions_are_found_by_stage_and_by_id(results):
+    version = "9" * 32
+    text = f"""
+app: {{value: now, stages: {{AWSPREVIOUS: {{value: before, versionId: "{version}"}}, mine: {{binary: /wA=}}}}}}
+"""
+
+    def ref(name, **which):
+        return {"name": name, "valueFrom": {"secretRef": {"name": "app", **which}}}
+
+    data = [
+        ref("now"),
+        ref("current", versionStage="AWSCURRENT"),
+        ref("before", versionStage="AWSPREVIOUS"),
+        ref("pinned", versionId=version),
+        ref("binary", versionStage="mine"),
+        ref("none", versionStage="AWSPENDING", default="not yet"),
+    ]
+    (found,) = await results(synced_secret(data=data), text=text)
+    assert {name: base64.b64decode(value) for name, value in found.secret["data"].items()} == {
+        "now": b"now",
+        "current": b"now",
+        "before": b"before",
+        "pinned": b"before",
+        "binary": b"\xff\x00",
+        "none": b"not yet",
+    }
+
+
+@pytest.mark.parametrize(
+    ("which", "told"),
+    [
+        ({"versionStage": "AWSPENDING"}, "has no versionStage AWSPENDING"),
+        ({"versionId": "8" * 32}, f"has no versionId {'8' * 32}"),
+        ({"versionId": "0" * 8 + "-0000-0000-0000-" + "0" * 12, "versionStage": "AWSPREVIOUS"}, "has no versionId"),
+    ],
+)
+async def test_a_version_that_is_not_in_the_file_is_not_another_one(results, which, told):
+    data = [{"name": "a", "valueFrom": {"secretRef": {"name": "app", **which}}}]
+    (found,) = await results(
+        synced_secret(data=data), text="app: {value: now, stages: {AWSPREVIOUS: {value: before}}}"
+    )
+    assert found.secret is None
+    assert told in found.problem
 
 
 async def content(values, secret_id):
@@ -173,6 +219,11 @@ def test_without_a_date_there_is_none(secrets):
         ("a: {value: x, tags: text}", "a: tags must be a map"),
         ("a: {value: x, lastChanged: yesterday}", "a: lastChanged must be a date"),
         ("a: {value: x, lastChanged: 5}", "a: lastChanged must be a date"),
+        ("a: {value: x, stages: [AWSPREVIOUS]}", "a: stages must be a map"),
+        ("a: {value: x, stages: {AWSCURRENT: {value: y}}}", "a: stages must be a map of other stages"),
+        (f"a: {{value: x, stages: {{AWSPENDING: {CANARY}}}}}", "a: stages.AWSPENDING: must be an object"),
+        ("a: {value: x, stages: {AWSPENDING: {value: y, tags: {}}}}", "a: stages.AWSPENDING: must be an object"),
+        ("a: {value: x, stages: {AWSPENDING: {versionId: y}}}", "a: stages.AWSPENDING: needs exactly one of"),
         ("two words: {value: x}", "two words: 'two words' is not the name of a secret"),
         (
             "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf: {value: x}",
