@@ -29,8 +29,9 @@ from secretsyncer.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-BACKOFF = Backoff(initial=0.8, factor=2.0, cap=30.0, jitter=1.0)
-"""client-go's numbers (`reflector.go`), and forgotten after as many quiet seconds as there:"""
+BACKOFF = Backoff(initial=0.8, factor=2.0, cap=15.0, jitter=1.0)
+"""client-go's numbers (`reflector.go`) but for the cap, which makes 30 s the longest wait here with its jitter, and
+not 60. Forgotten after as many quiet seconds as there:"""
 QUIET = 120.0
 WATCH_TIMEOUT = 300.0
 """A watch is asked to end after once to twice this many seconds, so that watches do not end together."""

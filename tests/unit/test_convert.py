@@ -188,7 +188,10 @@ def test_an_external_secret_of_eso_becomes_a_synced_secret(convert, rendered, ve
     assert rendered(
         results,
         {
-            "web/db": {"json": {"user": "me", "password": "pw"}},
+            "web/db": {
+                "json": {"user": "me", "password": "pw"},
+                "stages": {"AWSPREVIOUS": {"json": {"password": "old"}}},
+            },
             "web/text": {"value": "AAE="},
             "web/config": {"json": {"a/b": 1, "both": "config"}},
             "web/more": {"json": {"both": "more"}, "versionId": "a" * 32},
@@ -202,7 +205,7 @@ def test_an_external_secret_of_eso_becomes_a_synced_secret(convert, rendered, ve
             "found_one": b"x",
             "user": b"me",
             "password": b"pw",
-            "before": b"pw",
+            "before": b"old",
             "raw": b"\x00\x01",
             "url": b"postgres://ME:pw@db",
         }
@@ -419,7 +422,7 @@ def test_an_external_secret_of_kes_becomes_a_synced_secret(convert, rendered):
         results,
         {
             "web/config": {"json": {"both": "config", "a": {"b": 1}}},
-            "web/more": {"json": {"both": "more"}},
+            "web/more": {"json": {"both": "newer"}, "stages": {"AWSPREVIOUS": {"json": {"both": "more"}}}},
             "web/text": {"value": "plain"},
             "web/db": {"json": {"password": "pw"}, "versionId": "b" * 32},
             "web/base64": {"value": "AAE="},
