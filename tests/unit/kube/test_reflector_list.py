@@ -96,7 +96,7 @@ async def test_long_outage_is_waited_out_at_the_longest_delay(api, running):
     informer = running()
     await asyncio.sleep(2000)
     gaps = [later - sooner for sooner, later in zip(api.times("list"), api.times("list")[1:], strict=False)]
-    assert max(gaps) == pytest.approx(30)
+    assert max(gaps) == pytest.approx(15)
     assert informer.has_synced()
 
 
