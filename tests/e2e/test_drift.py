@@ -24,11 +24,21 @@ def name(aws):
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def demo(operator, space, name):
-    """A synced object `demo` with a label and an annotation of its own; its namespace."""
+    """A synced object `demo` with a label and an annotation of its own; its namespace.
+
+    A listing has shown its source by now: else the next one would lead to a pass, and put right what the event of
+    the Secret itself must.
+    """
     metadata = {"labels": {"ours": "yes"}, "annotations": {"note": "ours"}}
     await space.write("demo", dataFrom=all_keys(name), secretMetadata=metadata)
     await space.until_data("demo", {"a": b"1", "b": b"2"})
     await space.until_synced("demo")
+    before = total(await operator.metrics(), "secretsyncer_polls_total")
+
+    async def listed():
+        assert total(await operator.metrics(), "secretsyncer_polls_total") >= before + 2
+
+    await eventually(listed)
     return space
 
 
