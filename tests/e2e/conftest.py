@@ -18,8 +18,9 @@ from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
 from secretsyncer.sandbox.operator import OperatorProcess
 from tests.support.awsworld import REGION
 from tests.support.cluster import Kubectl, connect
+from tests.support.eventually import eventually
 from tests.support.fakeaws import FakeAws
-from tests.support.measures import complaints
+from tests.support.measures import complaints, total
 from tests.support.motoaws import MotoAws
 
 SERVICE_ACCOUNT = "k8s-secret-syncer", "secretsyncer"
@@ -96,18 +97,32 @@ async def aws():
         yield made
 
 
+def new_secret(aws, text='{"a": "1"}'):
+    """The name of a new secret in the stand-in; what a test before had it do wrong is over."""
+    aws.faults.clear()
+    name = f"app/{uuid.uuid4().hex[:8]}"
+    aws.world.create(name, text)
+    return name
+
+
 @pytest.fixture
 def name(aws):
-    """The name of a new secret in the stand-in, {"a": "1"}; what a test before had it do wrong is over."""
-    aws.faults.clear()
-    made = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(made, '{"a": "1"}')
-    return made
+    return new_secret(aws)
 
 
 @pytest.fixture(scope="session")
 def moto(moto_server):
     return MotoAws(moto_server)
+
+
+async def until_known(operator, count):
+    """Until its informer holds so many SyncedSecrets."""
+
+    async def probe():
+        metrics = await operator.metrics()
+        assert total(metrics, "secretsyncer_informer_objects", resource="syncedsecrets") == count
+
+    await eventually(probe)
 
 
 def stand_in(aws):

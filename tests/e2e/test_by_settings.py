@@ -14,9 +14,7 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-def name(aws):
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "1"}')
+def name(aws, name):
     aws.world.role("reader")
     return name
 

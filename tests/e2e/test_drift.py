@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 import pytest_asyncio
 
+from tests.e2e.conftest import new_secret
 from tests.support.eventually import eventually
 from tests.support.measures import total
 from tests.support.specs import all_keys, key, literal
@@ -17,9 +16,7 @@ pytestmark = pytest.mark.real
 @pytest.fixture
 def name(aws):
     """A secret in AWS."""
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "1", "b": "2"}')
-    return name
+    return new_secret(aws, '{"a": "1", "b": "2"}')
 
 
 @pytest_asyncio.fixture(loop_scope="session")

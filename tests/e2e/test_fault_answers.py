@@ -10,6 +10,7 @@ import asyncio
 
 import pytest
 
+from tests.e2e.conftest import until_known
 from tests.support.eventually import eventually
 from tests.support.measures import complaints, total
 from tests.support.specs import key, literal
@@ -129,11 +130,6 @@ async def test_a_broken_stream_misses_neither_a_change_nor_a_deletion(
     await space.until_data("changed", {"a": b"2"})
     await space.until_data("new", {"a": b"3"})
     await space.until_data("damaged", {"a": b"1"})
-
-    async def forgotten():
-        metrics = await operator.metrics()
-        assert total(metrics, "secretsyncer_informer_objects", resource="syncedsecrets") == 3
-
-    await eventually(forgotten)
+    await until_known(operator, 3)
     assert not complaints(operator.log)
     assert (await operator.get("/readyz"))[0] == 200

@@ -9,6 +9,7 @@ import uuid
 import pytest
 import pytest_asyncio
 
+from tests.e2e.conftest import new_secret
 from tests.support.eventually import eventually
 from tests.support.measures import complaints
 from tests.support.specs import all_keys, key, literal
@@ -25,10 +26,7 @@ ROLES = 10
 
 @pytest.fixture
 def name(aws):
-    aws.faults.clear()
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "1", "b": "1"}')
-    yield name
+    yield new_secret(aws, '{"a": "1", "b": "1"}')
     aws.faults.clear()
 
 

@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from secretsyncer.sandbox import access
 from secretsyncer.sandbox.operator import OperatorProcess
-from tests.e2e.conftest import SERVICE_ACCOUNT
+from tests.e2e.conftest import SERVICE_ACCOUNT, new_secret
 from tests.support.cluster import WRITES
 from tests.support.eventually import eventually
 from tests.support.gate import Gate
@@ -46,10 +46,7 @@ FIRST, SECOND = "first-operator", "second-operator"
 
 @pytest.fixture
 def name(aws):
-    aws.faults.clear()
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "0"}')
-    return name
+    return new_secret(aws, '{"a": "0"}')
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -266,7 +263,7 @@ def resident_mib(operator):
     return int(Path(f"/proc/{operator.pid}/statm").read_text().split()[1]) * 4096 / 2**20
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(180 * max(1, CHANGES // 2000))
 async def test_memory_is_flat_after_2000_changes(start, aws, space, name):
     """The short form of a long life: `CHANGES=10000` and `make chaos ARGS="--seconds 3600"` are the others."""
     operator = await start()

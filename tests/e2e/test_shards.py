@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-
-import pytest
-
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys
 
 LEASE = "5a48bfe8.contentful.com"
 NAMESPACE = "default"
-
-
-@pytest.fixture
-def name(aws):
-    name = f"app/{uuid.uuid4().hex[:8]}"
-    aws.world.create(name, '{"a": "1"}')
-    return name
 
 
 def shard(letter):

@@ -7,6 +7,7 @@ import pytest
 from secretsyncer.aws.cache import SLICE
 from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, Unavailable
+from tests.support.turns import counting_turns
 
 pytestmark = pytest.mark.looptime
 
@@ -512,19 +513,10 @@ class TestRecheck:
         assert not rig.api.calls
 
     async def test_a_recheck_of_many_lets_other_work_run_in_between(self, rig):
-        turns = 0
-
-        async def work():
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
         await rig.poll()
-        other = asyncio.create_task(work())
-        await rig.cache.recheck([rig.ref(f"s{number}") for number in range(10 * SLICE)], rig.catalogue)
-        other.cancel()
-        assert turns >= 10
+        async with counting_turns() as turns:
+            await rig.cache.recheck([rig.ref(f"s{number}") for number in range(10 * SLICE)], rig.catalogue)
+        assert turns.count >= 10
 
     async def test_a_change_that_a_pass_saw_first_is_still_told_to_the_others(self, rig):
         theirs = rig.world.create("s", "x", account=FOREIGN, shared_with=[rig.reader.role]).arn

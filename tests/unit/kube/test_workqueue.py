@@ -9,6 +9,7 @@ import time
 import pytest
 
 from secretsyncer.kube.workqueue import BACKOFF, Priority, QueueClosed, WorkQueue
+from tests.support.turns import counting_turns
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
 
@@ -177,7 +178,6 @@ class TestDelays:
         queue.add_after("a", -1.0)
         assert await take(queue) == "a"
 
-    @pytest.mark.timeout(20)
     async def test_keys_of_one_tick_come_together_and_none_too_late(self, queue):
         await asyncio.sleep(0.3)  # ticks are moments of the clock, not of the first key
         queue.add_after("a", 4.1, tick=2.0)
@@ -192,6 +192,7 @@ class TestDelays:
         queue.add_after("b", 1.0)
         assert await passes(queue, 6.0) == [("b", 1.0), ("c", 4.0)]
 
+    @pytest.mark.timeout(20)
     async def test_ten_thousand_delayed_keys_need_no_tasks(self, queue, value):
         tasks = len(asyncio.all_tasks())
         for number in range(10_000):
@@ -284,23 +285,14 @@ class TestGetters:
 
     @pytest.mark.looptime(False)  # it is about the time that passes take
     async def test_passes_that_wait_for_nothing_let_others_have_the_loop(self, queue):
-        turns = 0
-
-        async def other():
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        task = asyncio.create_task(other())
         for key in range(40):
             queue.add(key)
-        while len(queue):
-            key = await queue.get()
-            time.sleep(0.002)  # noqa: ASYNC251 - so it is with work in memory
-            queue.done(key)
-        task.cancel()
-        assert turns >= 5
+        async with counting_turns() as turns:
+            while len(queue):
+                key = await queue.get()
+                time.sleep(0.002)  # noqa: ASYNC251 - so it is with work in memory
+                queue.done(key)
+        assert turns.count >= 5
 
     async def test_waiting_getter_gets_what_is_added(self, queue):
         getter = asyncio.create_task(queue.get())
