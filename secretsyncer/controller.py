@@ -73,11 +73,13 @@ class Controller:
         self._index = index
         self._targets = targets
         self._objects = objects
+        self._secrets = secrets
         self._prefetcher = prefetcher
         self._catalogue = catalogue
         self._metrics = metrics
         self._sync_interval = sync_interval
         self._scheduled: set[Key] = set()
+        self._touched: dict[Key, Key] = {}
         self._leading = False
         objects.add_handler(self._on_object)
         namespaces.add_handler(self._on_namespace)
@@ -122,11 +124,12 @@ class Controller:
         self._add(other for other, _ in self._objects.items() if other.namespace == key.name)
 
     def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
-        self._add(
-            claimant
-            for claimant in self._targets.claimants(key)
-            if not self._reconciler.is_own_write(claimant, new)
-        )
+        for claimant in self._targets.claimants(key):
+            if self._queue.is_running(claimant):
+                # Its own write may be seen before that is answered: who wrote is known after the pass.
+                self._touched[claimant] = key
+            elif not self._reconciler.is_own_write(claimant, new):
+                self._add([claimant])
 
     def _add(self, keys: Any) -> None:
         if self._leading:
@@ -161,6 +164,9 @@ class Controller:
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this key's failure
             result = exc
         self._settle(key, result)
+        touched = self._touched.pop(key, None)
+        if touched and not self._reconciler.is_own_write(key, self._secrets.get(touched)):
+            self._add([key])
 
     def stuck(self) -> str | None:
         """Says so if a pass has outlived its deadline: nothing can end it but the end of the process."""

@@ -150,3 +150,17 @@ async def test_a_missing_secret_is_asked_for_once_a_poll_however_many_want_it(op
     await resyncs(operator, 5, RESYNCS)
     rounds = aws.count("ListSecrets") - polls
     assert sum(value_calls(aws).values()) - before <= rounds + 1
+
+
+async def test_a_status_leads_to_no_pass_whoever_has_written_it(small_operator, small_cluster, aws):
+    operator = await small_operator(SYNC_INTERVAL_SEC="3600")
+    space = await small_cluster.space()
+    await space.write("demo", data=[literal("a", "1")])
+    await space.until_synced("demo")
+    path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets/demo/status"
+    for number in range(5):
+        patch = {"status": {"currentVersionID": f"by-hand-{number}"}}
+        assert (await space.cluster.call("PATCH", path, patch, "application/merge-patch+json"))[0] == 200
+    await space.write("later", data=[literal("a", "1")])  # its event comes after those of the status
+    await space.until_synced("later")
+    assert total(await operator.metrics(), "secretsyncer_reconciles_total") == 2

@@ -125,6 +125,23 @@ async def test_an_object_deleted_while_it_is_reconciled_and_made_anew_is_reconci
     assert obj["status"].get("sources", []) == []
 
 
+async def test_an_object_deleted_while_it_is_reconciled_gets_no_secret(operator, aws, cluster, space, name):
+    aws.fault("slow", operation="GetSecretValue", delay=2)
+    aws.fault("slow", operation="BatchGetSecretValue", delay=2)
+    await space.write("demo", data=[key("first", name, "a")])
+    await under_way(operator)
+    await cluster.delete("SyncedSecret", space.name, "demo")
+    aws.faults.clear()
+    await space.write("other", data=[key("first", name, "a")])  # its value comes with the same answer
+    await space.until_data("other", {"first": b"1"})
+
+    async def over():
+        assert (await operator.metrics())["secretsyncer_queue_longest_running_seconds"] == 0
+
+    await eventually(over)
+    assert await space.secret("demo") is None
+
+
 async def under_way(operator):
     """Wait until a pass is in the middle of it."""
 

@@ -83,6 +83,48 @@ async def test_a_burst_of_errors_on_everything_leaves_nothing_behind(
     assert not complaints(operator.log)
 
 
+async def test_a_namespace_that_has_not_been_seen_yet_is_neither_allowed_nor_denied(
+    small_operator, small_cluster, embedded, aws, name
+):
+    operator = await small_operator()
+    role = aws.world.role("reader")
+    with embedded.faults.silence(resource="namespaces"):
+        denied = await small_cluster.space(annotations={"iam.amazonaws.com/allowed-roles": "[]"})
+        allowed = await small_cluster.space(annotations={"iam.amazonaws.com/allowed-roles": f'["{role}"]'})
+        for space in (denied, allowed):
+            await space.write("demo", IAMRole=role, data=[key("a", name, "a")])
+
+        async def tried():
+            metrics = await operator.metrics()
+            assert total(metrics, "secretsyncer_reconciles_total", result="unavailable") >= 4
+
+        await eventually(tried)
+        for space in (denied, allowed):
+            assert await space.secret("demo") is None
+            assert "status" not in await space.synced("demo")
+    await allowed.until_data("demo", {"a": b"1"})
+    await denied.until_failed("demo", "RoleNotAllowed")
+    assert await denied.secret("demo") is None
+
+
+async def test_a_secret_edited_between_its_write_and_the_end_of_the_pass_is_put_right(
+    small_operator, small_cluster, embedded
+):
+    operator = await small_operator(SYNC_INTERVAL_SEC="3600")
+    space = await small_cluster.space()
+    with embedded.faults.hang(verb="patch", resource="syncedsecrets/status") as fault:
+        await space.write("demo", data=[literal("a", "1")])
+
+        async def reporting():
+            assert fault.hits == 1
+
+        await eventually(reporting)
+        await space.cluster.merge("Secret", space.name, "demo", {"data": {"a": "eA=="}})
+        assert (await operator.metrics())["secretsyncer_queue_longest_running_seconds"] > 0
+    await space.until_data("demo", {"a": b"1"})
+    await space.until_synced("demo")
+
+
 def cut(faults):
     faults.cut(times=3)
 
