@@ -1,4 +1,4 @@
-"""What users and AWS do all the time: each change is made and noted in the model."""
+"""What users and AWS do all the time. Each change is noted in the model first: its answer may get lost on the way."""
 
 from __future__ import annotations
 
@@ -78,19 +78,19 @@ class Changes:
         thing = self._thing()
         thing.former.add(thing.source)
         thing.literal, thing.source = self._text(), self._source()
-        self.model.note("spec edits", thing)
+        self.model.note_reader("spec edits", thing)
         await self._until(lambda: self.space.write(thing.name, **thing.spec()))
 
     async def create(self) -> None:
         name = f"thing-{len(self.model.things)}"
         thing = self.model.things[name] = Thing(name, self._source(), self._text())
-        self.model.note("objects made", thing)
+        self.model.note_reader("objects made", thing)
         await self._until(lambda: self.space.write(name, **thing.spec()))
 
     async def delete(self) -> None:
         thing = self._thing()
         thing.alive = False
-        self.model.note("objects deleted")
+        self.model.changes["objects deleted"] += 1
 
         async def gone() -> None:
             if await self.space.synced(thing.name):
@@ -104,8 +104,8 @@ class Changes:
 
         async def change() -> None:
             if await self.space.secret(thing.name):
-                await self.space.cluster.merge("Secret", self.space.name, thing.name, patch)
                 self.model.note("Secrets edited by hand", thing)
+                await self.space.cluster.merge("Secret", self.space.name, thing.name, patch)
 
         await self._until(change)
 
@@ -116,8 +116,8 @@ class Changes:
 
         async def remove() -> None:
             if await self.space.secret(thing.name):
-                await self.space.cluster.delete("Secret", self.space.name, thing.name)
                 self.model.note("Secrets deleted by hand", thing)
+                await self.space.cluster.delete("Secret", self.space.name, thing.name)
 
         await self._until(remove)
 

@@ -7,22 +7,31 @@ the end it must hold exactly what its spec and AWS say; an object whose source i
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-KEYS = ("user", "password")
+BEHIND = 15.0
+"""Seconds for which the operator may still take a former value for the current one: its list is behind or fails."""
+
+
+class Reason(NamedTuple):
+    """Why a Secret may be written; `at` is the time of day in seconds."""
+
+    at: float
+    what: str
 
 
 @dataclass
 class Thing:
-    """One SyncedSecret: which AWS secret it reads, how, and how often its Secret had a reason to be written."""
+    """One SyncedSecret: which AWS secret it reads, how, and why its Secret may have been written."""
 
     name: str
     source: str
     literal: str
     alive: bool = True
-    justified: int = 0
+    reasons: list[Reason] = field(default_factory=list)
     former: set[str] = field(default_factory=set)
     """Sources until earlier edits: an operator that was paused may still see one of them for a while."""
 
@@ -43,6 +52,8 @@ class Model:
     things: dict[str, Thing] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     history: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    moves: defaultdict[str, list[Reason]] = field(default_factory=lambda: defaultdict(list))
+    """When each source changed."""
     missing: set[str] = field(default_factory=set)
     seen: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     changes: Counter[str] = field(default_factory=Counter)
@@ -60,21 +71,26 @@ class Model:
         whole = whole or self.values[thing.source]
         return {"literal": thing.literal, "pw": json.loads(whole)["password"], "whole": whole}
 
-    def note(self, what: str, *things: Thing) -> None:
-        """Something has changed that gives these objects' Secrets a reason to be written."""
+    def note(self, what: str, thing: Thing) -> None:
+        """This is about to give the object's Secret a reason to be written."""
         self.changes[what] += 1
-        for thing in things:
-            self._justify(thing, thing.source)
+        self._justify(thing, thing.source, what)
 
     def note_source(self, what: str, source: str) -> None:
-        """An AWS secret has changed. An edit or a deletion reaches the operator later: until then it counts."""
+        """An AWS secret is about to change. An edit or a deletion reaches the operator later: until then it counts."""
         self.changes[what] += 1
+        self.moves[source].append(Reason(time.time(), what))
         for thing in self.things.values():
             if source in {thing.source, *thing.former}:
-                self._justify(thing, source)
+                self._justify(thing, source, what)
 
-    def _justify(self, thing: Thing, source: str) -> None:
-        thing.justified += 1
+    def note_reader(self, what: str, thing: Thing) -> None:
+        """The object is about to read another source: what it shows first may be a value from just before."""
+        self.note(what, thing)
+        thing.reasons += [move for move in self.moves[thing.source] if move.at > time.time() - BEHIND]
+
+    def _justify(self, thing: Thing, source: str, what: str) -> None:
+        thing.reasons.append(Reason(time.time(), what))
         # All that the source has held: the list may be behind, and then an older value counts as current.
         for whole in self.history[source]:
             for key, value in self.expected(thing, whole).items():

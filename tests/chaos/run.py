@@ -8,9 +8,10 @@ import json
 import random
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -19,7 +20,7 @@ from secretsyncer.sandbox.envtest import RealKubernetes
 from secretsyncer.sandbox.operator import OperatorProcess
 from tests.chaos.changes import Changes
 from tests.chaos.faults import Faults
-from tests.chaos.model import Model
+from tests.chaos.model import Model, Reason
 from tests.support.awsworld import REGION
 from tests.support.cluster import WRITES, Space, connect
 from tests.support.eventually import eventually
@@ -176,26 +177,33 @@ async def _judge(
     server: RealKubernetes, faults: Faults, model: Model, space: Space, verdict: Verdict, seconds: float
 ) -> None:
     """Writes against what justified them, and what the operator took."""
-    writes: Counter[str] = Counter()
+    writes: defaultdict[str, list[Reason]] = defaultdict(list)
     for line in server.audit_log():
         about = line.get("objectRef") or {}
         operator = "serviceaccount" in line["user"]["username"]
         done = line["verb"] in WRITES and line["responseStatus"]["code"] < 300
         if operator and done and about.get("resource") == "secrets":
-            writes[about.get("name", "")] += 1
+            at = datetime.fromisoformat(line["requestReceivedTimestamp"]).timestamp()
+            writes[about.get("name", "")].append(Reason(at, line["verb"]))
     for thing in model.things.values():
-        if writes[thing.name] > thing.justified:
+        if len(writes[thing.name]) > len(thing.reasons):
             verdict.problems.append(
-                f"Secret {thing.name} was written {writes[thing.name]} times, for {thing.justified} reasons"
+                f"Secret {thing.name} was written {len(writes[thing.name])} times, for {len(thing.reasons)} reasons:"
+                f" {_history(writes[thing.name])}; {_history(thing.reasons)}"
             )
     verdict.secrets = len(model.things)
-    verdict.writes = sum(writes.values())
-    verdict.justified = sum(thing.justified for thing in model.things.values())
+    verdict.writes = sum(map(len, writes.values()))
+    verdict.justified = sum(len(thing.reasons) for thing in model.things.values())
     lines = (faults.logs + faults.operator.log).count("\n")
     verdict.lines_per_minute = lines / (seconds / 60)
     verdict.resident_mib = _resident(faults.operator.pid)
     tracebacks = [line for line in (faults.logs + faults.operator.log).splitlines() if '"traceback"' in line]
     verdict.problems += [f"a bug was logged: {json.loads(line)['traceback'][-800:]}" for line in tracebacks[:3]]
+
+
+def _history(entries: list[Reason]) -> str:
+    shown = (f"{datetime.fromtimestamp(at, UTC):%H:%M:%S.%f} {what}" for at, what in sorted(entries))
+    return ", ".join(shown)
 
 
 def _resident(pid: int) -> float:
