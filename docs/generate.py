@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from prometheus_client import CollectorRegistry
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.registry import Collector
 
 from secretsyncer.metrics import Metrics
 from secretsyncer.settings import Settings
@@ -172,16 +172,15 @@ def metrics() -> str:
     registry = CollectorRegistry()
     Metrics(registry)
     declared = registry._collector_to_names  # noqa: SLF001 - the registry does not list its collectors otherwise
-    rows = [_metric(metric) for metric in declared if isinstance(metric, MetricWrapperBase)]
+    rows = [_metric(collector, family) for collector in declared for family in collector.describe()]
     table = _table("Metric, Type, Labels, Meaning", rows)
     return "\n".join([_NOTE.format(source="secretsyncer/metrics.py"), _METRICS, table])
 
 
-def _metric(metric: MetricWrapperBase) -> tuple[str, ...]:
-    (family,) = metric.describe()
+def _metric(collector: Collector, family: Metric) -> tuple[str, ...]:
     name = family.name + ("_total" if family.type == "counter" else "")
-    labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # noqa: SLF001 - no public name for them
-    return f"`{name}`", family.type, labels, family.documentation
+    names = getattr(family, "_labelnames", None) or getattr(collector, "_labelnames", ())  # no public name for them
+    return f"`{name}`", family.type, ", ".join(f"`{label}`" for label in names), family.documentation
 
 
 def _table(head: str, rows: Iterable[tuple[str, ...]]) -> str:

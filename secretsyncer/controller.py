@@ -21,7 +21,7 @@ from secretsyncer.dependencies import DependencyIndex
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.kube.informer import EventKind, Informer
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
-from secretsyncer.metrics import Metrics
+from secretsyncer.metrics import RESULTS, Metrics
 from secretsyncer.models import Key
 from secretsyncer.reconcile import Outcome, Reconciler
 from secretsyncer.targets import Targets
@@ -77,6 +77,7 @@ class Controller:
         self._prefetcher = prefetcher
         self._catalogue = catalogue
         self._metrics = metrics
+        self._passes = {result: metrics.reconciles.labels(result) for result in RESULTS}
         self._sync_interval = sync_interval
         self._scheduled: set[Key] = set()
         self._touched: dict[Key, Key] = {}
@@ -151,10 +152,22 @@ class Controller:
                 await asyncio.get_running_loop().create_future()
                 return
             try:
-                with logs.bind(key=str(key), reconcile_id=f"{random.getrandbits(32):08x}"):
-                    await self._pass(key)
+                if not self._settled_at_a_glance(key):
+                    with logs.bind(key=str(key), reconcile_id=f"{random.getrandbits(32):08x}"):
+                        await self._pass(key)
             finally:
                 self._queue.done(key)
+
+    def _settled_at_a_glance(self, key: Key) -> bool:
+        """What most resyncs are: no task, no deadline and no log line for what has not changed."""
+        try:
+            outcome = self._reconciler.glance(key)
+        except Exception:
+            log.exception("bug", extra={"key": str(key)})  # the pass that follows may fare better
+            return False
+        if outcome is not None:
+            self._settle(key, outcome)
+        return outcome is not None
 
     async def _pass(self, key: Key) -> None:
         result: Outcome | Exception
@@ -215,7 +228,7 @@ class Controller:
         self._queue.add_after(key, interval * share, Priority.LOW, tick=interval / TICKS)
 
     def _count(self, key: Key, result: str, reason: str | None) -> None:
-        self._metrics.reconciles.labels(result).inc()
+        self._passes[result].inc()
         if reason is not None:
             self._metrics.observe_object(
                 *key, reason=reason, ready=reason == Reason.SYNCED, failing=reason not in _NOT_FAILING

@@ -9,12 +9,15 @@ removed by `forget_object`. Units are in the names: seconds, bytes. `secret_sync
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
 
 from secretsyncer import __version__
 
@@ -24,15 +27,43 @@ RESULTS = ("changed", "unchanged", "rejected", "unavailable", "timeout", "bug", 
 """How a pass over one object can end: the label `result` of `secretsyncer_reconciles_total`."""
 
 
-class _Fate(NamedTuple):
-    """What the metrics say about one object."""
+@dataclass(slots=True)
+class _Fate:
+    """What the metrics say about one object; `synced_at` is 0 until it has been in step once."""
 
     reason: str = ""
     ready: bool = False
     failing: bool = False
+    synced_at: float = 0.0
 
 
-_UNKNOWN = _Fate()
+class ObjectSeries(Collector):
+    """The series of each SyncedSecret. They are made when they are asked for: a pass notes how it ended, no more."""
+
+    def __init__(self) -> None:
+        self.fates: dict[tuple[str, str], _Fate] = {}
+
+    def describe(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
+        return (
+            GaugeMetricFamily(
+                "secretsyncer_object_ready",
+                "Whether the SyncedSecret is ready (1 or 0), with the reason of its Ready condition",
+                labels=(*_OBJECT, "reason"),
+            ),
+            GaugeMetricFamily(
+                "secretsyncer_object_last_sync_timestamp_seconds",
+                "When the SyncedSecret was last found or put in step",
+                labels=_OBJECT,
+            ),
+        )
+
+    def collect(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
+        ready, last_sync = self.describe()
+        for names, fate in self.fates.items():
+            ready.add_metric((*names, fate.reason), fate.ready)
+            if fate.synced_at:
+                last_sync.add_metric(names, fate.synced_at)
+        return ready, last_sync
 
 
 class Metrics:
@@ -40,25 +71,18 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._fates: dict[tuple[str, str], _Fate] = {}
         gauge = partial(Gauge, registry=registry)
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
         self.sync_success = gauge("secret_sync_success", "Number of SyncedSecrets that are in step with AWS")
         self.sync_failures = gauge("secret_sync_failures", "Number of SyncedSecrets that cannot be synced")
-        self.object_ready = gauge(
-            "secretsyncer_object_ready",
-            "Whether the SyncedSecret is ready (1 or 0), with the reason of its Ready condition",
-            (*_OBJECT, "reason"),
-        )
-        self.object_last_sync = gauge(
-            "secretsyncer_object_last_sync_timestamp_seconds",
-            "When the SyncedSecret was last found or put in step",
-            _OBJECT,
-        )
+        self.objects = ObjectSeries()
+        registry.register(self.objects)
         self.reconciles = counter("secretsyncer_reconciles_total", "Passes over one object, by result", ("result",))
         self.reconcile_seconds = histogram(
-            "secretsyncer_reconcile_duration_seconds", "Time of one pass", buckets=_LATENCIES
+            "secretsyncer_reconcile_duration_seconds",
+            "Time of one pass, unless it found at a glance that nothing has changed",
+            buckets=_LATENCIES,
         )
         self.queue_depth = gauge("secretsyncer_queue_depth", "Keys waiting in the work queue")
         self.queue_delayed = gauge("secretsyncer_queue_delayed", "Keys waiting for their time (retries)")
@@ -146,30 +170,22 @@ class Metrics:
 
     def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool, failing: bool) -> None:
         """How a SyncedSecret fares now; the series of its reason before goes. A suspended one is neither."""
-        key = namespace, name
-        before = self._fates.get(key, _UNKNOWN)
-        now = _Fate(reason, ready, failing)
-        if now != before:
-            self._fates[key] = now
-            if before.reason not in {"", reason}:
-                self.object_ready.remove(*key, before.reason)
-            self.object_ready.labels(*key, reason).set(ready)
-            self._count(before, now)
+        fate = self.objects.fates.get((namespace, name))
+        if fate is None:
+            fate = self.objects.fates[namespace, name] = _Fate()
+        if fate.reason != reason:
+            self.sync_success.inc(ready - fate.ready)
+            self.sync_failures.inc(failing - fate.failing)
+            fate.reason, fate.ready, fate.failing = reason, ready, failing
         if ready:
-            self.object_last_sync.labels(*key).set_to_current_time()
+            fate.synced_at = time.time()
 
     def forget_object(self, namespace: str, name: str) -> None:
         """Remove every series of a SyncedSecret that is gone."""
-        before = self._fates.pop((namespace, name), None)
-        if before is None:
-            return
-        self.object_ready.remove(namespace, name, before.reason)
-        self.object_last_sync.remove_by_labels({"namespace": namespace, "name": name})
-        self._count(before, _UNKNOWN)
-
-    def _count(self, before: _Fate, now: _Fate) -> None:
-        self.sync_success.inc(now.ready - before.ready)
-        self.sync_failures.inc(now.failing - before.failing)
+        fate = self.objects.fates.pop((namespace, name), None)
+        if fate is not None:
+            self.sync_success.dec(fate.ready)
+            self.sync_failures.dec(fate.failing)
 
 
 def _start_at_zero(metric: MetricWrapperBase, values: Iterable[str]) -> None:

@@ -81,9 +81,13 @@ class Namespaces(Protocol):
 
 @dataclass(slots=True)
 class Record:
-    """What the last pass over an object knew. `versions` is empty and `in_step` False after a failure."""
+    """What the last pass over an object knew. `versions` is empty and `in_step` False after a failure.
+
+    `namespace` is the raw object that the grant was given for.
+    """
 
     synced: SyncedSecret
+    namespace: Object | None = None
     grant: Grant | None = None
     in_step: bool = False
     versions: Mapping[SecretRef, tuple[str, str]] = field(default_factory=dict)
@@ -152,6 +156,26 @@ class Reconciler:
         self._now = now
         self._records: dict[Key, Record] = {}
         self._refreshed: dict[Key, Refreshed] = {}
+
+    def glance(self, key: Key) -> Outcome | None:
+        """The outcome for an object that is in step, at once; None where only a pass can tell. Never raises.
+
+        This is what a resync costs for all that has not changed, so it compares what is at hand and no more.
+        """
+        record, obj = self._records.get(key), self._objects.get(key)
+        if record is None or obj is None or not record.in_step:
+            return None
+        synced = record.synced
+        unchanged = (
+            _is_of(synced, obj)
+            and record.namespace is self._namespaces.get(Key("", key.namespace))
+            and record.grant is not None
+            and not record.grant.tag  # tags may have to be asked for
+            and self._claims.owner(synced.secret) == key
+            and self._is_refreshed(obj, synced)
+            and self._is_unchanged(record, self._catalogue())
+        )
+        return Outcome("unchanged", refresh_after=synced.spec.refresh_interval) if unchanged else None
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass. Raises Rejected or Unavailable, after its status says so."""
@@ -224,11 +248,7 @@ class Reconciler:
     def _parse(self, key: Key, obj: Object) -> SyncedSecret:
         """The object's spec, checked once a generation; a recreated object starts afresh."""
         record = self._records.get(key)
-        metadata = obj["metadata"]
-        if record is None or (record.synced.uid, record.synced.generation) != (
-            metadata.get("uid"),
-            metadata.get("generation"),
-        ):
+        if record is None or not _is_of(record.synced, obj):
             self._index.drop(key)
             self._records.pop(key, None)
             record = self._records[key] = Record(parse(obj))
@@ -245,16 +265,22 @@ class Reconciler:
     def _refresh(self, subject: Subject) -> None:
         """Have the sources read from AWS again if the object's annotation or interval asks for it."""
         key, synced = subject.synced.key, subject.synced
-        token = (subject.obj["metadata"].get("annotations") or {}).get(REFRESH_ANNOTATION)
-        now, interval = time.monotonic(), synced.spec.refresh_interval
-        before = self._refreshed.get(key)
-        if before is not None and before.uid == synced.uid:
-            due = interval is not None and now - before.at >= interval * REFRESH_SLACK
-            if token == before.token and not due:
-                return
+        if self._is_refreshed(subject.obj, synced):
+            return
+        if key in self._refreshed and self._refreshed[key].uid == synced.uid:
             read = {ref.id for ref in self._records[key].versions}
             self._values.invalidate(read.union(reference.name for reference in references(synced.spec)))
-        self._refreshed[key] = Refreshed(synced.uid, token, now)
+        self._refreshed[key] = Refreshed(synced.uid, _refresh_token(subject.obj), time.monotonic())
+
+    def _is_refreshed(self, obj: Object, synced: SyncedSecret) -> bool:
+        """Whether what the annotation and the interval ask for has been done."""
+        before, interval = self._refreshed.get(synced.key), synced.spec.refresh_interval
+        return (
+            before is not None
+            and before.uid == synced.uid
+            and before.token == _refresh_token(obj)
+            and (interval is None or time.monotonic() - before.at < interval * REFRESH_SLACK)
+        )
 
     async def _suspend(self, subject: Subject) -> Outcome:
         old = subject.obj.get("status") or {}
@@ -288,16 +314,25 @@ class Reconciler:
 
     async def _in_step(self, subject: Subject, grant: Grant) -> bool:
         """Whether nothing that the last pass saw has changed since."""
-        record = self._records[subject.synced.key]
-        if not record.in_step or record.grant != grant:
-            return False
-        secret, catalogue = self._secrets.get(subject.synced.secret), subject.catalogue
+        record, catalogue = self._records[subject.synced.key], subject.catalogue
+        if (
+            record.in_step
+            and record.grant == grant
+            and self._is_unchanged(record, catalogue)
+            and not await self._reader.refusals(grant, record.versions.keys(), catalogue)
+        ):
+            record.namespace = subject.namespace
+            return True
+        return False
+
+    def _is_unchanged(self, record: Record, catalogue: Catalogue) -> bool:
+        """Whether the Secret and what it was rendered from are as the last pass left them."""
+        secret = self._secrets.get(record.synced.secret)
         return (
             secret is not None
             and secret["metadata"]["resourceVersion"] == record.secret_version
             and all(self._values.known(ref, catalogue) == version for ref, version in record.versions.items())
             and all(digest_of(what, catalogue) == digest for what, digest in record.digests.items())
-            and not await self._reader.refusals(grant, record.versions.keys(), catalogue)
         )
 
     async def _render(self, subject: Subject, grant: Grant) -> Content:
@@ -348,10 +383,25 @@ class Reconciler:
         record = self._records.get(key)
         if record is None or record.synced is not subject.synced:
             return  # deleted or made anew meanwhile
-        record.grant = grant
+        record.namespace, record.grant = subject.namespace, grant
         record.versions = {ref: (source.arn, source.version_id) for ref, source in content.read.items()}
         record.digests = {what: digest_of(what, subject.catalogue) for what in dependencies.selections}
         record.secret_version = secret_version
         record.template_reads = content.template_reads
         record.in_step = content.complete
         self._index.note(key, dependencies)
+
+
+def _is_of(synced: SyncedSecret, obj: Object) -> bool:
+    """Whether the object still says what was parsed, and is neither going nor another of its name."""
+    metadata = obj["metadata"]
+    return (
+        synced.generation == metadata.get("generation")
+        and synced.uid == metadata.get("uid")
+        and not metadata.get("deletionTimestamp")
+    )
+
+
+def _refresh_token(obj: Object) -> str | None:
+    token: str | None = (obj["metadata"].get("annotations") or {}).get(REFRESH_ANNOTATION)
+    return token

@@ -240,12 +240,14 @@ def declared() -> dict[str, set[str]]:
     """The series that `secretsyncer/metrics.py` gives, with their labels."""
     found: dict[str, set[str]] = {}
     for metric in vars(Metrics(CollectorRegistry())).values():
-        if hasattr(metric, "describe"):
-            (family,) = metric.describe()
+        for family in metric.describe() if hasattr(metric, "describe") else ():
             endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
             bucket = {"le"} if family.type == "histogram" else set()
             for ending in endings:
-                found[family.name + ending] = {*metric._labelnames, *bucket}
+                found[family.name + ending] = {
+                    *(getattr(family, "_labelnames", None) or metric._labelnames),
+                    *bucket,
+                }
     return found
 
 
