@@ -33,6 +33,7 @@ from secretsyncer.aws.sessions import Sessions
 from secretsyncer.controller import Controller
 from secretsyncer.dependencies import DependencyIndex
 from secretsyncer.errors import SettingsError, SyncFailure
+from secretsyncer.garbage import short_pauses
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.events import EventRecorder
@@ -70,8 +71,8 @@ async def run(settings: Settings) -> int:
         client = await KubeClient.connect(metrics=metrics)
         stack.push_async_callback(client.close)
         app = App(settings, client, sessions, metrics)
-        stopping = _stop_on_signals()
-        return await app.run(stopping)
+        stack.enter_context(short_pauses())
+        return await app.run(_stop_on_signals())
 
 
 def _sessions(settings: Settings, metrics: Metrics) -> Sessions:

@@ -38,5 +38,5 @@ class Targets:
 
     def owner(self, secret: Key) -> Key | None:
         """The object that has it: the oldest, by name where they are of one second."""
-        claims = self._claims.get(secret)
-        return min(claims, key=lambda key: (claims[key], key)) if claims else None
+        claims = self._claims.get(secret, {})
+        return min(claims, key=lambda key: (claims[key], key)) if len(claims) > 1 else next(iter(claims), None)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from secretsyncer.backoff import Backoff
 from secretsyncer.kube.feed import Object, Source
@@ -156,10 +157,10 @@ class Informer:
         if not isinstance(metadata, dict) or not metadata.get("name"):
             log.warning("an object without a name", extra={"resource": self.resource.plural})
             return None
-        if self._transform is None:
-            return obj
+        # Who owns which field is for the server alone, and is half of what an object takes in memory.
+        metadata.pop("managedFields", None)
         try:
-            return self._transform(obj)
+            kept: Object = _sharing_keys(self._transform(obj) if self._transform else obj)
         except Exception as exc:  # noqa: BLE001 - one strange object must not end the watch of all others
             # Neither its text nor the object whole: a transform is there to drop values.
             log.error(  # noqa: TRY400 - as above
@@ -171,6 +172,7 @@ class Informer:
                 },
             )
             return _bare(obj)
+        return kept
 
     async def replace(self, namespace: str, objects: list[Object], version: str) -> None:
         """The store becomes this list at once; then handlers hear of the differences."""
@@ -240,6 +242,13 @@ def _difference(key: Key, old: Object | None, new: Object) -> list[Change]:
     if _version(old) == _version(new):
         return []
     return [Change(EventKind.MODIFIED, key, old, new)]
+
+
+def _sharing_keys(value: Any) -> Any:
+    """The same, with one string for all keys of a name: the parser makes a new one for each object."""
+    if isinstance(value, dict):
+        return {sys.intern(key): _sharing_keys(inner) for key, inner in value.items()}
+    return [_sharing_keys(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _version(obj: Object) -> str:

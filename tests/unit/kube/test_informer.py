@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from scripted import added, bookmark, deleted, failed, modified, obj, page, refused
+from scripted import added, bookmark, deleted, failed, line, modified, obj, page, refused
 
 from secretsyncer.models import Key
 
@@ -35,6 +35,32 @@ async def test_store_has_the_change_when_handlers_hear_of_it(api, running):
     informer.add_handler(lambda kind, key, old, new: seen.append(informer.get(key) == new))
     await asyncio.sleep(1)
     assert seen == [True] * 4
+
+
+async def test_the_servers_records_of_who_owns_which_field_are_not_kept(api, running):
+    def owned(name, version):
+        found = obj(name, version)
+        found["metadata"]["managedFields"] = [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]
+        return found
+
+    api.lists += [page(5, owned("x", 1))]
+    api.watches += [[line("ADDED", owned("y", 6))]]
+    informer = running()
+    await asyncio.sleep(1)
+    informer.remember(owned("z", 7))
+    for key in (X, Key("a", "y"), Key("a", "z")):
+        assert set(informer.get(key)["metadata"]) == {"namespace", "name", "resourceVersion", "uid"}
+
+
+async def test_a_key_is_one_string_for_all_objects(api, running):
+    name = "the.key-of-a-label"  # not one that Python keeps once by itself
+    objects = [obj(each, 1, labels={name: "1"}) for each in ("x", "y")]
+    api.lists += [page(5, objects[0])]
+    api.watches += [[line("ADDED", objects[1])]]
+    informer = running()
+    await asyncio.sleep(1)
+    (first,), (second,) = (informer.get(key)["labels"] for key in (X, Key("a", "y")))
+    assert first is second
 
 
 async def test_unchanged_objects_of_a_relist_are_not_reported(api, running, heard):
