@@ -29,10 +29,10 @@ func fail(format string, args ...any) error { return failure(fmt.Sprintf(format,
 
 // prepared is a template after parsing, analysis and rewriting.
 type prepared struct {
-	template *template.Template
-	facts    facts
-	accesses []access
-	err      error
+	quick   *program
+	careful *program // nil until quick has failed
+	facts   facts
+	err     error
 }
 
 // parsed keeps templates between calls: an operator renders the same few again and again.
@@ -62,16 +62,27 @@ func prepare(text string) *prepared {
 }
 
 func compile(text string) *prepared {
-	root, err := template.New(rootName).Option("missingkey=error").Funcs(functions).Parse(text)
+	root, err := parseText(text)
 	if err != nil {
 		return &prepared{err: failure(explainParse(err))}
 	}
 	known := analyse(root)
-	accesses, err := rewrite(root, text)
-	if err != nil {
-		return &prepared{err: err}
+	quick, err := rewrite(root, text, true)
+	return &prepared{quick: quick, facts: known, err: err}
+}
+
+func parseText(text string) (*template.Template, error) {
+	return template.New(rootName).Option("missingkey=error").Funcs(functions).Parse(text)
+}
+
+// withWords is the program whose errors say what is missing where.
+func (p *prepared) withWords(text string) *program {
+	if p.careful == nil {
+		root, _ := parseText(text) // did it before
+		p.careful, _ = rewrite(root, text, false)
+		parsedBytes += len(text)
 	}
-	return &prepared{template: root.Funcs(hidden), facts: known, accesses: accesses}
+	return p.careful
 }
 
 // execute answers one request. Whatever the template does short of exhausting
@@ -92,9 +103,13 @@ func execute(call request) (message reply) {
 	if ready.facts.catalogue && !call.Listed {
 		return reply{Status: "catalogue"}
 	}
-	run.facts, run.accesses = ready.facts, ready.accesses
-	output := &limitedWriter{}
-	err := ready.template.Execute(output, root{Secrets: listed})
+	run.facts = ready.facts
+	output, err := run.execute(ready.quick)
+	if err != nil && !errors.Is(err, errNeeds) && ready.quick.native {
+		run = newExecution(call.values)
+		run.facts = ready.facts
+		output, err = run.execute(ready.withWords(call.Template))
+	}
 	if err == nil && !utf8.Valid(output.data) {
 		err = failure("the output is not valid UTF-8 text")
 	}
@@ -109,6 +124,12 @@ func execute(call request) (message reply) {
 		message.Message = explain(err, call.Template)
 	}
 	return message
+}
+
+func (e *execution) execute(program *program) (*limitedWriter, error) {
+	e.accesses = program.accesses
+	output := &limitedWriter{}
+	return output, program.template.Execute(output, root{Secrets: listed})
 }
 
 // limitedWriter collects the output and stops the template that writes too much.

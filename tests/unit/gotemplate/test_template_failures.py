@@ -45,6 +45,7 @@ C = len(M) + 4
         ("len $m.port", "<len $m.port>: len: len of type number"),
         ("upper 1 2", "<upper 1 2>: wrong number of args for upper: want 1 got 2"),
         ("$m.port.Format", "$m.port.Format: Format cannot be used without arguments"),
+        ("$m.port.MarshalJSON", "$m.port.MarshalJSON: MarshalJSON cannot be used without arguments"),
         ("call $m.user", "<call $m.user>: call: there is nothing here that can be called"),
     ],
 )
