@@ -66,7 +66,7 @@ class Settings(BaseModel):
     """Label selector of the SyncedSecrets to watch, like `shard=a` or `shard notin (a, b)`; empty: all."""
 
     workers: int = Field(16, ge=1, le=256)
-    """Objects that are reconciled at the same time."""
+    """Objects that are reconciled at the same time. Bulk (a start, resyncs, retries) gets half of them at most."""
 
     status_page: bool = True
     """False: no page at `/`. It shows what `kubectl get syncedsecrets -A` shows, to whoever reaches the port."""

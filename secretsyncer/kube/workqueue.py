@@ -3,7 +3,8 @@
 The semantics are those of client-go's and controller-runtime's queues. Only keys travel, so many events
 become one pass. A key is never handed out twice at once; an `add` while it runs means exactly one more pass
 after `done`. Fresh edits (`HIGH`) go before bulk (`LOW`), strictly; within one priority it is first come,
-first served. A key has at most one timer: the earliest wish wins, and an immediate `add` does not cancel it.
+first served. Bulk may not have all workers: a fresh edit finds one free, and a server that is not at its
+limit. A key has at most one timer: the earliest wish wins, and an immediate `add` does not cancel it.
 
 Handlers and the poller add; workers `get`, and call `done` in a `finally`, always.
 """
@@ -53,13 +54,15 @@ class _Moment(NamedTuple):
 
 
 class WorkQueue(Generic[K]):
-    """See the module. Needs a running loop; not thread-safe."""
+    """See the module. Needs a running loop; not thread-safe. `bulk` passes of low priority run at a time, at most."""
 
-    def __init__(self, *, metrics: Metrics, backoff: Backoff = BACKOFF) -> None:
+    def __init__(self, *, metrics: Metrics, backoff: Backoff = BACKOFF, bulk: int | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._backoff = backoff
         self._waiting: tuple[OrderedDict[K, float], ...] = tuple(OrderedDict() for _ in Priority)
         self._running: dict[K, float] = {}
+        self._bulk = bulk
+        self._bulk_running: set[K] = set()
         self._again: dict[K, Priority] = {}
         self._timers: dict[K, _Timer] = {}
         self._moments: dict[float, _Moment] = {}
@@ -142,10 +145,10 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """The next key, now running: `done` must follow. `QueueClosed` once the queue is closed."""
-        if len(self) and self._loop.time() - self._held_since > HOLD:
+        if self._next() is not None and self._loop.time() - self._held_since > HOLD:
             await asyncio.sleep(0)
             self._held_since = self._loop.time()
-        while not self._closed and not len(self):
+        while not self._closed and self._next() is None:
             getter = self._loop.create_future()
             self._getters.append(getter)
             try:
@@ -154,22 +157,26 @@ class WorkQueue(Generic[K]):
                 getter.cancel()
                 if getter in self._getters:
                     self._getters.remove(getter)
-                elif not self._closed and len(self):
+                elif not self._closed and self._next() is not None:
                     self._wake()  # it had been chosen: the next one must not sleep on
                 raise
             self._held_since = self._loop.time()
-        if self._closed:
+        priority = self._next()
+        if priority is None:  # which a closed queue leaves
             raise QueueClosed
-        return self._take()
+        return self._take(priority)
 
     def done(self, key: K) -> None:
         """The pass has ended, in whatever way."""
         del self._running[key]
+        self._bulk_running.discard(key)
         again = self._again.pop(key, None)
         if not self._running:
             self._idle.set()
         if again is not None:
             self.add(key, again)
+        if self._next() is not None:
+            self._wake()  # what had to wait for this one
 
     # Ending
 
@@ -233,12 +240,20 @@ class WorkQueue(Generic[K]):
                 del self._moments[timer.when]
         return timer
 
-    def _take(self) -> K:
-        priority = Priority.HIGH if self._waiting[Priority.HIGH] else Priority.LOW
+    def _next(self) -> Priority | None:
+        """The priority of the key that may run next; None if none may."""
+        if self._waiting[Priority.HIGH]:
+            return Priority.HIGH
+        may = self._bulk is None or len(self._bulk_running) < self._bulk
+        return Priority.LOW if may and self._waiting[Priority.LOW] else None
+
+    def _take(self, priority: Priority) -> K:
         key, since = self._waiting[priority].popitem(last=False)
         now = self._loop.time()
         self._wait_seconds[priority].observe(now - since)
         self._running[key] = now
+        if priority is Priority.LOW:
+            self._bulk_running.add(key)
         self._idle.clear()
         return key
 

@@ -107,6 +107,33 @@ class TestPriority:
         queue.add("fresh", HIGH)
         assert [await take(queue) for _ in range(3)] == ["fresh", "bulk-1", "bulk-2"]
 
+    async def test_bulk_leaves_workers_to_fresh_edits(self, metrics):
+        queue = WorkQueue(metrics=metrics, bulk=2)
+        for key in "abc":
+            queue.add(key, LOW)
+        assert [await take(queue) for _ in range(3)] == ["a", "b", None]
+        queue.add("edit", HIGH)
+        queue.add("c", HIGH)  # it was bulk, and is none any more
+        assert [await take(queue) for _ in range(2)] == ["edit", "c"]
+        queue.add("d", LOW)
+        queue.done("edit")
+        assert await take(queue) is None
+        waiting = asyncio.create_task(queue.get())
+        await asyncio.sleep(1)
+        queue.done("a")  # makes room
+        assert await waiting == "d"
+
+    async def test_bulk_that_comes_again_while_it_runs_waits_for_its_turn(self, metrics):
+        queue = WorkQueue(metrics=metrics, bulk=1)
+        queue.add("a", LOW)
+        queue.add("b", LOW)
+        assert await take(queue) == "a"
+        queue.add("a", LOW)
+        queue.done("a")
+        assert [await take(queue) for _ in range(2)] == ["b", None]
+        queue.done("b")
+        assert await take(queue) == "a"
+
     async def test_waiting_bulk_that_is_edited_moves_up(self, queue):
         queue.add("bulk-1", LOW)
         queue.add("bulk-2", LOW)
