@@ -24,7 +24,6 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from secretsyncer import __version__, manifest, statuspage
-from secretsyncer.authorize import NAMESPACE_TYPE_LABEL
 from secretsyncer.aws.cache import SecretCache
 from secretsyncer.aws.poller import Poller
 from secretsyncer.aws.push import EventQueue
@@ -46,10 +45,12 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.models import Key
 from secretsyncer.reading import Reader
 from secretsyncer.reconcile import Reconciler, Rules
+from secretsyncer.reporting import Reporter
 from secretsyncer.server import Server
 from secretsyncer.settings import Settings
 from secretsyncer.targets import Targets
 from secretsyncer.tasks import Guarded, Heartbeats, LoopEndedError
+from secretsyncer.views import namespace_view, without_last_applied
 from secretsyncer.writing import Writer
 
 log = logging.getLogger(__name__)
@@ -110,13 +111,13 @@ class App:
             SYNCED_SECRETS,
             namespaces=namespaces,
             label_selector=settings.watch_selector,
-            transform=_without_bookkeeping,
+            transform=without_last_applied,
         )
         self._namespaces = Informer(
             Named(client, settings.watch_namespace) if settings.watch_namespace else client,
             NAMESPACES,
             metadata_only=True,
-            transform=_namespace_view(settings.ns_annotation),
+            transform=namespace_view(settings.ns_annotation),
             metrics=metrics,
             heartbeats=self._heartbeats,
         )
@@ -138,7 +139,9 @@ class App:
         targets = Targets()
         # Every object has a pass per sync interval: a retry does not wait for longer than that.
         backoff = replace(BACKOFF, cap=min(BACKOFF.cap, settings.sync_interval_sec))
-        self._queue: WorkQueue[Key] = WorkQueue(metrics=metrics, backoff=backoff)
+        self._queue: WorkQueue[Key] = WorkQueue(
+            metrics=metrics, backoff=backoff, bulk=max(1, settings.workers // 2)
+        )
         api = SecretsManager(sessions)
         self._cache = SecretCache(api, metrics, region=sessions.region)
         self._poller = Poller(
@@ -151,6 +154,13 @@ class App:
             referenced=self._index.refs,
             on_change=self._on_catalogue,
         )
+        writer = Writer(
+            client,
+            objects=self._objects,
+            secrets=self._secrets,
+            adopt=settings.adopt_existing,
+            may_write=self._may_write,
+        )
         reconciler = Reconciler(
             objects=self._objects,
             namespaces=self._namespaces,
@@ -158,16 +168,10 @@ class App:
             catalogue=lambda: self._poller.catalogue,
             values=self._cache,
             reader=Reader(self._cache, self._engine, metrics),
-            writer=Writer(
-                client,
-                objects=self._objects,
-                secrets=self._secrets,
-                adopt=settings.adopt_existing,
-                may_write=self._may_write,
-            ),
+            writer=writer,
             index=self._index,
             claims=targets,
-            events=self._events.event,
+            reporter=Reporter(writer, self._events.event),
             operator=sessions,
             rules=Rules(settings.ns_annotation, settings.require_ns_annotation),
         )
@@ -326,37 +330,8 @@ def _informer_check(informer: Informer) -> Callable[[], str | None]:
     return lambda: None if informer.has_synced() else informer.health() or "not listed yet"
 
 
-_NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
-
-
 def cache_folder(setting: str) -> Path:
     """Where the compiled template engine is kept."""
     if setting:
         return Path(setting)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "secretsyncer"
-
-
-def _without_bookkeeping(obj: dict[str, Any]) -> dict[str, Any]:
-    """A SyncedSecret without what only takes memory: managedFields and kubectl's last-applied copy."""
-    metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
-    annotations = metadata.get("annotations") or {}
-    kept = {name: value for name, value in annotations.items() if not name.startswith("kubectl.kubernetes.io/")}
-    return {**obj, "metadata": {**metadata, "annotations": kept}}
-
-
-def _namespace_view(annotation: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Of a namespace, what the gate looks at."""
-
-    def view(obj: dict[str, Any]) -> dict[str, Any]:
-        metadata = obj["metadata"]
-        kept = {
-            name: metadata[name]
-            for name in ("name", "uid", "resourceVersion", "deletionTimestamp")
-            if name in metadata
-        }
-        for field, wanted in (("annotations", annotation), ("labels", NAMESPACE_TYPE_LABEL)):
-            values = metadata.get(field) or {}
-            kept[field] = {wanted: values[wanted]} if wanted in values else {}
-        return {"metadata": kept}
-
-    return view

@@ -9,13 +9,11 @@ in memory, no call to AWS or Kubernetes.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from secretsyncer import status
 from secretsyncer.authorize import Grant, authorize
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.catalogue import Catalogue
@@ -25,18 +23,14 @@ from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.models import Key, SyncedSecret, parse
 from secretsyncer.reading import Reader, ValueSource, ref_of
+from secretsyncer.refresh import Refreshes
 from secretsyncer.render import references, templates
+from secretsyncer.reporting import Reporter
 from secretsyncer.writing import Store, Writer
 
 log = logging.getLogger(__name__)
 
-REFRESH_ANNOTATION = "secrets.contentful.com/refresh"
-"""Anything new here has the object's sources read again at once."""
-REFRESH_SLACK = 0.9
-"""Part of a refresh interval after which it counts as over: timers and passes are never exact."""
-
 Object = dict[str, Any]
-EventSink = Callable[[Object, Literal["Normal", "Warning"], str, str], None]
 
 
 class Outcome(NamedTuple):
@@ -96,14 +90,6 @@ class Record:
     template_reads: frozenset[str] = frozenset()
 
 
-class Refreshed(NamedTuple):
-    """When an object's sources were last read on demand, and the demand that was met."""
-
-    uid: str
-    token: str | None
-    at: float
-
-
 class Subject(NamedTuple):
     """The object of a pass, as the stores show it at its start."""
 
@@ -136,10 +122,9 @@ class Reconciler:
         writer: Writer,
         index: Index,
         claims: Claims,
-        events: EventSink,
+        reporter: Reporter,
         operator: Operator,
         rules: Rules,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._objects = objects
         self._namespaces = namespaces
@@ -150,12 +135,11 @@ class Reconciler:
         self._writer = writer
         self._index = index
         self._claims = claims
-        self._event = events
+        self._reporter = reporter
         self._operator = operator
         self._rules = rules
-        self._now = now
         self._records: dict[Key, Record] = {}
-        self._refreshed: dict[Key, Refreshed] = {}
+        self._refreshes = Refreshes()
 
     def glance(self, key: Key) -> Outcome | None:
         """The outcome for an object that is in step, at once; None where only a pass can tell. Never raises.
@@ -172,7 +156,7 @@ class Reconciler:
             and record.grant is not None
             and not record.grant.tag  # tags may have to be asked for
             and self._claims.owner(synced.secret) == key
-            and self._is_refreshed(obj, synced)
+            and not self._refreshes.is_due(obj, synced)
             and self._is_unchanged(record, self._catalogue())
         )
         return Outcome("unchanged", refresh_after=synced.spec.refresh_interval) if unchanged else None
@@ -186,7 +170,9 @@ class Reconciler:
         try:
             subject = Subject(obj, self._parse(key, obj), namespace, self._catalogue())
             if subject.synced.spec.suspend:
-                return await self._suspend(subject)
+                self._records[key].in_step = False
+                news = await self._reporter.suspended(obj, subject.synced)
+                return Outcome("changed" if news else "unchanged", Reason.SUSPENDED)
             self._check_claim(subject.synced)
             grant = self._authorize(subject, await self._account())
             self._refresh(subject)
@@ -198,11 +184,11 @@ class Reconciler:
                 return Outcome("gone")  # meanwhile; one made anew in its place has a pass of its own
             written = await self._writer.write_secret(subject.synced, content.data)
         except SyncFailure as failure:
-            await self._report_failure(obj, failure)
+            await self._reporter.failed(obj, failure)
             raise
-        said = await self._report(subject, content, written.action)
+        news = await self._reporter.synced(obj, subject.synced, content, written.action)
         self._remember(subject, grant, content, written.version)
-        return Outcome("changed" if written.action or said else "unchanged", refresh_after=refresh_after)
+        return Outcome("changed" if written.action or news else "unchanged", refresh_after=refresh_after)
 
     def wanted(self, keys: Iterable[Key]) -> set[SecretRef]:
         """What passes over these keys would read, as far as it can be told and is granted: for prefetching."""
@@ -236,7 +222,7 @@ class Reconciler:
         obj = self._objects.get(key)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             self._records.pop(key, None)
-            self._refreshed.pop(key, None)
+            self._refreshes.forget(key)
             self._index.drop(key)
             return None
         namespace = self._namespaces.get(Key("", key.namespace))
@@ -264,33 +250,10 @@ class Reconciler:
 
     def _refresh(self, subject: Subject) -> None:
         """Have the sources read from AWS again if the object's annotation or interval asks for it."""
-        key, synced = subject.synced.key, subject.synced
-        if self._is_refreshed(subject.obj, synced):
-            return
-        if key in self._refreshed and self._refreshed[key].uid == synced.uid:
-            read = {ref.id for ref in self._records[key].versions}
+        obj, synced = subject.obj, subject.synced
+        if self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced):
+            read = {ref.id for ref in self._records[synced.key].versions}
             self._values.invalidate(read.union(reference.name for reference in references(synced.spec)))
-        self._refreshed[key] = Refreshed(synced.uid, _refresh_token(subject.obj), time.monotonic())
-
-    def _is_refreshed(self, obj: Object, synced: SyncedSecret) -> bool:
-        """Whether what the annotation and the interval ask for has been done."""
-        before, interval = self._refreshed.get(synced.key), synced.spec.refresh_interval
-        return (
-            before is not None
-            and before.uid == synced.uid
-            and before.token == _refresh_token(obj)
-            and (interval is None or time.monotonic() - before.at < interval * REFRESH_SLACK)
-        )
-
-    async def _suspend(self, subject: Subject) -> Outcome:
-        old = subject.obj.get("status") or {}
-        new = status.suspended(old, generation=subject.synced.generation, now=self._now())
-        patch = status.patch(old, new)
-        self._records[subject.synced.key].in_step = False
-        if patch:
-            await self._writer.write_status(subject.obj, patch)
-            self._event(subject.obj, "Normal", str(Reason.SUSPENDED), "no longer synced: spec.suspend is true")
-        return Outcome("changed" if patch else "unchanged", Reason.SUSPENDED)
 
     # authorize
 
@@ -348,35 +311,7 @@ class Reconciler:
         self._index.note(key, Dependencies(refs, whole_catalogue=looks_around))
         return await render_content(self._reader, grant, spec, subject.catalogue, expected=record.template_reads)
 
-    # apply is `Writer.write_secret`; report
-
-    async def _report(self, subject: Subject, content: Content, action: str) -> bool:
-        """Say what was done; whether the status said anything new."""
-        old = subject.obj.get("status") or {}
-        synced = subject.synced
-        new = status.synced(
-            old,
-            generation=synced.generation,
-            sources=tuple(content.read.values()),
-            keys=len(content.data),
-            now=self._now(),
-        )
-        patch = status.patch(old, new)
-        if patch:
-            await self._writer.write_status(subject.obj, patch)
-        if action:
-            self._event(subject.obj, "Normal", "Synced", f"Secret {action}")
-        elif status.ready_reason(old) not in {"", str(Reason.SYNCED)}:
-            self._event(subject.obj, "Normal", "Synced", "in step with AWS again")
-        return patch is not None
-
-    async def _report_failure(self, obj: Object, failure: SyncFailure) -> None:
-        old = obj.get("status") or {}
-        new = status.failed(old, failure, generation=obj["metadata"].get("generation", 0), now=self._now())
-        patch = status.patch(old, new)
-        if patch:
-            self._event(obj, "Warning", str(failure.reason), failure.message)
-            await self._writer.write_status(obj, patch)
+    # apply is `Writer.write_secret`, report is `Reporter`; what the next pass compares with
 
     def _remember(self, subject: Subject, grant: Grant, content: Content, secret_version: str) -> None:
         key, dependencies = subject.synced.key, content.dependencies
@@ -400,8 +335,3 @@ def _is_of(synced: SyncedSecret, obj: Object) -> bool:
         and synced.uid == metadata.get("uid")
         and not metadata.get("deletionTimestamp")
     )
-
-
-def _refresh_token(obj: Object) -> str | None:
-    token: str | None = (obj["metadata"].get("annotations") or {}).get(REFRESH_ANNOTATION)
-    return token

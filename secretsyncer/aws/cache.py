@@ -21,15 +21,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
-from secretsyncer.aws.arn import check_region, parse_secret_id
+from secretsyncer.aws.arn import parse_secret_id
 from secretsyncer.aws.batcher import Batcher
-from secretsyncer.aws.catalogue import Catalogue, Entry
+from secretsyncer.aws.catalogue import Catalogue
 from secretsyncer.aws.failures import Failure
-from secretsyncer.aws.identity import CURRENT, SecretRef
+from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.lanes import LaneKey, Result
 from secretsyncer.aws.remembered import Remembered
+from secretsyncer.aws.resolve import Resolver, Target
 from secretsyncer.aws.secrets import SecretsApi, SecretValue
 from secretsyncer.aws.slots import Slot, Slots
 from secretsyncer.aws.tags import TagReader
@@ -45,18 +45,6 @@ _STALE_ROUNDS = 3
 """Rounds without a complete listing after which the catalogue's tags decide over no access."""
 
 
-class Target(NamedTuple):
-    """What a reference means under one catalogue.
-
-    `key` is what AWS is asked, region filled in; `entry` what the catalogue shows of it, if it does; `arn` is
-    the full ARN that the answer must have, where the user gave one but AWS is asked by name.
-    """
-
-    key: SecretRef
-    entry: Entry | None = None
-    arn: str = ""
-
-
 class SecretCache:
     """The cache. `region` is the operator's, for references that name none. Call within a running loop."""
 
@@ -70,12 +58,10 @@ class SecretCache:
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._metrics = metrics
-        self._region = region
         self._slots = Slots(max_values, max_bytes)
         self._batcher = Batcher(api, self._store)
         self._tags = TagReader(api)
-        self._latest = Catalogue()
-        self._targets: dict[SecretRef, Target] = {}
+        self._resolver = Resolver(region)
 
     async def aclose(self) -> None:
         """Stop fetching; who waits is told that the operator is stopping."""
@@ -190,32 +176,13 @@ class SecretCache:
         self._tags.invalidate(names)
 
     def _target(self, ref: SecretRef, catalogue: Catalogue) -> Target:
-        """What to ask AWS for this reference. Raises ValueError where it is not one."""
-        if catalogue is not self._latest and catalogue.round >= self._latest.round:
-            self._latest, self._targets = catalogue, {}
-        target = self._targets.get(ref) if catalogue is self._latest else None
-        if target is None:
-            target = self._resolve(ref, catalogue)
-            if catalogue is self._latest:
-                self._targets[ref] = target
+        """As AWS is asked for it now. Raises ValueError where it is no reference."""
+        target = self._resolver.target(ref, catalogue)
         if target.arn:
             slot = self._slots.get(target.key)
             if slot and slot.round >= catalogue.round and slot.arn not in {"", target.arn}:
-                return _by_arn(target)  # AWS has another secret of that name by now
+                return target.by_arn()
         return target
-
-    def _resolve(self, ref: SecretRef, catalogue: Catalogue) -> Target:
-        secret = parse_secret_id(ref.id)
-        if ref.region and secret.region and ref.region != secret.region:
-            raise ValueError(f"region {ref.region} does not fit {ref.id}")
-        region = secret.region or ref.region
-        region = check_region(region) if region else self._region
-        stage = "" if ref.stage == CURRENT and not ref.version_id else ref.stage
-        entry = None if ref.version_id or stage else catalogue.find(ref)
-        if entry is not None and catalogue.is_home(ref.identity):
-            key = SecretRef(ref.identity, entry.name, region)
-            return Target(key, entry, ref.id if secret.suffix else "")
-        return Target(SecretRef(ref.identity, ref.id, region, ref.version_id, stage), entry)
 
     def _good(self, slot: Slot, target: Target, catalogue: Catalogue) -> bool:
         """Whether the version that the slot knows is the one to serve now."""
@@ -263,7 +230,7 @@ class SecretCache:
             if isinstance(result, Failure):
                 results[ref] = result.error()
             elif target.arn and result.arn != target.arn:
-                again[ref] = _by_arn(target)
+                again[ref] = target.by_arn()
             else:
                 results[ref] = result
         return again
@@ -282,7 +249,7 @@ class SecretCache:
                 self._slots.release(key, slot)
                 slot.arn = slot.version_id = ""
                 slot.round, slot.stale = round_, False
-                slot.seen = self._latest.find(key)
+                slot.seen = self._resolver.latest.find(key)
         slot.told = slot.told or _news(slot)
         self._metrics.cache_values.set(self._slots.values_held)
         return result
@@ -332,10 +299,6 @@ def _news(slot: Slot) -> str:
     if slot.version_id:
         return f"{slot.arn} {slot.version_id}"
     return "refused" if slot.round >= 0 else ""
-
-
-def _by_arn(target: Target) -> Target:
-    return Target(target.key._replace(id=target.arn))
 
 
 def _now() -> float:

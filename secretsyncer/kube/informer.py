@@ -157,7 +157,7 @@ class Informer:
         if not isinstance(metadata, dict) or not metadata.get("name"):
             log.warning("an object without a name", extra={"resource": self.resource.plural})
             return None
-        # Who owns which field is for the server alone, and is half of what an object takes in memory.
+        # Who owns which field is for the server alone, and takes more memory than the rest of an object.
         metadata.pop("managedFields", None)
         try:
             kept: Object = _sharing_keys(self._transform(obj) if self._transform else obj)

@@ -236,6 +236,17 @@ async def test_of_two_objects_on_one_target_the_older_has_it_and_leaves_it_to_th
     assert await space.secret("older") is None
 
 
+async def test_an_older_object_takes_a_target_over_even_while_it_has_nothing_to_write(operator, space, name):
+    await space.write("older", data=[literal("a", "older")])
+    await space.until_synced("older")
+    await space.write("younger", target={"name": "shared"}, data=[literal("a", "younger")])
+    await space.until_synced("younger")
+    await space.write("older", target={"name": "shared"}, data=[item("a", f"{name}-missing")])
+    await space.until_failed("older", "SecretNotFound")
+    assert "older" in await space.until_failed("younger", "Conflict")
+    assert await space.data("shared") == {"a": b"younger"}  # nothing was taken away
+
+
 async def test_an_object_may_overrule_adoption(operator, space):
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine", "namespace": space.name}}
     await space.cluster.create({**secret, "stringData": {"a": "by hand"}})
