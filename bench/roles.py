@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from bench import objects
-from bench.figures import Figure, at_most, exactly
+from bench.figures import Figure, at_most, exactly, told
 from bench.ground import Ground
 from bench.say import say
 from bench.sync import NEVER
@@ -41,6 +41,6 @@ async def roles(count: int) -> list[Figure]:
         exactly(work, "AssumeRole", calls["AssumeRole"], "calls", count),
         exactly(work, "BatchGetSecretValue", calls["BatchGetSecretValue"], "calls", count * ceil(SECRETS / 20)),
         at_most(work, "open clients", clients, "", CLIENTS),
-        Figure(work, "memory a role", more, "KiB", "", reached=True),
-        Figure(work, "memory in all", used["as the roles"] / MIB, "MiB", "", reached=True),
+        told(work, "memory a role", more, "KiB"),
+        told(work, "memory in all", used["as the roles"] / MIB, "MiB"),
     ]

@@ -67,6 +67,7 @@ async def test_optional_and_default_stand_for_what_is_missing_until_it_comes(ope
     await space.write("demo", IAMRole="features", data=data)
     await space.until_data("demo", {"there": b"yes", "fallback": b"plain"})
     aws.world.create(f"{name}/none", "it came")
+    await space.until_data("demo", {"there": b"yes", "fallback": b"it came"})  # nothing that was read has changed
     aws.world.put(name, '{"there": "yes", "gone": "back"}')
     await space.until_data("demo", {"there": b"yes", "gone": b"back", "fallback": b"it came"})
 
