@@ -63,8 +63,15 @@ func tooLong() error { return fail("the text would be longer than %d bytes", tex
 // sprintf formats twice. The first time every argument is a probe that prints
 // nothing and checks whether its verb fits; every "%!" in that output is then
 // Go's complaint about the format itself, since the format's own "!" are
-// replaced. Integers stay what they are, because they may be a width.
+// replaced. Integers stay what they are, because they may be a width. A format
+// that is plain needs no trial.
 func sprintf(format string, args ...any) (string, error) {
+	if size, ok := plainSize(format, args); ok {
+		if size > textLimit {
+			return "", tooLong()
+		}
+		return fmt.Sprintf(format, args...), nil
+	}
 	first := &probe{}
 	probes := make([]any, len(args))
 	for i, arg := range args {
@@ -84,6 +91,35 @@ func sprintf(format string, args ...any) (string, error) {
 		return "", tooLong()
 	}
 	return limited(fmt.Sprintf(format, args...))
+}
+
+// plainSize tells whether the format is made of text, %s and %v, with a text for
+// each: then nothing can go wrong, and the result has at most this size.
+func plainSize(format string, args []any) (size int, plain bool) {
+	size, verbs := len(format), 0
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			continue
+		}
+		if i++; i == len(format) {
+			return 0, false
+		}
+		switch format[i] {
+		case 's', 'v':
+			verbs++
+		case '%':
+		default:
+			return 0, false
+		}
+	}
+	for _, arg := range args {
+		text, ok := arg.(string)
+		if !ok {
+			return 0, false
+		}
+		size += len(text)
+	}
+	return size, verbs == len(args)
 }
 
 func isInteger(arg any) bool {
