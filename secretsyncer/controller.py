@@ -159,7 +159,7 @@ class Controller:
                 self._queue.done(key)
 
     def _settled_at_a_glance(self, key: Key) -> bool:
-        """What most resyncs are: no task, no deadline and no log line for what has not changed."""
+        """What most resyncs are: no deadline, no timing and no log line for what has not changed."""
         try:
             outcome = self._reconciler.glance(key)
         except Exception:
@@ -220,11 +220,14 @@ class Controller:
                 self._queue.retry(key)
 
     def _resync(self, key: Key, refresh_after: float | None = None) -> None:
-        """Again in one interval; the first time spread over it, which keeps objects apart from then on."""
+        """Again in one interval; the first time spread over it, which keeps objects apart from then on.
+
+        Not within the first tick: nothing has changed yet.
+        """
         interval = min(self._sync_interval, refresh_after or self._sync_interval)
         first = key not in self._scheduled
         self._scheduled.add(key)
-        share = random.random() if first else 1.0  # noqa: S311
+        share = random.uniform(2 / TICKS, 1.0) if first else 1.0  # noqa: S311
         self._queue.add_after(key, interval * share, Priority.LOW, tick=interval / TICKS)
 
     def _count(self, key: Key, result: str, reason: str | None) -> None:

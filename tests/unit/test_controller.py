@@ -20,6 +20,7 @@ KEY = Key("web", "app")
 
 
 DEADLINE = 120
+INTERVAL = 1000
 
 
 class Nothing:
@@ -32,11 +33,12 @@ class Nothing:
 class Passes(Nothing):
     """A reconciler whose passes are what a test says; the last of them for ever."""
 
-    def __init__(self, *passes):
+    def __init__(self, *passes, glance=None):
         self.passes = list(passes)
+        self.glance = glance or self.glance
 
     def glance(self, key):
-        return None
+        """Nothing can be told without a pass."""
 
     async def reconcile(self, key):
         return await (self.passes.pop(0) if len(self.passes) > 1 else self.passes[0])(key)
@@ -73,10 +75,10 @@ async def work(metrics, queue):
     """Has one worker run these passes for the keys that are queued; its controller."""
     workers = []
 
-    def start(*passes):
+    def start(*passes, **options):
         nothing = Nothing()
         controller = Controller(
-            Passes(*passes),
+            Passes(*passes, **options),
             queue,
             DependencyIndex(),
             Targets(),
@@ -86,7 +88,7 @@ async def work(metrics, queue):
             prefetcher=nothing,
             catalogue=Catalogue,
             metrics=metrics,
-            sync_interval=1000,
+            sync_interval=INTERVAL,
         )
         workers.append(asyncio.create_task(controller.work()))
         return controller
@@ -113,6 +115,37 @@ async def test_a_bug_in_one_pass_leaves_the_worker_at_work_and_its_key_is_tried_
     await asyncio.sleep(10)
     assert (count("bug"), count("changed")) == (1, 2)
     assert "KeyError: 'a bug'" in caplog.text  # with its traceback
+
+
+async def test_a_bug_in_the_glance_costs_a_pass_and_no_worker(work, queue, count, caplog):
+    work(succeed, glance=lambda key: {}[key])
+    for key in (KEY, Key("web", "other")):
+        queue.add(key)
+    await asyncio.sleep(0.1)
+    assert count("changed") == 2
+    assert "KeyError" in caplog.text
+
+
+async def test_the_first_resync_is_spread_over_the_interval_and_not_at_its_beginning(work, queue, count):
+    work(succeed)
+    for number in range(300):
+        queue.add(Key("web", f"app-{number}"))
+    await asyncio.sleep(INTERVAL / 100)
+    assert count("changed") == 300
+    await asyncio.sleep(INTERVAL / 2)
+    assert 350 < count("changed") < 550
+    await asyncio.sleep(INTERVAL / 2)
+    assert count("changed") >= 600
+
+
+async def test_what_a_glance_tells_is_counted_and_looked_at_again_after_the_interval(work, queue, count):
+    work(has_a_bug, glance=lambda key: Outcome("unchanged"))
+    queue.add(KEY)
+    await asyncio.sleep(1)
+    assert count("unchanged") == 1
+    await asyncio.sleep(INTERVAL)
+    assert count("unchanged") == 2
+    assert count("bug") == 0
 
 
 async def test_a_pass_that_hangs_is_ended_at_its_deadline_and_tried_again(work, queue, count):
