@@ -184,6 +184,8 @@ class Reconciler:
                 return Outcome("gone")  # meanwhile; one made anew in its place has a pass of its own
             written = await self._writer.write_secret(subject.synced, content.data)
         except SyncFailure as failure:
+            if key in self._records:
+                self._records[key].in_step = False  # its status is not what a pass in step leaves behind
             await self._reporter.failed(obj, failure)
             raise
         news = await self._reporter.synced(obj, subject.synced, content, written.action)

@@ -111,6 +111,20 @@ async def test_a_change_of_the_annotation_takes_effect_at_once(operator, aws, re
     await space.until_data("demo", {"a": b"2"}, within=10)
 
 
+async def test_leave_that_was_taken_and_given_back_is_told_though_nothing_else_has_changed(
+    operator, aws, reader, new_space, secret
+):
+    space = await new_space(annotations=allowing("reader"))
+    await space.write("demo", IAMRole="reader", dataFrom=all_keys(secret))
+    await space.until_synced("demo")
+    before = await space.secret("demo")
+    await space.annotate(allowing("other"))
+    await space.until_failed("demo", "RoleNotAllowed", within=10)
+    await space.annotate(allowing("reader"))
+    await space.until_synced("demo", within=10)
+    assert await space.secret("demo") == before
+
+
 async def test_a_role_never_gets_what_another_role_was_given(operator, aws, reader, space):
     name, tag = f"shared/{uuid.uuid4().hex[:8]}", f"tag-{uuid.uuid4().hex[:8]}"
     arn = aws.world.create(name, '{"a": "for reader only"}', tags={tag: "yes"}).arn

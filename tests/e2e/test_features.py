@@ -246,6 +246,8 @@ async def test_an_older_object_takes_a_target_over_even_while_it_has_nothing_to_
     await space.until_failed("older", "SecretNotFound")
     assert "older" in await space.until_failed("younger", "Conflict")
     assert await space.data("shared") == {"a": b"younger"}  # nothing was taken away
+    await space.cluster.delete("SyncedSecret", space.name, "older")
+    await space.until_synced("younger")
 
 
 async def test_an_object_may_overrule_adoption(operator, space):
