@@ -20,6 +20,7 @@ from secretsyncer.aws.failures import Outcome
 from secretsyncer.errors import Reason
 from secretsyncer.metrics import RESULTS, Metrics
 from tests.support.cluster import MANIFESTS
+from tests.support.measures import declared
 from tests.support.tools import run, tool
 
 COMPONENT = MANIFESTS / "components" / "prometheus"
@@ -234,21 +235,6 @@ METRIC = re.compile(r"\b(?:secretsyncer_\w+|secret_sync_\w+)")
 LABELS = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 TARGET = {"namespace", "job", "pod", "instance"}
 """Labels that Prometheus gives to what it scrapes."""
-
-
-def declared() -> dict[str, set[str]]:
-    """The series that `secretsyncer/metrics.py` gives, with their labels."""
-    found: dict[str, set[str]] = {}
-    for metric in vars(Metrics(CollectorRegistry())).values():
-        for family in metric.describe() if hasattr(metric, "describe") else ():
-            endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
-            bucket = {"le"} if family.type == "histogram" else set()
-            for ending in endings:
-                found[family.name + ending] = {
-                    *(getattr(family, "_labelnames", None) or metric._labelnames),
-                    *bucket,
-                }
-    return found
 
 
 def test_promtool_finds_nothing_wrong_with_the_metrics():

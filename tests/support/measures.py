@@ -1,4 +1,4 @@
-"""Reading what an operator says about itself: its metrics and its log."""
+"""Reading what an operator says about itself: its metrics and its log, and which metrics it has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from secretsyncer.metrics import Metrics
 
 _SERIES = re.compile(r"(?P<name>\w+)(\{(?P<labels>.*)\})?")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -42,3 +46,16 @@ def log_lines(text: str) -> list[dict[str, Any]]:
 def complaints(text: str) -> list[dict[str, Any]]:
     """The lines of a log that nothing but a bug explains."""
     return [line for line in log_lines(text) if line["level"] == "error" or "traceback" in line]
+
+
+def declared() -> dict[str, set[str]]:
+    """The series that `secretsyncer/metrics.py` gives, with their labels."""
+    found: dict[str, set[str]] = {}
+    registry = Metrics(CollectorRegistry()).registry
+    for metric in registry._collector_to_names:  # the registry does not list its collectors otherwise
+        for family in metric.describe():
+            endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
+            labels = getattr(family, "_labelnames", None) or metric._labelnames
+            for ending in endings:
+                found[family.name + ending] = {*labels, *(("le",) if ending == "_bucket" else ())}
+    return found

@@ -13,6 +13,7 @@ import yaml
 from secretsyncer.errors import Reason
 from secretsyncer.models import parse
 from secretsyncer.settings import Settings
+from tests.support.measures import declared
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -82,25 +83,13 @@ def test_every_setting_that_is_named_is_one(page):
     assert {name for name in named if name.startswith(beginnings)} <= settings
 
 
-@cache
-def metrics() -> dict[str, set[str]]:
-    """Every series and its labels, as the reference has them, which is made from the code."""
-    rows = re.findall(
-        r"^\| `(\w+)` \| (\w+) \| (.*?) \|", (DOCS / "reference/metrics.md").read_text(), re.MULTILINE
-    )
-    known = {}
-    for name, kind, labels in rows:
-        for ending in ("_bucket", "_sum", "_count") if kind == "histogram" else ("",):
-            known[name + ending] = set(re.findall(r"`(\w+)`", labels))
-    return known
-
-
 @every_page
 def test_every_metric_that_is_named_is_one_and_has_the_labels_that_it_is_named_with(page):
     named = re.findall(r"`((?:secretsyncer|secret_sync)_[a-z_]+)\b(?:\{([a-z_,]+)\})?", page.read_text())
+    known = declared()
     for name, labels in named:
-        assert name in metrics() or f"{name}_bucket" in metrics()
-        assert not labels or set(labels.split(",")) <= metrics()[name], name
+        assert name in known or f"{name}_bucket" in known
+        assert not labels or set(labels.split(",")) <= known[name], name
 
 
 def test_the_runbook_has_every_reason():
