@@ -75,7 +75,7 @@ class Namespaces(Protocol):
 
 @dataclass(slots=True)
 class Record:
-    """What the last pass over an object knew. `versions` is empty and `in_step` False after a failure.
+    """What the last pass over an object knew. `in_step` is False from the start of a pass until it finds or puts it so.
 
     `namespace` is the raw object that the grant was given for.
     """
@@ -169,23 +169,22 @@ class Reconciler:
         obj, namespace = found
         try:
             subject = Subject(obj, self._parse(key, obj), namespace, self._catalogue())
+            record = self._records[key]
+            was_in_step, record.in_step = record.in_step, False
             if subject.synced.spec.suspend:
-                self._records[key].in_step = False
                 news = await self._reporter.suspended(obj, subject.synced)
                 return Outcome("changed" if news else "unchanged", Reason.SUSPENDED)
             self._check_claim(subject.synced)
             grant = self._authorize(subject, await self._account())
             self._refresh(subject)
             refresh_after = subject.synced.spec.refresh_interval
-            if await self._in_step(subject, grant):
+            if was_in_step and await self._still_in_step(subject, grant):
                 return Outcome("unchanged", refresh_after=refresh_after)
             content = await self._render(subject, grant)
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; one made anew in its place has a pass of its own
             written = await self._writer.write_secret(subject.synced, content.data)
         except SyncFailure as failure:
-            if key in self._records:
-                self._records[key].in_step = False  # its status is not what a pass in step leaves behind
             await self._reporter.failed(obj, failure)
             raise
         news = await self._reporter.synced(obj, subject.synced, content, written.action)
@@ -277,18 +276,16 @@ class Reconciler:
 
     # render
 
-    async def _in_step(self, subject: Subject, grant: Grant) -> bool:
+    async def _still_in_step(self, subject: Subject, grant: Grant) -> bool:
         """Whether nothing that the last pass saw has changed since."""
         record, catalogue = self._records[subject.synced.key], subject.catalogue
         if (
-            record.in_step
-            and record.grant == grant
+            record.grant == grant
             and self._is_unchanged(record, catalogue)
             and not await self._reader.refusals(grant, record.versions.keys(), catalogue)
         ):
-            record.namespace = subject.namespace
-            return True
-        return False
+            record.namespace, record.in_step = subject.namespace, True
+        return record.in_step
 
     def _is_unchanged(self, record: Record, catalogue: Catalogue) -> bool:
         """Whether the Secret and what it was rendered from are as the last pass left them."""
@@ -304,7 +301,6 @@ class Reconciler:
         """The data, from what may be read. Dependencies are noted first: a failure waits for their change."""
         key, spec = subject.synced.key, subject.synced.spec
         record = self._records[key]
-        record.in_step = False
         for warning in grant.warnings:
             log.warning("entry skipped", extra={"annotation": warning})
         refs = frozenset(ref_of(grant, reference) for reference in references(spec))
