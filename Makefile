@@ -17,7 +17,7 @@ help: ## list the targets
 
 install: .venv/.installed ## make .venv from the lock file, and put this project into it
 
-.venv/.installed: requirements/dev.lock pyproject.toml hatch_build.py $(wildcard secretsyncer/gotemplate/*.go)
+.venv/.installed: requirements/dev.lock pyproject.toml hatch_build.py $(wildcard secretsyncer/gotemplate/go/*.go)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: Python 3.11 or later is needed, and $(PYTHON) is older")'
 	$(PYTHON) -m venv .venv
 	$(PIP) install --require-hashes -r requirements/dev.lock
@@ -40,10 +40,10 @@ bench: .venv/.installed ## measure against limits of the same run (ARGS='start 1
 	$(BIN)/python -m bench $(ARGS)
 
 demo: .venv/.installed ## see it work in a minute, without a cluster and without AWS
-	$(BIN)/python -m secretsyncer.sandbox.demo
+	$(BIN)/python -m sandbox.demo
 
 sandbox: .venv/.installed ## a Kubernetes API and an AWS with the operator between them, to try it by hand
-	$(BIN)/python -m secretsyncer sandbox
+	$(BIN)/python -m sandbox
 
 run: .venv/.installed ## run against the current kube context with the local AWS credentials
 	@said=$$(kubectl version --request-timeout=10s 2>&1) || { echo "$(NO_CLUSTER) $$(echo "$$said" | tail -n 1)" >&2; exit 1; }
@@ -82,5 +82,5 @@ lock: .venv/.installed ## lock the dependencies again after a change of pyprojec
 	$(LOCK) $(ARGS) --group build --output-file requirements/build.lock
 	$(LOCK) $(ARGS) --group audit --output-file requirements/audit.lock
 	$(LOCK) $(ARGS) pyproject.toml --output-file requirements/run.lock
-	$(LOCK) $(ARGS) pyproject.toml --extra sandbox --group dev --constraint requirements/build.lock \
+	$(LOCK) $(ARGS) pyproject.toml --group dev --constraint requirements/build.lock \
 	  --constraint requirements/run.lock --output-file requirements/dev.lock

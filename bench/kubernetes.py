@@ -17,7 +17,7 @@ from typing import Any, Self
 import aiohttp
 
 from bench import objects
-from secretsyncer.sandbox.access import KubernetesApi
+from sandbox.access import KubernetesApi
 
 CONCURRENCY = 16
 """Requests at once: as many as the operator has workers."""

@@ -22,7 +22,9 @@ async def starting() -> list[Figure]:
     async with Ground() as ground:
         for _ in range(STARTS):
             started = time.perf_counter()
-            await asyncio.to_thread(subprocess.run, [sys.executable, "-c", "import secretsyncer.app"], check=True)
+            await asyncio.to_thread(
+                subprocess.run, [sys.executable, "-c", "import secretsyncer.operator.app"], check=True
+            )
             imports.append(time.perf_counter() - started)
             async with ground.operator(ready=False) as operator:
                 taken.append(await operator.until_ready())

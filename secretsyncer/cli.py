@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from prometheus_client import CollectorRegistry
 
-from secretsyncer import __version__, log
+from secretsyncer import __version__, logs
 from secretsyncer.errors import SettingsError
 from secretsyncer.settings import Settings, load
 
@@ -116,13 +116,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_files(convert)
     convert.set_defaults(action=_convert)
-    sandbox = commands.add_parser(
-        "sandbox",
-        help="a Kubernetes API and an AWS on this machine, with the operator between them",
-        description="Starts an embedded Kubernetes API (or a real one, where make envtest has it), moto's AWS and "
-        "the operator, applies the samples, and prints the variables that let kubectl and AWS clients use them.",
-    )
-    sandbox.set_defaults(action=_sandbox)
     return parser
 
 
@@ -145,14 +138,14 @@ def _settings_help() -> str:
 
 def _run(_: argparse.Namespace) -> int:
     settings = load(os.environ)
-    log.configure(settings.log_level, settings.log_format)
-    from secretsyncer import app  # noqa: PLC0415 - the AWS and Kubernetes clients take 0.5 s to import
+    logs.configure(settings.log_level, settings.log_format)
+    from secretsyncer.operator import app  # noqa: PLC0415 - the AWS and Kubernetes clients take 0.5 s to import
 
     return asyncio.run(app.run(settings))
 
 
 def _render(chosen: argparse.Namespace) -> int:
-    from secretsyncer import offline  # noqa: PLC0415 - as above
+    from secretsyncer.commands import render as offline  # noqa: PLC0415 - as above
 
     if chosen.reveal and not chosen.diff:
         raise SettingsError("--reveal is for --diff")
@@ -172,10 +165,11 @@ def _render(chosen: argparse.Namespace) -> int:
 
 async def _rendered(chosen: argparse.Namespace, objects: list[Any]) -> tuple[list[Any], list[str]]:
     """The results, and with --diff what the cluster has otherwise."""
-    from secretsyncer import offline, online  # noqa: PLC0415 - as above
+    from secretsyncer.commands import live as online  # noqa: PLC0415
+    from secretsyncer.commands import render as offline  # noqa: PLC0415 - as above
     from secretsyncer.metrics import Metrics  # noqa: PLC0415
-    from secretsyncer.reading import Reader  # noqa: PLC0415
-    from secretsyncer.reconcile import Rules  # noqa: PLC0415
+    from secretsyncer.sync.authorize import Rules  # noqa: PLC0415
+    from secretsyncer.sync.fetch import Reader  # noqa: PLC0415
 
     settings = load(os.environ)
     metrics = Metrics(CollectorRegistry())
@@ -195,8 +189,8 @@ async def _rendered(chosen: argparse.Namespace, objects: list[Any]) -> tuple[lis
 
 @contextmanager
 def _engine(settings: Settings) -> Iterator[Any]:
-    from secretsyncer.app import cache_folder  # noqa: PLC0415 - as above
     from secretsyncer.gotemplate.engine import TemplateEngine  # noqa: PLC0415
+    from secretsyncer.operator.app import cache_folder  # noqa: PLC0415 - as above
 
     engine = TemplateEngine(cache_dir=cache_folder(settings.cache_dir))
     try:
@@ -206,11 +200,12 @@ def _engine(settings: Settings) -> Iterator[Any]:
 
 
 def _iam_policy(chosen: argparse.Namespace) -> int:
-    from secretsyncer import offline, policy  # noqa: PLC0415 - as above
+    from secretsyncer.commands import iam_policy  # noqa: PLC0415
+    from secretsyncer.commands import render as offline  # noqa: PLC0415 - as above
 
     objects = offline.synced_secrets(offline.load_manifests(chosen.files))
     with _engine(load(os.environ)) as engine:
-        documents, problems = policy.policies(
+        documents, problems = iam_policy.policies(
             objects, engine, partition=chosen.partition, region=chosen.region, account=chosen.account
         )
     print(json.dumps(documents, indent=2))
@@ -220,8 +215,8 @@ def _iam_policy(chosen: argparse.Namespace) -> int:
 
 
 def _convert(chosen: argparse.Namespace) -> int:
-    from secretsyncer import offline  # noqa: PLC0415 - as above
-    from secretsyncer.convert import convert_all  # noqa: PLC0415
+    from secretsyncer.commands import render as offline  # noqa: PLC0415 - as above
+    from secretsyncer.commands.convert import convert_all  # noqa: PLC0415
 
     with _engine(load(os.environ)) as engine:
         converted, problems = convert_all(offline.load_manifests(chosen.files), engine)
@@ -235,13 +230,3 @@ def _dump(secrets: list[dict[str, Any]], style: str) -> str:
     if style == "json":
         return json.dumps({"apiVersion": "v1", "kind": "List", "items": secrets}, indent=2) + "\n"
     return yaml.safe_dump_all(secrets, sort_keys=False) if secrets else ""
-
-
-def _sandbox(_: argparse.Namespace) -> int:
-    try:
-        from secretsyncer.sandbox import demo  # noqa: PLC0415 - an extra
-    except ImportError as exc:
-        raise SettingsError(
-            f"the sandbox needs more packages ({exc.name}): pip install 'secretsyncer[sandbox]'"
-        ) from None
-    return demo.sandbox()

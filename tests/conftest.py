@@ -7,8 +7,8 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from secretsyncer.sandbox.aws import MotoServer
-from secretsyncer.sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
+from sandbox.aws.moto import MotoServer
+from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
 
 pytest.register_assert_rewrite("tests.support.cluster", "tests.support.measures")
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 
 from secretsyncer.errors import SettingsError
-from secretsyncer.kube.answers import decode, failure, no_answer
 from secretsyncer.kube.credentials import Credentials
+from secretsyncer.kube.errors import decode, failure, no_answer
+from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import Resource
 from secretsyncer.kube.stream import Lines
 from secretsyncer.kube.transport import JSON, Request, Transport
@@ -33,8 +34,6 @@ _MERGE_PATCH = "application/merge-patch+json"
 _METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
 _METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
 _AS_US = {"fieldManager": FIELD_MANAGER}
-
-Object = dict[str, Any]
 
 
 class KubeClient:

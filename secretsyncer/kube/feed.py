@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from secretsyncer.errors import KubeError
-from secretsyncer.kube.answers import BAD_ANSWER
+from secretsyncer.kube.errors import BAD_ANSWER
+from secretsyncer.kube.objects import Object
 from secretsyncer.kube.recovery import BAD_LINE
 from secretsyncer.kube.resources import Resource
-
-Object = dict[str, Any]
 
 
 class Source(Protocol):
@@ -123,3 +122,14 @@ def read_event(line: bytes) -> Event:
     if not isinstance(kind, str) or not isinstance(obj, dict):
         raise KubeError(0, BAD_LINE, "a line that is no watch event")
     return Event(kind, obj)
+
+
+def later(version: str, than: str) -> bool | None:
+    """Whether `version` came after the other; None where nobody can tell.
+
+    Within one kind of object resource versions are etcd's revisions: integers that only grow (guaranteed since
+    KEP-5504, "Comparable Resource Version", true long before). Where one is not an integer the order is not known.
+    """
+    if version.isdecimal() and than.isdecimal():
+        return int(version) > int(than)
+    return None

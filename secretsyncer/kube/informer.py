@@ -17,13 +17,12 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from secretsyncer.backoff import Backoff
-from secretsyncer.kube.feed import Object, Source
+from secretsyncer.kube.feed import Source, later
+from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT, Reflector
 from secretsyncer.kube.resources import Resource
-from secretsyncer.kube.versions import later
+from secretsyncer.loops import Heartbeats
 from secretsyncer.metrics import Metrics
-from secretsyncer.models import Key, key_of
-from secretsyncer.tasks import Heartbeats
 
 log = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from secretsyncer.errors import KubeError, SecretsyncerError
+from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import LEASES, Resource
 from secretsyncer.metrics import Metrics
 
@@ -27,8 +28,6 @@ log = logging.getLogger(__name__)
 JITTER = 0.5
 """Tries to acquire come after this part to the whole of `retry_period`: replicas must not go in step."""
 RELEASE_TIMEOUT = 5.0
-
-Object = dict[str, Any]
 
 
 class LeaseLost(SecretsyncerError):  # noqa: N818 - what happened

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from secretsyncer.errors import KubeError
-from secretsyncer.kube.answers import TOO_LARGE_VERSION
+from secretsyncer.kube.errors import TOO_LARGE_VERSION
 from secretsyncer.kube.stream import DISCONNECTED, LINE_TOO_LONG, SILENT
 
 BAD_LINE = "BadLine"

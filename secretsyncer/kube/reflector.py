@@ -19,12 +19,12 @@ from typing import Any, Protocol
 
 from secretsyncer.backoff import Backoff, Retries
 from secretsyncer.errors import KubeError
-from secretsyncer.kube.answers import from_status
-from secretsyncer.kube.feed import Event, Object, Source, read_event, read_page, read_pages
+from secretsyncer.kube.errors import from_status
+from secretsyncer.kube.feed import Event, Source, later, read_event, read_page, read_pages
+from secretsyncer.kube.objects import Object
 from secretsyncer.kube.recovery import ENDED, Stage, recovery
 from secretsyncer.kube.resources import Resource
 from secretsyncer.kube.stream import SILENT
-from secretsyncer.kube.versions import later
 from secretsyncer.metrics import Metrics
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ import aiohttp
 from yarl import URL
 
 from secretsyncer import __version__
-from secretsyncer.kube.answers import no_answer
 from secretsyncer.kube.credentials import Credentials
+from secretsyncer.kube.errors import no_answer
 from secretsyncer.kube.resources import Resource
 from secretsyncer.kube.stream import READ_BUFFER
 from secretsyncer.metrics import Metrics

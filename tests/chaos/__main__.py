@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import sys
 
-from secretsyncer.sandbox.envtest import HOW_TO_GET, find_assets
+from sandbox.envtest import HOW_TO_GET, find_assets
 from tests.chaos.run import Verdict, run
 
 

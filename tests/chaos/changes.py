@@ -6,8 +6,8 @@ import base64
 import random
 from collections.abc import Awaitable, Callable
 
+from sandbox.aws.model import World
 from tests.chaos.model import DRIFT, Model, Thing
-from tests.support.awsworld import World
 from tests.support.cluster import Space
 from tests.support.eventually import eventually
 

@@ -8,9 +8,9 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from secretsyncer.sandbox.envtest import RealKubernetes
-from secretsyncer.sandbox.operator import OperatorProcess
-from tests.support.fakeaws import FakeAws
+from sandbox.aws.http import FakeAws
+from sandbox.envtest import RealKubernetes
+from sandbox.operator import OperatorProcess
 
 AWS_FAULTS = (
     "throttle",

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import aiohttp
 
-from secretsyncer.sandbox.envtest import RealKubernetes
-from secretsyncer.sandbox.operator import OperatorProcess
+from sandbox.aws.http import FakeAws
+from sandbox.aws.model import REGION
+from sandbox.envtest import RealKubernetes
+from sandbox.operator import OperatorProcess
 from tests.chaos.changes import Changes
 from tests.chaos.faults import Faults
 from tests.chaos.model import Model, Reason
-from tests.support.awsworld import REGION
 from tests.support.cluster import WRITES, Space, connect
 from tests.support.eventually import eventually
-from tests.support.fakeaws import FakeAws
 
 SETTLE = 90.0
 """Seconds after the last fault within which everything must be right: a refusal stands for a minute, then one sync."""

@@ -14,14 +14,14 @@ import uuid
 import pytest
 import pytest_asyncio
 
-from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
-from secretsyncer.sandbox.operator import OperatorProcess
-from tests.support.awsworld import REGION
+from sandbox.apiserver import EmbeddedKubernetes
+from sandbox.aws.http import FakeAws
+from sandbox.aws.model import REGION
+from sandbox.aws.moto_secrets import MotoAws
+from sandbox.operator import OperatorProcess
 from tests.support.cluster import Kubectl, connect
 from tests.support.eventually import eventually
-from tests.support.fakeaws import FakeAws
 from tests.support.measures import complaints, total
-from tests.support.motoaws import MotoAws
 
 SERVICE_ACCOUNT = "k8s-secret-syncer", "secretsyncer"
 

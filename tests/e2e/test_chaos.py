@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secretsyncer.sandbox.envtest import HOW_TO_GET, find_assets
+from sandbox.envtest import HOW_TO_GET, find_assets
 from tests.chaos.__main__ import table
 from tests.chaos.run import run
 

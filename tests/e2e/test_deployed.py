@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from secretsyncer.sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
-from secretsyncer.sandbox.operator import OperatorProcess
+from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
+from sandbox.operator import OperatorProcess
 from tests.support.cluster import MANIFESTS, Kubectl, Space, connect
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys, key, literal

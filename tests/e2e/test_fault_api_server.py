@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 import pytest_asyncio
 
-from secretsyncer.sandbox import access
+from sandbox import access
 from tests.e2e.conftest import SERVICE_ACCOUNT, until_known
 from tests.support.cluster import WRITES
 from tests.support.eventually import eventually

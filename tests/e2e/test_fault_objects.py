@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from secretsyncer import offline
+from secretsyncer.commands import render as offline
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.metrics import Metrics
-from secretsyncer.models import SyncedSecretSpec
-from secretsyncer.reading import Reader
-from secretsyncer.reconcile import Rules
+from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.fetch import Reader
+from secretsyncer.synced_secret import SyncedSecretSpec
 from tests.support.builders import ANNOTATION, synced_secret
 from tests.support.eventually import eventually
 from tests.support.measures import total

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from secretsyncer.sandbox import access
-from secretsyncer.sandbox.operator import OperatorProcess
+from sandbox import access
+from sandbox.operator import OperatorProcess
 from tests.e2e.conftest import SERVICE_ACCOUNT, new_secret
 from tests.support.cluster import WRITES
 from tests.support.eventually import eventually

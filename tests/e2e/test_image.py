@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from sandbox.operator import OperatorProcess
 from secretsyncer import __version__
-from secretsyncer.sandbox.operator import OperatorProcess
 from tests.support.measures import complaints
 from tests.support.specs import all_keys, template
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from secretsyncer.models import target_of
+from secretsyncer.synced_secret import target_of
 from tests.support.cluster import MANIFESTS, Space
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys

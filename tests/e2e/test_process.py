@@ -256,7 +256,7 @@ async def test_the_main_job_on_the_embedded_api(small_operator, small_cluster, a
 async def test_the_demo_shows_everything_and_ends_well_within_a_minute(tmp_path):
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "secretsyncer.sandbox.demo",
+        sys.executable, "-m", "sandbox.demo",
         env={**environment, "KUBEBUILDER_ASSETS": str(tmp_path)},  # the embedded API: the real one has the other tests
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from secretsyncer.sandbox.operator import OperatorProcess
+from sandbox.operator import OperatorProcess
 from tests.support.eventually import eventually
 from tests.support.measures import series
 from tests.support.specs import all_keys

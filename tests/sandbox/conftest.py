@@ -7,7 +7,7 @@ import uuid
 import pytest
 from contract import WIDGET_COLUMNS, connect, crd, define
 
-from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
+from sandbox.apiserver import EmbeddedKubernetes
 
 
 @pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.real)])

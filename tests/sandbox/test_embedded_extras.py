@@ -6,7 +6,7 @@ import time
 
 from contract import APPLY, connect, crd, define, secret, widget
 
-from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
+from sandbox.apiserver import EmbeddedKubernetes
 
 SECRETS = "/api/v1/namespaces/default/secrets"
 WIDGETS = "/apis/contract.example.com/v1/namespaces/default/widgets"

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from contract import connect, secret
 
-from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
+from sandbox.apiserver import EmbeddedKubernetes
 from tests.support.eventually import eventually
 
 SECRETS = "/api/v1/namespaces/default/secrets"

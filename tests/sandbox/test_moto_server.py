@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiobotocore.session import get_session
 
-from secretsyncer.sandbox.aws import MotoServer
+from sandbox.aws.moto import MotoServer
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from contract import answered, connect, secret
 
-from secretsyncer.sandbox.envtest import PROGRAMS, RealKubernetes, find_assets
+from sandbox.envtest import PROGRAMS, RealKubernetes, find_assets
 
 SECRETS = "/api/v1/namespaces/default/secrets"
 

@@ -7,10 +7,10 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from secretsyncer.aws.catalogue import Catalogue, Entry
-from secretsyncer.aws.secrets import SecretValue
-from secretsyncer.manifest import MANAGED_BY, MANAGER
-from secretsyncer.models import SyncedSecret, parse
+from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.value import SecretValue
+from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGER
+from secretsyncer.synced_secret import SyncedSecret, parse
 
 ANNOTATION = "iam.amazonaws.com/allowed-roles"
 REGION = "eu-west-1"

@@ -22,7 +22,7 @@ from typing import Any
 import aiohttp
 import yaml
 
-from secretsyncer.sandbox.access import KubernetesApi
+from sandbox.access import KubernetesApi
 from tests.support.eventually import LIMIT, eventually
 
 Object = dict[str, Any]

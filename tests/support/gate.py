@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
 
-from secretsyncer.sandbox.access import free_port
+from sandbox.access import free_port
 
 
 class Gate:

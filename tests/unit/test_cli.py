@@ -80,7 +80,7 @@ def test_wrong_arguments_end_with_code_2_and_a_line_that_names_them(run, argumen
 def test_help_shows_every_command(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("run", "render", "iam-policy", "convert", "sandbox"):
+    for command in ("run", "render", "iam-policy", "convert"):
         assert f"\n    {command}" in out
 
 
@@ -108,7 +108,7 @@ def test_help_of_render_teaches_with_a_command_and_a_file_that_work(run, manifes
     assert yaml.safe_load(out)["data"].keys() == {"user", "password", "c", "k"}
 
 
-@pytest.mark.parametrize("command", ["run", "render", "iam-policy", "convert", "sandbox"])
+@pytest.mark.parametrize("command", ["run", "render", "iam-policy", "convert"])
 def test_help_of_each_command_fits_a_terminal(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
@@ -230,5 +230,5 @@ def test_an_interrupt_ends_as_shells_expect(run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("secretsyncer.offline.load_manifests", interrupted)
+    monkeypatch.setattr("secretsyncer.commands.render.load_manifests", interrupted)
     assert run("render", "-f", SAMPLES, "--secrets", SECRETS)[0] == 130

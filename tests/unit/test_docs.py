@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from secretsyncer.errors import Reason
-from secretsyncer.models import parse
 from secretsyncer.settings import Settings
+from secretsyncer.synced_secret import parse
 from tests.support.measures import declared
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +98,7 @@ def test_the_runbook_has_every_reason():
 
 
 def test_the_page_on_templates_has_every_function():
-    source = (ROOT / "secretsyncer" / "gotemplate" / "functions.go").read_text()
+    source = (ROOT / "secretsyncer" / "gotemplate" / "go" / "functions.go").read_text()
     table = source[source.index("var functions = map") : source.index("\n}\n")]
     functions = set(re.findall(r'^\t"(\w+)":', table, re.MULTILINE)) - {"print", "println", "html", "js", "call"}
     assert len(functions) > 40

@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack
 import pytest
 from prometheus_client import CollectorRegistry
 
+from sandbox.aws.http import FakeAws
+from sandbox.aws.model import REGION
+from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.identity import Identity
-from secretsyncer.aws.sessions import Sessions
 from secretsyncer.metrics import Metrics
-from tests.support.awsside import Side
-from tests.support.awsworld import REGION
-from tests.support.fakeaws import FakeAws
+from tests.support.wired_aws import Side
 
 
 @pytest.fixture

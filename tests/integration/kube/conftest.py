@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from prometheus_client import CollectorRegistry
 
+from sandbox.apiserver import EmbeddedKubernetes
 from secretsyncer.kube.client import KubeClient
+from secretsyncer.loops import Heartbeats
 from secretsyncer.metrics import Metrics
-from secretsyncer.sandbox.apiserver import EmbeddedKubernetes
-from secretsyncer.tasks import Heartbeats
 from tests.support import cluster
 
 

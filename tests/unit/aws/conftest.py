@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.awsrig import Rig
+from tests.support.cache_rig import Rig
 
 # looptime asks for the loop before each test; without this, before the first one asyncio would make one
 # that nobody closes.

@@ -10,9 +10,9 @@ from botocore.exceptions import (
 )
 from botocore.parsers import QueryParser, ResponseParserError
 
+from secretsyncer.aws.failure_memory import REFUSAL_STANDS, Remembered
 from secretsyncer.aws.failures import FATES, Failure, Outcome, explain, from_code, outcome_of
 from secretsyncer.aws.identity import Identity
-from secretsyncer.aws.remembered import REFUSAL_STANDS, Remembered
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import Reason, Rejected, Unavailable
 

@@ -8,13 +8,13 @@ import dataclasses
 
 import pytest
 from prometheus_client import CollectorRegistry
-from scripted import ScriptedApi
 
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.reflector import BACKOFF
 from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.loops import Heartbeats
 from secretsyncer.metrics import Metrics
-from secretsyncer.tasks import Heartbeats
+from tests.support.scripted_api import ScriptedApi
 
 STEADY = dataclasses.replace(BACKOFF, rand=lambda: 0.0)
 

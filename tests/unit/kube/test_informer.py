@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from scripted import added, bookmark, deleted, failed, line, modified, obj, page, refused
 
-from secretsyncer.models import Key
+from secretsyncer.kube.objects import Key
+from tests.support.scripted_api import added, bookmark, deleted, failed, line, modified, obj, page, refused
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
 

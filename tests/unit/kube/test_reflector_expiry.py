@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from scripted import END, EXPIRED, failed, line, modified, obj, page, refused
+
+from tests.support.scripted_api import END, EXPIRED, failed, line, modified, obj, page, refused
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
 

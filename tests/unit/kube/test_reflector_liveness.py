@@ -6,9 +6,9 @@ import asyncio
 import dataclasses
 
 import pytest
-from scripted import END, added, bookmark, failed, modified, obj, page, refused
 
 from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT
+from tests.support.scripted_api import END, added, bookmark, failed, modified, obj, page, refused
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
 

@@ -6,9 +6,9 @@ import asyncio
 
 import aiohttp
 import pytest
-from scripted import END, added, bookmark, deleted, failed, line, modified, obj, page, refused
 
-from secretsyncer.models import Key
+from secretsyncer.kube.objects import Key
+from tests.support.scripted_api import END, added, bookmark, deleted, failed, line, modified, obj, page, refused
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from secretsyncer.kube.feed import later
 from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS
-from secretsyncer.kube.versions import later
 
 
 @pytest.mark.parametrize(

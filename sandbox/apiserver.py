@@ -1,0 +1,121 @@
+"""A Kubernetes API server in this process: for the demo, for fast tests, and for faults on demand.
+
+It keeps everything in memory, listens on loopback in the caller's event loop, and behaves as the
+documented API does: resource versions and 410, bookmarks, selectors, pages, CRDs with pruning and
+validation, the status subresource, every kind of patch, field ownership, conflicts. It knows users by
+their tokens but no RBAC: everybody may do everything. The same contract tests run against it and
+against a real kube-apiserver (`tests/sandbox`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Self
+
+from aiohttp import web
+
+from sandbox import access
+from sandbox.kubeapi import builtins
+from sandbox.kubeapi.bodies import Target, Writer
+from sandbox.kubeapi.controllers import Controllers
+from sandbox.kubeapi.crds import CRDS
+from sandbox.kubeapi.faults import Faults
+from sandbox.kubeapi.objects import Objects
+from sandbox.kubeapi.operations import Operations
+from sandbox.kubeapi.requests import WRITES
+from sandbox.kubeapi.resources import Registry
+from sandbox.kubeapi.server import RequestKey, Server
+from sandbox.kubeapi.store import Store
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_CORE = (builtins.NAMESPACES, builtins.SECRETS, builtins.CONFIG_MAPS, builtins.EVENTS, builtins.LEASES, CRDS)
+
+
+class EmbeddedKubernetes:
+    """`async with EmbeddedKubernetes() as api:` serves until the block ends.
+
+    `port` 0 takes a free one, kept over `stop_listening`. `history` is how many writes can be watched
+    again before they are 410. `bookmark_interval` in seconds. `collect_garbage` obeys owner references.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        history: int = 1000,
+        bookmark_interval: float = 60.0,
+        users: tuple[str, ...] = ("admin",),
+        collect_garbage: bool = False,
+    ) -> None:
+        self._port = port or access.free_port()
+        self._tokens = {f"token-of-{user}": user for user in users}
+        self._store = Store(history)
+        registry = Registry((*_CORE, *builtins.PLAIN))
+        objects = Objects(self._store, registry)
+        Controllers(self._store, registry, objects, collect=collect_garbage)
+        self._server = Server(
+            self._store,
+            registry,
+            Operations(self._store, registry, objects),
+            tokens=self._tokens,
+            bookmark_interval=bookmark_interval,
+        )
+        self._runner: web.ServerRunner | None = None
+        for name in NAMESPACES:
+            body = {"metadata": {"name": name}}
+            objects.create(Target(builtins.NAMESPACES, "", ""), body, Writer("kube-apiserver"))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def token(self) -> str:
+        return next(iter(self._tokens))
+
+    @property
+    def ca_file(self) -> Path | None:
+        return None
+
+    @property
+    def faults(self) -> Faults:
+        return self._server.faults
+
+    @property
+    def requests(self) -> Counter[RequestKey]:
+        """Requests by verb and resource since the start, or since its `clear()`."""
+        return self._server.requests
+
+    def writes(self) -> int:
+        """How many requests asked for a change."""
+        return sum(count for key, count in self.requests.items() if key.verb in WRITES)
+
+    def write_kubeconfig(self, path: Path, user: str = "admin") -> Path:
+        token = next(token for token, name in self._tokens.items() if name == user)
+        return access.write_kubeconfig(path, url=self.url, user=user, token=token)
+
+    def compact(self) -> None:
+        """Forget the history, as etcd's compaction does: what resumes from before is 410."""
+        self._store.compact()
+
+    async def start_listening(self) -> None:
+        """Listen (again), on the port of before, with the data of before."""
+        server = web.Server(self._server.handle, handler_cancellation=True, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=0.05)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
+
+    async def stop_listening(self) -> None:
+        """Refuse connections and cut the open ones; the data stays."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start_listening()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.faults.clear()
+        await self.stop_listening()

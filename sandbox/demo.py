@@ -1,0 +1,175 @@
+"""`make demo` and `make sandbox`: the whole thing on one machine, to see and to touch."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from sandbox.operator import OperatorProcess
+from sandbox.playground import Object, Playground
+from secretsyncer.synced_secret import target_of
+
+LIMIT = 30.0
+"""Seconds that any one step may take."""
+_ROTATED = "mysql"
+_FAILING = {"denied", "broken"}
+_NOT_SYNCED = {*_FAILING, "suspended"}
+
+
+def say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+def main() -> int:
+    """The demo; its exit code."""
+    try:
+        return asyncio.run(_demo())
+    except (RuntimeError, TimeoutError) as exc:
+        print(f"demo: {exc or 'a step took too long'}", file=sys.stderr)
+        return 1
+
+
+async def _demo() -> int:
+    began = time.monotonic()
+    say("Starting Kubernetes and AWS on this machine ...")
+    async with Playground() as ground:
+        say(f"  Kubernetes: {ground.description}")
+        say(f"  AWS:        moto's server, {await ground.seed_aws()} secrets in it")
+        objects = await ground.apply_samples()
+        say(f"  Samples:    {len(objects)} SyncedSecrets from manifests/samples applied")
+        async with ground.operator(POLL_INTERVAL_SEC="1", LOG_FORMAT="text") as operator:
+            say(f"  Operator:   ready after {await operator.until_ready():.1f} s (POLL_INTERVAL_SEC=1)\n")
+            failures = [await _show_objects(ground, objects), await _show_rotation(ground)]
+            await _show_conditions(ground, objects)
+            await _show_calls(operator)
+            code = await operator.stop()
+            say(f"\nOperator stopped by SIGTERM: exit code {code}")
+            failures.append(code != 0)
+    bad = sum(failures)
+    say(
+        f"{'FAILED' if bad else 'Done'} in {time.monotonic() - began:.0f} s. Next: make sandbox, to try it by hand."
+    )
+    return int(bool(bad))
+
+
+async def _show_objects(ground: Playground, objects: list[Object]) -> bool:
+    """Every sample's Secret or reason; whether something is not as its file says."""
+    say("The Secrets appear:")
+    wrong = False
+    for obj in objects:
+        name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
+        ready = await _condition(ground, namespace, name)
+        secret = await ground.get("Secret", *target_of(obj))
+        keys = ", ".join(sorted((secret or {}).get("data") or {})) or "no Secret"
+        say(f"  {name:<18} Ready={ready['status']:<6} {ready['reason']:<20} {keys}")
+        wrong |= (ready["status"] == "True") == (name in _NOT_SYNCED) or (ready["status"] == "True") != bool(secret)
+    return wrong
+
+
+async def _show_rotation(ground: Playground) -> bool:
+    say(f"\nThe password of {_ROTATED} is rotated in AWS:")
+    password = f"rotated-{os.getpid()}"
+
+    async def followed() -> bool:
+        secret = await ground.get("Secret", "demo", "single-keys") or {}
+        return password in {base64.b64decode(value).decode() for value in (secret.get("data") or {}).values()}
+
+    value = f'{{"user": "contentful", "password": "{password}", "port": 3306}}'
+    await ground.call_aws("put_secret_value", SecretId=_ROTATED, SecretString=value)
+    began = time.monotonic()
+    await _until(followed, "the Secret does not follow the rotation")
+    say(f"  Secret demo/single-keys has it after {time.monotonic() - began:.2f} s")
+    return False
+
+
+async def _show_conditions(ground: Playground, objects: list[Object]) -> None:
+    say("\nWhat is wrong says so, and its Secret is left alone:")
+    for obj in objects:
+        if obj["metadata"]["name"] in _FAILING:
+            ready = await _condition(ground, obj["metadata"]["namespace"], obj["metadata"]["name"])
+            say(f"  {obj['metadata']['name']}: {ready['reason']}: {ready['message']}")
+
+
+async def _show_calls(operator: OperatorProcess) -> None:
+    calls: Counter[str] = Counter()  # by operation, whatever came of them
+    for name, value in (await operator.metrics()).items():
+        if name.startswith("secretsyncer_aws_calls_total"):
+            calls[name.split('operation="')[1].split('"')[0]] += int(value)
+    say("\nAWS calls so far:")
+    for operation, count in sorted(calls.items()):
+        say(f"  {operation:<20} {count}")
+
+
+async def _condition(ground: Playground, namespace: str, name: str) -> Object:
+    """The Ready condition, once there is one."""
+    found: list[Object] = []
+
+    async def there() -> bool:
+        obj = await ground.get("SyncedSecret", namespace, name) or {}
+        found[:] = [c for c in (obj.get("status") or {}).get("conditions") or [] if c["type"] == "Ready"]
+        return bool(found)
+
+    await _until(there, f"{name} has no condition")
+    return found[0]
+
+
+async def _until(true: Callable[[], Awaitable[bool]], problem: str) -> None:
+    end = time.monotonic() + LIMIT
+    while not await true():
+        if time.monotonic() > end:
+            raise RuntimeError(f"{problem} after {LIMIT:.0f} s")
+        await asyncio.sleep(0.02)
+
+
+def sandbox() -> int:
+    """The sandbox, until Ctrl-C or SIGTERM; its exit code."""
+    try:
+        return asyncio.run(_sandbox())
+    except RuntimeError as exc:
+        print(f"sandbox: {exc}", file=sys.stderr)
+        return 1
+
+
+async def _sandbox() -> int:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    print("Starting Kubernetes, AWS and the operator ...", file=sys.stderr, flush=True)
+    async with Playground() as ground:
+        await ground.seed_aws()
+        await ground.apply_samples()
+        async with ground.operator(POLL_INTERVAL_SEC="1", LOG_FORMAT="text") as operator:
+            await operator.until_ready()
+            print(f"Kubernetes is {ground.description}. In another terminal:\n", file=sys.stderr, flush=True)
+            variables = {"KUBECONFIG": str(ground.kubeconfig), **ground.aws.environment()}
+            say("\n".join(f"export {name}={value}" for name, value in variables.items()))
+            print(_HINTS.format(port=operator.port, log=operator.log_file), file=sys.stderr, flush=True)
+            ended = asyncio.create_task(operator.wait(limit=10**9))
+            waiting = asyncio.create_task(stopping.wait())
+            await asyncio.wait([ended, waiting], return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if ended.done():
+                print(operator.log[-4000:], file=sys.stderr)
+                return 1
+            ended.cancel()
+            return await operator.stop()
+
+
+_HINTS = """
+kubectl get syncedsecrets -n demo
+kubectl get secret -n demo single-keys -o yaml
+kubectl describe syncedsecret -n demo broken
+aws secretsmanager put-secret-value --secret-id mysql \\
+    --secret-string '{{"user": "me", "password": "new", "port": 1}}'
+
+Metrics: http://127.0.0.1:{port}/metrics   Log: {log}
+Ctrl-C ends it all."""
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,271 @@
+"""The life of objects: create, update, patch, delete, with the rules that hold for all kinds.
+
+The generic registry of an API server (`k8s.io/apiserver/pkg/registry/generic`) in small: names and
+namespaces are checked, server-owned metadata is kept, specs are completed and validated, generations
+and field owners are counted, conflicts refused, and a write that changes nothing is none.
+Synchronous: between the reading and the writing of one operation nothing else happens.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+
+from sandbox.kubeapi import errors, metadata, ownership
+from sandbox.kubeapi.bodies import (
+    Target,
+    Writer,
+    check_applied,
+    check_name,
+    check_patched,
+    check_sent,
+    check_version,
+    complete,
+)
+from sandbox.kubeapi.errors import Cause, DecodeError, Json
+from sandbox.kubeapi.resources import Registry, Resource
+from sandbox.kubeapi.store import Store, Stored
+
+_IMMORTAL = {"default", "kube-system", "kube-public"}
+
+
+class Objects:
+    """Objects of all kinds in one store. `written` is told of every object written or removed."""
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+        self.written: Callable[[Resource, Stored, bool], None] = lambda _resource, _stored, _gone: None
+
+    def get(self, target: Target) -> Stored:
+        """ApiError 404 where there is none."""
+        resource, namespace, name = target
+        stored = self._store.get(resource.key, namespace, name)
+        if stored is None:
+            raise errors.not_found(resource.plural, resource.group, name)
+        return stored
+
+    def create(self, target: Target, body: Json, writer: Writer) -> Stored:
+        """What a POST brings."""
+        check_sent(target, body, strict=writer.strict)
+        body["metadata"].pop("managedFields", None)
+        return self._create(target, body, writer, managed=False)
+
+    def update(self, target: Target, body: Json, writer: Writer) -> tuple[Stored, bool]:
+        """Replace by what a PUT brings; the second value says that it was created."""
+        resource, namespace, name = target
+        check_sent(target, body, strict=writer.strict)
+        check_name(target, body)
+        if resource.upsert and not writer.subresource and not self._store.get(resource.key, namespace, name):
+            body["metadata"].pop("resourceVersion", None)
+            return self.create(target, body, writer), True
+        return self._replace(target, self.get(target), body, writer), False
+
+    def patch(self, target: Target, change: Callable[[Json], object], writer: Writer) -> Stored:
+        """Replace by what `change` makes of the present object."""
+        current = self.get(target)
+        body = change(_as_served(target, current))
+        try:
+            check_patched(target, body, current.obj)
+            assert isinstance(body, dict)  # noqa: S101 - just checked
+            return self._replace(target, current, body, writer)
+        except DecodeError as error:
+            raise errors.undecodable_patch(body, error.why) from None
+
+    def apply(self, target: Target, body: Json, writer: Writer, *, force: bool) -> tuple[Stored, bool]:
+        """Server-side apply; the second value says that it was created."""
+        resource, namespace, name = target
+        current = self._store.get(resource.key, namespace, name)
+        check_applied(target, body, exists=current is not None)
+        manager = ownership.Manager(writer.manager, "Apply", resource.api_version, writer.subresource)
+        if current is None and writer.subresource:
+            raise errors.not_found(resource.plural, resource.group, name)
+        live = _as_served(target, current) if current else None
+        result = ownership.apply(live, body, manager, resource.schema, force=force)
+        if current is None:
+            return self._create(target, result, writer, managed=True), True
+        return self._replace(target, current, result, writer, managed=True), False
+
+    def delete(self, target: Target, options: Json, *, dry_run: bool = False) -> tuple[Stored, bool]:
+        """Delete, or mark as being deleted where finalizers wait; the second value says that it is gone."""
+        resource, namespace, name = target
+        current = self.get(target)
+        _check_preconditions(target, current, options.get("preconditions") or {})
+        if resource.key == "namespaces" and name in _IMMORTAL:
+            raise errors.forbidden("namespaces", "", name, "this namespace may not be deleted")
+        obj = copy.deepcopy(current.obj)
+        finalizers = _finalizers(obj, options)
+        holds = resource.key == "namespaces" and obj.get("spec", {}).get("finalizers")
+        if not finalizers and not holds:
+            return self._remove(resource, namespace, current, dry_run=dry_run), True
+        obj["metadata"]["finalizers"] = finalizers
+        if not finalizers:
+            del obj["metadata"]["finalizers"]
+        if not obj["metadata"].get("deletionTimestamp"):
+            obj["metadata"] |= {"deletionTimestamp": metadata.timestamp(), "deletionGracePeriodSeconds": 0}
+            if resource.generation:
+                obj["metadata"]["generation"] = obj["metadata"].get("generation", 0) + 1
+            if holds:
+                del obj["metadata"]["deletionGracePeriodSeconds"]
+                obj["status"] = {**obj.get("status", {}), "phase": "Terminating"}
+        return self._save_changed(resource, namespace, current, obj, dry_run=dry_run), False
+
+    def finalize(self, stored: Stored) -> None:
+        """Remove an object whatever its finalizers say: the end of a namespace that is empty."""
+        resource = self._registry.by_kind(stored.obj["apiVersion"], stored.obj["kind"])
+        if resource:
+            self._remove(resource, stored.obj["metadata"].get("namespace", ""), stored, dry_run=False)
+
+    def set_status(self, target: Target, status: Json) -> None:
+        """The part of a controller of the server's own."""
+        current = self.get(target)
+        self._save_changed(target.resource, target.namespace, current, {**current.obj, "status": status})
+
+    def _create(self, target: Target, body: Json, writer: Writer, *, managed: bool) -> Stored:
+        """Make an object of a checked body. `managed`: an apply has set its `managedFields`."""
+        resource, namespace, _ = target
+        self._check_namespace(target, body)
+        if body["metadata"].get("resourceVersion"):
+            raise errors.ApiError(500, "", "resourceVersion should not be set on objects to be created")
+        if managed and (uid := body["metadata"].get("uid")):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise errors.conflict(resource.plural, resource.group, target.name, why)
+        metadata.begin(body)
+        if resource.namespaced:
+            body["metadata"]["namespace"] = namespace
+        if resource.status:
+            body.pop("status", None)
+        if resource.generation:
+            body["metadata"]["generation"] = 1
+        complete(resource, body, None, strict=writer.strict)
+        if not managed:
+            ownership.record_update(None, body, _updater(resource, writer), resource.schema)
+        name = body["metadata"]["name"]
+        if self._store.get(resource.key, namespace, name):
+            raise errors.already_exists(resource.plural, resource.group, name)
+        return self._save(resource, namespace, body, dry_run=writer.dry_run)
+
+    def _replace(
+        self, target: Target, current: Stored, body: Json, writer: Writer, *, managed: bool = False
+    ) -> Stored:
+        """Put a checked body in the place of the present object. `managed`: by an apply."""
+        resource, namespace, _ = target
+        old = _as_served(target, current)
+        check_version(target, old, body["metadata"])
+        fields = (body if managed else old)["metadata"].get("managedFields")
+        new = _with_its_part(old, body, resource, writer.subresource)
+        metadata.carry_over(new, old)
+        new["metadata"].pop("managedFields", None)
+        if fields:
+            new["metadata"]["managedFields"] = fields
+        if resource.namespaced:
+            new["metadata"]["namespace"] = namespace
+        complete(resource, new, old, strict=writer.strict)
+        if resource.generation and _spec(new, resource) != _spec(old, resource):
+            new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+        if not managed:
+            ownership.record_update(old, new, _updater(resource, writer), resource.schema)
+        finished = new["metadata"].get("deletionTimestamp") and old["metadata"].get("finalizers")
+        if finished and not new["metadata"].get("finalizers") and resource.key != "namespaces":
+            return self._remove(resource, namespace, current, dry_run=writer.dry_run)
+        return self._save_changed(resource, namespace, current, new, dry_run=writer.dry_run)
+
+    def _check_namespace(self, target: Target, body: Json) -> None:
+        resource, namespace, _ = target
+        if not resource.namespaced:
+            return
+        home = self._store.get("namespaces", "", namespace)
+        if home is None:
+            raise errors.not_found("namespaces", "", namespace)
+        if home.obj["metadata"].get("deletionTimestamp"):
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            cause = Cause(
+                "metadata.namespace", "NamespaceTerminating", f"namespace {namespace} is being terminated"
+            )
+            name = (body.get("metadata") or {}).get("name", "")
+            raise errors.forbidden(resource.plural, resource.group, name, why, cause)
+
+    def _save(self, resource: Resource, namespace: str, obj: Json, *, dry_run: bool) -> Stored:
+        if dry_run:
+            return Stored(obj, self._store.revision)
+        stored = self._store.write(resource.key, namespace, obj)
+        self.written(resource, stored, False)
+        return stored
+
+    def _save_changed(
+        self, resource: Resource, namespace: str, current: Stored, new: Json, *, dry_run: bool = False
+    ) -> Stored:
+        """Save, unless nothing changed: then there is no new version and no event."""
+        version = current.obj["metadata"]["resourceVersion"]
+        new = {**new, "metadata": {**new["metadata"], "resourceVersion": version}}
+        new["apiVersion"] = current.obj["apiVersion"]  # versions of one resource share their objects
+        if _same(new, current.obj):
+            return current
+        return self._save(resource, namespace, new, dry_run=dry_run)
+
+    def _remove(self, resource: Resource, namespace: str, current: Stored, *, dry_run: bool) -> Stored:
+        if dry_run:
+            return current
+        gone = self._store.remove(resource.key, namespace, current.obj["metadata"]["name"])
+        self.written(resource, gone, True)
+        return gone
+
+
+def _same(one: Json, other: Json) -> bool:
+    """Whether two objects are one JSON; in Python alone, 1 and true would be equal."""
+    return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _updater(resource: Resource, writer: Writer) -> ownership.Manager:
+    return ownership.Manager(writer.manager, "Update", resource.api_version, writer.subresource)
+
+
+def _as_served(target: Target, stored: Stored) -> Json:
+    """A copy of a stored object in the version of the request."""
+    return {**copy.deepcopy(stored.obj), "apiVersion": target.resource.api_version}
+
+
+def _with_its_part(old: Json, body: Json, resource: Resource, subresource: str) -> Json:
+    """The old object with what this endpoint may change: everything but the status, or the status."""
+    if not resource.status:
+        return body
+    spec, status = (old, body) if subresource == "status" else (body, old)
+    new = {key: value for key, value in spec.items() if key != "status"}
+    # metadata: the status of a custom resource leaves it alone, that of a built-in one does not
+    new["metadata"] = dict((old if subresource == "status" and resource.custom else body)["metadata"])
+    if "status" in status:
+        new["status"] = status["status"]
+    return new
+
+
+def _check_preconditions(target: Target, current: Stored, wanted: Json) -> None:
+    own = current.obj["metadata"]
+    for field, word, end in (
+        ("uid", "UID", "deleted and then recreated"),
+        ("resourceVersion", "ResourceVersion", "modified"),
+    ):
+        if (asked := wanted.get(field)) and asked != own[field]:
+            why = (
+                f"the {word} in the precondition ({asked}) does not match the {word} in record ({own[field]}). "
+                f"The object might have been {end}"
+            )
+            raise errors.conflict(target.resource.plural, target.resource.group, target.name, why)
+
+
+def _finalizers(obj: Json, options: Json) -> list[str]:
+    """Those of the object, and the one that the propagation policy adds for the garbage collector."""
+    present = list(obj["metadata"].get("finalizers", []))
+    wanted = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}.get(options.get("propagationPolicy", ""))
+    kept = [
+        item
+        for item in present
+        if item not in {"foregroundDeletion", "orphan"} or not options.get("propagationPolicy")
+    ]
+    return [*kept, wanted] if wanted else kept
+
+
+def _spec(obj: Json, resource: Resource) -> Json:
+    """What counts as a change of the spec: everything but metadata, and status where it is apart."""
+    apart = {"metadata", "status"} if resource.status else {"metadata"}
+    return {key: value for key, value in obj.items() if key not in apart}

@@ -1,0 +1,251 @@
+"""What requests do: from a request and its body to an answer, without HTTP and without waiting.
+
+Finds the resource, reads options and body, calls `objects.py` or `lists.py`, and shows the result in
+the form that was asked for. Everything that is refused is raised as an `ApiError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import yaml
+
+from sandbox.kubeapi import discovery, errors, patches, protobuf
+from sandbox.kubeapi.bodies import Target, Writer
+from sandbox.kubeapi.errors import ApiError, Json
+from sandbox.kubeapi.lists import Options, Page, list_page
+from sandbox.kubeapi.objects import Objects
+from sandbox.kubeapi.requests import Request
+from sandbox.kubeapi.resources import Registry, Resource
+from sandbox.kubeapi.store import Store, Stored, encode
+from sandbox.kubeapi.views import View, negotiate
+
+_APPLY = "application/apply-patch+yaml"
+_JSON_PATCH = "application/json-patch+json"
+_PATCHES: dict[str, Callable[[Any, Any], Any]] = {
+    _JSON_PATCH: patches.json_patch,
+    "application/merge-patch+json": patches.merge,
+    "application/strategic-merge-patch+json": patches.strategic_merge,
+}
+
+
+class Answer(NamedTuple):
+    """An HTTP answer that is not a stream."""
+
+    status: int
+    body: bytes
+
+
+class Operations:
+    """Answers requests out of one store."""
+
+    def __init__(self, store: Store, registry: Registry, objects: Objects) -> None:
+        self._store = store
+        self._registry = registry
+        self._objects = objects
+        self._verbs: dict[str, Callable[[Request, Target, bytes], Answer]] = {
+            "get": self._get,
+            "list": self._list,
+            "create": self._create,
+            "update": self._update,
+            "patch": self._patch,
+            "delete": self._delete,
+            "deletecollection": self._delete_collection,
+        }
+
+    def answer(self, request: Request, body: bytes) -> Answer:
+        """Do what is asked."""
+        if not request.plural:
+            return self._answer_document(request)
+        if request.group == discovery.REVIEW_GROUP and request.plural in discovery.REVIEWS:
+            return _review(_decode(request, body))
+        target = self.target(request)
+        if request.verb not in self._verbs or bool(request.name) != (request.verb in _OF_ONE):
+            raise errors.method_not_allowed()
+        return self._verbs[request.verb](request, target, body)
+
+    def target(self, request: Request) -> Target:
+        """What a request is about; ApiError 404 or 405 where there is no such resource."""
+        group, version = request.group, request.version
+        resource = self._registry.find(group, version, request.plural)
+        if resource is None:
+            known = self._registry.of_version(group, version)
+            raise errors.unknown_path() if any(not item.custom for item in known) else errors.NoPageError()
+        if request.namespace is not None and not resource.namespaced:
+            raise errors.unknown_path()
+        if request.subresource and not (request.subresource == "status" and resource.status):
+            if resource.custom:
+                raise errors.not_found(resource.plural, group, request.name)
+            raise errors.unknown_path()
+        if resource.namespaced and request.namespace is None:
+            if request.name:
+                raise errors.unknown_path()
+            if request.verb not in {"list", "watch"}:
+                raise errors.method_not_allowed()
+        return Target(resource, request.namespace or "", request.name)
+
+    def _answer_document(self, request: Request) -> Answer:
+        if request.path in {"/healthz", "/livez", "/readyz"}:
+            return Answer(200, b"ok")
+        found = discovery.document(self._registry, request.path)
+        if found is None:
+            raise errors.NoPageError
+        return Answer(200, encode(found))
+
+    def _get(self, request: Request, target: Target, _body: bytes) -> Answer:
+        return _one(request, target.resource, self._objects.get(target))
+
+    def _list(self, request: Request, target: Target, _body: bytes) -> Answer:
+        return Answer(200, view(request, target.resource).page(self._page(request, target)))
+
+    def _create(self, request: Request, target: Target, body: bytes) -> Answer:
+        stored = self._objects.create(target, _decode(request, body), _writer(request))
+        return _one(request, target.resource, stored, created=True)
+
+    def _update(self, request: Request, target: Target, body: bytes) -> Answer:
+        stored, created = self._objects.update(target, _decode(request, body), _writer(request))
+        return _one(request, target.resource, stored, created=created)
+
+    def _patch(self, request: Request, target: Target, body: bytes) -> Answer:
+        strategic = () if target.resource.custom else ("application/strategic-merge-patch+json",)
+        accepted = [_JSON_PATCH, "application/merge-patch+json", *strategic, _APPLY]
+        media = _media(request)
+        if media not in accepted:
+            raise errors.unsupported_media_type(accepted)
+        writer = _writer(request)
+        if media == _APPLY:
+            if not request.query.get("fieldManager"):
+                causes = [errors.required("fieldManager", "is required for apply patch")]
+                raise errors.invalid("PatchOptions", "meta.k8s.io", "", causes)
+            force = request.query.get("force") in {"true", "1"}
+            stored, created = self._objects.apply(target, _decode(request, body), writer, force=force)
+            return _one(request, target.resource, stored, created=created)
+        if "force" in request.query:
+            causes = [errors.may_not("force", "may not be specified for non-apply patch")]
+            raise errors.invalid("PatchOptions", "meta.k8s.io", "", causes)
+        change, patch = _PATCHES[media], _parse_patch(body)
+        stored = self._objects.patch(target, lambda obj: change(obj, patch), writer)
+        return _one(request, target.resource, stored)
+
+    def _delete(self, request: Request, target: Target, body: bytes) -> Answer:
+        options = _delete_options(request, body)
+        stored, gone = self._objects.delete(target, options, dry_run=_dry_run(request))
+        if not gone:
+            return _one(request, target.resource, stored)
+        return Answer(200, encode(_deleted(target.resource, stored)))
+
+    def _delete_collection(self, request: Request, target: Target, body: bytes) -> Answer:
+        page, options = self._page(request, target), _delete_options(request, body)
+        for item in page.items:
+            own = item.obj["metadata"]
+            single = Target(target.resource, own.get("namespace", ""), own["name"])
+            self._objects.delete(single, options, dry_run=_dry_run(request))
+        return Answer(200, view(request, target.resource).page(page))
+
+    def _page(self, request: Request, target: Target) -> Page:
+        options = Options.read(request.query, target.resource)
+        return list_page(self._store, target.resource, request.namespace, options)
+
+
+_OF_ONE = {"get", "update", "patch", "delete"}
+
+
+def view(request: Request, resource: Resource) -> View:
+    """The view that the Accept header asks for."""
+    form = negotiate(request.headers.get("Accept", ""))
+    return View(resource, form, request.query.get("includeObject", ""))
+
+
+def _one(request: Request, resource: Resource, stored: Stored, *, created: bool = False) -> Answer:
+    return Answer(201 if created else 200, view(request, resource).one(stored))
+
+
+def _media(request: Request) -> str:
+    return request.headers.get("Content-Type", "").partition(";")[0].strip()
+
+
+def _decode(request: Request, body: bytes) -> Json:
+    """The object in a body, of JSON or YAML."""
+    media = _media(request)
+    try:
+        if media in {_APPLY, "application/yaml"}:
+            obj = _parse_yaml(body)
+        elif media in {"", "application/json", "application/octet-stream"}:
+            obj = _parse(body)
+        elif media == protobuf.MEDIA:
+            obj = protobuf.decode(body)
+        else:
+            raise errors.unsupported_media_type(["application/json", "application/yaml"])
+    except KeyError as exc:
+        raise errors.bad_request(f"no kind {exc} is known in protobuf here: send JSON") from None
+    except (ValueError, yaml.YAMLError) as exc:
+        raise errors.bad_request(f"error decoding the body: {exc}") from None
+    if not isinstance(obj, dict):
+        raise errors.bad_request("couldn't get version/kind; json parse error")
+    return obj
+
+
+def _parse_patch(body: bytes) -> Any:
+    try:
+        return _parse(body)
+    except ValueError:
+        raise ApiError(500, "", "Invalid JSON Patch") from None
+
+
+def _parse(body: bytes) -> Any:
+    """JSON as Go's unstructured objects have it: 2.0 is 2."""
+    return json.loads(body, parse_float=_number)
+
+
+def _parse_yaml(body: bytes) -> Any:
+    """YAML; most clients send JSON for it, which is read as that because it is a hundred times faster."""
+    try:
+        return _parse(body)
+    except ValueError:
+        return yaml.safe_load(body)
+
+
+def _number(text: str) -> float | int:
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 1e15 else number
+
+
+def _dry_run(request: Request) -> bool:
+    asked = request.query.get("dryRun")
+    if asked not in {None, "", "All"}:
+        options = {"patch": "PatchOptions", "update": "UpdateOptions", "create": "CreateOptions"}
+        kind = options.get(request.verb, "DeleteOptions")
+        raise errors.invalid(kind, "meta.k8s.io", "", [errors.unsupported("dryRun", [asked], ["All"])])
+    return asked == "All"
+
+
+def _writer(request: Request) -> Writer:
+    strict = request.query.get("fieldValidation") == "Strict"
+    return Writer(request.manager, request.subresource, _dry_run(request), strict)
+
+
+def _delete_options(request: Request, body: bytes) -> Json:
+    options = _decode(request, body) if body.strip() else {}
+    if policy := request.query.get("propagationPolicy"):
+        options["propagationPolicy"] = policy
+    return options
+
+
+def _deleted(resource: Resource, stored: Stored) -> Json:
+    own = stored.obj["metadata"]
+    details = {"name": own["name"], "kind": resource.plural, "uid": own["uid"]}
+    if resource.group:
+        details["group"] = resource.group
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+def _review(body: Json) -> Answer:
+    """Everything is allowed to everybody."""
+    status: Json = {"allowed": True}
+    if body.get("kind") == "SelfSubjectRulesReview":
+        rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+        urls = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
+        status = {"resourceRules": rules, "nonResourceRules": urls, "incomplete": False}
+    return Answer(201, encode({**body, "status": status}))

@@ -1,0 +1,145 @@
+"""The four calls of Secrets Manager that the operator makes, with typed answers.
+
+Each raises AwsError, and gives nothing that AWS did not say about the very secret that was asked for: answers
+are matched by name and ARN, never by their position. `SecretsApi` is what the layers above need of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from sys import intern
+from typing import Any, NamedTuple, Protocol
+
+from secretsyncer.aws.api.sessions import Sessions
+from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
+from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
+from secretsyncer.aws.value import SecretValue
+
+BATCH_SIZE = 20
+"""Most ids of one BatchGetSecretValue (API reference)."""
+
+PAGE_SIZE = 100
+"""Most secrets of one page of ListSecrets (API reference)."""
+
+
+class Batch(NamedTuple):
+    """The answer of one BatchGetSecretValue: what could be read, and why the rest could not, by id."""
+
+    values: list[SecretValue]
+    failures: dict[str, Failure]
+
+
+class Page(NamedTuple):
+    """One page of ListSecrets, its entries as AWS sends them, and the token of the next."""
+
+    entries: list[dict[str, Any]]
+    next_token: str
+
+
+class SecretsApi(Protocol):
+    """Reads Secrets Manager. The regions of the references are filled in. All raise AwsError."""
+
+    async def get(self, ref: SecretRef) -> SecretValue:
+        """The version that the reference names."""
+
+    async def batch_get(self, identity: Identity, region: str, ids: Sequence[str]) -> Batch:
+        """The current versions of up to 20 secrets."""
+
+    async def tags(self, ref: SecretRef) -> Mapping[str, str]:
+        """The secret's tags."""
+
+    async def describe(self, ref: SecretRef) -> dict[str, Any]:
+        """The secret as a listing shows it, with `SecretVersionsToStages`."""
+
+    async def list_page(self, identity: Identity, region: str, token: str) -> Page:
+        """One page of all secrets that the identity's account has in that region."""
+
+
+class SecretsManager:
+    """SecretsApi over the wire."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def get(self, ref: SecretRef) -> SecretValue:
+        params = {"SecretId": ref.id}
+        if ref.version_id:
+            params["VersionId"] = ref.version_id
+        if ref.stage or not ref.version_id:
+            # Said even where it is AWS's default: some implementations take another version without it.
+            params["VersionStage"] = ref.stage or CURRENT
+        answer = await self._sessions.call(ref.identity, ref.region, "GetSecretValue", params, secret=ref.id)
+        value = _value(answer)
+        if value is None or not value.answers(ref.id):
+            raise AwsError(unreadable("GetSecretValue", ref.identity, ref.id))
+        return value
+
+    async def batch_get(self, identity: Identity, region: str, ids: Sequence[str]) -> Batch:
+        operation = "BatchGetSecretValue"
+        answer = await self._sessions.call(
+            identity, region, operation, {"SecretIdList": list(ids)}, secret=_some(ids)
+        )
+        request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
+        failures = {
+            error["SecretId"]: from_code(
+                str(error.get("ErrorCode", "")),
+                str(error.get("Message", "")),
+                operation=operation,
+                identity=identity,
+                secret=error["SecretId"],
+                request_id=request_id,
+            )
+            for error in answer.get("Errors") or ()
+            if "SecretId" in error
+        }
+        values = [value for raw in answer.get("SecretValues") or () if (value := _value(raw))]
+        return Batch(values, failures)
+
+    async def tags(self, ref: SecretRef) -> Mapping[str, str]:
+        operation = "DescribeSecret"
+        answer = await self._sessions.call(ref.identity, ref.region, operation, {"SecretId": ref.id}, secret=ref.id)
+        if not SecretValue(answer["Name"], answer["ARN"], "", None, None).answers(ref.id):
+            raise AwsError(unreadable(operation, ref.identity, ref.id))
+        if answer.get("DeletedDate"):
+            sentence = "the secret is scheduled for deletion"
+            raise AwsError(
+                from_code(
+                    "InvalidRequestException",
+                    sentence,
+                    operation=operation,
+                    identity=ref.identity,
+                    secret=ref.id,
+                )
+            )
+        return tags_of(answer)
+
+    async def describe(self, ref: SecretRef) -> dict[str, Any]:
+        operation = "DescribeSecret"
+        answer = await self._sessions.call(ref.identity, ref.region, operation, {"SecretId": ref.id}, secret=ref.id)
+        return {**answer, "SecretVersionsToStages": answer.get("VersionIdsToStages")}
+
+    async def list_page(self, identity: Identity, region: str, token: str) -> Page:
+        params: dict[str, Any] = {"MaxResults": PAGE_SIZE}
+        if token:
+            params["NextToken"] = token
+        answer = await self._sessions.call(identity, region, "ListSecrets", params)
+        return Page(answer["SecretList"], str(answer.get("NextToken") or ""))
+
+
+def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of an entry or a description. A tag may lack its value: it is empty then."""
+    # Interned, because the same few keys come back on thousands of secrets.
+    return {intern(tag["Key"]): tag.get("Value") or "" for tag in raw.get("Tags") or () if tag.get("Key")}
+
+
+def _value(raw: Mapping[str, Any]) -> SecretValue | None:
+    """The value in an answer, None where it is not whole."""
+    text, binary = raw.get("SecretString"), raw.get("SecretBinary")
+    name, arn, version_id = (str(raw.get(key) or "") for key in ("Name", "ARN", "VersionId"))
+    if not (name and arn and version_id) or (text is None) == (binary is None):
+        return None
+    return SecretValue(name, arn, version_id, text, binary, tuple(raw.get("VersionStages") or ()))
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:2]) + (f" and {len(ids) - 2} more" if len(ids) > 2 else "")

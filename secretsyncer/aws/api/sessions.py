@@ -1,0 +1,296 @@
+"""Clients and credentials: the one place that talks to AWS's SDK, and the one door for calls.
+
+One client per (identity, region), made when first wanted, at most `max_clients` kept; the least recently used
+goes when nothing uses it. One set of credentials per identity, for all regions, which outlives its clients.
+`call` gives an answer that AWS really sent, or raises AwsError; it renews credentials that AWS refuses,
+once. The SDK repeats throttled and lost calls (standard mode, 4 attempts).
+
+Who we are (`account`) comes from sts:GetCallerIdentity, which needs no permission and no EC2 metadata.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore import xform_name
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import BotoCoreError
+from botocore.utils import parse_timestamp
+
+from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
+from secretsyncer.aws.api.http import Transport, is_answer
+from secretsyncer.aws.arn import Account, check_region
+from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failures import AwsError, Outcome, explain, unreadable
+from secretsyncer.aws.identity import Identity
+from secretsyncer.errors import SettingsError
+from secretsyncer.metrics import Metrics
+
+OPERATOR = Identity("")
+"""The operator's own credentials."""
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 25.0
+"""Seconds for each attempt of a call. SQS answers an idle long poll after 20: reading must wait longer."""
+
+_RETRIES: Any = {"mode": "standard", "total_max_attempts": 4}
+_KEPT_CREDENTIALS = 4096
+
+
+class _Key(NamedTuple):
+    service: str
+    identity: Identity
+    region: str
+
+
+class _Client:
+    """An open client, and how many calls use it now."""
+
+    __slots__ = ("api", "context", "users")
+
+    def __init__(self, context: Any, api: Any) -> None:
+        self.context = context
+        self.api = api
+        self.users = 0
+
+
+class Sessions:
+    """Everything that is open towards AWS. Use as an async context manager.
+
+    `region` is the operator's (empty: the SDK's own search: AWS_REGION, profile). `external_id` and
+    `session_name` are used where an Identity has none; `duration` is that of assumed roles in seconds: an
+    hour is the longest that a chained role may have, and under it renewals multiply.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        region: str = "",
+        max_clients: int = 128,
+        external_id: str = "",
+        session_name: str = "secretsyncer",
+        duration: int = 3600,
+    ) -> None:
+        self._metrics = metrics
+        self._region = region
+        self._max_clients = max_clients
+        self._external_id = external_id
+        self._session_name = session_name
+        self._duration = duration
+        self._transport = Transport(metrics)
+        self._session = AioSession()
+        self._transport.count_calls_of(self._session)
+        self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
+        self._clients: OrderedDict[_Key, _Client] = OrderedDict()
+        self._making = asyncio.Lock()
+        self._roles: OrderedDict[Identity, AssumedRole] = OrderedDict()
+        self._own_generation = 0
+        self._account: Account | None = None
+        self._asking = asyncio.Lock()
+        self._nobody = Remembered()
+
+    async def __aenter__(self) -> Self:
+        try:
+            # This SDK knows AWS_DEFAULT_REGION alone; AWS_REGION is what EKS and the other SDKs use.
+            found = self._region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
+            self._region = check_region(found or "")
+            self._session.set_config_variable("region", self._region)
+        except ValueError:
+            raise SettingsError("AWS_REGION: no AWS region is set, or not a valid one") from None
+        except BotoCoreError as exc:
+            raise SettingsError(f"AWS configuration: {exc}") from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        clients, self._clients = list(self._clients.values()), OrderedDict()
+        for client in clients:
+            await client.context.__aexit__(None, None, None)
+        self._metrics.aws_clients.set(0)
+        await self._transport.aclose()
+
+    @property
+    def region(self) -> str:
+        """The operator's region, known once the context is entered."""
+        return self._region
+
+    @property
+    def _sts(self) -> _Key:
+        return _Key("sts", OPERATOR, self._region)
+
+    @property
+    def known_account(self) -> Account | None:
+        """The operator's account, if `account` has found it out."""
+        return self._account
+
+    async def account(self) -> Account:
+        """The account of the operator's own credentials; asked once, failures remembered with backoff.
+
+        Raises Unavailable or Rejected.
+        """
+        if self._account is None:
+            async with self._asking:
+                if self._account is None:
+                    self._account = await self._ask_account()
+        return self._account
+
+    async def _ask_account(self) -> Account:
+        failure = self._nobody.standing(asyncio.get_running_loop().time())
+        if failure is None:
+            try:
+                answer = await self._call(self._sts, "GetCallerIdentity", {}, about=OPERATOR)
+                return Account(str(answer["Arn"]).split(":")[1], str(answer["Account"]))
+            except AwsError as exc:
+                failure = exc.failure
+            except IndexError:
+                failure = unreadable("GetCallerIdentity", OPERATOR)
+            failure = self._nobody.note(failure, asyncio.get_running_loop().time())
+        raise failure.error()
+
+    async def call(
+        self,
+        identity: Identity,
+        region: str,
+        operation: str,
+        params: dict[str, Any],
+        *,
+        secret: str = "",
+        service: str = "secretsmanager",
+    ) -> dict[str, Any]:
+        """One operation as that identity. `secret` is for the text of errors.
+
+        Raises AwsError.
+        """
+        key = _Key(service, identity, region)
+        return await self._call(key, operation, params, about=identity, secret=secret)
+
+    async def _call(
+        self, key: _Key, operation: str, params: dict[str, Any], *, about: Identity, secret: str = ""
+    ) -> dict[str, Any]:
+        role = self._role(key.identity)
+        for last in (False, True):
+            if role is not None:
+                await role.get_frozen_credentials()  # its failure is clearest before the SDK is involved
+            generation = role.generation if role else self._own_generation
+            try:
+                async with self._client(key, role) as api:
+                    answer: dict[str, Any] = await getattr(api, xform_name(operation))(**params)
+                if is_answer(operation, answer):
+                    return answer
+                failure = unreadable(operation, about, secret)
+            except AwsError:
+                raise
+            except Exception as exc:
+                explained = explain(exc, operation, about, secret)
+                if explained is None:
+                    raise
+                failure = explained
+            if failure.outcome is not Outcome.CREDENTIALS or last:
+                break
+            if role is not None:
+                role.invalidate(generation)
+            else:
+                await self._reload_own(generation)
+        raise AwsError(failure)
+
+    async def _reload_own(self, generation: int) -> None:
+        """Find the operator's own credentials anew: a file or an environment may hold fresher ones."""
+        if generation != self._own_generation:
+            return
+        self._own_generation += 1
+        session: Any = self._session
+        session._credentials = None  # noqa: SLF001 - the SDK has no reload
+        for key in [key for key in self._clients if not key.identity.role]:
+            await self._evict(key)
+
+    def _role(self, identity: Identity) -> AssumedRole | None:
+        if not identity.role:
+            return None
+        role = self._roles.get(identity)
+        if role is None:
+            role = AssumedRole(lambda: self._assume(identity))
+            self._roles[identity] = role
+            if len(self._roles) > _KEPT_CREDENTIALS:
+                self._roles.popitem(last=False)
+        self._roles.move_to_end(identity)
+        return role
+
+    async def _assume(self, identity: Identity) -> RoleCredentials:
+        params: dict[str, Any] = {
+            "RoleArn": identity.role,
+            "RoleSessionName": identity.session_name or self._session_name,
+            "DurationSeconds": self._duration,
+        }
+        if external_id := identity.external_id or self._external_id:
+            params["ExternalId"] = external_id
+        answer = await self._call(self._sts, "AssumeRole", params, about=identity)
+        try:
+            given = answer["Credentials"]
+            frozen = ReadOnlyCredentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+            return RoleCredentials(frozen, given["Expiration"])
+        except KeyError:
+            raise AwsError(unreadable("AssumeRole", identity)) from None
+
+    @asynccontextmanager
+    async def _client(self, key: _Key, role: AssumedRole | None) -> AsyncIterator[Any]:
+        client = self._clients.get(key)
+        if client is None:
+            async with self._making:
+                client = self._clients.get(key) or await self._open(key, role)
+        if key in self._clients:
+            self._clients.move_to_end(key)
+        client.users += 1
+        try:
+            yield client.api
+        finally:
+            client.users -= 1
+
+    async def _open(self, key: _Key, role: AssumedRole | None) -> _Client:
+        session: Any = self._session
+        if role is not None:
+            session = copy.copy(session)  # shares models and loaders; a session of its own would cost 8 MB
+            session._credentials = role  # noqa: SLF001 - create_client takes no credentials object
+        config = AioConfig(
+            retries=_RETRIES,
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            max_pool_connections=self._transport.connections,
+            http_session_cls=self._transport.http_session_cls,
+        )
+        context = session.create_client(key.service, region_name=key.region, config=config)
+        client = _Client(context, await context.__aenter__())
+        self._clients[key] = client
+        self._metrics.aws_clients.set(len(self._clients))
+        idle = [other for other, held in self._clients.items() if not held.users and other != key]
+        for other in idle[: max(len(self._clients) - self._max_clients, 0)]:
+            await self._evict(other)
+        return client
+
+    async def _evict(self, key: _Key) -> None:
+        client = self._clients.pop(key, None)
+        self._metrics.aws_clients.set(len(self._clients))
+        if client is not None:
+            # Closing is safe while a call is under way: the connections belong to the shared pool.
+            await client.context.__aexit__(None, None, None)
+
+
+def _timestamp(value: Any) -> datetime:
+    """Timestamps as AWS sends them (seconds; ISO 8601 in STS), without dateutil: a list page costs half."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    try:
+        parsed = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        parsed = parse_timestamp(value)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

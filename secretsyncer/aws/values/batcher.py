@@ -1,0 +1,253 @@
+"""Fetches values: many wants, few calls.
+
+Wants for the same secret as the same identity share one flight; those of one identity and region (a lane)
+travel together, 20 to a BatchGetSecretValue, several calls at once. Wants of waiting workers go before
+those of a prefetch, and fill up the batches with them. What cannot be batched (another stage, a pinned
+version, a lone want) is a GetSecretValue.
+
+Where a batch does not do: refused as a whole, its ids go singly, for an hour; refused or unclear for one
+secret, that one goes singly, and its own answer counts (a condition on the stage may refuse the batch only).
+
+A lane that AWS throttles or leaves without an answer waits, longer each time: who waits for it is told at
+once, and prefetched wants stay until a single probe gets through. Other lanes are not held up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Container, Iterator
+from functools import partial
+
+from secretsyncer.aws.api.secretsmanager import SecretsApi
+from secretsyncer.aws.failures import STOPPING, AwsError, Failure, Outcome
+from secretsyncer.aws.identity import CURRENT, SecretRef
+from secretsyncer.aws.value import SecretValue
+from secretsyncer.aws.values.lanes import Flight, Lane, LaneKey, Result, match
+
+log = logging.getLogger(__name__)
+
+BATCH_REFUSED = 3600.0
+"""Seconds for which a refused batch, or a secret refused in a batch, is not tried in a batch again."""
+
+_LANE_WIDE = frozenset({Outcome.THROTTLED, Outcome.NO_ANSWER, Outcome.CREDENTIALS})
+"""Failures that say something about the role or the service, not about one secret."""
+
+_SINGLY_AFTER = 3
+"""Batches that fail in a row before their secrets are tried one by one: one of them may be the cause."""
+
+
+class Batcher:
+    """Runs the flights. `deliver` gets each result first, unless it was disowned meanwhile, and gives what the
+    waiters get.
+
+    `concurrency` is the most calls at once per lane. Times are the loop's.
+    """
+
+    def __init__(
+        self,
+        api: SecretsApi,
+        deliver: Callable[[SecretRef, int, Result], Result],
+        *,
+        concurrency: int = 8,
+    ) -> None:
+        self._api = api
+        self._deliver = deliver
+        self._concurrency = concurrency
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._flights: dict[SecretRef, Flight] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
+
+    def __contains__(self, ref: object) -> bool:
+        return ref in self._flights
+
+    def __iter__(self) -> Iterator[SecretRef]:
+        """The references that are wanted or being fetched now."""
+        return iter(list(self._flights))
+
+    def want(self, ref: SecretRef, round_: int, *, urgent: bool, waited: bool = True) -> Flight:
+        """The flight that fetches this reference, not sent before round `round_` began.
+
+        `waited`: somebody awaits it, so that it fails rather than wait for a lane that is not available.
+        """
+        lane = self._lane(ref)
+        standing = STOPPING if self._stopped else lane.failed.standing(_now()) if waited else None
+        if standing is not None:
+            return Flight.landed(ref, round_, standing)
+        flight = self._flights.get(ref)
+        if flight is None or (flight.sent and flight.round < round_):
+            # A call that was sent in an earlier round may bring back what that round's listing showed.
+            flight = self._flights[ref] = Flight(ref, round_)
+            lane.add(flight, urgent=urgent, alone=lane.must_go_alone(ref, _now()))
+        elif not flight.sent:
+            flight.round = max(flight.round, round_)
+            if urgent:
+                lane.promote(ref)
+        flight.waited = flight.waited or waited
+        self._schedule(lane)
+        return flight
+
+    def disown(self, refs: Container[SecretRef]) -> None:
+        """Calls under way for these may bring back old news: who asks from now on gets a new one."""
+        for ref in [ref for ref, flight in self._flights.items() if flight.sent and ref in refs]:
+            del self._flights[ref]
+
+    def forget(self, keep: Container[LaneKey]) -> None:
+        """Drop what is known about lanes that nobody uses any more, and what has expired."""
+        now = _now()
+        for key, lane in list(self._lanes.items()):
+            lane.forget_expired(now)
+            if key not in keep and not lane.running and not lane.waiting():
+                del self._lanes[key]
+
+    async def aclose(self) -> None:
+        """Stop; everybody who waits is told that the operator is stopping."""
+        self._stopped = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for flight in list(self._flights.values()):
+            self._settle(flight, STOPPING, deliver=False)
+
+    def _lane(self, ref: SecretRef) -> Lane:
+        key = LaneKey(ref.identity, ref.region)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key)
+        return lane
+
+    def _schedule(self, lane: Lane) -> None:
+        # On the next tick, so that everything wanted in this one travels together.
+        if not lane.flushing:
+            lane.flushing = True
+            asyncio.get_running_loop().call_soon(self._flush, lane)
+
+    def _flush(self, lane: Lane) -> None:
+        lane.flushing = False
+        if self._stopped or lane.failed.standing(_now()):
+            return
+        # One call first shows whether the role works and may batch; eight refusals would show no more.
+        while lane.running < (self._concurrency if lane.proven else 1) and (chunk := lane.take(_now())):
+            lane.running += 1
+            for flight in chunk:
+                flight.sent = True
+            task = asyncio.get_running_loop().create_task(self._run(lane, chunk))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, lane: Lane, chunk: list[Flight]) -> None:
+        try:
+            await (self._fetch_one(lane, chunk[0]) if len(chunk) == 1 else self._fetch_batch(lane, chunk))
+        except asyncio.CancelledError:
+            self._abandon(chunk, STOPPING)
+            raise
+        except Exception:
+            log.exception("fetching secrets failed with a bug", extra={"identity": str(lane.key.identity)})
+            self._abandon(chunk, _BUG)
+        finally:
+            lane.running -= 1
+            if lane.waiting():
+                self._schedule(lane)
+
+    async def _fetch_one(self, lane: Lane, flight: Flight) -> None:
+        try:
+            result: Result = await self._api.get(flight.ref)
+        except AwsError as exc:
+            result = exc.failure
+            if result.outcome in _LANE_WIDE or (result.transient and result.operation != "GetSecretValue"):
+                self._block(lane, [flight], result)
+                return
+            if flight.suspect and not result.transient:
+                lane.alone_until[flight.ref] = _now() + BATCH_REFUSED
+        if isinstance(result, SecretValue) or (result.operation == "GetSecretValue" and not result.transient):
+            self._answered(lane)
+        self._settle(flight, result)
+
+    async def _fetch_batch(self, lane: Lane, chunk: list[Flight]) -> None:
+        try:
+            batch = await self._api.batch_get(*lane.key, [flight.ref.id for flight in chunk])
+        except AwsError as exc:
+            self._no_batch(lane, chunk, exc.failure)
+            return
+        self._answered(lane)
+        values = match([flight.ref.id for flight in chunk], batch.values)
+        singly = []
+        for flight in chunk:
+            value, refusal = values.get(flight.ref.id), batch.failures.get(flight.ref.id)
+            if value is not None and CURRENT in value.stages:
+                self._settle(flight, value)
+            elif value is None and refusal and refusal.outcome in {Outcome.NOT_FOUND, Outcome.INVALID}:
+                self._settle(flight, refusal)
+            else:
+                if refusal and refusal.outcome is Outcome.DENIED:
+                    lane.alone_until[flight.ref] = _now() + BATCH_REFUSED
+                singly.append(flight)
+        self._send_alone(lane, singly)
+
+    def _no_batch(self, lane: Lane, chunk: list[Flight], failure: Failure) -> None:
+        """The batch failed as a whole."""
+        if failure.operation != "BatchGetSecretValue" and not failure.transient:
+            for flight in chunk:  # the role cannot be assumed
+                self._settle(flight, failure)
+            return
+        if failure.transient and (failure.outcome in _LANE_WIDE or lane.failed.count < _SINGLY_AFTER):
+            self._block(lane, chunk, failure)
+            return
+        if failure.outcome is Outcome.DENIED:
+            lane.refused_until = _now() + BATCH_REFUSED
+            log.info("batch refused, fetching singly", extra={"cause": failure.message})
+        else:
+            for flight in chunk:
+                flight.suspect = True
+        self._send_alone(lane, chunk)
+
+    def _send_alone(self, lane: Lane, flights: list[Flight]) -> None:
+        for flight in flights:
+            newer = self._flights.setdefault(flight.ref, flight)
+            if newer is flight:
+                flight.sent = False
+                lane.add(flight, urgent=flight.waited, alone=True)
+            else:  # disowned meanwhile: its waiters get what the newer one brings
+                newer.future.add_done_callback(partial(_pass_on, flight))
+
+    def _answered(self, lane: Lane) -> None:
+        lane.proven = True
+        lane.failed.clear()
+
+    def _block(self, lane: Lane, chunk: list[Flight], failure: Failure) -> None:
+        """The lane is not available: tell everybody who waits, and try again later with one call."""
+        standing = lane.failed.standing(_now())
+        lane.proven = False
+        if standing is None:
+            standing = lane.failed.note(failure, _now())
+            later = (standing.retry_after or 0) + 0.05
+            asyncio.get_running_loop().call_later(later, self._schedule, lane)
+        self._abandon([*chunk, *lane.take_waited()], standing)
+
+    def _abandon(self, flights: list[Flight], failure: Failure) -> None:
+        for flight in flights:
+            self._settle(flight, failure, deliver=False)
+
+    def _settle(self, flight: Flight, result: Result, *, deliver: bool = True) -> None:
+        """End the flight. What is not the secret's own answer is not delivered: the lane remembers it."""
+        if flight.future.done():
+            return
+        if self._flights.get(flight.ref) is flight:
+            del self._flights[flight.ref]
+            if deliver:
+                result = self._deliver(flight.ref, flight.round, result)
+        flight.future.set_result(result)
+
+
+_BUG = Failure(Outcome.ERROR, "the operator failed to fetch the secret; its log says why")
+
+
+def _pass_on(older: Flight, done: asyncio.Future[Result]) -> None:
+    if not older.future.done():
+        older.future.set_result(done.result())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

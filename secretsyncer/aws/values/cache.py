@@ -1,0 +1,306 @@
+"""Values of secrets: from memory where nothing changed, from AWS where it did. The one way to a value.
+
+    known    the version that a reference means now, without any call
+    get_many the values, fetched where needed
+    prefetch starts fetching many, in full batches
+    recheck  once a round: what the catalogue cannot see
+    tags     the tags that decide over access
+
+What makes a value good. The catalogue shows the secret: its version id, the one that came *with* the value,
+equals the listed one; if not (the list runs behind or ahead), the value was fetched in this round. Versions
+are compared for equality, never by age: a rollback moves AWSCURRENT back. The catalogue does not show it:
+the value was fetched in this round. A pinned version: always.
+
+Keys hold the identity, so that no value crosses roles. Spellings of one secret share a key where the catalogue
+resolves them; AWS is then asked by name, and an answer with another ARN (the secret was made anew) is not given
+to who asked by ARN. Refusals stand for a minute, or until the catalogue shows another entry. While AWS cannot be
+reached, a value that is not good is not served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from secretsyncer.aws.api.secretsmanager import SecretsApi
+from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failures import Failure
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.value import SecretValue
+from secretsyncer.aws.values.batcher import Batcher
+from secretsyncer.aws.values.lanes import LaneKey, Result
+from secretsyncer.aws.values.resolve import Resolver, Target
+from secretsyncer.aws.values.store import Slot, Slots
+from secretsyncer.aws.values.tags import TagReader
+from secretsyncer.errors import Reason, Rejected, SyncFailure
+from secretsyncer.metrics import Metrics
+
+MAX_VALUES = 20_000
+MAX_BYTES = 256 * 1024 * 1024
+SLICE = 100
+"""References looked at in one go by a recheck; other work runs in between."""
+
+_STALE_ROUNDS = 3
+"""Rounds without a complete listing after which the catalogue's tags decide over no access."""
+
+
+class SecretCache:
+    """The cache. `region` is the operator's, for references that name none. Call within a running loop."""
+
+    def __init__(
+        self,
+        api: SecretsApi,
+        metrics: Metrics,
+        *,
+        region: str,
+        max_values: int = MAX_VALUES,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._metrics = metrics
+        self._slots = Slots(max_values, max_bytes)
+        self._batcher = Batcher(api, self._store)
+        self._tags = TagReader(api)
+        self._resolver = Resolver(region)
+
+    async def aclose(self) -> None:
+        """Stop fetching; who waits is told that the operator is stopping."""
+        await self._batcher.aclose()
+        await self._tags.aclose()
+
+    def known(self, ref: SecretRef, catalogue: Catalogue) -> tuple[str, str] | None:
+        """ARN and version id that the reference means now, None if only AWS can tell. No I/O.
+
+        It is what `get_many` would give. A value that was dropped to save memory is still known by its version.
+        """
+        try:
+            target = self._target(ref, catalogue)
+        except ValueError:
+            return None
+        slot = self._slots.get(target.key)
+        if slot is None or not self._good(slot, target, catalogue):
+            return None
+        slot.used_round = catalogue.round
+        return slot.arn, slot.version_id
+
+    async def get_many(
+        self, refs: Collection[SecretRef], catalogue: Catalogue
+    ) -> dict[SecretRef, SecretValue | SyncFailure]:
+        """The value of each reference, or why there is none. Raises nothing but CancelledError."""
+        results: dict[SecretRef, SecretValue | SyncFailure] = {}
+        wanted: dict[SecretRef, Target] = {}
+        for ref in set(refs):
+            try:
+                target = self._target(ref, catalogue)
+            except ValueError as exc:
+                results[ref] = Rejected(Reason.INVALID_SPEC, str(exc))
+                continue
+            ready = self._ready(target, catalogue)
+            if ready is None:
+                wanted[ref] = target
+            else:
+                self._count("hit")
+                results[ref] = ready.error() if isinstance(ready, Failure) else ready
+        while wanted:
+            wanted = await self._fetch(wanted, catalogue, results)
+        return results
+
+    def prefetch(self, refs: Collection[SecretRef], catalogue: Catalogue) -> None:
+        """Start fetching what `get_many` would have to fetch; its callers join these flights."""
+        for ref in refs:
+            try:
+                target = self._target(ref, catalogue)
+            except ValueError:
+                continue
+            if self._ready(target, catalogue) is None:
+                self._batcher.want(target.key, catalogue.round, urgent=False, waited=False)
+
+    async def recheck(self, refs: Collection[SecretRef], catalogue: Catalogue) -> set[SecretRef]:
+        """Ask AWS about what was read before and the catalogue cannot see, once a round, in batches.
+
+        Gives the references whose version, readability or tags are not what they were; tags only where somebody
+        has asked for them. `refs` are all that are in use; what has not been used for two rounds and is not among
+        them is forgotten.
+        """
+        asked: dict[SecretRef, list[SecretRef]] = {}
+        tagged: dict[SecretRef, list[SecretRef]] = {}
+        in_use: set[SecretRef] = set()
+        for number, ref in enumerate(refs, 1):
+            if number % SLICE == 0:
+                await asyncio.sleep(0)  # a listing has just come: what it changed must not wait for all this
+            try:
+                target = self._target(ref, catalogue)
+            except ValueError:
+                continue
+            in_use.add(target.key)
+            if target.entry is None:
+                tagged.setdefault(_tag_key(target, ref), []).append(ref)
+            if target.entry is None and not ref.version_id and self._slots.get(target.key):
+                asked.setdefault(target.key, []).append(ref)
+        flights = [
+            self._batcher.want(key, catalogue.round, urgent=False)
+            for key in asked
+            if not self._checked(key, catalogue)
+        ]
+        if flights:
+            await asyncio.wait([flight.future for flight in flights])
+        retagged = await self._tags.recheck(tagged, catalogue.round)
+        self._forget(in_use, catalogue)
+        changed = [spellings for key, spellings in asked.items() if self._is_news(key)]
+        return {ref for spellings in (*changed, *(tagged[key] for key in retagged)) for ref in spellings}
+
+    async def tags(
+        self, refs: Collection[SecretRef], catalogue: Catalogue
+    ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:
+        """The tags of each secret, at most one round old, or why they cannot be read."""
+        unique = list(set(refs))
+        found = await asyncio.gather(*(self._tags_of(ref, catalogue) for ref in unique))
+        return dict(zip(unique, found, strict=True))
+
+    def invalidate(self, ids: Collection[str]) -> None:
+        """Ask AWS again for these names or ARNs at the next want, whatever the catalogue says.
+
+        By name alone, so that a namesake in another account is asked for again too; that does no harm.
+        """
+        names = set()
+        for text in ids:
+            try:
+                names.add(parse_secret_id(text).name)
+            except ValueError:
+                continue
+        stale = {key for key, _ in self._slots if parse_secret_id(key.id).name in names}
+        for key in stale:
+            if slot := self._slots.get(key):
+                slot.stale, slot.failed = True, None
+        self._batcher.disown({key for key in self._batcher if parse_secret_id(key.id).name in names})
+        self._tags.invalidate(names)
+
+    def _target(self, ref: SecretRef, catalogue: Catalogue) -> Target:
+        """As AWS is asked for it now. Raises ValueError where it is no reference."""
+        target = self._resolver.target(ref, catalogue)
+        if target.arn:
+            slot = self._slots.get(target.key)
+            if slot and slot.round >= catalogue.round and slot.arn not in {"", target.arn}:
+                return target.by_arn()
+        return target
+
+    def _good(self, slot: Slot, target: Target, catalogue: Catalogue) -> bool:
+        """Whether the version that the slot knows is the one to serve now."""
+        if slot.stale or not slot.version_id:
+            return False
+        if target.key.version_id:
+            return True
+        entry = target.entry
+        if entry is not None and slot.version_id == entry.version_id and slot.arn == entry.arn:
+            return True
+        return slot.round >= catalogue.round
+
+    def _ready(self, target: Target, catalogue: Catalogue) -> SecretValue | Failure | None:
+        """What can be said without asking AWS; None: ask."""
+        slot = self._slots.get(target.key)
+        if slot is None:
+            return None
+        slot.used_round = catalogue.round
+        if slot.value is not None and self._good(slot, target, catalogue):
+            self._slots.touch(target.key)
+            return slot.value
+        failure = slot.standing(_now())
+        if failure is None or failure.transient:
+            return failure
+        entry = target.entry
+        unchanged = slot.seen == entry if entry is not None else slot.round >= catalogue.round
+        return failure if unchanged else None
+
+    async def _fetch(
+        self,
+        wanted: dict[SecretRef, Target],
+        catalogue: Catalogue,
+        results: dict[SecretRef, SecretValue | SyncFailure],
+    ) -> dict[SecretRef, Target]:
+        """Fetch all that is wanted; gives what must be asked for once more, by ARN."""
+        flights = {}
+        for ref, target in wanted.items():
+            self._count("joined" if target.key in self._batcher else "miss")
+            flights[ref] = self._batcher.want(target.key, catalogue.round, urgent=True)
+        # Not awaited directly: a cancelled caller must not cancel what others wait for.
+        await asyncio.wait({flight.future for flight in flights.values()})
+        again = {}
+        for ref, flight in flights.items():
+            result, target = flight.future.result(), wanted[ref]
+            if isinstance(result, Failure):
+                results[ref] = result.error()
+            elif target.arn and result.arn != target.arn:
+                again[ref] = target.by_arn()
+            else:
+                results[ref] = result
+        return again
+
+    def _store(self, key: SecretRef, round_: int, result: Result) -> Result:
+        """A flight has landed; gives the result, a failure with its time to wait."""
+        slot = self._slots.make(key)
+        slot.used_round = max(slot.used_round, round_)
+        if isinstance(result, SecretValue):
+            self._slots.hold(key, slot, result)
+            slot.round, slot.stale, slot.failed = round_, False, None
+        else:
+            slot.failed = slot.failed or Remembered()
+            result = slot.failed.note(result, _now())
+            if not result.transient:
+                self._slots.release(key, slot)
+                slot.arn = slot.version_id = ""
+                slot.round, slot.stale = round_, False
+                slot.seen = self._resolver.latest.find(key)
+        slot.told = slot.told or _news(slot)
+        self._metrics.cache_values.set(self._slots.values_held)
+        return result
+
+    def _checked(self, key: SecretRef, catalogue: Catalogue) -> bool:
+        slot = self._slots.get(key)
+        return slot is not None and slot.round >= catalogue.round and not slot.stale
+
+    def _is_news(self, key: SecretRef) -> bool:
+        """Whether the slot says something that was not told before; it counts as told now."""
+        slot = self._slots.get(key)
+        if slot is None or slot.told == _news(slot):
+            return False
+        slot.told = _news(slot)
+        return True
+
+    def _forget(self, in_use: Collection[SecretRef], catalogue: Catalogue) -> None:
+        for key, slot in self._slots:
+            if key not in in_use and slot.used_round < catalogue.round - 1:
+                self._slots.drop(key)
+        self._batcher.forget({LaneKey(key.identity, key.region) for key in in_use})
+        self._tags.forget(catalogue.round - 1)
+        self._metrics.cache_values.set(self._slots.values_held)
+
+    async def _tags_of(self, ref: SecretRef, catalogue: Catalogue) -> Mapping[str, str] | SyncFailure:
+        try:
+            target = self._target(ref, catalogue)
+        except ValueError as exc:
+            return Rejected(Reason.INVALID_SPEC, str(exc))
+        entry = catalogue.find(ref)
+        if entry is not None and catalogue.round - catalogue.listed_round < _STALE_ROUNDS:
+            return entry.tags
+        tags = await self._tags.tags(_tag_key(target, ref), catalogue.round)
+        return tags.error() if isinstance(tags, Failure) else tags
+
+    def _count(self, result: str) -> None:
+        self._metrics.cache_requests.labels(result).inc()
+
+
+def _tag_key(target: Target, ref: SecretRef) -> SecretRef:
+    """Tags are the secret's: all its versions share them."""
+    return target.key._replace(id=ref.id, version_id="", stage="")
+
+
+def _news(slot: Slot) -> str:
+    """What a reader would notice: another version or secret, readable or not."""
+    if slot.version_id:
+        return f"{slot.arn} {slot.version_id}"
+    return "refused" if slot.round >= 0 else ""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,233 @@
+"""Kubernetes Events: what `kubectl describe` shows below an object.
+
+Best effort by nature, so nothing ever waits for it: `event` puts into a bounded queue and `run` sends. Equal
+events within ten minutes become one with a count, an object that says much is slowed down by a token bucket,
+and what does not fit is dropped and counted. The numbers are client-go's (`tools/record/events_cache.go`).
+core/v1 Events, because `kubectl describe` of every version reads them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+
+from secretsyncer.backoff import Backoff
+from secretsyncer.errors import KubeError, clip
+from secretsyncer.kube.objects import Object
+from secretsyncer.kube.resources import EVENTS, Resource
+from secretsyncer.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+AGGREGATION = 600.0
+"""Seconds after its first sending in which an equal event only raises the count."""
+BURST = 25
+REFILL = 300.0
+"""Seconds for one more event of an object, once it has used up its burst."""
+QUEUE_LIMIT = 1000
+REMEMBERED = 4096
+"""Objects and sent events that are remembered; the oldest go."""
+TRIES = 5
+BACKOFF = Backoff(initial=1.0, factor=2.0, cap=10.0, jitter=0.5)
+SHORT_NAME = 200
+"""Characters of an object's name that its events' names begin with: 253 are allowed in all."""
+
+Type = Literal["Normal", "Warning"]
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Writer(Protocol):
+    """The part of the client that is needed here."""
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
+
+    async def merge_patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object: ...
+
+
+class _Same(NamedTuple):
+    """What makes two events equal."""
+
+    uid: str
+    namespace: str
+    object_name: str
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Sent:
+    """An event that exists in the cluster."""
+
+    name: str
+    count: int
+    since: float
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An event to be sent; equal ones that come meanwhile only raise `count`."""
+
+    involved: Object
+    name: str
+    first: str
+    last: str
+    count: int = 1
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    filled: float
+
+
+class _Recent(OrderedDict[K, V], Generic[K, V]):
+    """A dictionary of the last `REMEMBERED` entries."""
+
+    def put(self, key: K, value: V) -> None:
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > REMEMBERED:
+            self.popitem(last=False)
+
+
+class EventRecorder:
+    """Records events as `component`, on behalf of the process `instance`."""
+
+    def __init__(
+        self,
+        client: Writer,
+        metrics: Metrics,
+        *,
+        component: str = "secretsyncer",
+        instance: str = "",
+        backoff: Backoff = BACKOFF,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client = client
+        self._count = metrics.events
+        self._component = component
+        self._instance = instance
+        self._backoff = backoff
+        self._now = now
+        self._clock = asyncio.get_running_loop().time
+        self._queue: OrderedDict[_Same, _Waiting] = OrderedDict()
+        self._filled = asyncio.Event()
+        self._sent: _Recent[_Same, _Sent] = _Recent()
+        self._buckets: _Recent[str, _Bucket] = _Recent()
+
+    def event(self, obj: Object, type: Type, reason: str, message: str) -> None:  # noqa: A002 - the API's word
+        """Record it, some time soon or never. `obj` is any object with kind and metadata."""
+        metadata = obj["metadata"]
+        involved = {
+            "apiVersion": obj.get("apiVersion", ""),
+            "kind": obj.get("kind", ""),
+            **{f: metadata[f] for f in ("name", "namespace", "uid", "resourceVersion") if metadata.get(f)},
+        }
+        place = metadata.get("uid", ""), metadata.get("namespace", ""), metadata["name"]
+        same = _Same(*place, type, reason, clip(message))
+        time = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if waiting := self._queue.get(same):
+            waiting.count += 1
+            waiting.last = time
+        elif len(self._queue) >= QUEUE_LIMIT or not self._may_speak("/".join(place)):
+            self._count.labels("dropped").inc()
+        else:
+            name = f"{metadata['name'][:SHORT_NAME].rstrip('.-')}.{uuid.uuid4().hex[:16]}"
+            self._queue[same] = _Waiting(involved, name, time, time)
+            self._filled.set()
+
+    async def run(self) -> None:
+        """Send what is recorded, for ever."""
+        while True:
+            await self._filled.wait()
+            await self._send_next()
+
+    async def flush(self, deadline: float) -> None:
+        """Send what waits, in at most so many seconds; after `run` was stopped."""
+        try:
+            async with asyncio.timeout(deadline):
+                while self._queue:
+                    await self._send_next()
+        except TimeoutError:
+            log.warning("events not sent", extra={"events": len(self._queue)})
+
+    async def _send_next(self) -> None:
+        if not self._queue:
+            self._filled.clear()
+            return
+        same, waiting = self._queue.popitem(last=False)
+        try:
+            outcome = await self._try(same, waiting)
+        except asyncio.CancelledError:
+            self._queue[same] = waiting  # `flush` may still send it; the name is the same, so never twice
+            self._queue.move_to_end(same, last=False)
+            raise
+        self._count.labels(outcome).inc()
+
+    async def _try(self, same: _Same, waiting: _Waiting) -> str:
+        for attempt in range(1, TRIES + 1):
+            try:
+                await self._send(same, waiting)
+            except KubeError as error:
+                if not error.transient or attempt == TRIES:
+                    log.debug("event not sent", extra={"error": str(error), "reason": same.reason})
+                    return "failed"
+                await asyncio.sleep(max(self._backoff.delay(attempt), error.retry_after or 0.0))
+            else:
+                return "sent"
+        raise AssertionError  # the last attempt returned
+
+    async def _send(self, same: _Same, waiting: _Waiting) -> None:
+        """Raise the count of the event that tells the same, or create one."""
+        namespace = same.namespace or "default"
+        sent = self._sent.get(same)
+        if sent is not None and self._clock() - sent.since < AGGREGATION:
+            patch = {"count": sent.count + waiting.count, "lastTimestamp": waiting.last}
+            try:
+                await self._client.merge_patch(EVENTS, namespace, sent.name, patch)
+            except KubeError as error:
+                if error.status != 404:  # else it has expired: the server keeps events for an hour or less
+                    raise
+            else:
+                sent.count += waiting.count
+                return
+        try:
+            await self._client.create(EVENTS, namespace, self._body(same, waiting, namespace))
+        except KubeError as error:
+            if error.reason != "AlreadyExists":  # an earlier try got through, its answer did not
+                raise
+        self._sent.put(same, _Sent(waiting.name, waiting.count, self._clock()))
+
+    def _body(self, same: _Same, waiting: _Waiting, namespace: str) -> Object:
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": waiting.name, "namespace": namespace},
+            "involvedObject": waiting.involved,
+            "type": same.type,
+            "reason": same.reason,
+            "message": same.message,
+            "count": waiting.count,
+            "firstTimestamp": waiting.first,
+            "lastTimestamp": waiting.last,
+            "source": {"component": self._component},
+            "reportingComponent": self._component,
+            "reportingInstance": self._instance,
+        }
+
+    def _may_speak(self, obj: str) -> bool:
+        """Take one token of the object's bucket."""
+        now = self._clock()
+        bucket = self._buckets.get(obj) or _Bucket(BURST, now)
+        tokens = min(BURST, bucket.tokens + (now - bucket.filled) / REFILL)
+        speaks = tokens >= 1
+        self._buckets.put(obj, _Bucket(tokens - 1 if speaks else tokens, now))
+        return speaks

@@ -1,0 +1,106 @@
+"""Namespaces followed by name, for an operator that may read these and not list all.
+
+A Role can grant `get` on the namespace that it is in. It cannot grant `list` or `watch`, not even of one name: those are
+requests about the whole cluster. So where namespaces are named, each is asked for every `INTERVAL` seconds. To the
+reflector this looks like any other source: a list of those that exist, then a watch whose events are the differences,
+with a bookmark after each round as the sign of life.
+
+`App` puts it between the client and the informer of namespaces. One reflector may read from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from secretsyncer.errors import KubeError
+from secretsyncer.kube.objects import Object
+from secretsyncer.kube.resources import Resource
+
+INTERVAL = 5.0
+"""Seconds between two rounds: how late a change of the annotation may be seen."""
+_NEVER = "1"
+"""The version of a list of nothing. None may be empty or 0, which ask a watch for everything."""
+
+
+class Getter(Protocol):
+    """The part of `KubeClient` that is needed."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
+
+
+class Named:
+    """A `Source` of the objects with these names, of a kind that has no namespaces."""
+
+    def __init__(self, client: Getter, names: Sequence[str], *, interval: float = INTERVAL) -> None:
+        self._client = client
+        self._names = names
+        self._interval = interval
+        self._seen: dict[str, Object] = {}  # as the reflector has heard of them
+        self._version = _NEVER
+
+    async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Object:
+        """Those that exist, in one page."""
+        del namespace
+        found = [await self._get(resource, name) for name in self._names]
+        self._seen = {obj["metadata"]["name"]: obj for obj in found if obj}
+        for obj in self._seen.values():
+            self._version = obj["metadata"]["resourceVersion"]
+        items = list(self._seen.values())
+        return {"kind": f"{resource.kind}List", "metadata": {"resourceVersion": self._version}, "items": items}
+
+    @asynccontextmanager
+    async def watch(
+        self, resource: Resource, namespace: str | None = None, *, timeout_seconds: int, **_: Any
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The differences from what was told before, in lines; ends after `timeout_seconds` like any watch."""
+        del namespace
+        # Asked before it counts as open, so that a refusal shows in the informer's health.
+        first = await self._round(resource)
+        yield self._lines(resource, first, rounds=int(timeout_seconds / self._interval))
+
+    async def _lines(self, resource: Resource, first: Sequence[bytes], *, rounds: int) -> AsyncIterator[bytes]:
+        for line in first:
+            yield line
+        for _ in range(rounds):
+            await asyncio.sleep(self._interval)
+            for line in await self._round(resource):
+                yield line
+
+    async def _round(self, resource: Resource) -> Sequence[bytes]:
+        """All or nothing, so that what was taken note of is told."""
+        found = [(name, await self._get(resource, name)) for name in self._names]
+        lines = [_line(kind, obj) for name, new in found for kind, obj in self._difference(name, new)]
+        bookmark = {"kind": resource.kind, "metadata": {"resourceVersion": self._version}}
+        return [*lines, _line("BOOKMARK", bookmark)]
+
+    def _difference(self, name: str, new: Object | None) -> Iterator[tuple[str, Object]]:
+        old = self._seen.pop(name, None)
+        if new is not None:
+            self._seen[name] = new
+            self._version = new["metadata"]["resourceVersion"]
+        if old is None and new is not None:
+            yield "ADDED", new
+        elif old is not None and new is None:
+            yield "DELETED", old
+        elif old is not None and new is not None and _identity(old) != _identity(new):
+            yield "MODIFIED", new
+
+    async def _get(self, resource: Resource, name: str) -> Object | None:
+        try:
+            return await self._client.get(resource, "", name)
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise
+
+
+def _identity(obj: Object) -> tuple[str, str]:
+    return str(obj["metadata"].get("uid")), str(obj["metadata"]["resourceVersion"])
+
+
+def _line(kind: str, obj: Object) -> bytes:
+    return json.dumps({"type": kind, "object": obj}).encode()

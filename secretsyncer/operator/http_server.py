@@ -1,0 +1,153 @@
+"""HTTP: / (the status page), /metrics, /healthz (would a restart help?), /readyz (may a roll-out go on?).
+
+Health and readiness are lists of named checks; each gives None or one line that says what is wrong. The server
+starts first and stops last, so that probes are answered at all times. `?verbose` lists every check.
+
+The port has no authentication, so what a client may take is bounded: the size of a request, the number of
+connections, and how long one lasts, however slowly it sends or reads. Each answer ends its connection, so that
+nobody who only waits takes the place of another; scrapers and probes come seconds apart and lose nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
+
+from secretsyncer.operator import status_page
+
+Check = Callable[[], str | None]
+
+QUERY_LIMIT = 200
+"""Characters of a search."""
+
+REQUEST_LIMIT = 4096
+"""Bytes of a request's body: nothing here reads one."""
+
+CONNECTIONS = 100
+"""At most so many at a time: a few scrapers, probes and people. One more is closed at once."""
+
+LIFETIME = 30.0
+"""Seconds that a connection may last, whatever it is doing."""
+
+
+class Server:
+    """Serves on `host` (None: all addresses) and `port` (0: any free one).
+
+    `page` makes the HTML of `/` for a search; without it nothing is served there.
+    """
+
+    def __init__(
+        self,
+        host: str | None,
+        port: int,
+        *,
+        health: Mapping[str, Check],
+        readiness: Mapping[str, Check],
+        page: Callable[[str], str] | None = None,
+    ) -> None:
+        self._host = host
+        self._port = port
+        app = web.Application(client_max_size=REQUEST_LIMIT, middlewares=[_one_answer])
+        app.router.add_get("/metrics", _metrics)
+        app.router.add_get("/healthz", _probe(health))
+        app.router.add_get("/readyz", _probe(readiness))
+        if page:
+            app.router.add_get("/", _page(page))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        self._listener: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Raises OSError where the port cannot be had."""
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._connection, self._host, self._port)
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        """What serves a connection that has just come in."""
+        server, loop = self._runner.server, asyncio.get_running_loop()
+        if server is None or len(server.connections) >= CONNECTIONS:
+            return _Full()
+        handler = server()
+        loop.call_later(LIFETIME, _abort, handler)
+        return handler
+
+    @property
+    def port(self) -> int:
+        """The port served on, once started."""
+        if self._listener is None:
+            raise RuntimeError("the server has not been started")
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        await self._runner.cleanup()
+
+
+class _Full(asyncio.Protocol):
+    """Closes its connection."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _abort(handler: web.RequestHandler) -> None:
+    """End a connection without waiting for a client that does not read."""
+    if handler.transport is not None:
+        handler.transport.abort()
+
+
+@web.middleware
+async def _one_answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except web.HTTPException as refusal:
+        refusal.force_close()
+        raise
+    response.force_close()
+    return response
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    """All metrics, or those named by `name[]`, in the format that the scraper asks for."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    names = request.query.getall("name[]", [])
+    body = encode(REGISTRY.restricted_registry(names) if names else REGISTRY)
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _page(render: Callable[[str], str]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    headers = {
+        "Content-Security-Policy": status_page.POLICY,
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        text = render(request.query.get("q", "")[:QUERY_LIMIT])
+        return web.Response(text=text, content_type="text/html", headers=headers)
+
+    return answer
+
+
+def _probe(checks: Mapping[str, Check]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """In the manner of the API server's own: `ok`, or the failed checks; all of them with `?verbose`."""
+
+    async def answer(request: web.Request) -> web.Response:
+        results = {name: check() for name, check in checks.items()}
+        failed = {name: problem for name, problem in results.items() if problem}
+        if "verbose" in request.query or failed:
+            shown = results if "verbose" in request.query else failed
+            lines = [f"[-] {name}: {problem}" if problem else f"[+] {name}" for name, problem in shown.items()]
+            text = "\n".join([*lines, "failed" if failed else "ok", ""])
+        else:
+            text = "ok\n"
+        return web.Response(text=text, status=503 if failed else 200)
+
+    return answer

@@ -1,0 +1,146 @@
+"""Writes to Kubernetes on behalf of one object: its Secret and its status, and nothing that says nothing new.
+
+Writes carry the version that they were made for, so a stale view becomes a fresh look, never a lost edit. Each
+answer goes back to the informer's store (`remember`), so that the next pass sees it before the watch does. Errors
+of the API become the failures that the status shows. `may_write` is asked before each write: a process that has
+lost its lease, or was asleep for longer than it lasts, must not write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.sync.observed import summarise
+from secretsyncer.sync.secret_plan import Create, Patch, Recreate, plan
+from secretsyncer.synced_secret import SyncedSecret
+
+TRIES = 4
+"""Fresh looks at a Secret that changes under our hands, in one pass."""
+
+
+class Api(Protocol):
+    """What is wanted of the Kubernetes client; `kube.client.KubeClient` is it."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str, name: str, body: Object, *, subresource: str | None = None
+    ) -> Object: ...
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object: ...
+
+
+class Store(Protocol):
+    """What is wanted of an informer."""
+
+    def get(self, key: Key) -> Object | None: ...
+
+    def remember(self, obj: Object) -> None: ...
+
+
+class Written(NamedTuple):
+    """What a write left behind: the Secret's resourceVersion, and what was done (empty: nothing)."""
+
+    version: str
+    action: str = ""
+
+
+class Writer:
+    """Writes Secrets and statuses."""
+
+    def __init__(
+        self, api: Api, *, objects: Store, secrets: Store, adopt: bool, may_write: Callable[[], bool]
+    ) -> None:
+        self._api = api
+        self._objects = objects
+        self._secrets = secrets
+        self._adopt = adopt
+        self._may_write = may_write
+
+    async def write_secret(self, synced: SyncedSecret, data: Mapping[str, bytes]) -> Written:
+        """Make the Secret hold exactly this data. Raises Rejected or Unavailable."""
+        observed = self._secrets.get(synced.secret)
+        for _ in range(TRIES):
+            step = plan(synced, data, observed, adopt=self._adopt)
+            if step is None:
+                return Written(observed["metadata"]["resourceVersion"] if observed else "")
+            try:
+                return await self._write(synced.secret, step)
+            except KubeError as error:
+                # Created by somebody else, changed, or deleted meanwhile: look again.
+                if error.status != 409 and not (error.status == 404 and not isinstance(step, Create)):
+                    raise as_failure(error, f"Secret {synced.secret}") from error
+            observed = await self._look(synced.secret)
+        raise Unavailable(Reason.KUBERNETES_ERROR, f"Secret {synced.secret} is changed by others all the time")
+
+    async def write_status(self, obj: Object, patch: Object) -> None:
+        """Patch the status of this very object; one that is gone or was made anew is left alone.
+
+        Going by the store: a uid in a patch of a status subresource means nothing to the API server.
+        """
+        if not self.is_current(obj):
+            return
+        metadata = obj["metadata"]
+        self._check_may_write()
+        try:
+            answer = await self._api.merge_patch(
+                SYNCED_SECRETS, metadata["namespace"], metadata["name"], patch, subresource="status"
+            )
+        except KubeError as error:
+            if error.status in {404, 409}:
+                return
+            raise as_failure(error, "its status") from error
+        self._objects.remember(answer)
+
+    def is_current(self, obj: Object) -> bool:
+        """Whether the object is still there, and is not another of its name."""
+        now = self._objects.get(key_of(obj))
+        return now is not None and now["metadata"].get("uid") == obj["metadata"].get("uid")
+
+    async def _write(self, key: Key, step: Create | Recreate | Patch) -> Written:
+        self._check_may_write()
+        if isinstance(step, Recreate):
+            await self._api.delete(SECRETS, key.namespace, key.name, uid=step.uid)
+        if isinstance(step, Create | Recreate):
+            answer = await self._api.create(SECRETS, key.namespace, step.body)
+            action = f"created with {_keys(step.body['data'])}"
+        else:
+            answer = await self._api.merge_patch(SECRETS, key.namespace, key.name, step.body)
+            action = f"updated: {_keys(step.keys)}" if step.keys else "updated: labels or annotations"
+        self._secrets.remember(answer)
+        return Written(answer["metadata"]["resourceVersion"], action)
+
+    async def _look(self, key: Key) -> Object | None:
+        try:
+            return summarise(await self._api.get(SECRETS, key.namespace, key.name))
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise as_failure(error, f"Secret {key}") from error
+
+    def _check_may_write(self) -> None:
+        if not self._may_write():
+            raise Unavailable(Reason.KUBERNETES_ERROR, "this process does not hold the lease any more")
+
+
+def as_failure(error: KubeError, what: str) -> SyncFailure:
+    """The API's error as the failure of a pass: refused for good, or worth another try."""
+    # What follows may quote the whole object, as the server does with a patch that it cannot decode.
+    said = error.message.partition("Invalid value")
+    message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {error.reason}: {said[0]}{said[1]}"
+    if error.status in {400, 413, 422}:
+        fixed = "immutable" in error.message
+        return Rejected(Reason.CONFLICT if fixed else Reason.INVALID_SPEC, message)
+    return Unavailable(Reason.KUBERNETES_ERROR, message, retry_after=error.retry_after)
+
+
+def _keys(names: Any) -> str:
+    shown = sorted(names)
+    listed = ", ".join(shown[:10]) + (", …" if len(shown) > 10 else "")
+    return f"key{'s' * (len(shown) != 1)} {listed}" if shown else "no keys"

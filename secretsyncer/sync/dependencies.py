@@ -1,0 +1,119 @@
+"""Which objects depend on which AWS secrets: a change in AWS wakes exactly these.
+
+Reconciles note what they read; the controller asks `affected` after each poll. A secret is found by the name in the
+catalogue; a full ARN ends in a suffix that may be part of a name, so an ARN is noted under both readings. A key
+too many costs a comparison in memory.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.listing.catalogue import Catalogue, Changes
+from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.kube.objects import Key
+
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What an object was, or would have been, rendered from: whose change must lead to a pass."""
+
+    refs: frozenset[SecretRef] = frozenset()
+    filters: frozenset[Filter] = field(default=frozenset(), repr=False)  # a template may filter by a secret's value
+    whole_catalogue: bool = False
+
+    @property
+    def selections(self) -> set[Filter | None]:
+        """The parts of the catalogue that were looked at; None stands for all of it."""
+        return {*self.filters, None} if self.whole_catalogue else set(self.filters)
+
+
+class DependencyIndex:
+    """Dependencies by key, and keys by what they depend on."""
+
+    def __init__(self) -> None:
+        self._of: dict[Key, Dependencies] = {}
+        self._by_ref: defaultdict[SecretRef, set[Key]] = defaultdict(set)
+        self._by_name: defaultdict[str, set[Key]] = defaultdict(set)
+        self._by_filter: defaultdict[Filter | None, set[Key]] = defaultdict(set)
+
+    def note(self, key: Key, dependencies: Dependencies) -> None:
+        """The object now depends on this, and on nothing else."""
+        if self._of.get(key) == dependencies:
+            return
+        self.drop(key)
+        self._of[key] = dependencies
+        for ref in dependencies.refs:
+            self._by_ref[ref].add(key)
+            for name in _names(ref.id):
+                self._by_name[name].add(key)
+        for what in dependencies.selections:
+            self._by_filter[what].add(key)
+
+    def drop(self, key: Key) -> None:
+        """The object is gone."""
+        dependencies = self._of.pop(key, None)
+        if dependencies is None:
+            return
+        for ref in dependencies.refs:
+            _discard(self._by_ref, ref, key)
+            for name in _names(ref.id):
+                _discard(self._by_name, name, key)
+        for what in dependencies.selections:
+            _discard(self._by_filter, what, key)
+
+    def refs(self) -> Collection[SecretRef]:
+        """Every reference that some object depends on."""
+        return tuple(self._by_ref)
+
+    def by_ids(self, ids: Collection[str]) -> set[Key]:
+        """The objects that depend on secrets of these names or ARNs."""
+        names = {name for text in ids for name in _names(text)}
+        return {key for name in names for key in self._by_name.get(name, ())}
+
+    def affected(
+        self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
+    ) -> set[Key]:
+        """The objects for which the new listing, or a look at unlisted secrets, changed something."""
+        keys: set[Key] = set()
+        for name in changes.names:
+            keys |= self._by_name.get(name, set())
+        for ref in changed_refs:
+            keys |= self._by_ref.get(ref, set())
+        for what, dependents in self._by_filter.items():
+            first = old.listed_at is None and new.listed_at is not None
+            if first or (changes and digest_of(what, old) != digest_of(what, new)):
+                keys |= dependents
+        return keys
+
+
+def digest_of(what: Filter | None, catalogue: Catalogue) -> str:
+    """Digest of what a template's filter selects; None stands for the whole catalogue."""
+    if what is None or what.kind == "name":
+        return catalogue.digest()
+    if what.kind == "tag":
+        return catalogue.tag_value_digest(*what.args)
+    return catalogue.tag_digest(*what.args)
+
+
+def _names(secret_id: str) -> set[str]:
+    try:
+        name = parse_secret_id(secret_id).name
+    except ValueError:
+        return {secret_id}
+    return {name, secret_id.rpartition(":secret:")[2]} if secret_id.startswith("arn:") else {name}
+
+
+def _discard(index: dict[T, set[Key]], what: T, key: Key) -> None:
+    keys = index.get(what)
+    if keys is not None:
+        keys.discard(key)
+        if not keys:
+            del index[what]

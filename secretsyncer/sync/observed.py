@@ -1,0 +1,70 @@
+"""What the informers keep of the objects that they watch: the rest only takes memory.
+
+Secrets are kept without their values: of each, a keyed digest stays, which tells whether it has changed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from secretsyncer.kube.objects import Object
+from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
+
+
+# Digests are compared within this process only; a key of its own makes them useless to anybody else.
+_KEY = secrets.token_bytes(32)
+
+
+def digest(encoded: str) -> bytes:
+    """Keyed digest (12 bytes) of a value in base64."""
+    return blake2b(encoded.encode(), key=_KEY, digest_size=12).digest()
+
+
+def summarise(secret: dict[str, Any]) -> dict[str, Any]:
+    """The Secret without its values: metadata that matters, type, `digests` by data key.
+
+    kubectl's copy of the manifest may hold values too, so it stays behind.
+    """
+    metadata = secret["metadata"]
+    annotations = metadata.get("annotations") or {}
+    return {
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata.get("namespace", ""),
+            "uid": metadata.get("uid", ""),
+            "resourceVersion": metadata.get("resourceVersion", ""),
+            "labels": metadata.get("labels") or {},
+            "annotations": {k: v for k, v in annotations.items() if k != LAST_APPLIED},
+            "ownerReferences": metadata.get("ownerReferences") or [],
+        },
+        "type": secret.get("type", ""),
+        "immutable": bool(secret.get("immutable")),
+        "digests": {key: digest(value or "") for key, value in (secret.get("data") or {}).items()},
+    }
+
+
+def without_last_applied(obj: Object) -> Object:
+    """A SyncedSecret without the copy of itself that kubectl keeps in it."""
+    annotations = obj["metadata"].get("annotations") or {}
+    kept = {name: value for name, value in annotations.items() if not name.startswith("kubectl.kubernetes.io/")}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": kept}}
+
+
+def namespace_view(annotation: str) -> Callable[[Object], Object]:
+    """Of a namespace, what the gate looks at."""
+
+    def view(obj: Object) -> Object:
+        metadata = obj["metadata"]
+        kept = {name: metadata[name] for name in _NAMESPACE_FIELDS if name in metadata}
+        for field, wanted in (("annotations", annotation), ("labels", NAMESPACE_TYPE_LABEL)):
+            values = metadata.get(field) or {}
+            kept[field] = {wanted: values[wanted]} if wanted in values else {}
+        return {"metadata": kept}
+
+    return view

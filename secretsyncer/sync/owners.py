@@ -1,0 +1,43 @@
+"""Which SyncedSecret a Secret belongs to. Of several that name one target, the oldest has it.
+
+The controller notes each object as the informer shows it, valid or not; reconciles ask for the owner.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import KeysView
+from typing import Any
+
+from secretsyncer.kube.objects import Key
+from secretsyncer.synced_secret import target_of
+
+
+class Targets:
+    """Objects by the Secret that they ask for."""
+
+    def __init__(self) -> None:
+        self._target: dict[Key, Key] = {}
+        self._claims: defaultdict[Key, dict[Key, str]] = defaultdict(dict)
+
+    def note(self, key: Key, obj: dict[str, Any] | None) -> set[Key]:
+        """The object as it is now, None once it is gone. Gives the others whose claim may have changed by it."""
+        old, new = self._target.get(key), target_of(obj) if obj else None
+        if old is not None and old != new:
+            del self._target[key], self._claims[old][key]
+            if not self._claims[old]:
+                del self._claims[old]
+        if obj and new:
+            self._target[key] = new
+            self._claims[new][key] = obj["metadata"].get("creationTimestamp", "")
+        affected = set() if old == new else {other for t in (old, new) if t for other in self.claimants(t)}
+        return affected - {key}
+
+    def claimants(self, secret: Key) -> KeysView[Key]:
+        """The objects that ask for this Secret."""
+        return self._claims.get(secret, {}).keys()
+
+    def owner(self, secret: Key) -> Key | None:
+        """The object that has it: the oldest, by name where they are of one second."""
+        claims = self._claims.get(secret, {})
+        return min(claims, key=lambda key: (claims[key], key)) if len(claims) > 1 else next(iter(claims), None)

@@ -1,0 +1,65 @@
+"""What a user is told about a pass: the status of the object, and Events for what has changed.
+
+A status that would say nothing new is not written, and goes with no Event.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from secretsyncer.errors import Reason, SyncFailure
+from secretsyncer.kube.objects import Object
+from secretsyncer.sync import status
+from secretsyncer.sync.apply import Writer
+from secretsyncer.sync.content import Content
+from secretsyncer.synced_secret import SyncedSecret
+
+EventSink = Callable[[Object, Literal["Normal", "Warning"], str, str], None]
+
+
+class Reporter:
+    """Tells of passes. `now` gives the time of day in seconds."""
+
+    def __init__(self, writer: Writer, events: EventSink, *, now: Callable[[], float] = time.time) -> None:
+        self._writer = writer
+        self._event = events
+        self._now = now
+
+    async def synced(self, obj: Object, synced: SyncedSecret, content: Content, action: str) -> bool:
+        """The Secret holds the content; `action` says what was done for that, if anything. Whether this was news."""
+        old = obj.get("status") or {}
+        new = status.synced(
+            old,
+            generation=synced.generation,
+            sources=tuple(content.read.values()),
+            keys=len(content.data),
+            now=self._now(),
+        )
+        patch = status.patch(old, new)
+        if patch:
+            await self._writer.write_status(obj, patch)
+        if action:
+            self._event(obj, "Normal", "Synced", f"Secret {action}")
+        elif status.ready_reason(old) not in {"", str(Reason.SYNCED)}:
+            self._event(obj, "Normal", "Synced", "in step with AWS again")
+        return patch is not None
+
+    async def suspended(self, obj: Object, synced: SyncedSecret) -> bool:
+        """The object is not synced because it asks for that. Whether this was news."""
+        old = obj.get("status") or {}
+        patch = status.patch(old, status.suspended(old, generation=synced.generation, now=self._now()))
+        if patch:
+            await self._writer.write_status(obj, patch)
+            self._event(obj, "Normal", str(Reason.SUSPENDED), "no longer synced: spec.suspend is true")
+        return patch is not None
+
+    async def failed(self, obj: Object, failure: SyncFailure) -> None:
+        """The pass has failed; the Event goes first, because the status may fail, too."""
+        old = obj.get("status") or {}
+        new = status.failed(old, failure, generation=obj["metadata"].get("generation", 0), now=self._now())
+        patch = status.patch(old, new)
+        if patch:
+            self._event(obj, "Warning", str(failure.reason), failure.message)
+            await self._writer.write_status(obj, patch)

@@ -1,0 +1,241 @@
+"""What to write to the Kubernetes Secret: the difference between what is there and what should be. Pure.
+
+The informer keeps no values: `summarise` turns each Secret into its metadata and a keyed digest per data key, and
+`plan` compares that with what was rendered. The Secret's data becomes exactly what was rendered. Labels and
+annotations of others stay; those that we put there, remembered in the annotation `MANAGED_METADATA`, go when the
+spec no longer asks for them.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from secretsyncer.errors import Reason, Rejected
+from secretsyncer.sync.observed import LAST_APPLIED, digest
+from secretsyncer.synced_secret import SyncedSecret
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "kube-secret-syncer"
+SELECTOR = f"{MANAGED_BY}={MANAGER}"
+MANAGED_METADATA = "secrets.contentful.com/managed-metadata"
+_API_VERSION = "secrets.contentful.com/v1"
+_KIND = "SyncedSecret"
+_REQUIRED_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
+    "kubernetes.io/dockerconfigjson": ((".dockerconfigjson",),),
+    "kubernetes.io/dockercfg": ((".dockercfg",),),
+    "kubernetes.io/basic-auth": (("username", "password"),),
+    "kubernetes.io/ssh-auth": (("ssh-privatekey",),),
+}
+_JSON_KEYS = {
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+}
+
+
+# None of these shows its body: that holds the values, and base64 hides nothing.
+@dataclass(frozen=True, slots=True)
+class Create:
+    """No such Secret is known: POST this."""
+
+    body: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Recreate:
+    """The Secret cannot become what it should be: delete the one with this uid, then create."""
+
+    uid: str
+    body: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """JSON merge patch for the Secret that is there; it holds the resourceVersion that it is made for."""
+
+    body: dict[str, Any] = field(repr=False)
+    keys: tuple[str, ...]
+
+
+def plan(
+    synced: SyncedSecret, data: Mapping[str, bytes], observed: dict[str, Any] | None, *, adopt: bool
+) -> Create | Recreate | Patch | None:
+    """The write that makes the Secret what it should be; None where it already is.
+
+    `adopt` is the operator's setting, which the spec may overrule. Raises Rejected(Conflict) where the Secret is
+    somebody else's and may not be adopted, or would have to be made anew and may not be, and
+    Rejected(InvalidSecretValue) where the data lacks what the type requires.
+    """
+    _check_type(synced.spec.type, data)
+    encoded = {key: b64encode(value).decode() for key, value in data.items()}
+    if observed is None:
+        return Create(_body(synced, encoded))
+    may_adopt = adopt if synced.spec.adopt is None else synced.spec.adopt
+    if not may_adopt and observed["metadata"]["labels"].get(MANAGED_BY) != MANAGER:
+        raise Rejected(
+            Reason.CONFLICT,
+            f"Secret {synced.secret} exists and is not managed by {MANAGER}; "
+            f"delete it, label it {SELECTOR}, or set spec.adopt: true",
+        )
+    _check_controller(synced, observed["metadata"]["ownerReferences"])
+    changes, keys = _data_changes(encoded, observed["digests"])
+    metadata = _metadata_changes(synced, observed["metadata"])
+    if obstacle := _obstacle(synced, observed, changed=bool(changes)):
+        if not synced.spec.recreate_on_type_change:
+            raise Rejected(
+                Reason.CONFLICT,
+                f"Secret {synced.secret} {obstacle}; delete it, or set spec.recreateOnTypeChange: true",
+            )
+        return Recreate(observed["metadata"]["uid"], _body(synced, encoded))
+    freeze = bool(synced.spec.immutable) and not observed["immutable"]
+    if not changes and not metadata and not freeze:
+        return None
+    body: dict[str, Any] = {"metadata": {**metadata, "resourceVersion": observed["metadata"]["resourceVersion"]}}
+    if changes:
+        body["data"] = changes
+    if freeze:
+        body["immutable"] = True
+    return Patch(body, keys)
+
+
+def _body(synced: SyncedSecret, encoded: dict[str, str]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "name": synced.secret.name,
+        "namespace": synced.secret.namespace,
+        "labels": _labels(synced),
+    }
+    annotations = _annotations(synced)
+    if annotations:
+        metadata["annotations"] = annotations
+    if synced.spec.deletion_policy == "Delete":
+        metadata["ownerReferences"] = [_owner(synced)]
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    frozen = {"immutable": True} if synced.spec.immutable else {}
+    return {**body, "type": synced.spec.type or "Opaque", **frozen, "data": encoded}
+
+
+def _check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
+    """Kubernetes refuses these too, with less to go by (Secret types, in its documentation)."""
+    for alternatives in _REQUIRED_KEYS.get(kind or "", ()):
+        if not any(key in data for key in alternatives):
+            raise Rejected(
+                Reason.INVALID_SECRET_VALUE, f"a Secret of type {kind} needs the key {' or '.join(alternatives)}"
+            )
+    for key in _JSON_KEYS.get(kind or "", ()):
+        try:
+            json.loads(data[key])
+        except (ValueError, RecursionError):
+            problem = f"a Secret of type {kind} needs JSON at the key {key}"
+        else:
+            continue
+        raise Rejected(Reason.INVALID_SECRET_VALUE, problem)
+
+
+def _obstacle(synced: SyncedSecret, observed: dict[str, Any], *, changed: bool) -> str:
+    """What keeps the Secret from becoming what it should be, if anything does."""
+    if synced.spec.type and observed["type"] != synced.spec.type:
+        return f"has the type {observed['type']}, and spec.type is {synced.spec.type}, which cannot be changed"
+    if observed["immutable"] and (changed or synced.spec.immutable is False):
+        return "is immutable, and would have to change"
+    return ""
+
+
+def _labels(synced: SyncedSecret) -> dict[str, str]:
+    return {**synced.spec.labels, MANAGED_BY: MANAGER}
+
+
+def _annotations(synced: SyncedSecret) -> dict[str, str]:
+    # Metadata copied from a Secret brings kubectl's copy of its manifest, which may hold values.
+    wanted = {name: text for name, text in synced.spec.annotations.items() if name != LAST_APPLIED}
+    managed = {"labels": sorted(synced.spec.labels), "annotations": sorted(wanted)}
+    if any(managed.values()):
+        wanted[MANAGED_METADATA] = json.dumps(managed, separators=(",", ":"))
+    return wanted
+
+
+def _owner(synced: SyncedSecret) -> dict[str, Any]:
+    return {
+        "apiVersion": _API_VERSION,
+        "kind": _KIND,
+        "name": synced.key.name,
+        "uid": synced.uid,
+        "controller": True,
+    }
+
+
+def _data_changes(
+    encoded: dict[str, str], digests: Mapping[str, bytes]
+) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    changes: dict[str, str | None] = {
+        key: value for key, value in encoded.items() if digests.get(key) != digest(value)
+    }
+    changes.update(dict.fromkeys(digests.keys() - encoded.keys()))
+    return changes, tuple(sorted(changes))
+
+
+def _metadata_changes(synced: SyncedSecret, observed: dict[str, Any]) -> dict[str, Any]:
+    before = _managed_before(observed["annotations"])
+    changes: dict[str, Any] = {}
+    for part, wanted in (("labels", _labels(synced)), ("annotations", _annotations(synced))):
+        have = observed[part]
+        gone = [key for key in before[part] if key in have and key not in wanted]
+        differing = {key: value for key, value in wanted.items() if have.get(key) != value}
+        if gone or differing:
+            changes[part] = {**dict.fromkeys(gone), **differing}
+    owners = _owner_references(synced, observed["ownerReferences"])
+    if owners != observed["ownerReferences"]:
+        changes["ownerReferences"] = owners
+    return changes
+
+
+def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
+    """The labels and annotations that we put, by our own note; a note that somebody broke counts for nothing."""
+    noted: Any = None
+    text = annotations.get(MANAGED_METADATA)
+    if text is not None:
+        try:
+            noted = json.loads(text)
+        except (ValueError, RecursionError):
+            noted = None
+    before = {}
+    for part in ("labels", "annotations"):
+        names = noted.get(part) if isinstance(noted, dict) else None
+        before[part] = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    before["annotations"].append(MANAGED_METADATA)
+    return before
+
+
+def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ours is there for `Delete` and else not; those that others put stay.
+
+    One left by an object of this name that is gone goes, because Kubernetes would delete the Secret for it.
+    """
+    ours = [ref for ref in observed if _named(ref) == (_API_VERSION, _KIND, synced.key.name)]
+    others = [ref for ref in observed if ref not in ours]
+    if synced.spec.deletion_policy != "Delete":
+        return others
+    if len(ours) == 1 and ours[0].get("uid") == synced.uid:
+        return observed
+    return [*others, _owner(synced)]
+
+
+def _check_controller(synced: SyncedSecret, observed: list[dict[str, Any]]) -> None:
+    """Kubernetes lets a Secret have one controller, and says it in a way that helps nobody."""
+    if synced.spec.deletion_policy != "Delete":
+        return
+    for ref in observed:
+        if ref.get("controller") and _named(ref) != (_API_VERSION, _KIND, synced.key.name):
+            raise Rejected(
+                Reason.CONFLICT,
+                f"Secret {synced.secret} is controlled by {ref.get('kind')} {ref.get('name')}, so deletionPolicy: "
+                "Delete cannot be had; take that entry out of its metadata.ownerReferences once its operator is "
+                "stopped, or set deletionPolicy: Retain",
+            )
+
+
+def _named(ref: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return ref.get("apiVersion"), ref.get("kind"), ref.get("name")

@@ -1,0 +1,209 @@
+"""Informers on a living server: nothing missed, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from secretsyncer.kube import reflector
+from secretsyncer.kube.informer import Informer
+from secretsyncer.kube.objects import Key
+from secretsyncer.kube.resources import NAMESPACES, SECRETS
+from tests.support.eventually import eventually
+
+QUICK = dataclasses.replace(reflector.BACKOFF, initial=0.05, cap=0.2)
+
+
+@pytest.fixture
+async def start(client, metrics, heartbeats):
+    """Run an informer of Secrets; `heard` of it is what its handlers were told."""
+    tasks = []
+
+    async def run(resource=SECRETS, **options):
+        informer = Informer(client, resource, metrics=metrics, heartbeats=heartbeats, backoff=QUICK, **options)
+        informer.heard = []
+        informer.add_handler(lambda kind, key, old, new: informer.heard.append((str(kind), key.name)))
+        tasks.append(asyncio.create_task(informer.run()))
+        async with asyncio.timeout(10):
+            await informer.synced.wait()
+        return informer
+
+    yield run
+    for task in tasks:
+        task.cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends)
+
+
+def secret(namespace, name, **data):
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": name}, "data": data}
+
+
+async def same(informer, admin, namespace):
+    """The store holds what the server holds."""
+
+    async def probe():
+        found = {obj["metadata"]["name"]: obj for obj in await admin.list("Secret", namespace)}
+        held = {key.name: obj for key, obj in informer.items() if key.namespace == namespace}
+        assert {name: obj["metadata"]["resourceVersion"] for name, obj in held.items()} == {
+            name: obj["metadata"]["resourceVersion"] for name, obj in found.items()
+        }
+
+    await eventually(probe)
+
+
+async def test_store_follows_the_server(start, admin, namespace):
+    await admin.create(secret(namespace, "before", k="dg=="))
+    informer = await start(namespaces=(namespace,))
+    assert informer.get(Key(namespace, "before"))["data"] == {"k": "dg=="}
+    await admin.create(secret(namespace, "x", k="dg=="))
+    await admin.merge("Secret", namespace, "x", {"data": {"k": "dw=="}})
+    await admin.delete("Secret", namespace, "before")
+    await same(informer, admin, namespace)
+    assert informer.get(Key(namespace, "x"))["data"] == {"k": "dw=="}
+    assert informer.heard == [
+        ("ADDED", "before"),
+        ("ADDED", "x"),
+        ("MODIFIED", "x"),
+        ("DELETED", "before"),
+    ]
+
+
+async def test_listed_and_watched_objects_look_alike(start, admin, namespace):
+    await admin.create(secret(namespace, "listed"))
+    informer = await start(namespaces=(namespace,))
+    await admin.create(secret(namespace, "watched"))
+    await same(informer, admin, namespace)
+    shapes = [(obj["kind"], obj["apiVersion"]) for _, obj in informer.items()]
+    assert shapes == [("Secret", "v1")] * 2
+
+
+async def test_metadata_is_enough_for_namespaces(start, admin):
+    informer = await start(NAMESPACES, metadata_only=True)
+    space = await admin.space(annotations={"a": "b"})
+
+    async def probe():
+        found = informer.get(Key("", space.name))
+        assert found
+        assert found["metadata"]["annotations"]["a"] == "b"
+        assert "status" not in found
+
+    await eventually(probe)
+
+
+async def test_pages_of_a_long_list_are_joined(start, admin, namespace):
+    for number in range(12):
+        await admin.create(secret(namespace, f"x{number}"))
+    informer = await start(namespaces=(namespace,), page_size=5)
+    assert len(informer) == 12
+
+
+async def test_own_write_is_seen_at_once_and_forgotten_in_time(start, admin, client, namespace):
+    informer = await start(namespaces=(namespace,))
+    key = Key(namespace, "x")
+    informer.remember(await client.create(SECRETS, namespace, secret(namespace, "x", k="dg==")))
+    assert informer.get(key)["data"] == {"k": "dg=="}
+    await admin.delete("Secret", namespace, "x")
+    await same(informer, admin, namespace)
+
+    async def probe():
+        assert informer.get(key) is None
+
+    await eventually(probe)
+
+
+class TestFaults:
+    """On the embedded server, which can be asked for them."""
+
+    @pytest.fixture
+    def server(self, embedded):
+        return embedded
+
+    @pytest.fixture
+    async def informer(self, start, namespace):
+        return await start(namespaces=(namespace,))
+
+    async def test_changes_during_an_outage_are_not_missed(self, informer, embedded, admin, namespace, value):
+        for name in ("kept", "edited", "deleted"):
+            await admin.create(secret(namespace, name, k="dg=="))
+        await same(informer, admin, namespace)
+        with embedded.faults.fail(503, verb="watch"):
+            embedded.faults.end_watches()
+            await admin.create(secret(namespace, "created"))
+            await admin.merge("Secret", namespace, "edited", {"data": {"k": "dw=="}})
+            await admin.delete("Secret", namespace, "deleted")
+
+            async def probe():
+                assert "503" in (informer.health() or "")
+
+            await eventually(probe)
+        await same(informer, admin, namespace)
+        assert informer.heard[3:] == [("ADDED", "created"), ("MODIFIED", "edited"), ("DELETED", "deleted")]
+        assert value("secretsyncer_relists_total", resource="secrets") == 1
+
+    async def test_restart_of_the_server_needs_no_list(self, informer, embedded, admin, namespace, value):
+        await embedded.stop_listening()
+        await asyncio.sleep(0.3)
+        await embedded.start_listening()
+        await admin.create(secret(namespace, "x"))
+        await same(informer, admin, namespace)
+        assert value("secretsyncer_relists_total", resource="secrets") == 1
+
+    async def test_compaction_under_a_broken_watch_reports_the_difference(
+        self, informer, embedded, admin, namespace
+    ):
+        for name in ("kept", "edited", "deleted"):
+            await admin.create(secret(namespace, name, k="dg=="))
+        await same(informer, admin, namespace)
+        with embedded.faults.fail(503, verb="watch"):
+            embedded.faults.end_watches()
+            await admin.create(secret(namespace, "created"))
+            await admin.merge("Secret", namespace, "edited", {"data": {"k": "dw=="}})
+            await admin.delete("Secret", namespace, "deleted")
+            embedded.compact()
+        await same(informer, admin, namespace)
+        assert sorted(informer.heard[3:]) == [("ADDED", "created"), ("DELETED", "deleted"), ("MODIFIED", "edited")]
+
+    async def test_expiry_in_the_stream_lists_again(self, informer, embedded, admin, namespace, value):
+        embedded.faults.expire_watches()
+        await admin.create(secret(namespace, "x"))
+        await same(informer, admin, namespace)
+        assert value("secretsyncer_watch_restarts_total", resource="secrets", cause="expired") == 1
+
+    async def test_cut_line_loses_nothing(self, informer, embedded, admin, namespace, value):
+        embedded.faults.cut(verb="watch")
+        await admin.create(secret(namespace, "x", k="dg=="))
+        await same(informer, admin, namespace)
+        assert value("secretsyncer_relists_total", resource="secrets") == 1
+        assert informer.heard == [("ADDED", "x")]
+
+    async def test_silent_stream_is_replaced(self, embedded, start, admin, namespace, monkeypatch):
+        monkeypatch.setattr(reflector, "INACTIVITY", 1.0)
+        informer = await start(namespaces=(namespace,))
+        with embedded.faults.silence(verb="watch", times=1):
+            await admin.create(secret(namespace, "x"))
+            await same(informer, admin, namespace)
+
+    async def test_lost_and_given_back_rights_are_told(self, informer, embedded, admin, namespace):
+        with embedded.faults.fail(403):
+            embedded.faults.end_watches()
+
+            async def lost():
+                assert "403 Forbidden" in (informer.health() or "")
+
+            await eventually(lost)
+        await admin.create(secret(namespace, "x"))
+        await same(informer, admin, namespace)
+
+        async def well():
+            assert informer.health() is None
+
+        await eventually(well)
+
+    async def test_throttled_list_waits(self, embedded, start, namespace):
+        with embedded.faults.fail(429, retry_after=1, verb="list", times=1):
+            started = asyncio.get_running_loop().time()
+            await start(namespaces=(namespace,))
+            assert asyncio.get_running_loop().time() - started >= 1

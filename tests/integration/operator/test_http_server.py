@@ -1,0 +1,269 @@
+"""The HTTP port: metrics, probes, the page, and nothing more, for clients of every manner."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from secretsyncer.operator import http_server
+from secretsyncer.operator.http_server import Server
+from tests.support.eventually import eventually
+
+
+class Checks:
+    """Named checks, each with its problem or None."""
+
+    def __init__(self, **problems):
+        self.problems = problems
+
+    def __iter__(self):
+        return iter(self.problems)
+
+    def items(self):
+        return [(name, lambda name=name: self.problems[name]) for name in self.problems]
+
+
+@pytest.fixture
+async def serve():
+    """Start a server on a free port; a function that asks it gives status, text and headers."""
+    servers, session = [], aiohttp.ClientSession()
+
+    async def start(*, health=None, readiness=None, page=None):
+        server = Server("127.0.0.1", 0, health=health or Checks(), readiness=readiness or Checks(), page=page)
+        servers.append(server)
+        await server.start()
+
+        async def ask(path, method="GET", **options):
+            async with session.request(method, f"http://127.0.0.1:{server.port}{path}", **options) as answer:
+                return answer.status, await answer.text(), answer.headers
+
+        ask.port = server.port
+        return ask
+
+    yield start
+    await session.close()
+    for server in servers:
+        await server.stop()
+
+
+# Probes
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_a_probe_with_nothing_wrong_says_ok(serve, path):
+    good = Checks(loops=None, watches=None)
+    ask = await serve(health=good, readiness=good)
+    status, text, _ = await ask(path)
+    assert (status, text) == (200, "ok\n")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_a_probe_with_something_wrong_says_what_and_only_that(serve, path):
+    bad = Checks(loops=None, watches="namespaces: not listed yet")
+    ask = await serve(health=bad, readiness=bad)
+    status, text, _ = await ask(path)
+    assert (status, text) == (503, "[-] watches: namespaces: not listed yet\nfailed\n")
+
+
+async def test_verbose_lists_every_check(serve):
+    ask = await serve(health=Checks(a=None, b="late"), readiness=Checks(a=None))
+    assert (await ask("/healthz?verbose"))[:2] == (503, "[+] a\n[-] b: late\nfailed\n")
+    assert (await ask("/readyz?verbose=1"))[:2] == (200, "[+] a\nok\n")
+
+
+async def test_health_and_readiness_are_two_questions(serve):
+    ask = await serve(health=Checks(a=None), readiness=Checks(b="not yet"))
+    assert [(await ask(path))[0] for path in ("/healthz", "/readyz")] == [200, 503]
+
+
+async def test_a_probe_asks_anew_each_time(serve):
+    checks = Checks(a="not yet")
+    ask = await serve(readiness=checks)
+    assert (await ask("/readyz"))[0] == 503
+    checks.problems["a"] = None
+    assert (await ask("/readyz"))[0] == 200
+
+
+# Metrics
+
+
+async def test_metrics_are_served_in_the_format_that_is_asked_for(serve):
+    ask = await serve()
+    status, text, headers = await ask("/metrics")
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/plain; version=")
+    assert "# TYPE process_cpu_seconds_total counter" in text
+    _, text, headers = await ask("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert headers["Content-Type"].startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+
+
+async def test_single_metrics_can_be_asked_for(serve):
+    ask = await serve()
+    _, text, _ = await ask("/metrics?name[]=process_open_fds")
+    assert {line.split()[0] for line in text.splitlines() if not line.startswith("#")} == {"process_open_fds"}
+    assert (await ask("/metrics?name[]=none"))[0] == 200
+
+
+# The page
+
+
+async def test_the_page_is_made_for_the_search_and_may_load_nothing(serve):
+    ask = await serve(page=lambda query: f"<p>{query}</p>")
+    status, text, headers = await ask("/?q=demo")
+    assert (status, text) == (200, "<p>demo</p>")
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
+    assert len((await ask(f"/?q={'x' * 5000}"))[1]) < 300
+    assert (await ask("/"))[1] == "<p></p>"
+
+
+async def test_without_a_page_there_is_none(serve):
+    assert (await (await serve())("/"))[0] == 404
+
+
+# Nothing more
+
+
+@pytest.mark.parametrize("path", ["/metrics/", "/healthz/x", "/debug", "/../etc/passwd", "/favicon.ico"])
+async def test_nothing_else_is_served(serve, path):
+    ask = await serve(page=lambda _: "page")
+    assert (await ask(path))[0] == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
+async def test_there_is_nothing_to_write(serve, method, path):
+    ask = await serve(page=lambda _: "page")
+    assert (await ask(path, method, data=b"x" * 100_000))[0] == 405
+
+
+async def test_head_is_answered_without_a_body(serve):
+    ask = await serve(health=Checks(a=None))
+    assert (await ask("/healthz", "HEAD"))[:2] == (200, "")
+
+
+@pytest.mark.parametrize("long", ["GET /healthz?" + "x" * 100_000, "GET /healthz HTTP/1.1\r\nX: " + "x" * 100_000])
+async def test_an_endless_request_is_cut_short(serve, long):
+    ask = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    try:
+        writer.write(long.encode())
+        async with asyncio.timeout(10):
+            answer = await reader.read(200)
+    finally:
+        writer.close()
+    assert b" 400 " in answer.splitlines()[0]
+
+
+async def test_a_request_that_is_none_is_refused_without_a_word_about_us(serve):
+    ask = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    writer.write(b"\x16\x03\x01\x00\x00 hello\r\n\r\n")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    assert b" 400 " in answer.splitlines()[0]
+    assert b"Traceback" not in answer
+
+
+async def closed(reader):
+    """Once the server has ended the connection; TimeoutError where it does not."""
+    async with asyncio.timeout(10):
+        try:
+            while await reader.read(65536):
+                pass
+        except ConnectionResetError:
+            return
+
+
+async def test_a_client_that_sends_without_end_is_cut_off(serve, monkeypatch):
+    monkeypatch.setattr(http_server, "LIFETIME", 0.5)
+    ask = await serve(health=Checks(a=None))
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+    end = asyncio.create_task(closed(reader))
+    while not end.done():
+        writer.write(b"X: y\r\n")  # less than the headers' limit until the end of the test's patience
+        await asyncio.wait([end], timeout=0.2)
+    await end
+    writer.close()
+    assert (await ask("/healthz"))[0] == 200
+
+
+async def test_a_client_that_says_nothing_is_cut_off(serve, monkeypatch):
+    monkeypatch.setattr(http_server, "LIFETIME", 0.2)
+    ask = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    await closed(reader)
+    writer.close()
+
+
+async def test_a_client_that_does_not_read_is_cut_off(serve, monkeypatch):
+    monkeypatch.setattr(http_server, "LIFETIME", 0.5)
+    ask = await serve(page=lambda _: "x" * 50_000_000, health=Checks(a=None))
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port, limit=1024)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    await reader.read(1)  # the answer is under way; nobody takes the rest for longer than it has
+    started = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() < started + 1:
+        assert (await ask("/healthz"))[0] == 200
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await asyncio.wait_for(reader.readexactly(50_000_000), 10)
+    writer.close()
+
+
+async def test_connections_without_number_are_closed_and_those_that_are_there_are_served(serve, monkeypatch):
+    monkeypatch.setattr(http_server, "CONNECTIONS", 3)
+    ask = await serve(health=Checks(a=None))
+    opened = [await asyncio.open_connection("127.0.0.1", ask.port) for _ in range(3)]
+    for _ in range(50):
+        reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+        await closed(reader)
+        writer.close()
+    for reader, writer in opened:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert (await reader.read()).endswith(b"ok\n")
+        writer.close()
+
+    async def served():
+        try:
+            assert (await ask("/healthz"))[0] == 200
+        except aiohttp.ClientConnectionError as exc:
+            raise AssertionError(str(exc)) from None
+
+    await eventually(served)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/nothing"])
+async def test_each_answer_ends_its_connection(serve, path):
+    ask = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".encode())
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+async def test_a_port_that_is_taken_is_an_error_of_the_start(serve):
+    ask = await serve()
+    server = Server("127.0.0.1", ask.port, health={}, readiness={})
+    with pytest.raises(OSError, match="in use"):
+        await server.start()
+    await server.stop()
+
+
+async def test_the_server_stops_while_a_client_hangs_on(serve):
+    ask = await serve()
+    _, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    server = Server("127.0.0.1", 0, health={}, readiness={})
+    await server.start()
+    _, other = await asyncio.open_connection("127.0.0.1", server.port)
+    other.write(b"GET /hea")
+    async with asyncio.timeout(5):
+        await server.stop()
+    writer.close()
+    other.close()

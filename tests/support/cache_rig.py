@@ -1,0 +1,51 @@
+"""A cache on an AWS in memory, and a poller's listings by hand: for tests in virtual time."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from sandbox.aws.model import REGION, World
+from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.pages import list_secrets
+from secretsyncer.aws.values.cache import SecretCache
+from secretsyncer.metrics import Metrics
+from tests.support.in_process_aws import OPERATOR, WorldApi
+
+
+class Rig:
+    """A world, a cache on it, and the last listing."""
+
+    def __init__(self, **options):
+        self.world = World()
+        self.api = WorldApi(self.world)
+        self.registry = CollectorRegistry()
+        self.cache = SecretCache(self.api, Metrics(self.registry), region=REGION, **options)
+        self.catalogue = Catalogue()
+        self.reader = Identity(self.world.role("reader"))
+
+    async def poll(self, fails=False):
+        """A round of polling; with `fails`, one whose listing did not work."""
+        number = self.catalogue.round + 1
+        if fails:
+            self.catalogue = self.catalogue.at_round(number)
+            return self.catalogue
+        old = self.catalogue.entries
+        listing = await list_secrets(self.api, OPERATOR, REGION, beat=lambda: None, old=old)
+        self.api.calls.pop("ListSecrets", None)
+        self.catalogue = Catalogue(listing.entries, region=REGION, round=number, listed_at=1.0)
+        return self.catalogue
+
+    def ref(self, name, identity=None, **more):
+        return SecretRef(identity or self.reader, name, **more)
+
+    async def get(self, *names, identity=None, **more):
+        """Texts of the values; errors as they are."""
+        refs = [name if isinstance(name, SecretRef) else self.ref(name, identity, **more) for name in names]
+        got = await self.cache.get_many(refs, self.catalogue)
+        results = [got[ref] for ref in refs]
+        texts = [result if isinstance(result, Exception) else result.text for result in results]
+        return texts[0] if len(texts) == 1 else texts
+
+    def metric(self, name, **labels):
+        return self.registry.get_sample_value(name, labels)

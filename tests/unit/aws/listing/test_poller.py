@@ -1,0 +1,281 @@
+"""Rounds of polling, in virtual time."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from sandbox.aws.model import OPERATOR_ACCOUNT
+from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.listing.catalogue import Changes
+from secretsyncer.aws.listing.poller import Poller
+from secretsyncer.errors import Reason, SettingsError, Unavailable
+
+pytestmark = pytest.mark.looptime
+
+FOREIGN = "999999999999"
+NONE = Changes(frozenset(), frozenset(), frozenset(), frozenset())
+
+
+class Watch:
+    """A poller on a rig; what it reported, and when it beat."""
+
+    def __init__(self, rig, **options):
+        self.rig = rig
+        self.refs = []
+        self.reports = []
+        self.beats = []
+        self.poller = Poller(
+            rig.api,
+            rig.api,
+            rig.cache,
+            rig.cache._metrics,
+            **({"interval": 300} | options),
+            referenced=lambda: self.refs,
+            on_change=lambda old, new, changes, refs: self.reports.append((changes, refs)),
+        )
+        self.poller.beat = lambda: self.beats.append(asyncio.get_running_loop().time())
+        self.broken = ""
+        rig.api.broken = lambda operation, identity: self.broken if operation == "ListSecrets" else ""
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        task = asyncio.create_task(self.poller.run())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def get(self, ref):
+        return (await self.rig.cache.get_many([ref], self.poller.catalogue))[ref]
+
+
+@pytest.fixture
+def watch(rig):
+    return Watch(rig)
+
+
+async def test_the_first_listing_reports_everything_as_added(rig, watch):
+    rig.world.create("a", "x")
+    rig.world.create("b", "x")
+    assert await watch.poller.poll_once()
+    assert watch.reports == [(NONE._replace(added=frozenset("ab")), set())]
+    assert watch.poller.catalogue.round == 1
+    assert watch.poller.catalogue.listed_at is not None
+    assert rig.metric("secretsyncer_catalogue_secrets") == 2
+    assert rig.metric("secretsyncer_polls_total", outcome="success") == 1
+
+
+async def test_the_first_listing_is_reported_even_if_there_is_nothing_in_it(watch):
+    watch.broken = "InternalServiceError"
+    await watch.poller.poll_once()
+    assert watch.reports == []
+    watch.broken = ""
+    await watch.poller.poll_once()
+    assert watch.reports == [(NONE, set())]
+
+
+async def test_a_listing_of_two_thousand_secrets_takes_twenty_pages(rig, watch):
+    for number in range(2000):
+        rig.world.create(f"s{number}", "x")
+    await watch.poller.poll_once()
+    assert rig.api.calls == {"ListSecrets": 20}
+    assert len(watch.poller.catalogue.entries) == 2000
+
+
+async def test_only_changes_are_reported(rig, watch):
+    rig.world.create("a", "x")
+    rig.world.create("b", "x")
+    await watch.poller.poll_once()
+    watch.reports.clear()
+    await watch.poller.poll_once()
+    assert watch.reports == []
+    rig.world.put("a", "y")
+    await watch.poller.poll_once()
+    assert watch.reports == [(NONE._replace(updated=frozenset("a")), set())]
+
+
+async def test_before_the_first_listing_the_catalogue_is_empty_and_says_so(watch):
+    assert watch.poller.catalogue.round == 0
+    assert watch.poller.health() == "AWS has not been listed yet"
+    assert not watch.poller.first_round.is_set()
+
+
+async def test_a_failed_listing_keeps_the_old_one_and_shows_in_health(rig, watch):
+    rig.world.create("a", "x")
+    await watch.poller.poll_once()
+    assert watch.poller.health() is None
+    listed = watch.poller.catalogue.listed_at
+    watch.broken = "ThrottlingException"
+    await asyncio.sleep(300)
+    assert not await watch.poller.poll_once()
+    assert set(watch.poller.catalogue.entries) == {"a"}
+    assert (watch.poller.catalogue.round, watch.poller.catalogue.listed_round) == (2, 1)
+    assert watch.poller.catalogue.listed_at == listed
+    assert "ThrottlingException" in watch.poller.health()
+    assert rig.metric("secretsyncer_polls_total", outcome="failure") == 1
+    watch.broken = ""
+    await watch.poller.poll_once()
+    assert watch.poller.health() is None
+
+
+async def test_the_first_round_is_over_even_if_it_failed(watch):
+    watch.broken = "AccessDeniedException"
+    await watch.poller.poll_once()
+    assert watch.poller.first_round.is_set()
+    assert "may not list secrets" in watch.poller.health()
+
+
+async def test_polls_come_once_an_interval_with_a_little_jitter(rig, watch):
+    async with watch.running():
+        await asyncio.sleep(3001)
+    assert 10 <= rig.api.calls["ListSecrets"] <= 12
+
+
+async def test_a_failing_listing_is_tried_soon_then_less_often_and_never_more_often_than_the_interval(rig, watch):
+    watch.broken = "InternalServiceError"
+    async with watch.running():
+        await asyncio.sleep(60)
+        assert 3 <= rig.api.calls["ListSecrets"] <= 6
+        await asyncio.sleep(6000)
+        assert rig.api.calls["ListSecrets"] < 35
+        watch.broken = ""
+        await asyncio.sleep(400)
+        assert watch.poller.health() is None
+
+
+async def test_quick_retries_of_a_failing_listing_are_one_round(rig, watch):
+    theirs = rig.world.create("s", "x", account=FOREIGN, shared_with=[rig.reader.role])
+    watch.refs = [rig.ref(theirs.arn)]
+    async with watch.running():
+        await asyncio.sleep(1)
+        await watch.get(watch.refs[0])
+        watch.broken = "InternalServiceError"
+        rig.api.calls.clear()
+        await asyncio.sleep(900)
+        assert rig.api.calls["ListSecrets"] > 5
+        assert rig.api.calls["GetSecretValue"] <= 3
+        assert watch.poller.catalogue.round <= 5
+
+
+async def test_what_no_listing_shows_is_rechecked_each_round_and_told(rig, watch):
+    theirs = rig.world.create("s", "x", account=FOREIGN, shared_with=[rig.reader.role])
+    ref = rig.ref(theirs.arn)
+    watch.refs = [ref]
+    async with watch.running():
+        await asyncio.sleep(1)
+        assert (await watch.get(ref)).text == "x"
+        rig.world.put("s", "y", account=FOREIGN)
+        await asyncio.sleep(320)
+        assert (NONE, {ref}) in watch.reports
+        assert (await watch.get(ref)).text == "y"
+
+
+async def test_rechecks_go_on_where_listing_is_not_permitted(rig, watch):
+    rig.world.create("s", "x")
+    watch.refs = [rig.ref("s")]
+    watch.broken = "AccessDeniedException"
+    async with watch.running():
+        await asyncio.sleep(1)
+        assert (await watch.get(watch.refs[0])).text == "x"
+        rig.world.put("s", "y")
+        await asyncio.sleep(700)
+        assert (NONE, set(watch.refs)) in watch.reports
+
+
+async def test_a_recheck_that_hangs_does_not_delay_the_next_listing(rig, watch):
+    theirs = rig.world.create("s", "x", account=FOREIGN, shared_with=[rig.reader.role])
+    watch.refs = [rig.ref(theirs.arn)]
+    await watch.poller.poll_once()
+    await watch.get(watch.refs[0])
+    get = rig.api.get
+
+    async def hang(ref):
+        await asyncio.sleep(10_000)
+        return await get(ref)
+
+    rig.api.get = hang
+    rig.api.calls.clear()
+    async with watch.running():
+        await asyncio.sleep(3001)
+        assert rig.api.calls["ListSecrets"] >= 10
+
+
+async def test_waking_polls_at_once_and_once_more_if_a_poll_was_under_way(rig, watch):
+    async with watch.running():
+        await asyncio.sleep(10)
+        watch.poller.wake()
+        await asyncio.sleep(0.01)
+        for _ in range(5):
+            watch.poller.wake()
+        await asyncio.sleep(10)
+    assert rig.api.calls["ListSecrets"] == 3
+
+
+async def test_the_heart_beats_while_the_poller_sleeps_lists_and_fails(rig, watch):
+    for number in range(1000):
+        rig.world.create(f"s{number}", "x")
+    rig.api.latency = 15
+    async with watch.running():
+        await asyncio.sleep(1000)
+        watch.broken = "InternalServiceError"
+        await asyncio.sleep(1000)
+    gaps = [after - before for before, after in zip(watch.beats, watch.beats[1:], strict=False)]
+    assert max(gaps) <= 31
+
+
+async def test_a_search_role_given_by_name_is_completed_with_the_operators_account(rig):
+    rig.world.role("lister")
+    rig.world.create("a", "x")
+    watch = Watch(rig, search_role="lister")
+    await watch.poller.poll_once()
+    assert rig.api.asked[-1][1] == Identity(f"arn:aws:iam::{OPERATOR_ACCOUNT}:role/lister")
+    assert watch.poller.catalogue.own_account
+
+
+async def test_a_search_role_of_another_account_does_not_answer_for_the_operators_names(rig):
+    role = rig.world.role("lister", account=FOREIGN)
+    rig.world.create("a", "theirs", account=FOREIGN)
+    rig.world.create("a", "ours")
+    watch = Watch(rig, search_role=role)
+    await watch.poller.poll_once()
+    assert not watch.poller.catalogue.own_account
+    stranger = Identity(rig.world.role("stranger", account=FOREIGN))
+    assert (await watch.get(rig.ref("a", Identity("")))).text == "ours"
+    assert (await watch.get(rig.ref("a"))).text == "ours"
+    assert (await watch.get(rig.ref("a", stranger))).text == "theirs"
+
+
+async def test_an_account_that_cannot_be_found_out_fails_the_round_and_not_the_loop(rig):
+    async def unknown():
+        raise Unavailable(Reason.AWS_UNAVAILABLE, "no answer of STS")
+
+    rig.api.account = unknown
+    watch = Watch(rig, search_role="lister")
+    assert not await watch.poller.poll_once()
+    assert "no answer of STS" in watch.poller.health()
+
+
+async def test_a_search_role_that_is_none_stops_the_start(rig):
+    with pytest.raises(SettingsError, match="POLL_DEFAULT_SEARCH_ROLE"):
+        Watch(rig, search_role="not a role")
+
+
+async def test_secrets_without_a_current_version_are_logged_once_per_change(rig, watch, caplog):
+    rig.world.create("half-made")
+    for _ in range(3):
+        await watch.poller.poll_once()
+    told = [record for record in caplog.records if "current version" in record.message]
+    assert len(told) == 1
+    assert told[0].names == ["half-made"]
+
+
+async def test_a_bug_in_the_recheck_ends_the_loop(rig, watch):
+    async def bug(refs, catalogue):
+        raise ZeroDivisionError
+
+    rig.cache.recheck = bug
+    async with watch.running() as task:
+        await asyncio.wait([task], timeout=10)
+        assert isinstance(task.exception(), ExceptionGroup)

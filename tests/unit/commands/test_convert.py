@@ -1,0 +1,526 @@
+"""`secretsyncer convert`: what each field of a peer becomes, and that what becomes nothing is named.
+
+Each result must be valid for the API server and for the operator, and render what the peer would have written.
+"""
+
+import base64
+
+import pytest
+import yaml
+
+from secretsyncer import cli
+from secretsyncer.errors import Rejected
+from secretsyncer.settings import Settings
+from secretsyncer.synced_secret import parse
+from tests.support.crd import validator
+
+pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
+
+AWS_STORE = {"service": "SecretsManager", "region": "eu-west-1", "role": "arn:aws:iam::123456789012:role/reader"}
+
+
+def refusal(obj):
+    """What the operator has against the object, if anything."""
+    try:
+        parse(obj)
+    except Rejected as failure:
+        return failure.message
+    return ""
+
+
+@pytest.fixture
+def convert(capsys, monkeypatch, tmp_path):
+    """Convert objects by the command: the SyncedSecrets, and the lines of what could not be converted."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def ran(*objects):
+        path = tmp_path / "peers.yaml"
+        path.write_text(yaml.safe_dump_all(objects))
+        code = cli.main(["convert", "-f", str(path)])
+        out, err = capsys.readouterr()
+        results, problems = list(yaml.safe_load_all(out)), err.splitlines()
+        assert code == int(bool(problems) or not results)
+        for result in results:
+            assert [problem.message for problem in validator().iter_errors(result)] == []
+            flaw = refusal(result)
+            assert not flaw or any(flaw in problem for problem in problems), problems
+        return results, problems
+
+    return ran
+
+
+@pytest.fixture
+def rendered(capsys, tmp_path):
+    """What the results give with these AWS secrets, by Secret and key."""
+
+    def ran(results, secrets):
+        manifest, values = tmp_path / "results.yaml", tmp_path / "aws.yaml"
+        manifest.write_text(yaml.safe_dump_all(results))
+        values.write_text(yaml.safe_dump(secrets))
+        code = cli.main(["render", "-f", str(manifest), "--secrets", str(values)])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return {
+            secret["metadata"]["name"]: {key: base64.b64decode(text) for key, text in secret["data"].items()}
+            for secret in yaml.safe_load_all(out)
+        }
+
+    return ran
+
+
+def store(kind="SecretStore", name="aws", namespace="web", **aws):
+    metadata = {"name": name, "namespace": namespace} if kind == "SecretStore" else {"name": name}
+    provider = {"aws": {**AWS_STORE, **aws}}
+    return {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": kind,
+        "metadata": metadata,
+        "spec": {"provider": provider},
+    }
+
+
+def eso(version="v1", *, labels=None, annotations=None, **spec):
+    metadata = {"name": "app", "namespace": "web"}
+    metadata |= {"labels": labels} if labels else {}
+    metadata |= {"annotations": annotations} if annotations else {}
+    spec.setdefault("secretStoreRef", {"name": "aws"})
+    return {
+        "apiVersion": f"external-secrets.io/{version}",
+        "kind": "ExternalSecret",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def remote(secret_key, key, **more):
+    return {"secretKey": secret_key, "remoteRef": {"key": key, **more}}
+
+
+def kes(**spec):
+    return {
+        "apiVersion": "kubernetes-client.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": {"name": "app", "namespace": "web"},
+        "spec": {"backendType": "secretsManager", **spec},
+    }
+
+
+def aso(**spec):
+    return {
+        "apiVersion": "mumoshu.github.io/v1alpha1",
+        "kind": "AWSSecret",
+        "metadata": {"name": "app", "namespace": "web"},
+        "spec": spec,
+    }
+
+
+def referring(secret, version=None):
+    reference = {"secretId": secret} | ({"versionId": version} if version else {})
+    return {"secretsManagerSecretRef": reference}
+
+
+# External Secrets Operator
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_an_external_secret_of_eso_becomes_a_synced_secret(convert, rendered, version):
+    results, problems = convert(
+        store(externalID="contract"),
+        eso(
+            version,
+            labels={"team": "web"},
+            refreshInterval="1h0m0s",
+            target={
+                "name": "app-secret",
+                "creationPolicy": "Owner",
+                "deletionPolicy": "Retain",
+                "immutable": False,
+                "template": {
+                    "type": "Opaque",
+                    "metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
+                    "engineVersion": "v2",
+                    "mergePolicy": "Merge",
+                    "data": {"url": "postgres://{{ .user | upper }}:{{ .password }}@db"},
+                },
+            },
+            data=[
+                remote("user", "web/db", property="user", version="AWSCURRENT"),
+                remote("password", "web/db", property="password"),
+                remote("before", "web/db", property="password", version="AWSPREVIOUS"),
+                remote("raw", "web/text", decodingStrategy="Base64", conversionStrategy="Default"),
+            ],
+            dataFrom=[
+                {"extract": {"key": "web/config"}},
+                {"extract": {"key": "web/more", "version": f"uuid/{'a' * 32}"}},
+                {"find": {"name": {"regexp": "^found/"}, "tags": {"t": "1"}, "path": "found"}},
+            ],
+        ),
+    )
+    assert problems == []
+    (result,) = results
+    assert result["metadata"] == {"name": "app", "namespace": "web", "labels": {"team": "web"}}
+    *data, template = result["spec"]["data"]
+    assert template["name"] == "url"
+    assert {**result["spec"], "data": data} == {
+        "IAMRole": "arn:aws:iam::123456789012:role/reader",
+        "region": "eu-west-1",
+        "externalId": "contract",
+        "target": {"name": "app-secret"},
+        "type": "Opaque",
+        "secretMetadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
+        "deletionPolicy": "Delete",
+        "dataFrom": {
+            "secretRefs": [{"name": "web/config"}, {"name": "web/more", "versionId": "a" * 32}],
+            "find": {"name": {"regexp": "^found/", "prefix": "found"}, "tags": {"t": "1"}},
+            "invalidKeys": "Replace",
+        },
+        "data": [
+            {"name": "user", "valueFrom": {"secretKeyRef": {"name": "web/db", "key": "user"}}},
+            {"name": "password", "valueFrom": {"secretKeyRef": {"name": "web/db", "key": "password"}}},
+            {
+                "name": "before",
+                "valueFrom": {"secretKeyRef": {"name": "web/db", "versionStage": "AWSPREVIOUS", "key": "password"}},
+            },
+            {"name": "raw", "valueFrom": {"secretRef": {"name": "web/text", "decode": "base64"}}},
+        ],
+    }
+    assert rendered(
+        results,
+        {
+            "web/db": {
+                "json": {"user": "me", "password": "pw"},
+                "stages": {"AWSPREVIOUS": {"json": {"password": "old"}}},
+            },
+            "web/text": {"value": "AAE="},
+            "web/config": {"json": {"a/b": 1, "both": "config"}},
+            "web/more": {"json": {"both": "more"}, "versionId": "a" * 32},
+            "found/one": {"value": "x", "tags": {"t": "1"}},
+            "found/two": {"value": "y"},
+        },
+    ) == {
+        "app-secret": {
+            "a_b": b"1",
+            "both": b"more",
+            "found_one": b"x",
+            "user": b"me",
+            "password": b"pw",
+            "before": b"old",
+            "raw": b"\x00\x01",
+            "url": b"postgres://ME:pw@db",
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("property_", "document", "expected"),
+    [
+        ("password", {"password": "1"}, b"1"),
+        ("db.users.0.name", {"db": {"users": [{"name": "1"}]}}, b"1"),
+        ("db.a-b", {"db": {"a-b": "1"}}, b"1"),
+        ("tls.crt", {"tls.crt": "1"}, b"1"),
+        ("tls.crt", {"tls.crt": "1", "tls": {"crt": "2"}}, b"1"),
+        (r"tls\.crt", {"tls.crt": "1", "tls": {"crt": "2"}}, b"1"),
+        (r"a\.b.c", {"a.b": {"c": "1"}}, b"1"),
+    ],
+)
+@pytest.mark.parametrize("peer", ["eso", "kes"])
+def test_a_property_is_a_key_of_that_name_or_else_a_path(convert, rendered, peer, property_, document, expected):
+    if peer == "eso":
+        objects = (store(), eso(data=[remote("x", "s", property=property_)]))
+    else:
+        objects = (kes(data=[{"name": "x", "key": "s", "property": property_}]),)
+    results, problems = convert(*objects)
+    assert problems == []
+    assert rendered(results, {"s": {"json": document}}) == {"app": {"x": expected}}
+
+
+def test_eso_copies_the_labels_and_annotations_of_an_object_without_a_template(convert):
+    bookkeeping = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "note": "kept"}
+    results, _ = convert(store(), eso(labels={"a": "b"}, annotations=bookkeeping, data=[remote("x", "s")]))
+    assert results[0]["spec"]["secretMetadata"] == {"labels": {"a": "b"}, "annotations": {"note": "kept"}}
+    results, _ = convert(store(), eso(labels={"a": "b"}, target={"template": {}}, data=[remote("x", "s")]))
+    assert "secretMetadata" not in results[0]["spec"]
+
+
+def test_a_cluster_store_is_found_by_its_name_and_a_store_by_its_namespace_too(convert):
+    ref = {"kind": "ClusterSecretStore", "name": "aws"}
+    here = store(namespace="other", role="arn:aws:iam::1:role/no")
+    everywhere = store("ClusterSecretStore", role="arn:aws:iam::123456789012:role/cluster")
+    results, problems = convert(here, everywhere, eso(secretStoreRef=ref, data=[remote("x", "s")]))
+    assert (results[0]["spec"]["IAMRole"], problems) == ("arn:aws:iam::123456789012:role/cluster", [])
+    results, problems = convert(here, everywhere, eso(data=[remote("x", "s")]))
+    assert "IAMRole" not in results[0]["spec"]
+    assert problems == [
+        "ExternalSecret web/app: SecretStore aws is not among the files: set IAMRole and region by hand"
+    ]
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("Owner", "Delete"), (None, "Delete"), ("Orphan", None)])
+def test_who_owns_the_secret_decides_what_becomes_of_it(convert, policy, expected):
+    target = {"creationPolicy": policy} if policy else {}
+    results, _ = convert(store(), eso(target=target, data=[remote("x", "s")]))
+    assert results[0]["spec"].get("deletionPolicy") == expected
+
+
+def test_templates_that_replace_the_data_leave_only_their_own_keys(convert, rendered):
+    results, problems = convert(
+        store(),
+        eso(
+            target={"template": {"data": {"conf": "{{ .pw }}", "const": "fixed"}}},
+            data=[remote("pw", "db", property="pw")],
+            dataFrom=[{"extract": {"key": "db"}}],
+        ),
+    )
+    assert rendered(results, {"db": {"json": {"pw": "1", "other": "2"}}}) == {
+        "app": {"conf": b"1", "const": b"fixed"}
+    }
+    assert problems == [
+        "ExternalSecret web/app: dataFrom only feeds the template there, and its keys are not in the Secret: left out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{{ range $k, $v := . }}{{ $k }}{{ end }}", "template.data.x uses more than the keys of data"),
+        ("{{ .unknown }}", "template.data.x uses more than the keys of data"),
+        ("{{ .nested }}", "template.data.x uses more than the keys of data"),
+        ("{{ .pw | pkcs12key }}", 'function "pkcs12key" not defined'),
+    ],
+)
+def test_a_template_that_cannot_be_converted_is_named(convert, text, named):
+    data = [remote("pw", "db", property="pw"), remote("nested", "db", property="a.b")]
+    _, problems = convert(store(), eso(target={"template": {"data": {"x": text}}}, data=data))
+    assert any(named in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ({"refreshInterval": "5m"}, "refreshInterval 5m"),
+        ({"refreshInterval": "0"}, "never refreshed"),
+        ({"refreshPolicy": "CreatedOnce"}, "never refreshed"),
+        ({"refreshPolicy": "OnChange"}, "never refreshed"),
+        ({"syncWindows": {}}, "spec.syncWindows"),
+        ({"target": {"deletionPolicy": "Delete"}}, "target.deletionPolicy Delete"),
+        ({"target": {"deletionPolicy": "Merge"}}, "target.deletionPolicy Merge"),
+        ({"target": {"manifest": {"kind": "ConfigMap"}}}, "target.manifest"),
+        ({"target": {"template": {"templateFrom": [{}]}}}, "template.templateFrom"),
+        ({"target": {"template": {"metadata": {"finalizers": ["x"]}}}}, "template.metadata.finalizers"),
+        ({"target": {"template": {"engineVersion": "v1", "data": {"x": "1"}}}}, "template.engineVersion v1"),
+        ({"data": [{**remote("x", "s"), "sourceRef": {}}]}, "data.x.sourceRef"),
+        ({"data": [remote("x", "s", property="a.#(b==1).c")]}, "data.x: property a.#(b==1).c"),
+        ({"data": [remote("x", "s", metadataPolicy="Fetch")]}, "data.x: version or metadataPolicy"),
+        ({"data": [remote("x", "s", version="not a stage")]}, "data.x: version or metadataPolicy"),
+        ({"data": [remote("x", "s", decodingStrategy="Auto")]}, "data.x: decodingStrategy Auto"),
+        ({"data": [remote("x", "s", nullBytePolicy="Fail")]}, "data.x.nullBytePolicy"),
+        ({"dataFrom": [{"sourceRef": {}}]}, "dataFrom[0].sourceRef"),
+        ({"dataFrom": [{"extract": {"key": "s", "property": "a"}}]}, "dataFrom[0]: extract.property"),
+        ({"dataFrom": [{"extract": {"key": "s", "conversionStrategy": "Unicode"}}]}, "conversionStrategy Unicode"),
+        ({"dataFrom": [{"extract": {"key": "s", "metadataPolicy": "Fetch"}}]}, "version or metadataPolicy"),
+        ({"dataFrom": [{"extract": {"key": "s", "novel": 1}}]}, "dataFrom[0].extract.novel"),
+        ({"dataFrom": [{"find": {"path": "a"}}, {"find": {"path": "b"}}]}, "dataFrom[1]: a SyncedSecret has one"),
+        ({"dataFrom": [{"find": {"path": "a"}}, {"extract": {"key": "b"}}]}, "dataFrom[1]: a SyncedSecret takes"),
+        ({"dataFrom": [{"find": {"path": "a", "conversionStrategy": "Unicode"}}]}, "conversionStrategy Unicode"),
+        ({"dataFrom": [{"find": {"path": "a", "decodingStrategy": "Auto"}}]}, "decodingStrategy Auto"),
+        ({"dataFrom": [{"find": {"name": {"regexp": "a", "novel": 1}}}]}, "dataFrom[0].name.novel"),
+        ({"dataFrom": [{"find": {"path": "a", "novel": 1}}]}, "dataFrom[0].novel"),
+        ({"dataFrom": [{"extract": {"key": "s"}, "rewrite": [{"transform": {}}]}]}, "rewrite by transform"),
+        ({"dataFrom": [{"extract": {"key": "s"}, "rewrite": [{"merge": {}}]}]}, "rewrite by merge"),
+    ],
+)
+def test_what_eso_has_and_a_synced_secret_has_not_is_named(convert, spec, named):
+    _, problems = convert(store(), eso(**spec))
+    assert any(named in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("aws", "named"),
+    [
+        ({"auth": {"jwt": {}}}, "SecretStore.aws.auth"),
+        ({"additionalRoles": ["a"]}, "SecretStore.aws.additionalRoles"),
+        ({"sessionTags": []}, "SecretStore.aws.sessionTags"),
+        ({"prefix": "x/"}, "SecretStore.aws.prefix"),
+    ],
+)
+def test_what_a_store_has_and_a_synced_secret_has_not_is_named(convert, aws, named):
+    results, problems = convert(store(**aws), eso(data=[remote("x", "s")]))
+    assert results
+    assert any(named in problem for problem in problems), problems
+
+
+def test_rewrite_rules_come_along_and_named_groups_are_named(convert, rendered):
+    rule = {"regexp": {"source": "^app_(.*)$", "target": "the-${1}"}}
+    results, problems = convert(store(), eso(dataFrom=[{"extract": {"key": "s"}, "rewrite": [rule]}]))
+    assert problems == []
+    assert rendered(results, {"s": {"json": {"app_x": "1"}}}) == {"app": {"the-x": b"1"}}
+    rule = {"regexp": {"source": "^(?P<n>.*)$", "target": "the-$n"}}
+    _, problems = convert(store(), eso(dataFrom=[{"extract": {"key": "s"}, "rewrite": [rule]}]))
+    assert any("the-$n" in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("objects", "why"),
+    [
+        ([store(service="ParameterStore"), eso()], "SecretStore aws is not one of AWS Secrets Manager"),
+        ([store(), eso(target={"creationPolicy": "Merge"})], "creationPolicy Merge"),
+        ([store(), eso(target={"creationPolicy": "None"})], "creationPolicy None"),
+        ([kes(backendType="vault")], "backendType vault"),
+        ([kes(backendType="systemManager")], "backendType systemManager"),
+        ([aso()], "it names no secret"),
+        ([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}], "ConfigMap of v1 is not known"),
+    ],
+)
+def test_what_cannot_be_converted_at_all_gives_no_object_and_a_line(convert, objects, why):
+    results, problems = convert(*objects)
+    assert results == []
+    assert any("not converted: " in problem and why in problem for problem in problems), problems
+
+
+# kubernetes-external-secrets
+
+
+def test_an_external_secret_of_kes_becomes_a_synced_secret(convert, rendered):
+    results, problems = convert(
+        kes(
+            roleArn="arn:aws:iam::123456789012:role/reader",
+            region="eu-central-1",
+            dataFrom=["web/config"],
+            dataFromWithOptions=[{"key": "web/more", "versionStage": "AWSPREVIOUS"}],
+            data=[
+                {"key": "web/text", "name": "text"},
+                {"key": "web/db", "name": "pw", "property": "password", "versionStage": "AWSCURRENT"},
+                {"key": "web/db", "name": "old", "property": "password", "versionId": "b" * 32},
+                {"key": "web/base64", "name": "bytes", "isBinary": True},
+            ],
+            template={"type": "Opaque", "metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}},
+        )
+    )
+    assert problems == []
+    assert results[0]["spec"] == {
+        "IAMRole": "arn:aws:iam::123456789012:role/reader",
+        "region": "eu-central-1",
+        "type": "Opaque",
+        "secretMetadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
+        "dataFrom": {"secretRefs": [{"name": "web/config"}, {"name": "web/more", "versionStage": "AWSPREVIOUS"}]},
+        "data": [
+            {"name": "text", "valueFrom": {"secretRef": {"name": "web/text"}}},
+            {
+                "name": "pw",
+                "valueFrom": {"secretKeyRef": {"name": "web/db", "versionStage": "AWSCURRENT", "key": "password"}},
+            },
+            {
+                "name": "old",
+                "valueFrom": {"secretKeyRef": {"name": "web/db", "versionId": "b" * 32, "key": "password"}},
+            },
+            {"name": "bytes", "valueFrom": {"secretRef": {"name": "web/base64", "decode": "base64"}}},
+        ],
+        "deletionPolicy": "Delete",
+    }
+    assert rendered(
+        results,
+        {
+            "web/config": {"json": {"both": "config", "a": {"b": 1}}},
+            "web/more": {"json": {"both": "newer"}, "stages": {"AWSPREVIOUS": {"json": {"both": "more"}}}},
+            "web/text": {"value": "plain"},
+            "web/db": {"json": {"password": "pw"}, "versionId": "b" * 32},
+            "web/base64": {"value": "AAE="},
+        },
+    ) == {
+        "app": {
+            "both": b"more",
+            "a": b'{"b":1}',
+            "text": b"plain",
+            "pw": b"pw",
+            "old": b"pw",
+            "bytes": b"\x00\x01",
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ({"controllerId": "x"}, "spec.controllerId"),
+        ({"kvVersion": 1}, "spec.kvVersion"),
+        ({"data": [{"path": "/a", "recursive": True}]}, "data[0].path"),
+        ({"data": [{"key": "a"}]}, "data[0] has no name or no key"),
+        ({"data": [{"name": "a"}]}, "data[0] has no name or no key"),
+        ({"data": [{"key": "a", "name": "b", "secretType": "c"}]}, "data[0].secretType"),
+        ({"data": [{"key": "a", "name": "b", "property": "c['d']"}]}, "data[0]: property c['d']"),
+        ({"dataFromWithOptions": [{"key": "a", "isBinary": True}]}, "dataFromWithOptions[0].isBinary"),
+        ({"template": {"stringData": {"x": "<%= data.y %>"}}}, "template.stringData.x"),
+        ({"template": {"data": {"x": "<%= data.y %>"}}}, "template.data.x"),
+        ({"template": {"metadata": {"name": "x"}}}, "template.metadata.name"),
+        ({"template": {"immutable": True}}, "template.immutable"),
+    ],
+)
+def test_what_kes_has_and_a_synced_secret_has_not_is_named(convert, spec, named):
+    _, problems = convert(kes(**{"dataFrom": ["web/config"], **spec}))
+    assert any(named in problem for problem in problems), problems
+
+
+# aws-secret-operator
+
+
+def test_an_aws_secret_becomes_a_synced_secret(convert, rendered):
+    results, problems = convert(
+        aso(
+            stringDataFrom=referring("web/text", "c" * 32),
+            dataFrom=referring("web/base64", "d" * 32),
+            type="Opaque",
+            metadata={"labels": {"a": "b"}, "annotations": {"c": "d"}},
+        )
+    )
+    assert results[0]["spec"] == {
+        "type": "Opaque",
+        "secretMetadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
+        "dataFrom": {
+            "secretRefs": [
+                {"name": "web/base64", "versionId": "d" * 32, "decode": "base64"},
+                {"name": "web/text", "versionId": "c" * 32},
+            ]
+        },
+        "deletionPolicy": "Delete",
+    }
+    secrets = {
+        "web/text": {"json": {"a": "text", "both": "text"}, "versionId": "c" * 32},
+        "web/base64": {"json": {"b": "AAE=", "both": "AAE="}, "versionId": "d" * 32},
+    }
+    assert rendered(results, secrets) == {"app": {"a": b"text", "b": b"\x00\x01", "both": b"text"}}
+    assert [problem.removeprefix("AWSSecret web/app: ") for problem in problems] == [
+        f"dataFrom: pinned to version {'d' * 32}, as before; without it the Secret follows AWS",
+        f"stringDataFrom: pinned to version {'c' * 32}, as before; without it the Secret follows AWS",
+        "the key AWSVersionId is left out: status.sources has the version",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ({}, "stringDataFrom: without versionId the original writes nothing"),
+        ({"novel": 1}, "spec.novel"),
+        ({"stringDataFrom": {**referring("a"), "novel": 1}}, "stringDataFrom.novel"),
+        ({"dataFrom": {"secretsManagerSecretRef": {"secretId": "a", "novel": 1}}}, "dataFrom.novel"),
+        ({"metadata": {"labels": {"a": "b"}, "name": "x"}}, "metadata.name"),
+    ],
+)
+def test_what_aso_has_and_a_synced_secret_has_not_is_named(convert, spec, named):
+    _, problems = convert(aso(**{"stringDataFrom": referring("a"), **spec}))
+    assert any(named in problem for problem in problems), problems
+
+
+# All of them
+
+
+def test_synced_secrets_and_namespaces_among_the_files_are_left_alone(convert):
+    ours = {"apiVersion": "secrets.contentful.com/v1", "kind": "SyncedSecret", "metadata": {"name": "x"}}
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}}
+    results, problems = convert(ours, space, kes(dataFrom=["a"]))
+    assert ([result["metadata"]["name"] for result in results], problems) == (["app"], [])
+
+
+def test_a_result_that_the_operator_would_refuse_is_named(convert):
+    _, problems = convert(kes(data=[{"key": "a", "name": "not/a key"}]))
+    assert any("the result is not valid: spec.data[0].name" in problem for problem in problems), problems

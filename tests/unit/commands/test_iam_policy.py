@@ -1,0 +1,127 @@
+"""`secretsyncer iam-policy`: the smallest policies that SyncedSecrets need, by role."""
+
+import pytest
+
+from secretsyncer.commands.iam_policy import policies
+from tests.support.builders import synced_secret
+from tests.support.specs import PGBOUNCER, key, literal, template, whole
+
+pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
+
+HERE = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
+ROLE = "arn:aws:iam::123456789012:role/reader"
+READ = "secretsmanager:GetSecretValue"
+BATCH = {"Effect": "Allow", "Action": "secretsmanager:BatchGetSecretValue", "Resource": "*"}
+LIST = {"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*"}
+
+
+@pytest.fixture
+def needed(engine):
+    def ran(*objects):
+        return policies(list(objects), engine, partition="aws", region="eu-west-1", account="123456789012")
+
+    return ran
+
+
+@pytest.fixture
+def reads(needed):
+    """What the role of one spec must be allowed to do, beyond batches; nothing may be left unforeseen."""
+
+    def ran(*items, **spec):
+        documents, problems = needed(synced_secret(*items, **{"IAMRole": "reader", **spec}))
+        assert problems == []
+        assert documents["operator"]["Statement"] == [
+            LIST,
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [ROLE]},
+        ]
+        assert documents[ROLE]["Version"] == "2012-10-17"
+        batch, *rest = documents[ROLE]["Statement"]
+        assert batch == BATCH
+        return rest
+
+    return ran
+
+
+def allow(resource, **more):
+    return {"Effect": "Allow", "Action": READ, "Resource": resource, **more}
+
+
+def test_named_secrets_are_allowed_one_by_one_whatever_their_suffix(reads):
+    items = [key("a", "web/db", "x"), key("b", "web/db", "y"), whole("c", "web/cert"), literal("d", "e")]
+    assert reads(*items, dataFrom={"secretRefs": [{"name": "web/config"}]}) == [
+        allow([f"{HERE}web/cert-??????", f"{HERE}web/config-??????", f"{HERE}web/db-??????"])
+    ]
+
+
+def test_arns_stay_as_they_are_and_regions_go_into_those_that_are_made(reads):
+    foreign = "arn:aws:secretsmanager:us-east-1:222222222222:secret:db"
+    there = {"name": "c", "valueFrom": {"secretRef": {"name": "db", "region": "us-east-2"}}}
+    assert reads(whole("a", f"{foreign}-AbCdEf"), whole("b", foreign), there, region="eu-central-1") == [
+        allow(
+            [
+                f"{foreign}-??????",
+                f"{foreign}-AbCdEf",
+                "arn:aws:secretsmanager:us-east-2:123456789012:secret:db-??????",
+            ]
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("find", "expected"),
+    [
+        ({"name": {"prefix": "web/"}}, allow([f"{HERE}web/*"])),
+        ({"name": {"regexp": "^web/"}}, allow([f"{HERE}*"])),
+        ({"tagKey": "t"}, allow(f"{HERE}*", Condition={"Null": {"secretsmanager:ResourceTag/t": "false"}})),
+        (
+            {"tags": {"a": "1", "b": "2"}, "tagKey": "t", "name": {"prefix": "web/"}},
+            allow(
+                f"{HERE}web/*",
+                Condition={
+                    "Null": {"secretsmanager:ResourceTag/t": "false"},
+                    "StringEquals": {"secretsmanager:ResourceTag/a": "1", "secretsmanager:ResourceTag/b": "2"},
+                },
+            ),
+        ),
+    ],
+)
+def test_a_search_is_allowed_as_narrow_as_it_is(reads, find, expected):
+    assert reads(dataFrom={"find": find}) == [expected]
+
+
+def test_the_filter_of_a_template_is_allowed_by_its_tag(reads):
+    condition = {"Null": {"secretsmanager:ResourceTag/tag1": "false"}}
+    assert reads(template("x", PGBOUNCER)) == [allow(f"{HERE}*", Condition=condition)]
+
+
+def test_what_a_template_names_is_allowed_and_what_it_may_name_later_is_reported(needed):
+    documents, problems = needed(synced_secret(template("x", '{{ getSecretValue "web/db" }}'), IAMRole="reader"))
+    assert documents[ROLE]["Statement"] == [BATCH, allow([f"{HERE}web/db-??????"])]
+    assert len(problems) == 1
+    assert problems[0].startswith("team/demo: a template names secrets")
+
+
+def test_account_mode_reads_tags_too(needed):
+    documents, _ = needed(synced_secret(whole("a", "web/db"), AWSAccountID="333333333333"))
+    assert documents["arn:aws:iam::333333333333:role/secret-syncer"]["Statement"][1] == {
+        "Effect": "Allow",
+        "Action": [READ, "secretsmanager:DescribeSecret"],
+        "Resource": ["arn:aws:secretsmanager:eu-west-1:333333333333:secret:web/db-??????"],
+    }
+
+
+def test_without_a_role_the_operator_itself_reads_and_one_role_has_one_policy(needed):
+    documents, problems = needed(
+        synced_secret(whole("a", "one")),
+        synced_secret(whole("a", "two"), IAMRole="reader"),
+        synced_secret(whole("a", "three"), IAMRole=ROLE),
+        synced_secret(name="wrong"),
+    )
+    assert documents["operator"]["Statement"] == [
+        LIST,
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [ROLE]},
+        BATCH,
+        allow([f"{HERE}one-??????"]),
+    ]
+    assert documents[ROLE]["Statement"][1] == allow([f"{HERE}three-??????", f"{HERE}two-??????"])
+    assert [problem.partition(":")[0] for problem in problems] == ["team/wrong"]

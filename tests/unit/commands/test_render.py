@@ -1,0 +1,391 @@
+"""Rendering without a cluster: what files may hold, what is said about what they may not, and what comes out."""
+
+import base64
+import io
+import sys
+
+import pytest
+import yaml
+
+from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.commands import render as offline
+from secretsyncer.commands.render import FileSecrets, Renderer, load_manifests, render_all
+from secretsyncer.errors import Reason, SettingsError
+from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.fetch import Reader
+from tests.support.builders import ANNOTATION, catalogue, namespace, synced_secret
+from tests.support.specs import all_keys, key, literal, template, whole
+
+pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
+
+CANARY = "c4n4ry-v4lu3"
+SECRETS = """
+app: {json: {user: web, port: 5432, tls: true, nested: {a: [1, null]}}, tags: {team: web}, versionId: v7}
+text: {value: plain}
+binary: {binary: /wA=}
+hidden: {value: x, listed: false}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(content, name="file.yaml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return written
+
+
+@pytest.fixture
+def secrets(write):
+    return lambda text=SECRETS, name="secrets.yaml": FileSecrets.load(write(text, name))
+
+
+@pytest.fixture
+def results(secrets, engine, metrics):
+    """Render objects with the secrets above."""
+
+    async def rendered(*objects, require=False, text=SECRETS):
+        values = secrets(text)
+        rules = Rules(ANNOTATION, require)
+        renderer = Renderer(Reader(values, engine, metrics), values.catalogue, offline.ACCOUNT, rules)
+        return await render_all(list(objects), renderer)
+
+    return rendered
+
+
+async def test_other_versions_are_found_by_stage_and_by_id(results):
+    version = "9" * 32
+    text = f"""
+app: {{value: now, stages: {{AWSPREVIOUS: {{value: before, versionId: "{version}"}}, mine: {{binary: /wA=}}}}}}
+"""
+
+    def ref(name, **which):
+        return {"name": name, "valueFrom": {"secretRef": {"name": "app", **which}}}
+
+    data = [
+        ref("now"),
+        ref("current", versionStage="AWSCURRENT"),
+        ref("before", versionStage="AWSPREVIOUS"),
+        ref("pinned", versionId=version),
+        ref("binary", versionStage="mine"),
+        ref("none", versionStage="AWSPENDING", default="not yet"),
+    ]
+    (found,) = await results(synced_secret(data=data), text=text)
+    assert {name: base64.b64decode(value) for name, value in found.secret["data"].items()} == {
+        "now": b"now",
+        "current": b"now",
+        "before": b"before",
+        "pinned": b"before",
+        "binary": b"\xff\x00",
+        "none": b"not yet",
+    }
+
+
+@pytest.mark.parametrize(
+    ("which", "told"),
+    [
+        ({"versionStage": "AWSPENDING"}, "has no versionStage AWSPENDING"),
+        ({"versionId": "8" * 32}, f"has no versionId {'8' * 32}"),
+        ({"versionId": "0" * 8 + "-0000-0000-0000-" + "0" * 12, "versionStage": "AWSPREVIOUS"}, "has no versionId"),
+    ],
+)
+async def test_a_version_that_is_not_in_the_file_is_not_another_one(results, which, told):
+    data = [{"name": "a", "valueFrom": {"secretRef": {"name": "app", **which}}}]
+    (found,) = await results(
+        synced_secret(data=data), text="app: {value: now, stages: {AWSPREVIOUS: {value: before}}}"
+    )
+    assert found.secret is None
+    assert told in found.problem
+
+
+async def content(values, secret_id):
+    ref = SecretRef(Identity(""), secret_id)
+    (found,) = (await values.get_many([ref], catalogue())).values()
+    return found
+
+
+def wrong(load, *arguments):
+    with pytest.raises(SettingsError) as raised:
+        load(*arguments)
+    message = str(raised.value)
+    assert len(message.splitlines()) == 1
+    assert CANARY not in message
+    return message
+
+
+# The file of secrets
+
+
+async def test_a_file_gives_values_tags_versions_and_a_listing(secrets):
+    values = secrets()
+    found = await content(values, "app")
+    assert found.text == '{"user": "web", "port": 5432, "tls": true, "nested": {"a": [1, null]}}'
+    assert found.version_id == "v7"
+    assert (await content(values, "text")).text == "plain"
+    assert (await content(values, "binary")).binary == b"\xff\x00"
+    assert (await content(values, "hidden")).text == "x"
+    assert sorted(values.catalogue.entries) == ["app", "binary", "text"]
+    assert values.catalogue.entries["app"].tags == {"team": "web"}
+    ref = SecretRef(Identity(""), "app")
+    assert await values.tags([ref], values.catalogue) == {ref: {"team": "web"}}
+
+
+@pytest.mark.parametrize("spelling", ["app", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf"])
+async def test_a_secret_is_found_by_name_and_by_arn(secrets, spelling):
+    assert (await content(secrets(), spelling)).name == "app"
+
+
+@pytest.mark.parametrize(("spelling", "reason"), [("none", Reason.SECRET_NOT_FOUND), ("a b", Reason.INVALID_SPEC)])
+async def test_a_secret_that_is_not_in_the_file_is_told_by_name(secrets, spelling, reason):
+    values = secrets()
+    failure = await content(values, spelling)
+    assert failure.reason is reason
+    assert spelling in failure.message
+    ref = SecretRef(Identity(""), spelling)
+    assert (await values.tags([ref], values.catalogue))[ref].reason is reason
+
+
+def test_a_file_remembers_and_forgets_nothing(secrets):
+    values = secrets()
+    assert values.known(SecretRef(Identity(""), "app"), values.catalogue) is None
+    values.invalidate(["app"])
+
+
+@pytest.mark.parametrize("text", ["", "---\n", "# nothing\n", "{}"])
+def test_a_file_without_secrets_is_one(secrets, text):
+    assert secrets(text).catalogue.entries == {}
+
+
+async def test_a_file_may_be_json_as_people_write_it(secrets):
+    text = '{\n\t"app": {"value": "a\\/b \\ud83d\\ude00"},\n\t"n": {"json": {"k": 1e5}}\n}'
+    values = secrets(text, "secrets.json")
+    assert (await content(values, "app")).text == "a/b \U0001f600"
+    assert (await content(values, "n")).text == '{"k": 100000.0}'
+
+
+async def test_a_file_is_utf_8_whatever_the_locale(secrets):
+    assert (await content(secrets("app: {value: h\u00e9}"), "app")).text == "h\u00e9"
+
+
+async def test_base64_may_be_wrapped(secrets):
+    values = secrets("k:\n  binary: |\n    AAEC\n    AwQ=\n")
+    assert (await content(values, "k")).binary == bytes(range(5))
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00+00:00"),
+        ("'2026-01-31T12:00:00+02:00'", "2026-01-31T12:00:00+02:00"),
+        ("'2026-01-31 12:00'", "2026-01-31T12:00:00+00:00"),
+        ("2026-01-31", "2026-01-31T00:00:00+00:00"),
+    ],
+)
+def test_the_date_of_the_last_change_is_read(secrets, written, moment):
+    values = secrets(f"k: {{value: x, lastChanged: {written}}}")
+    assert values.catalogue.entries["k"].last_changed.isoformat() == moment
+
+
+def test_without_a_date_there_is_none(secrets):
+    assert secrets("k: {value: x}").catalogue.entries["k"].last_changed is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- a", "must hold objects"),
+        ("text", "must hold objects"),
+        ("a: {value: x}\n---\nb: {value: y}", "must be one document"),
+        (f"a: {CANARY}", "a: must be an object with some of"),
+        (f"a: [{CANARY}]", "a: must be an object with some of"),
+        (f"a: {{valu: {CANARY}}}", "a: must be an object with some of"),
+        (f"a: {{1: {CANARY}}}", "a: must be an object with some of"),
+        ("a: {tags: {}}", "a: needs exactly one of value, json and binary"),
+        (f"a: {{value: {CANARY}, json: {{}}}}", "a: needs exactly one of value, json and binary"),
+        ("a: {value: 5}", "a: value must be text"),
+        (f"a: {{value: {{k: {CANARY}}}}}", "a: value must be text; use json for an object"),
+        ("a: {value: null}", "a: value must be text"),
+        ("a: {binary: 5}", "a: binary must be base64"),
+        (f"a: {{binary: '{CANARY}!'}}", "a: binary must be base64"),
+        ("a: {binary: \u00e9}", "a: binary must be base64"),
+        (f"a: {{json: {{d: 2026-01-31, k: {CANARY}}}}}", "a: json must be JSON"),
+        (f"a: {{json: {{2026-01-31: {CANARY}}}}}", "a: json must be JSON"),
+        ("a: {json: !!set {x}}", "a: json must be JSON"),
+        ("a: {json: &x [*x]}", "a: json must be JSON"),
+        ("a: {value: x, tags: [team]}", "a: tags must be a map"),
+        ("a: {value: x, tags: text}", "a: tags must be a map"),
+        ("a: {value: x, lastChanged: yesterday}", "a: lastChanged must be a date"),
+        ("a: {value: x, lastChanged: 5}", "a: lastChanged must be a date"),
+        ("a: {value: x, stages: [AWSPREVIOUS]}", "a: stages must be a map"),
+        ("a: {value: x, stages: {AWSCURRENT: {value: y}}}", "a: stages must be a map of other stages"),
+        (f"a: {{value: x, stages: {{AWSPENDING: {CANARY}}}}}", "a: stages.AWSPENDING: must be an object"),
+        ("a: {value: x, stages: {AWSPENDING: {value: y, tags: {}}}}", "a: stages.AWSPENDING: must be an object"),
+        ("a: {value: x, stages: {AWSPENDING: {versionId: y}}}", "a: stages.AWSPENDING: needs exactly one of"),
+        ("two words: {value: x}", "two words: 'two words' is not the name of a secret"),
+        (
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf: {value: x}",
+            "must be a name, not an ARN",
+        ),
+        (f"a: {{value: {CANARY}", ", line 1, column "),
+        ("a: !unknown x", ", line 1, column 4: not valid YAML or JSON"),
+        ("\tx", "not valid YAML or JSON"),
+        ("a: {value: 2026-99-99}", "not valid YAML or JSON"),
+        (b"\xff\xfe\x00", "not valid YAML or JSON"),
+        ("[" * 5000, "not valid YAML or JSON"),
+    ],
+)
+def test_a_wrong_file_is_one_line_with_place_and_field_and_without_values(write, text, problem):
+    path = write(text)
+    message = wrong(FileSecrets.load, path)
+    assert message.startswith(str(path))
+    assert problem in message
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    assert wrong(FileSecrets.load, tmp_path / "none.yaml").endswith("none.yaml: No such file or directory")
+    assert "Is a directory" in wrong(FileSecrets.load, tmp_path)
+
+
+# Manifests
+
+OBJECT = "kind: SyncedSecret\nmetadata: {name: NAME}\nspec: {data: [{name: a, value: '1'}]}\n"
+
+
+def names(objects):
+    return [obj["metadata"]["name"] for obj in objects]
+
+
+def test_files_documents_lists_and_folders_are_read_in_order(write, tmp_path):
+    write(OBJECT.replace("NAME", "b1") + "---\n" + OBJECT.replace("NAME", "b2") + "---\n", "folder/b.yaml")
+    write(
+        '{"kind": "List", "items": [{"metadata": {"name": "a1"}}, {"metadata": {"name": "a2"}}]}', "folder/a.json"
+    )
+    write("not yaml: [", "folder/readme.txt")
+    write("not yaml: [", "folder/deeper/x.yaml")
+    single = write(OBJECT.replace("NAME", "single"), "single.yml")
+    assert names(load_manifests([single, tmp_path / "folder"])) == ["single", "a1", "a2", "b1", "b2"]
+
+
+def test_a_dash_is_standard_input(monkeypatch):
+    from pathlib import Path
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO(OBJECT.replace("NAME", "piped")))
+    assert names(load_manifests([Path("-")])) == ["piped"]
+
+
+@pytest.mark.parametrize("text", ["kind: List", "{kind: SecretList, items: []}", "{kind: List, items: null}", ""])
+def test_a_file_without_objects_is_one(write, text):
+    assert load_manifests([write(text)]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("kind: SyncedSecret", "an object without metadata.name"),
+        ("{kind: SyncedSecret, metadata: {}}", "an object without metadata.name"),
+        ("{kind: SyncedSecret, metadata: [name]}", "an object without metadata.name"),
+        ("{kind: SyncedSecret, metadata: {name: 5}}", "an object without metadata.name"),
+        ("{kind: SyncedSecret, metadata: {name: a, namespace: 5}}", "a: metadata.namespace must be text"),
+        ("{kind: List, items: [null]}", "an object without metadata.name"),
+        ("{kind: List, items: 5}", "items must be a list"),
+        ("{kind: List, items: {metadata: {name: a}}}", "items must be a list"),
+        (
+            "{kind: Namespace, metadata: {name: a, annotations: [x]}}",
+            "a: metadata.annotations must be a map of texts",
+        ),
+        (
+            "{kind: Namespace, metadata: {name: a, annotations: {iam.amazonaws.com/allowed-roles: [reader]}}}",
+            "a: metadata.annotations must be a map of texts; put quotes around a list",
+        ),
+        ("{kind: Namespace, metadata: {name: a, labels: {x: 5}}}", "a: metadata.labels must be a map of texts"),
+        ("- a", "must hold objects"),
+        ("{", "not valid YAML or JSON"),
+    ],
+)
+def test_a_wrong_manifest_is_one_line_with_its_file(write, text, problem):
+    path = write(text)
+    message = wrong(load_manifests, [path])
+    assert message.startswith(str(path))
+    assert problem in message
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    def refused(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refused)
+    assert wrong(load_manifests, [tmp_path]) == f"{tmp_path}: Permission denied"
+
+
+# Rendering
+
+
+async def test_every_form_gives_the_secret_that_the_operator_would_write(results, golden):
+    found = await results(
+        synced_secret(
+            literal("mode", "production"),
+            key("port", "app", "port"),
+            whole("keystore", "binary"),
+            whole("by-arn", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:text-AbCdEf"),
+            template("conf", '{{ range $name, $_ := filterByTagKey .Secrets "team" }}{{ $name }}{{ end }}'),
+            dataFrom=all_keys("app"),
+            secretMetadata={"labels": {"team": "web"}},
+        )
+    )
+    golden("render/every-form.yaml", yaml.safe_dump_all([result.secret for result in found], sort_keys=False))
+
+
+async def test_each_object_has_its_own_result_in_order(results):
+    found = await results(
+        synced_secret(literal("a", "1"), name="good"),
+        synced_secret(whole("a", "nowhere"), name="missing"),
+        {"kind": "ConfigMap", "metadata": {"name": "not ours"}},
+        synced_secret(name="empty"),
+        {"kind": "SyncedSecret", "metadata": {"name": "homeless"}, "spec": {"data": [literal("a", "1")]}},
+    )
+    assert [(result.label, result.secret is not None) for result in found] == [
+        ("team/good", True),
+        ("team/missing", False),
+        ("team/empty", False),
+        ("default/homeless", True),
+    ]
+    assert found[1].problem == "SecretNotFound: data.a: AWS secret nowhere is not in the file of secrets"
+    assert found[2].problem.startswith("InvalidSpec: spec: has neither data nor dataFrom")
+
+
+@pytest.mark.parametrize(
+    ("roles", "require", "problem"),
+    [
+        (None, False, ""),
+        (["reader"], False, ""),
+        (["arn:aws:iam::000000000000:role/reader"], False, ""),
+        (["writer"], False, "RoleNotAllowed: role arn:aws:iam::000000000000:role/reader is not in the annotation"),
+        ("reader", False, "RoleNotAllowed: the annotation"),
+        (None, True, "RoleNotAllowed: namespace team has no annotation"),
+    ],
+)
+async def test_the_gate_is_that_of_the_operator(results, roles, require, problem):
+    place = {"kind": "Namespace", **namespace(roles=roles)}
+    (found,) = await results(synced_secret(literal("a", "1"), IAMRole="reader"), place, require=require)
+    assert found.problem.startswith(problem)
+    assert (found.secret is None) == bool(problem)
+
+
+async def test_a_namespace_without_metadata_of_its_own_is_one_without_annotation(results):
+    place = {"kind": "Namespace", "metadata": {"name": "team"}}
+    (found,) = await results(synced_secret(literal("a", "1"), IAMRole="reader"), place)
+    assert found.secret
+
+
+async def test_what_the_type_of_the_secret_lacks_is_told_like_any_mistake(results):
+    (found,) = await results(synced_secret(literal("a", "1"), type="kubernetes.io/tls"))
+    assert found.problem == "InvalidSecretValue: a Secret of type kubernetes.io/tls needs the key tls.crt"
+
+
+async def test_the_representation_of_a_result_shows_no_value(results):
+    (found,) = await results(synced_secret(whole("a", "text")))
+    assert found.secret["data"] == {"a": "cGxhaW4="}
+    assert "cGxhaW4=" not in repr(found)

@@ -1,0 +1,62 @@
+"""Which JMESPath expressions may be used, and that no expression can do harm."""
+
+import time
+from contextlib import suppress
+
+import pytest
+
+from secretsyncer.expressions import jmespath
+
+
+@pytest.mark.parametrize("expression", ["a", "a.b[0]", "a[?b > `1`].c", "sort_by(a, &b)[0]", "keys(@)", "a || b"])
+def test_an_expression_that_only_looks_is_accepted(expression):
+    jmespath.check(expression)
+
+
+@pytest.mark.parametrize(
+    "expression", ["[a, b]", "{x: a}", "a.[b, c]", "a[*].{x: y}", "a[?[b]]", "not_null(a, [b])"]
+)
+def test_an_expression_that_copies_is_refused(expression):
+    with pytest.raises(ValueError, match="multi-selects"):
+        jmespath.check(expression)
+
+
+def test_map_is_refused():
+    with pytest.raises(ValueError, match=r"map\(\) is not supported"):
+        jmespath.check("map(&a, b)")
+
+
+@pytest.mark.parametrize("expression", ["&a", "a || &b", "not_null(&a)", "to_array(&a)", "a.b | &c"])
+def test_an_expression_as_a_value_is_refused_because_it_is_no_json(expression):
+    with pytest.raises(ValueError, match="& is only for sort_by"):
+        jmespath.check(expression)
+
+
+@pytest.mark.parametrize("expression", ["", "a[", "a..b", "'", "a b", "(" * 500, "a\nb", "\ud800"])
+def test_what_is_no_expression_is_refused_in_one_line(expression):
+    with pytest.raises(ValueError, match="not a JMESPath expression: ") as raised:
+        jmespath.check(expression)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_an_expression_has_at_most_512_characters():
+    jmespath.check("a" * 512)
+    with pytest.raises(ValueError, match="longer than 512"):
+        jmespath.check("a" * 513)
+
+
+def test_a_failing_function_tells_the_expression_and_not_the_document():
+    with pytest.raises(ValueError, match="cannot be evaluated") as raised:
+        jmespath.search("sum(a)", {"a": ["s3cret"]})
+    assert "s3cret" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None
+
+
+def test_no_expression_takes_long():
+    document = {"a": [{"b": n} for n in range(2000)]}
+    started = time.process_time()
+    for expression in ("@" + "[]" * 250, "a[*]" + "[*]" * 160, "a[?b > `1`]" + " | [?b > `1`]" * 30):
+        with suppress(ValueError):  # too deep is an answer, too
+            jmespath.search(expression, document)
+    assert time.process_time() - started < 1

@@ -1,0 +1,72 @@
+"""Users' regular expressions: RE2's syntax, its speed, and replacements."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secretsyncer.expressions import regexp
+
+
+@pytest.mark.parametrize("pattern", ["", "^db/", r"\w+-\d{2}", "(a|b)*c", "(?i)x", r"\pL"])
+def test_what_re2_takes_is_compiled(pattern):
+    assert regexp.compile(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["(", "[", "a**", r"(a)\1", "(?=a)", "x{100000}", "(?P<n", "\\"])
+def test_what_re2_refuses_is_told_in_one_line(pattern):
+    with pytest.raises(ValueError, match="not a regular expression") as raised:
+        regexp.compile(pattern)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_no_pattern_is_slow():
+    started = time.process_time()
+    for pattern in ("(a+)+$", "(a|a)*b", "(.*)(.*)(.*)(.*)x", "^(([a-z])+.)+[A-Z]([a-z])+$"):
+        assert regexp.compile(pattern).search("a" * 10_000 + "!") is None
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "key", "result"),
+    [
+        ([], "a/b", "a/b"),
+        ([("/", "_")], "a/b/c", "a_b_c"),
+        ([("^app/(.*)$", "$1")], "app/db", "db"),
+        ([("(a)(b)", "$2$1")], "ab", "ba"),
+        ([("(a)", "${1}1")], "a", "a1"),
+        ([("a", "$$1")], "a", "$1"),
+        ([("a", r"\1\n")], "a", r"\1\n"),
+        ([("x", "y")], "a", "a"),
+        ([("a", "b"), ("b", "c")], "a", "c"),
+        ([("(.*)", "x-$1")], "ab", "x-ab"),
+        ([("b*", "-")], "abc", "-a-c-"),
+        ([("", "-")], "ab", "-a-b-"),
+        ([("(.*)", "x-$1")], "", "x-"),
+        ([("(a)|(b)", "[$1$2]")], "ab", "[a][b]"),
+        ([("\u00e4", "ae")], "\u00e4\u00e4", "aeae"),
+    ],
+)
+def test_keys_are_rewritten_by_all_rules_in_order(rules, key, result):
+    assert regexp.rewrite(rules, key) == result
+
+
+@pytest.mark.parametrize("target", ["$1", "${1}", "$12"])
+def test_a_group_that_is_not_there_is_refused(target):
+    with pytest.raises(ValueError, match="target names group"):
+        regexp.replacement(regexp.compile("a"), target)
+
+
+@pytest.mark.timeout(30)
+@given(source=st.text(max_size=10), target=st.text("$1{}\\ab", max_size=8), key=st.text(max_size=10))
+def test_any_rule_rewrites_or_is_refused(source, target, key):
+    try:
+        regexp.replacement(regexp.compile(source), target)
+    except ValueError:
+        return
+    assert isinstance(regexp.rewrite([(source, target)], key), str)
+
+
+def test_a_key_that_is_no_text_stays_as_it_is():
+    assert regexp.rewrite([("a", "b")], "half \ud800 a") == "half \ud800 a"

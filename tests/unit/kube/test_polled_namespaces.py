@@ -1,0 +1,120 @@
+"""Namespaces that are followed by name: what an informer makes of them, at a round's distance."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from secretsyncer.errors import KubeError
+from secretsyncer.kube.informer import Informer
+from secretsyncer.kube.objects import Key
+from secretsyncer.kube.polled_namespaces import INTERVAL, Named
+from secretsyncer.kube.reflector import BEAT_LIMIT
+from secretsyncer.kube.resources import NAMESPACES
+
+pytestmark = pytest.mark.looptime
+
+
+class Server:
+    """Namespaces by name; `status` is what it refuses everything with."""
+
+    def __init__(self, **versions):
+        self.objects = {name: namespace(name, version) for name, version in versions.items()}
+        self.status = 0
+        self.asked = []
+
+    async def get(self, resource, in_namespace, name):
+        self.asked.append(resource.path(in_namespace, name))
+        if self.status:
+            raise KubeError(self.status, "", "refused")
+        if name not in self.objects:
+            raise KubeError(404, "NotFound", "no such namespace")
+        return self.objects[name]
+
+
+def namespace(name, version, *, uid="1", **annotations):
+    metadata = {"name": name, "uid": uid, "resourceVersion": str(version), "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+@pytest.fixture
+async def follow(metrics, heartbeats, heard):
+    """An informer of these names on this server, synced, until the test ends."""
+    tasks = []
+
+    async def start(server, *names):
+        informer = Informer(Named(server, names), NAMESPACES, metrics=metrics, heartbeats=heartbeats)
+        informer.add_handler(lambda kind, key, old, new: heard.append((str(kind), key.name)))
+        tasks.append(asyncio.create_task(informer.run()))
+        async with asyncio.timeout(60):
+            await informer.synced.wait()
+        return informer
+
+    yield start
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_only_what_is_named_is_asked_for(follow):
+    server = Server(a=5, b=6, other=7)
+    informer = await follow(server, "a", "b")
+    await asyncio.sleep(3 * INTERVAL)
+    assert set(server.asked) == {"/api/v1/namespaces/a", "/api/v1/namespaces/b"}
+    assert sorted(informer.keys()) == [Key("", "a"), Key("", "b")]
+
+
+async def test_a_change_is_heard_within_a_round(follow, heard):
+    server = Server(a=5, b=6)
+    informer = await follow(server, "a", "b")
+    server.objects["a"] = namespace("a", 8, allowed="[]")
+    await asyncio.sleep(INTERVAL + 0.1)
+    assert heard == [("ADDED", "a"), ("ADDED", "b"), ("MODIFIED", "a")]
+    assert informer.get(Key("", "a"))["metadata"]["annotations"] == {"allowed": "[]"}
+
+
+async def test_a_namespace_that_comes_later_or_goes_is_heard_of(follow, heard):
+    server = Server()
+    informer = await follow(server, "a")
+    server.objects["a"] = namespace("a", 8)
+    await asyncio.sleep(INTERVAL + 0.1)
+    del server.objects["a"]
+    await asyncio.sleep(INTERVAL)
+    assert heard == [("ADDED", "a"), ("DELETED", "a")]
+    assert informer.get(Key("", "a")) is None
+
+
+async def test_a_namespace_made_anew_is_another(follow, heard):
+    server = Server(a=5)
+    await follow(server, "a")
+    server.objects["a"] = namespace("a", 8, uid="2")
+    await asyncio.sleep(INTERVAL + 0.1)
+    assert heard == [("ADDED", "a"), ("DELETED", "a"), ("ADDED", "a")]
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_a_server_that_refuses_for_a_while_takes_nothing_away(follow, heard, status):
+    server = Server(a=5)
+    informer = await follow(server, "a")
+    server.status = status
+    await asyncio.sleep(60)
+    assert informer.get(Key("", "a"))
+    assert f"failed: {server.status}" in informer.health()
+    server.objects["a"] = namespace("a", 9)
+    server.status = 0
+    await asyncio.sleep(60)
+    assert heard == [("ADDED", "a"), ("MODIFIED", "a")]
+    assert informer.health() is None
+
+
+async def test_nothing_new_for_hours_is_no_silence(follow, heard, heartbeats):
+    server = Server(a=5)
+    informer = await follow(server, "a")
+    for _ in range(40):
+        await asyncio.sleep(BEAT_LIMIT - INTERVAL)
+        assert all(check() is None for check in heartbeats.checks.values())
+    assert heard == [("ADDED", "a")]
+    assert informer.health() is None

@@ -1,0 +1,61 @@
+"""The garbage collector does not look again and again at what stays, and still finds what goes."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from secretsyncer.operator.gc_pauses import LONG, short_pauses
+
+
+class Node:
+    """Refers to itself: only the collector can end it."""
+
+    def __init__(self):
+        self.itself = self
+
+
+@pytest.fixture
+def collect():
+    """Have a full collection that seems to take so many seconds of CPU."""
+    times = []
+
+    def collect(seconds):
+        times[:] = [0.0, seconds]
+        gc.collect()
+
+    with short_pauses(lambda: times.pop(0) if times else 0.0):
+        yield collect
+    gc.unfreeze()
+
+
+def test_what_survives_a_long_collection_is_not_looked_at_again(collect):
+    kept = [[] for _ in range(1000)]
+    collect(2 * LONG)
+    assert gc.get_freeze_count() >= len(kept)
+    assert len(gc.get_objects()) < len(kept)
+
+
+def test_short_collections_freeze_nothing(collect):
+    before = gc.get_freeze_count()
+    collect(LONG / 2)
+    assert gc.get_freeze_count() == before
+
+
+def test_cycles_that_come_later_are_still_collected(collect):
+    collect(2 * LONG)
+    node = Node()
+    seen = weakref.ref(node)
+    del node
+    collect(0)
+    assert seen() is None
+
+
+def test_frozen_objects_go_when_nothing_refers_to_them(collect):
+    kept = [set() for _ in range(10)]
+    seen = weakref.ref(kept[0])
+    collect(2 * LONG)
+    del kept
+    assert seen() is None

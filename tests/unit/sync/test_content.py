@@ -1,0 +1,238 @@
+"""One object's content: every form read under one grant, and what it was made from."""
+
+import pytest
+
+from secretsyncer.aws.identity import Identity
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.sync.authorize import Grant
+from secretsyncer.sync.content import render_content
+from secretsyncer.sync.dependencies import Dependencies, digest_of
+from secretsyncer.sync.fetch import Reader
+from secretsyncer.sync.status import Source
+from tests.support.builders import catalogue, entry, parsed, secret_arn, value
+from tests.support.specs import PGBOUNCER, all_keys, key, literal, template, whole
+from tests.support.value_source import MemoryAws
+
+pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
+
+CANARY = "c4n4ry-v4lu3"
+GRANT = Grant(Identity("arn:aws:iam::123456789012:role/reader"))
+LISTED = catalogue(entry("pg/a", tag1=""), entry("pg/b", tag1="", env="prod"), entry("app"), entry("cert"))
+
+
+@pytest.fixture
+def aws():
+    return MemoryAws(
+        value("app", {"user": "web", "pw": "s1"}, version="v3"),
+        value("cert", "-----BEGIN", version="v5"),
+        value("pg/a", {"host": "a.example", "user": "u", "password": "p", "port": 5432}),
+        value("pg/b", {"host": "b.example", "user": "v", "password": "q"}),
+    )
+
+
+@pytest.fixture
+def content(aws, engine, metrics):
+    reader = Reader(aws, engine, metrics)
+
+    async def made(*items, listing=LISTED, grant=GRANT, expected=(), **spec):
+        return await render_content(reader, grant, parsed(*items, **spec).spec, listing, expected=expected)
+
+    return made
+
+
+@pytest.fixture
+def failure(content):
+    async def raised(*items, **options):
+        with pytest.raises(SyncFailure) as exc:
+            await content(*items, **options)
+        assert CANARY not in exc.value.message
+        return exc.value
+
+    return raised
+
+
+def refs(*ids):
+    return frozenset(GRANT.ref(i) for i in ids)
+
+
+async def test_all_forms_together_give_one_content_and_its_sources(content, aws):
+    made = await content(
+        literal("mode", "production"),
+        key("pw", "app", "pw"),
+        whole("cert", "cert"),
+        template("first", '{{ (getSecretValueMap "pg/a").host }}'),
+        dataFrom=all_keys("app"),
+    )
+    assert made.data == {
+        "user": b"web",
+        "pw": b"s1",
+        "mode": b"production",
+        "cert": b"-----BEGIN",
+        "first": b"a.example",
+    }
+    assert dict(made.read) == {
+        GRANT.ref("app"): Source("app", secret_arn("app"), "v3"),
+        GRANT.ref("cert"): Source("cert", secret_arn("cert"), "v5"),
+        GRANT.ref("pg/a"): Source("pg/a", secret_arn("pg/a"), "v1"),
+    }
+    assert made.template_reads == {"pg/a"}
+    assert made.complete
+    assert made.dependencies == Dependencies(refs("app", "cert", "pg/a"))
+    assert aws.batches[0] == {"app", "cert"}
+
+
+async def test_a_literal_needs_nothing_of_aws(content, aws):
+    made = await content(literal("a", "1"), listing=catalogue(listed_at=None))
+    assert (made.data, dict(made.read), made.dependencies) == ({"a": b"1"}, {}, Dependencies())
+    assert aws.asked == []
+
+
+async def test_the_template_of_the_go_operators_readme_gives_what_it_gave(content, aws, golden):
+    made = await content(template("pgbouncer-hosts", PGBOUNCER))
+    golden("templates/pgbouncer.txt", made.data["pgbouncer-hosts"].decode())
+    assert made.dependencies == Dependencies(refs("pg/a", "pg/b"), frozenset({Filter("tagKey", ("tag1",))}))
+    assert made.template_reads == {"pg/a", "pg/b"}
+
+
+async def test_a_template_that_is_used_twice_is_rendered_once(content, metrics):
+    made = await content(template("a", '{{ len "abc" }}'), template("b", '{{ len "abc" }}'))
+    assert made.data == {"a": b"3", "b": b"3"}
+    assert metrics.registry.get_sample_value("secretsyncer_template_renders_total", {"outcome": "success"}) == 1
+
+
+async def test_a_number_in_a_template_is_written_in_full(content, aws):
+    aws.values["app"] = value("app", '{"n": 356136738}')
+    made = await content(template("a", '{{ with getSecretValueMap "app" }}{{ .n }} {{ printf "%s" .n }}{{ end }}'))
+    assert made.data == {"a": b"356136738 356136738"}
+
+
+# Failures
+
+
+async def test_everything_that_is_wrong_is_told_at_once(failure, aws):
+    aws.values["app"] = value("app", {"user": CANARY})
+    aws.denied = {"cert"}
+    found = await failure(
+        key("one", "app", "missing"),
+        whole("two", "cert"),
+        whole("three", "nowhere"),
+        template("four", '{{ getSecretValue "nowhere else" }}'),
+        template("five", "{{ .Wrong }}"),
+        template("six", "fine"),
+    )
+    assert isinstance(found, Rejected)
+    for place in ("data.one: ", "data.two: ", "data.three: ", "data.four: ", "data.five: "):
+        assert place in found.message
+    assert "data.six" not in found.message
+
+
+async def test_a_search_that_finds_nothing_does_not_hide_what_else_is_wrong(failure):
+    found = await failure(whole("one", "nowhere"), dataFrom={"find": {"tagKey": "none"}})
+    assert "find matches none of the listed AWS secrets" in found.message
+    assert "data.one: " in found.message
+
+
+async def test_what_may_pass_by_itself_goes_before_what_will_not(failure, aws):
+    aws.failures["cert"] = Unavailable(Reason.AWS_UNAVAILABLE, "throttled", retry_after=3)
+    found = await failure(key("one", "app", "missing"), whole("two", "cert"))
+    assert isinstance(found, Unavailable)
+    assert found.retry_after == 3
+
+
+async def test_a_secret_under_a_tag_rule_is_refused_in_every_form(failure, aws):
+    grant = Grant(GRANT.identity, "needed")
+    forms = [
+        {"dataFrom": all_keys("app")},
+        {"dataFrom": {"secretRefs": [{"name": "app"}]}},
+        {"dataFrom": {"find": {"name": {"prefix": "app"}}}},
+        {"data": [key("a", "app", "user")]},
+        {"data": [whole("a", "app")]},
+        {"data": [whole("a", secret_arn("app"))]},
+        {"data": [{"name": "a", "valueFrom": {"secretKeyRef": {"name": "app", "jmesPath": "user"}}}]},
+        {"data": [template("a", '{{ getSecretValue "app" }}')]},
+        {"data": [template("a", '{{ getSecretValueMap "app" }}')]},
+        {"data": [{"name": "a", "valueFrom": {"secretRef": {"name": "app", "optional": True, "default": "x"}}}]},
+    ]
+    for form in forms:
+        assert (await failure(grant=grant, **form)).reason is Reason.ROLE_NOT_ALLOWED, form
+    assert aws.asked == []
+
+
+# Searches
+
+
+async def test_found_secrets_are_read_by_arn_and_depended_on_with_the_narrowest_filter(content):
+    made = await content(dataFrom={"find": {"tagKey": "tag1", "merge": True}})
+    assert made.data == {"host": b"b.example", "user": b"v", "password": b"q", "port": b"5432"}
+    arns = refs(secret_arn("pg/a"), secret_arn("pg/b"))
+    assert made.dependencies == Dependencies(arns, frozenset({Filter("tagKey", ("tag1",))}))
+
+
+@pytest.mark.parametrize(
+    ("find", "what"),
+    [
+        ({"tags": {"tag1": "", "env": "prod"}}, Filter("tag", ("env", "prod"))),
+        ({"tagKey": "tag1", "tags": {"env": "prod"}}, Filter("tag", ("env", "prod"))),
+        ({"tagKey": "env"}, Filter("tagKey", ("env",))),
+        ({"name": {"regexp": "b$"}}, Filter("name", ())),
+    ],
+)
+async def test_a_search_depends_on_what_it_looks_at(content, find, what):
+    made = await content(dataFrom={"find": {**find, "merge": True}})
+    assert made.data["host"] == b"b.example"
+    assert made.dependencies.filters == {what}
+
+
+async def test_a_search_before_the_first_listing_waits_and_never_empties_a_secret(failure):
+    found = await failure(dataFrom={"find": {"tagKey": "tag1"}}, listing=catalogue(listed_at=None))
+    assert isinstance(found, Unavailable)
+    found = await failure(dataFrom={"find": {"tagKey": "tag1"}}, listing=catalogue())
+    assert (found.reason, isinstance(found, Rejected)) == (Reason.SECRET_NOT_FOUND, True)
+
+
+# Completeness and dependencies
+
+
+async def test_a_content_without_an_optional_secret_is_not_complete(content):
+    item = {"name": "a", "valueFrom": {"secretRef": {"name": "later", "optional": True}}}
+    made = await content(item, literal("b", "1"))
+    assert (made.data, made.complete) == ({"b": b"1"}, False)
+    assert made.dependencies == Dependencies(refs("later"))
+
+
+def test_the_selections_are_the_filters_and_none_for_the_whole_catalogue():
+    what = Filter("tagKey", ("team",))
+    assert Dependencies().selections == set()
+    assert Dependencies(filters=frozenset({what})).selections == {what}
+    assert Dependencies(filters=frozenset({what}), whole_catalogue=True).selections == {what, None}
+
+
+@pytest.mark.parametrize(
+    ("what", "changes"),
+    [
+        (None, {"team", "other", "version", "name"}),
+        (Filter("name", ("^a",)), {"team", "other", "version", "name"}),
+        (Filter("tagKey", ("team",)), {"team", "version"}),
+        (Filter("tag", ("team", "x")), {"team", "version"}),
+        (Filter("tag", ("team", "nobody")), set()),
+    ],
+)
+def test_a_digest_changes_with_what_is_selected_and_only_then(what, changes):
+    base = [entry("a", team="x"), entry("b")]
+    variants = {
+        "team": [entry("a", team="y"), entry("b")],
+        "other": [entry("a", team="x"), entry("b", other="1")],
+        "version": [entry("a", team="x", version="v2"), entry("b")],
+        "name": [entry("a", team="x"), entry("c")],
+        "order": list(reversed(base)),
+    }
+    digest = digest_of(what, catalogue(*base))
+    assert {name for name, listed in variants.items() if digest_of(what, catalogue(*listed)) != digest} == changes
+
+
+async def test_the_representation_of_a_content_shows_no_value(content, aws):
+    aws.values["app"] = value("app", {"k": CANARY})
+    made = await content(dataFrom=all_keys("app"))
+    assert made.data == {"k": CANARY.encode()}
+    assert CANARY not in repr(made)

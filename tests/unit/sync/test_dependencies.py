@@ -1,0 +1,135 @@
+"""A change in AWS wakes the objects that depend on it, and no others."""
+
+import pytest
+
+from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.listing.catalogue import diff
+from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.kube.objects import Key
+from secretsyncer.sync.dependencies import Dependencies, DependencyIndex
+from tests.support.builders import catalogue, entry, secret_arn
+
+ROLE = Identity("arn:aws:iam::123456789012:role/reader")
+A, B, C = (Key("team", name) for name in "abc")
+BEFORE = catalogue(entry("app"), entry("db", team="web"), entry("other", team="data"))
+
+
+def ref(secret_id):
+    return SecretRef(ROLE, secret_id)
+
+
+def on(*ids, filters=(), whole=False):
+    return Dependencies(frozenset(map(ref, ids)), frozenset(filters), whole)
+
+
+def woken(index, after, before=BEFORE, refs=()):
+    return index.affected(before, after, diff(before, after), refs)
+
+
+@pytest.fixture
+def index():
+    return DependencyIndex()
+
+
+def with_change(**changed):
+    """The listing with other versions or tags of some secrets."""
+    return catalogue(*(changed.get(found.name, found) for found in BEFORE.entries.values()))
+
+
+@pytest.mark.parametrize("spelling", ["app", secret_arn("app"), secret_arn("app")[:-7]])
+def test_a_new_version_wakes_the_objects_that_read_the_secret_however_they_name_it(index, spelling):
+    index.note(A, on(spelling))
+    index.note(B, on("db"))
+    assert woken(index, with_change(app=entry("app", version="v2"))) == {A}
+
+
+def test_a_secret_whose_name_ends_like_a_suffix_is_found_under_both_readings(index):
+    name = "app-backup"
+    index.note(A, on(secret_arn("x")[:-8] + name))
+    after = catalogue(*BEFORE.entries.values(), entry(name))
+    assert woken(index, after) == {A}
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        catalogue(entry("app"), entry("other", team="data")),
+        catalogue(entry("app"), entry("db"), entry("other", team="data")),
+        catalogue(entry("app"), entry("db", version="v2", team="web"), entry("other", team="data")),
+    ],
+)
+def test_a_secret_that_goes_or_changes_tags_or_version_wakes_its_readers(index, after):
+    index.note(A, on("db"))
+    index.note(B, on("app", "other"))
+    assert woken(index, after) == {A}
+
+
+def test_a_secret_that_comes_wakes_those_that_wait_for_it(index):
+    index.note(A, on("later"))
+    index.note(B, on("app"))
+    assert woken(index, catalogue(*BEFORE.entries.values(), entry("later"))) == {A}
+
+
+def test_a_secret_that_the_listing_does_not_show_wakes_by_reference(index):
+    index.note(A, on("foreign"))
+    index.note(B, on("app"))
+    assert woken(index, BEFORE, refs=[ref("foreign"), ref("nobody")]) == {A}
+
+
+def test_a_filter_wakes_when_what_it_selects_changes_and_only_then(index):
+    index.note(A, on(filters=[Filter("tagKey", ("team",))]))
+    index.note(B, on(filters=[Filter("tag", ("team", "web"))]))
+    index.note(C, on(whole=True))
+    assert woken(index, with_change(other=entry("other", version="v2", team="data"))) == {A, C}
+    assert woken(index, with_change(db=entry("db", version="v2", team="web"))) == {A, B, C}
+    assert woken(index, with_change(app=entry("app", version="v2"))) == {C}
+    assert woken(index, with_change(app=entry("app", team="web"))) == {A, B, C}
+    assert woken(index, with_change()) == set()
+
+
+def test_the_first_listing_wakes_everything_that_looks_around(index):
+    index.note(A, on(filters=[Filter("tagKey", ("team",))]))
+    index.note(B, on("app"))
+    never = catalogue(listed_at=None)
+    assert woken(index, catalogue(), before=never) == {A}
+    assert woken(index, BEFORE, before=never) == {A, B}
+
+
+def test_what_was_noted_before_counts_no_more(index):
+    index.note(A, on("app", filters=[Filter("tagKey", ("team",))], whole=True))
+    index.note(A, on("db"))
+    assert woken(index, with_change(app=entry("app", version="v2"))) == set()
+    assert woken(index, with_change(db=entry("db", version="v2", team="web"))) == {A}
+    assert index.refs() == (ref("db"),)
+
+
+def test_noting_the_same_again_changes_nothing(index):
+    index.note(A, on("app"))
+    index.note(A, on("app"))
+    assert woken(index, with_change(app=entry("app", version="v2"))) == {A}
+
+
+def test_an_object_that_is_gone_is_not_woken_and_leaves_nothing(index):
+    index.note(A, on("app", secret_arn("db"), filters=[Filter("tagKey", ("team",))], whole=True))
+    index.note(B, on("app"))
+    index.drop(A)
+    index.drop(A)
+    index.drop(C)
+    assert woken(index, catalogue(), refs=[ref("app")]) == {B}
+    index.drop(B)
+    assert index.refs() == ()
+    assert woken(index, catalogue()) == set()
+
+
+def test_a_reference_that_is_no_name_wakes_nothing_and_breaks_nothing(index):
+    index.note(A, on("two words", "arn:aws:s3:::bucket"))
+    assert woken(index, catalogue()) == set()
+    index.drop(A)
+    assert index.refs() == ()
+
+
+def test_secrets_named_by_an_event_wake_their_readers(index):
+    index.note(A, on("app"))
+    index.note(B, on(secret_arn("db")))
+    index.note(C, on("other"))
+    assert index.by_ids({secret_arn("app"), "db", "unknown", "not a name"}) == {A, B}

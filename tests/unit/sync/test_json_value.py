@@ -1,0 +1,246 @@
+"""A secret's value as text: numbers as they are written, and a clear word for what is no text."""
+
+import json
+import re
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from secretsyncer.errors import Reason, Rejected, SyncFailure
+from secretsyncer.sync.json_value import Absent, compact, key_text, parse_object, path_text, raw
+from tests.support.builders import value
+
+CANARY = "c4n4ry-v4lu3"
+
+NUMBERS = [
+    "0",
+    "-0",
+    "1",
+    "1000000",
+    "356136738",
+    "9007199254740993",
+    "1e5",
+    "1E+5",
+    "1e-7",
+    "5432.10",
+    "-12.50",
+    "0.1",
+    "3.0",
+    "1e400",
+    "123456789012345678901234567890",
+    "9" * 5000,
+]
+
+
+def text(content, key="k"):
+    return key_text(value("app", content), "app", key).decode()
+
+
+def at(source):
+    """A JSON object with this at the key k."""
+    return '{"k": ' + source + "}"
+
+
+def failure(call, *arguments):
+    with pytest.raises(Rejected) as raised:
+        call(*arguments)
+    assert raised.value.reason is Reason.INVALID_SECRET_VALUE
+    assert CANARY not in raised.value.message
+    return raised.value
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_keeps_its_source_text(number):
+    assert text(at(number)) == number
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_keeps_its_source_text_inside_lists_and_objects(number):
+    assert text(at('{"a": [N, {"b": N}]}'.replace("N", number))) == '{"a":[N,{"b":N}]}'.replace("N", number)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_found_by_a_path_keeps_its_source_text(number):
+    content = at('{"a": [N], "b": N}'.replace("N", number))
+    assert path_text(value("app", content), "app", "k.b").decode() == number
+    assert path_text(value("app", content), "app", "k").decode() == '{"a":[N],"b":N}'.replace("N", number)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('"plain"', "plain"),
+        ('""', ""),
+        ('"5432"', "5432"),
+        ('"null"', "null"),
+        ('"a\\nb \\u00e9 \\ud83d\\ude00"', "a\nb \u00e9 \U0001f600"),
+        ("true", "true"),
+        ("false", "false"),
+        ("{}", "{}"),
+        ("[]", "[]"),
+        ('{ "b" : 1 , "a" : [ true , null , "x" ] }', '{"b":1,"a":[true,null,"x"]}'),
+        ('{"q": "say \\"hi\\"", "\\u00e9": "\\u0000"}', '{"q":"say \\"hi\\"","\u00e9":"\\u0000"}'),
+        ('"\\u0000"', "\x00"),
+    ],
+)
+def test_text_stays_and_everything_else_becomes_compact_json(source, expected):
+    assert text(at(source)) == expected
+
+
+def test_of_a_key_that_is_there_twice_the_last_one_counts_as_in_go():
+    assert text('{"k": 1, "k": "two"}') == "two"
+
+
+def test_space_around_the_object_does_not_matter():
+    assert text(' \r\n\t{"k":1}\n ') == "1"
+
+
+# What is not there
+
+
+def test_a_missing_key_is_an_error_that_names_secret_and_key():
+    absent = failure(key_text, value("app", {"other": CANARY}), "team/app", "pasword")
+    assert isinstance(absent, Absent)
+    assert absent.message == "AWS secret team/app has no key 'pasword'"
+
+
+def test_null_is_an_error_and_counts_as_absent():
+    absent = failure(key_text, value("app", '{"k": null}'), "app", "k")
+    assert isinstance(absent, Absent)
+    assert absent.message == "AWS secret app has null at key 'k'"
+
+
+@pytest.mark.parametrize("path", ["x", "k.x", "list[5]", "list[?n > `9`] | [0]"])
+def test_a_path_that_finds_nothing_is_absent(path):
+    absent = failure(path_text, value("app", {"k": CANARY, "list": [{"n": 1}]}), "app", path)
+    assert isinstance(absent, Absent)
+    assert absent.message == f"AWS secret app has nothing at {path}"
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "is not JSON (line 1, column 1)"),
+        (CANARY, "is not JSON (line 1, column 1)"),
+        ('{"k": "' + CANARY, "is not JSON (line 1, column 7)"),
+        ('{\n"k": ' + CANARY + "}", "is not JSON (line 2, column 6)"),
+        ("{'k': 1}", "is not JSON (line 1, column 2)"),
+        ('{"k": 1} ' + CANARY, "is not JSON (line 1, column 10)"),
+        ('{"k": 01}', "is not JSON"),
+        ('{"k": "tab\t"}', "is not JSON"),
+        ("\ufeff{}", "is not JSON"),
+        ("[1]", "is a JSON list"),
+        (f'"{CANARY}"', "is a JSON string"),
+        ("5", "is a JSON number"),
+        ("5.5", "is a JSON number"),
+        ("true", "is a JSON boolean"),
+        ("null", "is a JSON null"),
+        ('{"k": NaN}', "is JSON with NaN or Infinity"),
+        ('{"k": [Infinity]}', "is JSON with NaN or Infinity"),
+        ('{"k": -Infinity}', "is JSON with NaN or Infinity"),
+        ('{"k": ' + "[" * 100_000, "is JSON nested too deeply"),
+        ('{"k":' * 100_000, "is JSON nested too deeply"),
+        (b"\x00\xff", "is binary, and a JSON object is needed; use secretRef"),
+    ],
+)
+def test_what_is_no_json_object_is_told_with_its_position_and_never_with_its_text(content, problem):
+    for call, argument in ((key_text, "k"), (path_text, "k")):
+        assert problem in failure(call, value("app", content), "app", argument).message
+    with pytest.raises(Rejected) as raised:
+        parse_object(value("app", content), "app")
+    # A JSONDecodeError holds the whole document, so it must not hang on the failure as its cause.
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None
+
+
+def test_what_is_nested_more_deeply_than_it_can_be_written_again_is_an_error():
+    deep = '{"k": ' + "[" * 700 + "]" * 700 + "}"
+    assert "nested too deeply" in failure(key_text, value("app", deep), "app", "k").message
+
+
+@pytest.mark.parametrize("half", ['"\\ud83d"', '"a\\ude00b"', '["\\ud800"]', '{"\\udfff": 1}'])
+def test_half_a_surrogate_pair_is_an_error_that_names_the_key(half):
+    message = failure(key_text, value("app", at(half)), "app", "k").message
+    assert message == "AWS secret app has half a surrogate pair at key 'k', which is no text"
+    assert message.encode()
+
+
+def test_a_whole_text_with_half_a_surrogate_pair_is_an_error():
+    assert "half a surrogate pair" in failure(raw, value("app", CANARY + "\ud800")).message
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\xfe\xff", bytes(range(256)) * 4])
+def test_bytes_are_taken_byte_for_byte(content):
+    assert raw(value("app", content)) == content
+
+
+def test_text_is_taken_as_utf_8():
+    assert raw(value("app", " \u00e9\n")) == b" \xc3\xa9\n"
+
+
+# Paths
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("a.b", "1"),
+        ("list[0].n", "1.50"),
+        ("list[*].n", "[1.50,2]"),
+        ("list[?n > `1.6`].n | [0]", "2"),
+        ("max(list[*].n)", "2"),
+        ("sort(list[*].n)", "[1.50,2]"),
+        ("type(list[0].n)", "number"),
+        ("avg(list[*].n)", "1.75"),
+        ("max_by(list, &n).n", "2"),
+        ("length(list)", "2"),
+        ("keys(a)", '["b"]'),
+        ("a.b == `1`", "true"),
+        ("'literal'", "literal"),
+    ],
+)
+def test_a_path_finds_what_jmespath_says(path, found):
+    content = '{"a": {"b": 1}, "list": [{"n": 1.50}, {"n": 2}]}'
+    assert path_text(value("app", content), "app", path).decode() == found
+
+
+@pytest.mark.parametrize("path", ["length(`5`)", "sum(list)", "unknown(@)", "a[", "sort_by(list, &n)"])
+def test_a_path_that_cannot_be_evaluated_is_an_error_without_the_secrets_text(path):
+    failure(path_text, value("app", {"a": CANARY, "list": [CANARY, {"n": CANARY}, 1]}), "app", path)
+
+
+# Whatever comes
+
+ANY_TEXT = st.text(st.characters(), max_size=30)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), ANY_TEXT),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@pytest.mark.timeout(30)
+@given(st.one_of(ANY_TEXT, JSON.map(json.dumps), st.binary(max_size=30)))
+def test_any_secret_gives_bytes_or_a_failure_that_can_be_shown(content):
+    for call, argument in ((key_text, "k"), (path_text, "*"), (path_text, "@")):
+        try:
+            assert isinstance(call(value("app", content), "app", argument), bytes)
+        except SyncFailure as exc:
+            assert exc.message.encode()  # noqa: PT017 - either is right
+    try:
+        assert isinstance(raw(value("app", content)), bytes)
+    except SyncFailure as exc:
+        assert exc.message.encode()  # noqa: PT017 - as above
+
+
+@pytest.mark.timeout(30)
+@given(JSON)
+def test_compact_json_means_what_the_secret_means(content):
+    source = json.dumps(content)
+    assume(not re.search(r"NaN|Infinity|\\ud[89a-f]|\bnull\b", source))
+    written = compact("app", "k", parse_object(value("app", at(source)), "app")["k"]).decode()
+    assert content == (written if isinstance(content, str) else json.loads(written))
