@@ -7,8 +7,10 @@ here. Only `cli.py` builds a `Settings`; everything else is given what it needs.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -141,6 +143,13 @@ class Settings(BaseModel):
     def listen(self) -> tuple[str | None, int]:
         """Host (None: all addresses) and port to serve on."""
         return parse_listen(self.metrics_listen)
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the compiled template engine is kept."""
+        if self.cache_dir:
+            return Path(self.cache_dir)
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "secretsyncer"
 
 
 def parse_listen(text: str) -> tuple[str | None, int]:

@@ -10,14 +10,20 @@ of BatchGetSecretValue). A secret's ARN ends in six characters that AWS makes up
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.commands import Subcommands, manifests
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import key_of
+from secretsyncer.settings import load
 from secretsyncer.sync.authorize import ACCOUNT_ROLE
 from secretsyncer.sync.render import references, templates
 from secretsyncer.synced_secret import Find, SyncedSecretSpec, parse
@@ -25,6 +31,41 @@ from secretsyncer.synced_secret import Find, SyncedSecretSpec, parse
 OPERATOR = "operator"
 """Stands for the operator's own identity, where an object names no role."""
 _READ = "secretsmanager:GetSecretValue"
+
+_DESCRIPTION = """\
+Prints, as JSON by role, the IAM policies that the SyncedSecrets of the files need: for the roles they name, and for
+the operator itself.
+
+  secretsyncer iam-policy -f manifests/samples --account 123456789012 --region eu-west-1
+"""
+
+
+def register(commands: Subcommands) -> None:
+    command = commands.add_parser(
+        "iam-policy",
+        help="print the smallest IAM policy per role",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    manifests.add_files(command)
+    command.add_argument(
+        "--account", default="*", help="account of bare role names and of the operator (default: *)"
+    )
+    command.add_argument("--region", default="*", help="region of secrets that name none (default: *)")
+    command.add_argument("--partition", default="aws", help="aws, aws-cn or aws-us-gov (default: aws)")
+    command.set_defaults(action=_action)
+
+
+def _action(chosen: argparse.Namespace) -> int:
+    objects = manifests.synced_secrets(manifests.load_manifests(chosen.files))
+    with TemplateEngine(cache_dir=load(os.environ).cache_folder) as engine:
+        documents, problems = policies(
+            objects, engine, partition=chosen.partition, region=chosen.region, account=chosen.account
+        )
+    print(json.dumps(documents, indent=2))
+    for problem in problems:
+        print(f"secretsyncer: {problem}", file=sys.stderr)
+    return int(not objects)
 
 
 class Search(NamedTuple):

@@ -1,41 +1,74 @@
-"""`secretsyncer render`: the Secrets that manifests would give, from a file of AWS secrets, without any cluster.
+"""`secretsyncer render`: the Secrets that manifests would give.
 
-The same parsing, gate and rendering as the operator's; only the values come from a file. Namespaces among the
-manifests bring their annotations, so that the gate can be tried too; a namespace that is not there has none.
+The same parsing, gate and rendering as the operator's; only the values come from a file or, with `--from-aws`, from
+AWS with the credentials of the shell. Namespaces among the manifests bring their annotations, so that the gate can
+be tried too; a namespace that is not there has none.
 """
 
 from __future__ import annotations
 
-import base64
-import json
+import argparse
+import asyncio
+import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import NamedTuple
 
-import yaml
+from prometheus_client import CollectorRegistry
 
-from secretsyncer.aws.arn import Account, parse_secret_id
-from secretsyncer.aws.identity import CURRENT, SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Entry
-from secretsyncer.aws.value import SecretValue
-from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure
-from secretsyncer.kube.objects import Key, key_of
+from secretsyncer.aws.arn import Account
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.commands import Subcommands, manifests
+from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
+from secretsyncer.errors import SettingsError, SyncFailure
+from secretsyncer.gotemplate.engine import TemplateEngine
+from secretsyncer.kube.objects import Object, key_of
+from secretsyncer.metrics import Metrics
+from secretsyncer.settings import Settings, load
 from secretsyncer.sync import secret_plan
 from secretsyncer.sync.authorize import Rules, authorize
 from secretsyncer.sync.content import render_content
 from secretsyncer.sync.fetch import Reader
 from secretsyncer.synced_secret import parse
 
-ACCOUNT = Account("aws", "000000000000")
-"""The account that bare role names belong to, offline."""
-_REGION = "us-east-1"
-_KIND = "SyncedSecret"
-_CONTENT = {"value", "json", "binary"}
-_FIELDS = {*_CONTENT, "tags", "versionId", "lastChanged", "listed", "stages"}
+_DESCRIPTION = """\
+Prints the Secrets that SyncedSecrets would give; nothing is written to the cluster. The AWS secrets are read from AWS,
+or offline from a file that maps their names to values:
+
+  mysql: {json: {user: web, password: s3cret}, tags: {tag1: ""}}   # an object, which AWS holds as JSON
+  cert: {value: "-----BEGIN ...", versionId: v1}                   # text
+  keystore: {binary: AAECAw==, listed: false}                      # base64; listed: whether .Secrets shows it
+
+A failure is reported on standard error with its object's name, and the exit code is 1. Namespaces among the
+manifests bring their annotations, so that the roles they allow can be tried, too.
+
+  secretsyncer render -f manifests/samples --secrets manifests/samples/aws/secrets.yaml
+"""
+
+
+def register(commands: Subcommands) -> None:
+    command = commands.add_parser(
+        "render",
+        help="print the Secrets that manifests would give",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    manifests.add_files(command)
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--secrets", metavar="FILE", type=Path, help="take the AWS secrets from this YAML or JSON")
+    source.add_argument("--from-aws", action="store_true", help="read AWS, with the credentials of this shell")
+    command.add_argument(
+        "-o", dest="output", choices=("yaml", "json"), default="yaml", help="format (default: yaml)"
+    )
+    command.add_argument(
+        "--diff",
+        action="store_true",
+        help="show how the cluster's Secrets differ, by key; exit 1 if any does",
+    )
+    command.add_argument("--reveal", action="store_true", help="with --diff: show values, too")
+    command.set_defaults(action=_action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,208 +76,8 @@ class Result:
     """One SyncedSecret: its Secret, or why there is none."""
 
     label: str
-    secret: dict[str, Any] | None = field(repr=False)
+    secret: Object | None = field(repr=False)
     problem: str = ""
-
-
-class FileSecrets:
-    """AWS secrets from a file; a source of values like the operator's cache. All roles may read all of it.
-
-    `secrets` has each secret's versions by stage.
-    """
-
-    def __init__(
-        self,
-        secrets: Mapping[str, Mapping[str, SecretValue]],
-        catalogue: Catalogue,
-        tags: Mapping[str, dict[str, str]],
-    ) -> None:
-        self.catalogue = catalogue
-        self._secrets = secrets
-        self._tags = tags
-
-    @classmethod
-    def load(cls, path: Path) -> FileSecrets:
-        """Raises SettingsError that names the file, the secret and the field."""
-        secrets, entries, tags = {}, [], {}
-        for name, fields in _load_one(path).items():
-            try:
-                versions, entry = _secret(str(name), fields)
-            except ValueError as exc:
-                raise SettingsError(f"{path}: {name}: {exc}") from None
-            secrets[entry.name], tags[entry.name] = versions, dict(entry.tags)
-            if fields.get("listed", True):
-                entries.append(entry)
-        return cls(secrets, Catalogue(entries, region=_REGION, listed_at=0.0), tags)
-
-    def known(self, ref: SecretRef, catalogue: Catalogue) -> tuple[str, str] | None:  # noqa: ARG002 - a ValueSource
-        return None
-
-    def invalidate(self, ids: Collection[str]) -> None:
-        """A file does not change while it is rendered."""
-
-    async def get_many(
-        self,
-        refs: Collection[SecretRef],
-        catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
-    ) -> dict[SecretRef, SecretValue | SyncFailure]:
-        return {ref: self._get(ref) for ref in refs}
-
-    async def tags(
-        self,
-        refs: Collection[SecretRef],
-        catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
-    ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:
-        found = {ref: self._get(ref) for ref in refs}
-        return {ref: v if isinstance(v, SyncFailure) else self._tags[v.name] for ref, v in found.items()}
-
-    def _get(self, ref: SecretRef) -> SecretValue | SyncFailure:
-        try:
-            name = parse_secret_id(ref.id).name
-        except ValueError as exc:
-            return Rejected(Reason.INVALID_SPEC, str(exc))
-        versions = self._secrets.get(name)
-        if versions is None:
-            return Rejected(Reason.SECRET_NOT_FOUND, f"AWS secret {ref.id} is not in the file of secrets")
-        wanted = ref.stage or ("" if ref.version_id else CURRENT)
-        for stage, value in versions.items():
-            if wanted in {"", stage} and ref.version_id in {"", value.version_id}:
-                return value
-        which = f"versionId {ref.version_id}" if ref.version_id else f"versionStage {ref.stage}"
-        return Rejected(Reason.SECRET_NOT_FOUND, f"AWS secret {ref.id} has no {which} in the file of secrets")
-
-
-def _secret(name: str, fields: Any) -> tuple[dict[str, SecretValue], Entry]:
-    """The versions by stage, and what a listing shows."""
-    _check_fields(fields, _FIELDS)
-    if parse_secret_id(name).account:
-        raise ValueError("must be a name, not an ARN; references by ARN find it by its name")
-    tags = fields.get("tags") or {}
-    if not isinstance(tags, dict):
-        raise ValueError("tags must be a map of keys to values")  # noqa: TRY004 - a mistake in a file
-    stages = fields.get("stages") or {}
-    if not isinstance(stages, dict) or CURRENT in stages:
-        raise ValueError(f"stages must be a map of other stages than {CURRENT}, which the secret itself is")
-    arn = f"arn:aws:secretsmanager:{_REGION}:{ACCOUNT.id}:secret:{name}-000000"
-    versions = {CURRENT: _version(name, arn, fields, 0)}
-    for number, (stage, content) in enumerate(stages.items(), 1):
-        try:
-            _check_fields(content, {*_CONTENT, "versionId"})
-            versions[str(stage)] = _version(name, arn, content, number)
-        except ValueError as exc:
-            raise ValueError(f"stages.{stage}: {exc}") from None
-    texts = {str(key): str(value) for key, value in tags.items()}
-    entry = Entry(name, arn, texts, versions[CURRENT].version_id, _moment(fields.get("lastChanged")))
-    return versions, entry
-
-
-def _check_fields(fields: Any, known: set[str]) -> None:
-    if not isinstance(fields, dict) or not fields.keys() <= known:
-        raise ValueError(f"must be an object with some of {', '.join(sorted(known))}")
-
-
-def _version(name: str, arn: str, fields: Mapping[str, Any], number: int) -> SecretValue:
-    return SecretValue(name, arn, str(fields.get("versionId", UUID(int=number))), *_content(fields))
-
-
-def _content(fields: Mapping[str, Any]) -> tuple[str | None, bytes | None]:
-    """The value as text or as bytes."""
-    if sum(part in fields for part in ("value", "json", "binary")) != 1:
-        raise ValueError("needs exactly one of value, json and binary")
-    if "json" in fields:
-        try:
-            return json.dumps(fields["json"], ensure_ascii=False), None
-        except (TypeError, ValueError, RecursionError):
-            raise ValueError("json must be JSON; put quotes around dates") from None
-    if "binary" in fields:
-        try:
-            return None, base64.b64decode("".join(fields["binary"].split()), validate=True)
-        except (AttributeError, ValueError):
-            raise ValueError("binary must be base64") from None
-    if not isinstance(fields["value"], str):
-        raise ValueError("value must be text; use json for an object, or quote it")  # noqa: TRY004 - as above
-    return fields["value"], None
-
-
-def _moment(value: Any) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
-    except (AttributeError, ValueError):
-        raise ValueError("lastChanged must be a date, like 2026-01-31T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def load_manifests(paths: list[Path]) -> list[dict[str, Any]]:
-    """Every object of the files, of folders' files, and of `List`s. Raises SettingsError with file and position."""
-    return [obj for path in paths for file in _files(path) for obj in _objects(file)]
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    try:
-        return sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml", ".json"})
-    except OSError as exc:
-        raise SettingsError(f"{path}: {exc.strerror}") from None
-
-
-def _objects(path: Path) -> Iterator[dict[str, Any]]:
-    for document in _load(path):
-        items = [document]
-        if str(document.get("kind", "")).endswith("List"):
-            items = document.get("items") or []
-            if not isinstance(items, list):
-                raise SettingsError(f"{path}: items must be a list")
-        for obj in items:
-            _check(path, obj)
-            yield obj
-
-
-def _check(path: Path, obj: Any) -> None:
-    """What the API server would have checked of an object's metadata."""
-    metadata = obj.get("metadata") if isinstance(obj, dict) else None
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if metadata is None or not isinstance(name, str) or not name:
-        raise SettingsError(f"{path}: an object without metadata.name")
-    if not isinstance(metadata.get("namespace"), str | None):
-        raise SettingsError(f"{path}: {name}: metadata.namespace must be text")
-    for part in ("annotations", "labels"):
-        texts = metadata.get(part) or {}
-        if not isinstance(texts, dict) or not all(isinstance(t, str) for pair in texts.items() for t in pair):
-            raise SettingsError(
-                f"{path}: {name}: metadata.{part} must be a map of texts; put quotes around a list or a number"
-            )
-
-
-def _load(path: Path) -> list[Any]:
-    try:
-        documents = _documents(sys.stdin.read() if str(path) == "-" else path.read_text("utf-8"))
-    except OSError as exc:
-        raise SettingsError(f"{path}: {exc.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as exc:
-        mark = getattr(exc, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise SettingsError(f"{path}{where}: not valid YAML or JSON") from None
-    if not all(isinstance(document, dict) for document in documents):
-        raise SettingsError(f"{path}: must hold objects")
-    return documents
-
-
-def _documents(text: str) -> list[Any]:
-    """As JSON where it is JSON: YAML's parser takes neither its tabs nor all of its escapes."""
-    try:
-        return [json.loads(text)]
-    except (ValueError, RecursionError):
-        return [document for document in yaml.safe_load_all(text) if document is not None]
-
-
-def _load_one(path: Path) -> dict[str, Any]:
-    documents = _load(path)
-    if len(documents) > 1:
-        raise SettingsError(f"{path}: must be one document")
-    return documents[0] if documents else {}
 
 
 class Renderer(NamedTuple):
@@ -256,22 +89,62 @@ class Renderer(NamedTuple):
     rules: Rules
 
 
-async def render_all(objects: list[dict[str, Any]], renderer: Renderer) -> list[Result]:
+def _action(chosen: argparse.Namespace) -> int:
+    if chosen.reveal and not chosen.diff:
+        raise SettingsError("--reveal is for --diff")
+    objects = manifests.load_manifests(chosen.files)
+    results, lines = asyncio.run(_results(chosen, objects))
+    if not results:
+        print("secretsyncer: no SyncedSecret in these files", file=sys.stderr)
+    for result in results:
+        if result.secret is None:
+            print(f"{result.label}: {result.problem}", file=sys.stderr)
+    if chosen.diff:
+        print("\n".join(lines) or "no differences")
+    else:
+        print(manifests.dump(_secrets(results), chosen.output), end="")
+    return int(not results or bool(lines) or any(result.secret is None for result in results))
+
+
+async def _results(chosen: argparse.Namespace, objects: list[Object]) -> tuple[list[Result], list[str]]:
+    """The results and, with --diff, a line for each difference from the cluster."""
+    settings = load(os.environ)
+    metrics = Metrics(CollectorRegistry())
+    with TemplateEngine(cache_dir=settings.cache_folder) as engine:
+        results = await _rendered(chosen, objects, settings, engine, metrics)
+    if not chosen.diff:
+        return results, []
+    from secretsyncer.commands.diff import differences  # noqa: PLC0415 - the Kubernetes client takes long to import
+
+    return results, await differences(_secrets(results), metrics, reveal=chosen.reveal)
+
+
+async def _rendered(
+    chosen: argparse.Namespace, objects: list[Object], settings: Settings, engine: TemplateEngine, metrics: Metrics
+) -> list[Result]:
+    if not chosen.from_aws:
+        secrets = FileSecrets.load(chosen.secrets)
+        rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
+        renderer = Renderer(Reader(secrets, engine, metrics), secrets.catalogue, ACCOUNT, rules)
+        return await render_all(objects, renderer)
+    from secretsyncer.commands.live import aws_renderer  # noqa: PLC0415 - the AWS client takes long to import
+
+    async with aws_renderer(settings, engine, metrics) as renderer:
+        return await render_all(objects, renderer)
+
+
+def _secrets(results: Sequence[Result]) -> list[Object]:
+    return [result.secret for result in results if result.secret]
+
+
+async def render_all(objects: list[Object], renderer: Renderer) -> list[Result]:
     """A result for each SyncedSecret, in order."""
     namespaces = {obj["metadata"]["name"]: obj for obj in objects if obj.get("kind") == "Namespace"}
-    return [await _render(obj, namespaces, renderer) for obj in synced_secrets(objects)]
+    return [await _render(obj, namespaces, renderer) for obj in manifests.synced_secrets(objects)]
 
 
-def synced_secrets(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The SyncedSecrets among the objects; those without a namespace are in `default`, as for kubectl."""
-    wanted = [obj for obj in objects if obj.get("kind") == _KIND]
-    for obj in wanted:
-        obj["metadata"]["namespace"] = obj["metadata"].get("namespace") or "default"
-    return wanted
-
-
-async def _render(obj: dict[str, Any], namespaces: Mapping[str, dict[str, Any]], renderer: Renderer) -> Result:
-    key: Key = key_of(obj)
+async def _render(obj: Object, namespaces: Mapping[str, Object], renderer: Renderer) -> Result:
+    key = key_of(obj)
     try:
         synced = parse(obj)
         grant = authorize(

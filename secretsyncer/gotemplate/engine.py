@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from secretsyncer.gotemplate.contract import (
     CatalogueEntry,
@@ -70,6 +70,12 @@ class TemplateEngine:
         self._instances: Instances | None = None
         self._idle: list[Instance] = []
         self._executor = ThreadPoolExecutor(instances, thread_name_prefix="template")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     async def render(
         self, template: str, catalogue: EngineCatalogue, values: Mapping[str, bytes | str]

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import REGISTRY
@@ -137,7 +136,7 @@ class App:
             identity=identity,
             metrics=metrics,
         )
-        self._engine = TemplateEngine(cache_dir=cache_folder(settings.cache_dir))
+        self._engine = TemplateEngine(cache_dir=settings.cache_folder)
         self._index = DependencyIndex()
         targets = Targets()
         # Every object has a pass per sync interval: a retry does not wait for longer than that.
@@ -331,10 +330,3 @@ class App:
 
 def _informer_check(informer: Informer) -> Callable[[], str | None]:
     return lambda: None if informer.has_synced() else informer.health() or "not listed yet"
-
-
-def cache_folder(setting: str) -> Path:
-    """Where the compiled template engine is kept."""
-    if setting:
-        return Path(setting)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "secretsyncer"

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from secretsyncer.commands import render as offline
+from secretsyncer.commands.render import Renderer, render_all
+from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Rules
@@ -116,17 +117,17 @@ def test_ten_thousand_made_up_specs_are_rendered_or_refused(request, tmp_path):
     """Through parsing, gate, reading, the template engine and rendering: anything but a `SyncFailure` fails here."""
     secrets = tmp_path / "secrets.yaml"
     secrets.write_text("{app/config: {json: {a: text, b: 1}, tags: {a: b}}, a: {value: plain}, b: {binary: /wA=}}")
-    values = offline.FileSecrets.load(secrets)
+    values = FileSecrets.load(secrets)
     engine = TemplateEngine(cache_dir=Path(request.config.rootpath, ".cache", "gotemplate"))
     reader = Reader(values, engine, Metrics(CollectorRegistry()))
-    renderer = offline.Renderer(reader, values.catalogue, offline.ACCOUNT, Rules(ANNOTATION, False))
+    renderer = Renderer(reader, values.catalogue, ACCOUNT, Rules(ANNOTATION, False))
     outcomes = {True: 0, False: 0}
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
 
         @drawn(MADE_UP)
         @given(SPECS)
         def judge(spec):
-            (result,) = runner.run(offline.render_all([{**synced_secret(), "spec": spec}], renderer))
+            (result,) = runner.run(render_all([{**synced_secret(), "spec": spec}], renderer))
             assert result.secret or result.problem
             outcomes[result.secret is not None] += 1
 

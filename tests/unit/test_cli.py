@@ -226,9 +226,28 @@ def test_the_module_is_the_command():
     assert ran.stdout == f"secretsyncer {__version__}\n"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"render -f {SAMPLES}/literal.yaml --secrets {SECRETS}",
+        f"iam-policy -f {SAMPLES}/literal.yaml",
+        f"convert -f {SAMPLES}/literal.yaml",
+    ],
+)
+def test_offline_commands_load_no_client_of_aws_or_kubernetes(command):
+    code = (
+        "import sys; from secretsyncer import cli; cli.main(sys.argv[1:]); "
+        "print(sorted({'aiohttp', 'aiobotocore', 'botocore', 'kubernetes_asyncio'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
 def test_an_interrupt_ends_as_shells_expect(run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("secretsyncer.commands.render.load_manifests", interrupted)
+    monkeypatch.setattr("secretsyncer.commands.manifests.load_manifests", interrupted)
     assert run("render", "-f", SAMPLES, "--secrets", SECRETS)[0] == 130

@@ -7,17 +7,50 @@ listed as a problem with its object's name and field; nothing is dropped in sile
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
 from collections.abc import Iterator
 
+from secretsyncer.commands import Subcommands, manifests
 from secretsyncer.commands.convert import aso, eso, kes
 from secretsyncer.commands.convert.draft import Draft
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object
+from secretsyncer.settings import load
 from secretsyncer.sync.render import templates
 from secretsyncer.synced_secret import parse
 
 _STORES = {"SecretStore", "ClusterSecretStore"}
+
+_DESCRIPTION = """\
+Prints SyncedSecrets for ExternalSecrets of External Secrets Operator (v1, v1beta1; give their SecretStores, too),
+for ExternalSecrets of kubernetes-external-secrets and for AWSSecrets of aws-secret-operator. What could not be
+converted is listed on standard error, and the exit code is 1 then.
+
+  kubectl get externalsecrets,secretstores,clustersecretstores -A -o yaml | secretsyncer convert -f -
+"""
+
+
+def register(commands: Subcommands) -> None:
+    command = commands.add_parser(
+        "convert",
+        help="print SyncedSecrets for the manifests of other operators",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    manifests.add_files(command)
+    command.set_defaults(action=_action)
+
+
+def _action(chosen: argparse.Namespace) -> int:
+    with TemplateEngine(cache_dir=load(os.environ).cache_folder) as engine:
+        converted, problems = convert_all(manifests.load_manifests(chosen.files), engine)
+    print(manifests.dump(converted), end="")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return int(bool(problems) or not converted)
 
 
 def convert_all(objects: list[Object], engine: TemplateEngine) -> tuple[list[Object], list[str]]:

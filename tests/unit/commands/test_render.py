@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from secretsyncer.aws.identity import Identity, SecretRef
-from secretsyncer.commands import render as offline
-from secretsyncer.commands.render import FileSecrets, Renderer, load_manifests, render_all
+from secretsyncer.commands.manifests import load_manifests
+from secretsyncer.commands.render import Renderer, render_all
+from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
 from secretsyncer.errors import Reason, SettingsError
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.fetch import Reader
@@ -50,7 +51,7 @@ def results(secrets, engine, metrics):
     async def rendered(*objects, require=False, text=SECRETS):
         values = secrets(text)
         rules = Rules(ANNOTATION, require)
-        renderer = Renderer(Reader(values, engine, metrics), values.catalogue, offline.ACCOUNT, rules)
+        renderer = Renderer(Reader(values, engine, metrics), values.catalogue, ACCOUNT, rules)
         return await render_all(list(objects), renderer)
 
     return rendered

@@ -1,0 +1,112 @@
+"""Manifests in files and on standard input: read, checked as far as the API server would, and printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from secretsyncer.errors import SettingsError
+from secretsyncer.kube.objects import Object
+
+_KIND = "SyncedSecret"
+
+
+def add_files(command: argparse.ArgumentParser) -> None:
+    """The option `-f` of a command that reads manifests."""
+    command.add_argument(
+        "-f", dest="files", metavar="FILE", type=Path, nargs="+", required=True, action="extend",
+        help="manifests (YAML or JSON, several documents), folders of them, or - for standard input",
+    )  # fmt: skip
+
+
+def load_manifests(paths: Sequence[Path]) -> list[Object]:
+    """Every object of the files, of folders' files, and of `List`s. Raises SettingsError with file and position."""
+    return [obj for path in paths for file in _files(path) for obj in _objects(file)]
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    try:
+        return sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml", ".json"})
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror}") from None
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
+    for document in _load(path):
+        items = [document]
+        if str(document.get("kind", "")).endswith("List"):
+            items = document.get("items") or []
+            if not isinstance(items, list):
+                raise SettingsError(f"{path}: items must be a list")
+        for obj in items:
+            _check(path, obj)
+            yield obj
+
+
+def _check(path: Path, obj: Any) -> None:
+    """What the API server would have checked of an object's metadata."""
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if metadata is None or not isinstance(name, str) or not name:
+        raise SettingsError(f"{path}: an object without metadata.name")
+    if not isinstance(metadata.get("namespace"), str | None):
+        raise SettingsError(f"{path}: {name}: metadata.namespace must be text")
+    for part in ("annotations", "labels"):
+        texts = metadata.get(part) or {}
+        if not isinstance(texts, dict) or not all(isinstance(t, str) for pair in texts.items() for t in pair):
+            raise SettingsError(
+                f"{path}: {name}: metadata.{part} must be a map of texts; put quotes around a list or a number"
+            )
+
+
+def _load(path: Path) -> list[Any]:
+    try:
+        documents = _documents(sys.stdin.read() if str(path) == "-" else path.read_text("utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise SettingsError(f"{path}{where}: not valid YAML or JSON") from None
+    if not all(isinstance(document, dict) for document in documents):
+        raise SettingsError(f"{path}: must hold objects")
+    return documents
+
+
+def _documents(text: str) -> list[Any]:
+    """As JSON where it is JSON: YAML's parser takes neither its tabs nor all of its escapes."""
+    try:
+        return [json.loads(text)]
+    except (ValueError, RecursionError):
+        return [document for document in yaml.safe_load_all(text) if document is not None]
+
+
+def load_one(path: Path) -> dict[str, Any]:
+    """The one object of a file; empty where it holds none. Raises SettingsError with file and position."""
+    documents = _load(path)
+    if len(documents) > 1:
+        raise SettingsError(f"{path}: must be one document")
+    return documents[0] if documents else {}
+
+
+def synced_secrets(objects: list[Object]) -> list[Object]:
+    """The SyncedSecrets among the objects; those without a namespace are in `default`, as for kubectl."""
+    wanted = [obj for obj in objects if obj.get("kind") == _KIND]
+    for obj in wanted:
+        obj["metadata"]["namespace"] = obj["metadata"].get("namespace") or "default"
+    return wanted
+
+
+def dump(objects: Sequence[Object], style: str = "yaml") -> str:
+    """The objects as documents of YAML, or as one `List` in JSON; empty without any object."""
+    if style == "json":
+        return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}, indent=2) + "\n"
+    return yaml.safe_dump_all(objects, sort_keys=False) if objects else ""

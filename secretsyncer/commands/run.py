@@ -1,0 +1,45 @@
+"""`secretsyncer run`: the operator."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+
+from secretsyncer import logs
+from secretsyncer.commands import Subcommands
+from secretsyncer.settings import Settings, load
+
+_DESCRIPTION = """\
+Runs the operator against the cluster of KUBECONFIG, ~/.kube/config or the pod it runs in, with the AWS
+credentials and region that the AWS SDK finds. Settings come from the environment:
+
+"""
+
+
+def register(commands: Subcommands) -> None:
+    command = commands.add_parser(
+        "run",
+        help="run the operator",
+        description=_DESCRIPTION + _settings_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(action=_run)
+
+
+def _settings_help() -> str:
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default == () else str(field.default)
+        default = default.lower() if isinstance(field.default, bool) else default
+        text = " ".join((field.description or "").split())
+        lines.append(f"  {name.upper()}{f' ({default})' if default else ''}\n      {text}")
+    return "\n".join(lines)
+
+
+def _run(_: argparse.Namespace) -> int:
+    settings = load(os.environ)
+    logs.configure(settings.log_level, settings.log_format)
+    from secretsyncer.operator import app  # noqa: PLC0415 - the clients of AWS and Kubernetes take 0.5 s to import
+
+    return asyncio.run(app.run(settings))
