@@ -73,6 +73,26 @@ def role_account(role: str) -> Account:
     return Account(partition, account)
 
 
+def home_of(arn: str) -> tuple[Account, str] | None:
+    """The account and the region of an ARN that AWS sent; None where it is not one."""
+    parts = arn.split(":", 5)
+    return (Account(parts[1], parts[4]), parts[3]) if len(parts) == 6 else None
+
+
+def without_suffix(secret_arn: str) -> str:
+    """A secret's full ARN, as AWS sends it, without the hyphen and the six random characters: a partial ARN."""
+    return secret_arn[: -len("-xxxxxx")]
+
+
+def possible_names(secret_id: str) -> set[str]:
+    """The names of secrets that an id may mean: the end of an ARN may be a random suffix or part of the name."""
+    try:
+        name = parse_secret_id(secret_id).name
+    except ValueError:
+        return {secret_id}
+    return {name, secret_id.rpartition(":secret:")[2]} if secret_id.startswith("arn:") else {name}
+
+
 @lru_cache(maxsize=65_536)
 def parse_secret_id(text: str) -> SecretId:
     """A secret's name, full or partial ARN, taken apart. Raises ValueError where AWS would not take it."""

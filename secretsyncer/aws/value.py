@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from secretsyncer.aws.arn import without_suffix
+
 
 @dataclass(frozen=True, slots=True)
 class SecretValue:
@@ -23,4 +25,4 @@ class SecretValue:
         """Whether a question for this id (name, full or partial ARN) is answered by this secret."""
         if not secret_id.startswith("arn:"):
             return self.name == secret_id
-        return secret_id in {self.arn, self.arn[:-7]}
+        return secret_id in {self.arn, without_suffix(self.arn)}

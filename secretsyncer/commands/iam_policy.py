@@ -18,7 +18,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.arn import parse_secret_id, role_account
 from secretsyncer.commands import Subcommands, manifests
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
@@ -98,7 +98,7 @@ def policies(
             problems.append(f"{key_of(obj)}: {failure.message}")
             continue
         role = _role(spec, partition, account)
-        place = (partition, spec.region or region, role.split(":")[4] if role != OPERATOR else account)
+        place = (partition, spec.region or region, role_account(role).id if role != OPERATOR else account)
         problems += [f"{key_of(obj)}: {problem}" for problem in _add(needed[role], spec, place, engine)]
     roles = sorted(role for role in needed if role != OPERATOR)
     documents = {role: _document(needed[role]) for role in roles}

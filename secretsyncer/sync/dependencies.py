@@ -12,7 +12,7 @@ from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.arn import possible_names
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes
 from secretsyncer.gotemplate.engine import Filter
@@ -52,7 +52,7 @@ class DependencyIndex:
         self._of[key] = dependencies
         for ref in dependencies.refs:
             self._by_ref[ref].add(key)
-            for name in _names(ref.id):
+            for name in possible_names(ref.id):
                 self._by_name[name].add(key)
         for what in dependencies.selections:
             self._by_filter[what].add(key)
@@ -64,7 +64,7 @@ class DependencyIndex:
             return
         for ref in dependencies.refs:
             _discard(self._by_ref, ref, key)
-            for name in _names(ref.id):
+            for name in possible_names(ref.id):
                 _discard(self._by_name, name, key)
         for what in dependencies.selections:
             _discard(self._by_filter, what, key)
@@ -75,7 +75,7 @@ class DependencyIndex:
 
     def by_ids(self, ids: Collection[str]) -> set[Key]:
         """The objects that depend on secrets of these names or ARNs."""
-        names = {name for text in ids for name in _names(text)}
+        names = {name for text in ids for name in possible_names(text)}
         return {key for name in names for key in self._by_name.get(name, ())}
 
     def affected(
@@ -101,14 +101,6 @@ def digest_of(what: Filter | None, catalogue: Catalogue) -> str:
     if what.kind == "tag":
         return catalogue.tag_value_digest(*what.args)
     return catalogue.tag_digest(*what.args)
-
-
-def _names(secret_id: str) -> set[str]:
-    try:
-        name = parse_secret_id(secret_id).name
-    except ValueError:
-        return {secret_id}
-    return {name, secret_id.rpartition(":secret:")[2]} if secret_id.startswith("arn:") else {name}
 
 
 def _discard(index: dict[T, set[Key]], what: T, key: Key) -> None:

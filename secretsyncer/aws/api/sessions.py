@@ -29,7 +29,7 @@ from botocore.utils import parse_timestamp
 
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
 from secretsyncer.aws.api.http import Transport, is_answer
-from secretsyncer.aws.arn import Account, check_region
+from secretsyncer.aws.arn import Account, check_region, home_of
 from secretsyncer.aws.failure_memory import Remembered
 from secretsyncer.aws.failures import AwsError, Outcome, explain, unreadable
 from secretsyncer.aws.identity import Identity
@@ -150,11 +150,12 @@ class Sessions:
         if failure is None:
             try:
                 answer = await self._call(self._sts, "GetCallerIdentity", {}, about=OPERATOR)
-                return Account(str(answer["Arn"]).split(":")[1], str(answer["Account"]))
+                home = home_of(str(answer["Arn"]))
+                if home is not None:
+                    return home[0]
+                failure = unreadable("GetCallerIdentity", OPERATOR)
             except AwsError as exc:
                 failure = exc.failure
-            except IndexError:
-                failure = unreadable("GetCallerIdentity", OPERATOR)
             failure = self._nobody.note(failure, asyncio.get_running_loop().time())
         raise failure.error()
 

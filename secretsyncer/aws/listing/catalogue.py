@@ -15,7 +15,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
-from secretsyncer.aws.arn import Account, parse_secret_id, role_account
+from secretsyncer.aws.arn import home_of, parse_secret_id, role_account, without_suffix
 from secretsyncer.aws.identity import Identity, SecretRef
 
 _MARK_BYTES = 12
@@ -97,7 +97,9 @@ class Catalogue:
         self.listed_at = listed_at
         self.listed_round = round
         self.own_account = own_account
-        self.account = _account_of(next(iter(self.entries.values()), None))
+        first = next(iter(self.entries.values()), None)
+        home = home_of(first.arn) if first else None
+        self.account = home[0] if home else None
         self._digests: dict[tuple[str, ...], str] = {}
         self._homes: dict[Identity, bool] = {}
         self._by_tag: dict[str, list[Entry]] | None = None
@@ -131,12 +133,12 @@ class Catalogue:
         if secret.suffix:
             return entry if entry.arn == ref.id else None
         if secret.account:
-            return entry if entry.arn[:-7] == ref.id and self.is_home(ref.identity) else None
+            return entry if without_suffix(entry.arn) == ref.id and self.is_home(ref.identity) else None
         return entry if self.is_home(ref.identity) else None
 
     def has_account(self, entry: Entry) -> bool:
         """Whether the entry is of the listed account and region."""
-        return _account_of(entry) == self.account and entry.arn.split(":")[3] == self.region
+        return self.account is not None and home_of(entry.arn) == (self.account, self.region)
 
     def is_home(self, identity: Identity) -> bool:
         """Whether plain names mean the same to this identity as to this listing."""
@@ -188,8 +190,3 @@ def diff(old: Catalogue, new: Catalogue) -> Changes:
         updated=updated,
         retagged=frozenset(now.name for _, now in moved) - updated,
     )
-
-
-def _account_of(entry: Entry | None) -> Account | None:
-    parts = entry.arn.split(":") if entry else []
-    return Account(parts[1], parts[4]) if len(parts) > 4 else None

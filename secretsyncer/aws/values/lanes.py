@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import BATCH_SIZE
+from secretsyncer.aws.arn import without_suffix
 from secretsyncer.aws.failure_memory import Remembered
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
@@ -141,7 +142,7 @@ class Lane:
 
 def match(ids: Sequence[str], values: Sequence[SecretValue]) -> dict[str, SecretValue]:
     """The value for each id. A name takes no value that answers an ARN: it may be another account's."""
-    by_arn = {form: value for value in values for form in (value.arn, value.arn[:-7])}
+    by_arn = {form: value for value in values for form in (value.arn, without_suffix(value.arn))}
     matched = {id_: by_arn[id_] for id_ in ids if id_.startswith("arn:") and id_ in by_arn}
     taken = {value.arn for value in matched.values()}
     names = {id_ for id_ in ids if not id_.startswith("arn:")}
