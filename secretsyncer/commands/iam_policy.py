@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -57,15 +56,15 @@ def register(commands: Subcommands) -> None:
 
 
 def _action(chosen: argparse.Namespace) -> int:
-    objects = manifests.synced_secrets(manifests.load_manifests(chosen.files))
+    loaded = manifests.load_manifests(chosen.files)
+    objects = manifests.synced_secrets(loaded.objects)
     with TemplateEngine(cache_dir=load(os.environ).cache_folder) as engine:
         documents, problems = policies(
             objects, engine, partition=chosen.partition, region=chosen.region, account=chosen.account
         )
     print(json.dumps(documents, indent=2))
-    for problem in problems:
-        print(f"secretsyncer: {problem}", file=sys.stderr)
-    return int(not objects)
+    manifests.report([*loaded.problems, *problems])
+    return int(not objects or bool(loaded.problems))
 
 
 class Search(NamedTuple):

@@ -7,10 +7,11 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
+from secretsyncer.commands import kube_yaml
 from secretsyncer.errors import SettingsError
 from secretsyncer.kube.objects import Object
 
@@ -25,9 +26,25 @@ def add_files(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def load_manifests(paths: Sequence[Path]) -> list[Object]:
+class Manifests(NamedTuple):
+    """What the files hold, and a line for each object that the API server would refuse."""
+
+    objects: list[Object]
+    problems: list[str]
+
+
+def load_manifests(paths: Sequence[Path]) -> Manifests:
     """Every object of the files, of folders' files, and of `List`s. Raises SettingsError with file and position."""
-    return [obj for path in paths for file in _files(path) for obj in _objects(file)]
+    objects, problems = [], []
+    for path in paths:
+        for file in _files(path):
+            for obj in _objects(file):
+                problem = _problem(obj)
+                if problem:
+                    problems.append(f"{file}: {problem}")
+                else:
+                    objects.append(obj)
+    return Manifests(objects, problems)
 
 
 def _files(path: Path) -> list[Path]:
@@ -39,32 +56,29 @@ def _files(path: Path) -> list[Path]:
         raise SettingsError(f"{path}: {exc.strerror}") from None
 
 
-def _objects(path: Path) -> Iterator[dict[str, Any]]:
+def _objects(path: Path) -> Iterator[Any]:
     for document in _load(path):
         items = [document]
         if str(document.get("kind", "")).endswith("List"):
             items = document.get("items") or []
             if not isinstance(items, list):
                 raise SettingsError(f"{path}: items must be a list")
-        for obj in items:
-            _check(path, obj)
-            yield obj
+        yield from items
 
 
-def _check(path: Path, obj: Any) -> None:
-    """What the API server would have checked of an object's metadata."""
+def _problem(obj: Any) -> str:
+    """What the API server would refuse of an object's metadata; empty if nothing."""
     metadata = obj.get("metadata") if isinstance(obj, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if metadata is None or not isinstance(name, str) or not name:
-        raise SettingsError(f"{path}: an object without metadata.name")
+        return "an object without metadata.name"
     if not isinstance(metadata.get("namespace"), str | None):
-        raise SettingsError(f"{path}: {name}: metadata.namespace must be text")
+        return f"{name}: metadata.namespace must be text"
     for part in ("annotations", "labels"):
         texts = metadata.get(part) or {}
         if not isinstance(texts, dict) or not all(isinstance(t, str) for pair in texts.items() for t in pair):
-            raise SettingsError(
-                f"{path}: {name}: metadata.{part} must be a map of texts; put quotes around a list or a number"
-            )
+            return f"{name}: metadata.{part} must be a map of texts; put quotes around a list or a number"
+    return ""
 
 
 def _load(path: Path) -> list[Any]:
@@ -86,7 +100,7 @@ def _documents(text: str) -> list[Any]:
     try:
         return [json.loads(text)]
     except (ValueError, RecursionError):
-        return [document for document in yaml.safe_load_all(text) if document is not None]
+        return kube_yaml.load_all(text)
 
 
 def load_one(path: Path) -> dict[str, Any]:
@@ -105,8 +119,14 @@ def synced_secrets(objects: list[Object]) -> list[Object]:
     return wanted
 
 
+def report(problems: Sequence[str]) -> None:
+    """Print problems for people: on standard error, a line each."""
+    for problem in problems:
+        print(f"secretsyncer: {problem}", file=sys.stderr)
+
+
 def dump(objects: Sequence[Object], style: str = "yaml") -> str:
     """The objects as documents of YAML, or as one `List` in JSON; empty without any object."""
     if style == "json":
         return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}, indent=2) + "\n"
-    return yaml.safe_dump_all(objects, sort_keys=False) if objects else ""
+    return kube_yaml.dump_all(objects)

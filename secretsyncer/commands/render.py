@@ -92,7 +92,8 @@ class Renderer(NamedTuple):
 def _action(chosen: argparse.Namespace) -> int:
     if chosen.reveal and not chosen.diff:
         raise SettingsError("--reveal is for --diff")
-    objects = manifests.load_manifests(chosen.files)
+    objects, problems = manifests.load_manifests(chosen.files)
+    manifests.report(problems)
     results, lines = asyncio.run(_results(chosen, objects))
     if not results:
         print("secretsyncer: no SyncedSecret in these files", file=sys.stderr)
@@ -103,7 +104,7 @@ def _action(chosen: argparse.Namespace) -> int:
         print("\n".join(lines) or "no differences")
     else:
         print(manifests.dump(_secrets(results), chosen.output), end="")
-    return int(not results or bool(lines) or any(result.secret is None for result in results))
+    return int(not results or bool(problems or lines) or any(result.secret is None for result in results))
 
 
 async def _results(chosen: argparse.Namespace, objects: list[Object]) -> tuple[list[Result], list[str]]:

@@ -46,11 +46,12 @@ def register(commands: Subcommands) -> None:
 
 def _action(chosen: argparse.Namespace) -> int:
     with TemplateEngine(cache_dir=load(os.environ).cache_folder) as engine:
-        converted, problems = convert_all(manifests.load_manifests(chosen.files), engine)
+        loaded = manifests.load_manifests(chosen.files)
+        converted, problems = convert_all(loaded.objects, engine)
     print(manifests.dump(converted), end="")
-    for problem in problems:
+    for problem in (*loaded.problems, *problems):
         print(problem, file=sys.stderr)
-    return int(bool(problems) or not converted)
+    return int(bool(loaded.problems or problems) or not converted)
 
 
 def convert_all(objects: list[Object], engine: TemplateEngine) -> tuple[list[Object], list[str]]:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from secretsyncer import cli
+from secretsyncer.commands import kube_yaml
 from secretsyncer.errors import Rejected
 from secretsyncer.settings import Settings
 from secretsyncer.synced_secret import parse
@@ -56,8 +57,8 @@ def rendered(capsys, tmp_path):
 
     def ran(results, secrets):
         manifest, values = tmp_path / "results.yaml", tmp_path / "aws.yaml"
-        manifest.write_text(yaml.safe_dump_all(results))
-        values.write_text(yaml.safe_dump(secrets))
+        manifest.write_text(kube_yaml.dump_all(results))
+        values.write_text(kube_yaml.dump_all([secrets]))
         code = cli.main(["render", "-f", str(manifest), "--secrets", str(values)])
         out, err = capsys.readouterr()
         assert code == 0, err

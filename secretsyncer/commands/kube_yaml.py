@@ -1,0 +1,175 @@
+"""YAML as kubectl reads it, which differs from what other readers of YAML make of the same text.
+
+kubectl turns YAML into JSON with sigs.k8s.io/yaml. There a date (`2024-01-31`), a time (`22:22`) and `=` are text,
+`yes` and `on` are booleans, `0777` and `0o777` are octal, numbers beyond 64 bits are floating point, and the keys of
+mappings are always text. The tests compare this loader with kubectl, scalar by scalar.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import yaml
+
+try:
+    from yaml import CSafeLoader as _Base
+except ImportError:  # PyYAML was built without the C library
+    from yaml import SafeLoader as _Base  # type: ignore[assignment]
+
+_MERGE = "tag:yaml.org,2002:merge"
+_PLAIN = "tag:secretsyncer,plain"
+_WORDS: dict[str, Any] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
+}
+_INTEGER = re.compile(r"([-+]?)(?:0[bB]([01]+)|0[xX]([0-9a-fA-F]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+_NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII)
+_LONGEST = 400
+"""Characters of the longest text that is looked at as a number: no number of 64 bits needs more."""
+
+
+def load_all(text: str) -> list[Any]:
+    """The documents of a text, as JSON values; empty documents are left out. Raises yaml.YAMLError."""
+    return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+
+
+def dump_all(documents: Sequence[Any]) -> str:
+    """The documents as YAML that kubectl reads back as they are; empty without any document."""
+    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False) if documents else ""
+
+
+def scalar(text: str) -> Any:
+    """The value of a plain scalar. Raises ValueError for what JSON cannot hold."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _NO_NUMBER.fullmatch(text):
+        raise ValueError("JSON has no infinity and no NaN")
+    if len(text) > _LONGEST or not (text[0] in "+-." or (text[0].isascii() and text[0].isdigit())):
+        return text
+    plain = text.replace("_", "")
+    integer = _integer(plain)
+    if integer is not None:
+        return integer
+    if _FLOAT.fullmatch(plain) and math.isfinite(number := float(plain)):
+        return _as_json(number)
+    return text
+
+
+def _integer(plain: str) -> int | float | None:
+    match = _INTEGER.fullmatch(plain)
+    if match is None:
+        return None
+    sign, *digits = match.groups()
+    base, given = next((base, part) for base, part in zip((2, 16, 8, 10), digits, strict=True) if part)
+    number = int(sign + given, base)
+    if -(1 << 63) <= number < (1 << 63):
+        return number
+    # Beyond 64 bits without a sign, Go parses no integer; then only decimal digits are a number, a floating one.
+    return float(number) if base == 10 or 0 < number < (1 << 64) else None
+
+
+def _as_json(number: float) -> int | float:
+    """A whole number is written without a fraction, and read back as an integer."""
+    return int(number) if number.is_integer() and abs(number) < (1 << 63) else number
+
+
+class _Loader(_Base):
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        if kind is yaml.ScalarNode and implicit[0]:
+            return _MERGE if value == "<<" else _PLAIN
+        tag: str = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+        return tag
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002, ARG002
+        self.flatten_mapping(node)
+        return {self._key(key): self.construct_object(value, deep=True) for key, value in node.value}
+
+    def _key(self, node: yaml.Node) -> str:
+        key = self.construct_object(node, deep=True)
+        if isinstance(key, bool):
+            return str(key).lower()
+        if isinstance(key, str | int | float):
+            return str(key)
+        raise yaml.constructor.ConstructorError(None, None, "a key must be text", node.start_mark)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the texts that kubectl would take for something else, and writes several lines as they are."""
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None if _is_text(text) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        return scalar(text) is text
+    except ValueError:
+        return False
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def _plain(_: _Loader, node: yaml.ScalarNode) -> Any:
+    try:
+        return scalar(str(node.value))
+    except ValueError as exc:
+        raise yaml.constructor.ConstructorError(None, None, str(exc), node.start_mark) from None
+
+
+def _typed(*kinds: type) -> Any:
+    def construct(loader: _Loader, node: yaml.ScalarNode) -> Any:
+        value = _plain(loader, node)
+        fraction = kinds == (int,) and not _INTEGER.fullmatch(str(node.value).replace("_", ""))
+        if type(value) not in kinds or fraction:
+            raise yaml.constructor.ConstructorError(None, None, "not of the type of its tag", node.start_mark)
+        return value
+
+    return construct
+
+
+def _text(_: _Loader, node: yaml.ScalarNode) -> str:
+    return str(node.value)
+
+
+def _binary(_: _Loader, node: yaml.ScalarNode) -> str:
+    try:
+        return base64.b64decode(str(node.value)).decode()
+    except ValueError:
+        raise yaml.constructor.ConstructorError(None, None, "not the base64 of text", node.start_mark) from None
+
+
+def _any(loader: _Loader, node: yaml.Node) -> Any:
+    """A tag that means nothing to kubectl."""
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return node.value
+
+
+for _tag, _constructor in {
+    _PLAIN: _plain,
+    _MERGE: _text,
+    "tag:yaml.org,2002:str": _text,
+    "tag:yaml.org,2002:timestamp": _text,
+    "tag:yaml.org,2002:int": _typed(int),
+    "tag:yaml.org,2002:float": _typed(int, float),
+    "tag:yaml.org,2002:bool": _typed(bool),
+    "tag:yaml.org,2002:null": _typed(type(None)),
+    "tag:yaml.org,2002:binary": _binary,
+    "tag:yaml.org,2002:map": _any,
+    "tag:yaml.org,2002:seq": _any,
+    None: _any,
+}.items():
+    _Loader.add_constructor(_tag, _constructor)
+for _tag in ("set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _any)
