@@ -84,13 +84,18 @@ def without_suffix(secret_arn: str) -> str:
     return secret_arn[: -len("-xxxxxx")]
 
 
-def possible_names(secret_id: str) -> set[str]:
-    """The names of secrets that an id may mean: the end of an ARN may be a random suffix or part of the name."""
+def possible_names(secret_id: str) -> tuple[str, ...]:
+    """The names of secrets that an id may mean: the end of an ARN may be part of the name or a random suffix."""
     try:
-        name = parse_secret_id(secret_id).name
+        secret = parse_secret_id(secret_id)
     except ValueError:
-        return {secret_id}
-    return {name, secret_id.rpartition(":secret:")[2]} if secret_id.startswith("arn:") else {name}
+        return (secret_id,)
+    return (f"{secret.name}-{secret.suffix}", secret.name) if secret.suffix else (secret.name,)
+
+
+def looks_random(suffix: str) -> bool:
+    """Whether six characters are more likely AWS's than a word: of theirs, 1 in 200 has small letters alone."""
+    return not (suffix.isalpha() and suffix.islower())
 
 
 @lru_cache(maxsize=65_536)

@@ -17,19 +17,21 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from secretsyncer.aws.arn import parse_secret_id, role_account
+from secretsyncer.aws.arn import Account, complete_role, looks_random, parse_secret_id, role_account
 from secretsyncer.commands import Subcommands, manifests
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
-from secretsyncer.kube.objects import key_of
+from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.settings import load
 from secretsyncer.sync.authorize import ACCOUNT_ROLE
 from secretsyncer.sync.render import references, templates
-from secretsyncer.synced_secret import Find, SyncedSecretSpec, parse
+from secretsyncer.synced_secret import Find, SyncedSecretSpec, ValueReference, parse
 
 OPERATOR = "operator"
 """Stands for the operator's own identity, where an object names no role."""
 _READ = "secretsmanager:GetSecretValue"
+_SUFFIX = "-??????"
+_STAND_IN = "0" * 12
 
 _DESCRIPTION = """\
 Prints, as JSON by role, the IAM policies that the SyncedSecrets of the files need: for the roles they name, and for
@@ -59,12 +61,29 @@ def _action(chosen: argparse.Namespace) -> int:
     loaded = manifests.load_manifests(chosen.files)
     objects = manifests.synced_secrets(loaded.objects)
     with TemplateEngine(cache_dir=load(os.environ).cache_folder) as engine:
-        documents, problems = policies(
-            objects, engine, partition=chosen.partition, region=chosen.region, account=chosen.account
-        )
-    print(json.dumps(documents, indent=2))
-    manifests.report([*loaded.problems, *problems])
-    return int(not objects or bool(loaded.problems))
+        found = policies(objects, engine, partition=chosen.partition, region=chosen.region, account=chosen.account)
+    print(json.dumps(found.documents, indent=2))
+    manifests.report([*loaded.problems, *found.failures, *found.notes])
+    return int(not objects or bool(loaded.problems or found.failures))
+
+
+class Policies(NamedTuple):
+    """Documents by role, a line for each object without a policy, and one for what cannot be foreseen."""
+
+    documents: dict[str, Any]
+    failures: list[str]
+    notes: list[str]
+
+
+class Place(NamedTuple):
+    """Where a name means a secret. Account and region may be `*`."""
+
+    partition: str
+    region: str
+    account: str
+
+    def arn(self, name: str, suffix: str = "") -> str:
+        return f"arn:{self.partition}:secretsmanager:{self.region}:{self.account}:secret:{name}{suffix}"
 
 
 class Search(NamedTuple):
@@ -83,47 +102,65 @@ class Needed:
     searches: set[Search] = field(default_factory=set)
     describes: bool = False
 
+    def add(self, other: Needed) -> None:
+        self.arns |= other.arns
+        self.searches |= other.searches
+        self.describes |= other.describes
+
 
 def policies(
-    objects: list[dict[str, Any]], engine: TemplateEngine, *, partition: str, region: str, account: str
-) -> tuple[dict[str, Any], list[str]]:
-    """Policy documents by role, and what could not be foreseen. The operator's own may assume the roles."""
+    objects: list[Object], engine: TemplateEngine, *, partition: str, region: str, account: str
+) -> Policies:
+    """Policy documents by role. The operator's own may assume the roles."""
     needed: defaultdict[str, Needed] = defaultdict(Needed)
-    problems: list[str] = []
+    failures: list[str] = []
+    notes: list[str] = []
     for obj in objects:
         try:
             spec = parse(obj).spec
         except Rejected as failure:
-            problems.append(f"{key_of(obj)}: {failure.message}")
+            failures.append(f"{key_of(obj)}: {failure.message}")
             continue
-        role = _role(spec, partition, account)
-        place = (partition, spec.region or region, role_account(role).id if role != OPERATOR else account)
-        problems += [f"{key_of(obj)}: {problem}" for problem in _add(needed[role], spec, place, engine)]
+        try:
+            role = _role(spec, partition, account)
+        except ValueError as exc:
+            failures.append(f"{key_of(obj)}: spec.IAMRole: {exc}")
+            continue
+        home = role_account(role) if role != OPERATOR else Account(partition, account)
+        place = Place(home.partition, spec.region or region, home.id)
+        try:
+            more, unforeseen = _needed(spec, place, engine)
+        except ValueError as exc:
+            failures.append(f"{key_of(obj)}: {exc}")
+            continue
+        needed[role].add(more)
+        notes += [f"{key_of(obj)}: {note}" for note in unforeseen]
     roles = sorted(role for role in needed if role != OPERATOR)
     documents = {role: _document(needed[role]) for role in roles}
     own = _document(needed[OPERATOR]) if OPERATOR in needed else {"Version": "2012-10-17", "Statement": []}
     listing = {"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*"}
     assume = [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": roles}] if roles else []
-    return {OPERATOR: {**own, "Statement": [listing, *assume, *own["Statement"]]}, **documents}, problems
+    documents = {OPERATOR: {**own, "Statement": [listing, *assume, *own["Statement"]]}, **documents}
+    return Policies(documents, failures, notes)
 
 
 def _role(spec: SyncedSecretSpec, partition: str, account: str) -> str:
+    """The role's ARN, by the operator's own rules. Raises ValueError where the spec names no role."""
     if spec.aws_account_id:
         return f"arn:{partition}:iam::{spec.aws_account_id}:role/{ACCOUNT_ROLE}"
     if not spec.iam_role:
         return OPERATOR
-    return (
-        spec.iam_role
-        if spec.iam_role.startswith("arn:")
-        else f"arn:{partition}:iam::{account}:role/{spec.iam_role}"
-    )
+    role = complete_role(spec.iam_role, Account(partition, _STAND_IN))  # `account` may be *, which is none
+    return role if spec.iam_role.startswith("arn:") else role.replace(_STAND_IN, account)
 
 
-def _add(needed: Needed, spec: SyncedSecretSpec, place: tuple[str, str, str], engine: TemplateEngine) -> list[str]:
-    """Note what the spec reads; what of it cannot be foreseen."""
-    needed.describes |= bool(spec.aws_account_id)
+def _needed(spec: SyncedSecretSpec, place: Place, engine: TemplateEngine) -> tuple[Needed, list[str]]:
+    """What the spec reads, and what of it cannot be foreseen. Raises ValueError for what names no secret."""
+    needed = Needed(describes=bool(spec.aws_account_id))
     for reference in references(spec):
-        needed.arns.add(_arn(reference.name, (place[0], reference.region or place[1], place[2])))
+        absent = reference.optional or (isinstance(reference, ValueReference) and reference.default is not None)
+        where = place._replace(region=reference.region or place.region)
+        needed.arns |= _arns(reference.name, where, may_be_absent=absent)
     if spec.data_from and spec.data_from.find:
         needed.searches.add(_find(spec.data_from.find, place))
     problems: list[str] = []
@@ -134,32 +171,39 @@ def _add(needed: Needed, spec: SyncedSecretSpec, place: tuple[str, str, str], en
         except TemplateFailure as failure:
             result = failure
             problems.append(f"a template fails without its secrets ({failure}); its policy may lack some")
-        needed.arns.update(_arn(name, place) for name in (result.required if isinstance(result, Needs) else ()))
+        for name in result.required if isinstance(result, Needs) else ():
+            needed.arns |= _arns(name, place)
         if isinstance(result, Needs):
             problems.append(
                 "a template names secrets; those that it names later, from others, are not in the policy"
             )
         needed.searches.update(_filter(what, place) for what in result.filters)
-    return problems
+    return needed, problems
 
 
-def _find(find: Find, place: tuple[str, str, str]) -> Search:
-    arn = _arn((find.name and find.name.prefix) or "", place, suffix="*")
+def _find(find: Find, place: Place) -> Search:
+    arn = place.arn((find.name and find.name.prefix) or "", "*")
     return Search(arn, (find.tag_key,) if find.tag_key else (), tuple(sorted((find.tags or {}).items())))
 
 
-def _filter(what: Filter, place: tuple[str, str, str]) -> Search:
-    arn = _arn("", place, suffix="*")
+def _filter(what: Filter, place: Place) -> Search:
+    arn = place.arn("", "*")
     if what.kind == "tagKey":
         return Search(arn, (what.args[0],))
     return Search(arn, (), ((what.args[0], what.args[1]),)) if what.kind == "tag" else Search(arn)
 
 
-def _arn(name: str, place: tuple[str, str, str], *, suffix: str = "-??????") -> str:
-    if name.startswith("arn:"):
-        return name if parse_secret_id(name).suffix else name + suffix
-    partition, region, account = place
-    return f"arn:{partition}:secretsmanager:{region}:{account}:secret:{name}{suffix}"
+def _arns(name: str, place: Place, *, may_be_absent: bool = False) -> set[str]:
+    """The resources that a reference to this name or ARN may read. Raises ValueError where it is neither.
+
+    An ARN that ends like one with a suffix may be a name that ends so. A secret that is not there has no suffix: AWS
+    says that it does not exist only to a role that may read its bare ARN, and else that access is denied.
+    """
+    bare = name if name.startswith("arn:") else place.arn(name)
+    suffix = parse_secret_id(name).suffix
+    if suffix and looks_random(suffix):
+        return {bare}
+    return {bare + _SUFFIX, bare} if suffix or may_be_absent else {bare + _SUFFIX}
 
 
 def _document(needed: Needed) -> dict[str, Any]:

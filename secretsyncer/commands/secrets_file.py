@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from secretsyncer.aws.arn import Account, parse_secret_id
+from secretsyncer.aws.arn import Account, looks_random, parse_secret_id, possible_names
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.value import SecretValue
@@ -77,10 +77,12 @@ class FileSecrets:
 
     def _get(self, ref: SecretRef) -> SecretValue | SyncFailure:
         try:
-            name = parse_secret_id(ref.id).name
+            secret = parse_secret_id(ref.id)
         except ValueError as exc:
             return Rejected(Reason.INVALID_SPEC, str(exc))
-        versions = self._secrets.get(name)
+        whole, *stripped = possible_names(ref.id)
+        names = (whole, *stripped) if looks_random(secret.suffix) else (whole,)
+        versions = next((self._secrets[name] for name in names if name in self._secrets), None)
         if versions is None:
             return Rejected(Reason.SECRET_NOT_FOUND, f"AWS secret {ref.id} is not in the file of secrets")
         wanted = ref.stage or ("" if ref.version_id else CURRENT)

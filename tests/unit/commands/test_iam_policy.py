@@ -17,8 +17,9 @@ LIST = {"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "
 
 @pytest.fixture
 def needed(engine):
-    def ran(*objects):
-        return policies(list(objects), engine, partition="aws", region="eu-west-1", account="123456789012")
+    def ran(*objects, account="123456789012"):
+        found = policies(list(objects), engine, partition="aws", region="eu-west-1", account=account)
+        return found.documents, [*found.failures, *found.notes]
 
     return ran
 
@@ -125,3 +126,68 @@ def test_without_a_role_the_operator_itself_reads_and_one_role_has_one_policy(ne
     ]
     assert documents[ROLE]["Statement"][1] == allow([f"{HERE}three-??????", f"{HERE}two-??????"])
     assert [problem.partition(":")[0] for problem in problems] == ["team/wrong"]
+
+
+@pytest.mark.parametrize(
+    ("role", "arn"),
+    [
+        ("reader", ROLE),
+        ("/team/reader", "arn:aws:iam::123456789012:role/team/reader"),
+        ("team/reader", "arn:aws:iam::123456789012:role/team/reader"),
+        ("arn:aws-cn:iam::222222222222:role/reader", "arn:aws-cn:iam::222222222222:role/reader"),
+    ],
+)
+def test_roles_are_completed_as_the_operator_does_it_and_resources_are_of_their_partition_and_account(
+    needed, role, arn
+):
+    documents, problems = needed(synced_secret(whole("a", "web/db"), IAMRole=role))
+    assert problems == []
+    _, partition, _, _, account, _ = arn.split(":")
+    assert documents[arn]["Statement"][1]["Resource"] == [
+        f"arn:{partition}:secretsmanager:eu-west-1:{account}:secret:web/db-??????"
+    ]
+
+
+def test_an_account_that_is_not_known_stays_open(needed):
+    documents, _ = needed(synced_secret(whole("a", "web/db"), IAMRole="/team/reader"), account="*")
+    assert documents["arn:aws:iam::*:role/team/reader"]["Statement"][1]["Resource"] == [
+        "arn:aws:secretsmanager:eu-west-1:*:secret:web/db-??????"
+    ]
+
+
+@pytest.mark.parametrize(
+    "role", ["arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:user/x", "two words", "x\n", "arn:aws:s3:::bucket"]
+)
+def test_what_is_not_a_role_gets_no_policy(needed, role):
+    documents, (problem,) = needed(synced_secret(whole("a", "web/db"), IAMRole=role))
+    assert documents.keys() == {"operator"}
+    assert documents["operator"]["Statement"] == [LIST]
+    assert problem.startswith("team/demo: spec.IAMRole: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "resources"),
+    [
+        (f"{HERE}mysql-backup", [f"{HERE}mysql-backup", f"{HERE}mysql-backup-??????"]),
+        (f"{HERE}mysql-AbC123", [f"{HERE}mysql-AbC123"]),
+        (f"{HERE}mysql", [f"{HERE}mysql-??????"]),
+        ("mysql-backup", [f"{HERE}mysql-backup-??????"]),
+    ],
+)
+def test_a_partial_arn_that_ends_like_a_full_one_is_allowed_as_both(reads, name, resources):
+    assert reads(whole("a", name)) == [allow(resources)]
+
+
+@pytest.mark.parametrize("absence", [{"optional": True}, {"default": "x"}])
+def test_a_secret_that_may_be_missing_is_allowed_without_its_suffix_too(reads, absence):
+    item = {"name": "a", "valueFrom": {"secretRef": {"name": "web/db", **absence}}}
+    assert reads(item) == [allow([f"{HERE}web/db", f"{HERE}web/db-??????"])]
+
+
+@pytest.mark.parametrize("item", [whole("a", "two words"), template("a", '{{ getSecretValue "two words" }}')])
+def test_what_is_not_a_secrets_name_gets_no_policy(needed, item):
+    documents, problems = needed(synced_secret(item, IAMRole="reader"), synced_secret(whole("a", "b"), name="good"))
+    assert documents["operator"]["Statement"] == [LIST, BATCH, allow([f"{HERE}b-??????"])]
+    assert problems == [
+        "team/demo: 'two words' is not the name of a secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !)"
+    ]

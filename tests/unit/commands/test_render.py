@@ -264,6 +264,33 @@ def test_dates_times_and_the_like_in_the_file_are_what_kubectl_would_make_of_the
     assert value.text == text
 
 
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
+
+
+@pytest.mark.parametrize(
+    ("names", "id_", "found"),
+    [
+        ("mysql mysql-backup", "mysql-backup", "mysql-backup"),
+        ("mysql mysql-backup", f"{SECRET}mysql-backup", "mysql-backup"),
+        ("mysql mysql-backup", f"{SECRET}mysql-backup-AbC123", "mysql-backup"),
+        ("mysql mysql-backup", f"{SECRET}mysql-AbC123", "mysql"),
+        ("mysql mysql-backup", f"{SECRET}mysql", "mysql"),
+        ("mysql", f"{SECRET}mysql-backup", None),
+        ("mysql", f"{SECRET}mysql-AbC123", "mysql"),
+        ("mysql", f"{SECRET}mysql-backup-AbC123", None),
+        ("mysql-AbC123", f"{SECRET}mysql-AbC123", "mysql-AbC123"),
+        ("mysql-AbC123 mysql", f"{SECRET}mysql-AbC123", "mysql-AbC123"),
+    ],
+)
+async def test_an_arn_finds_the_secret_of_its_name_and_no_shorter_one(secrets, names, id_, found):
+    values = secrets("\n".join(f"{name}: {{value: {name}}}" for name in names.split()))
+    ref = SecretRef(Identity(""), id_)
+    value = (await values.get_many([ref], values.catalogue))[ref]
+    assert getattr(value, "reason", value.text if hasattr(value, "text") else None) == (
+        found or Reason.SECRET_NOT_FOUND
+    )
+
+
 # Manifests
 
 OBJECT = "kind: SyncedSecret\nmetadata: {name: NAME}\nspec: {data: [{name: a, value: '1'}]}\n"
