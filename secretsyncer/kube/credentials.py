@@ -13,17 +13,15 @@ once, by one request on behalf of all that wait.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import ssl
-import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from secretsyncer.errors import SettingsError, clip
+from secretsyncer.proxies import check_proxy, proxy_for
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +135,7 @@ async def from_service_account(folder: Path = SERVICE_ACCOUNT) -> Access:
         namespace or "default",
         f"Bearer {token}",
         ca_file=str(folder / "ca.crt"),
-        proxy=proxy_from_environment(server),
+        proxy=proxy_for(server, os.environ),
     )
 
 
@@ -167,38 +165,9 @@ async def from_kubeconfig(paths: str) -> Access:
         configuration.key_file,
         configuration.verify_ssl,
         configuration.tls_server_name,
-        configuration.proxy or proxy_from_environment(server),
+        check_proxy(configuration.proxy, "proxy-url") if configuration.proxy else proxy_for(server, os.environ),
     )
 
 
 def _any_file(paths: str) -> bool:
     return any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path)
-
-
-def proxy_from_environment(server: str) -> str | None:
-    """The proxy that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` ask for, networks in `NO_PROXY` included.
-
-    Asked once at start: aiohttp's `trust_env` asks in a thread for each request.
-    """
-    url = urlsplit(server)
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    host = url.hostname or ""
-    if not proxy or urllib.request.proxy_bypass(host) or _in_networks(host, proxies):
-        return None
-    return proxy
-
-
-def _in_networks(host: str, proxies: dict[str, str]) -> bool:
-    """Go's clients, so kubectl, take networks in NO_PROXY, and in a pod the API server is an address."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    for entry in proxies.get("no", "").split(","):
-        try:
-            if address in ipaddress.ip_network(entry.strip(), strict=False):
-                return True
-        except ValueError:
-            continue
-    return False
