@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from secretsyncer.commands import kube_yaml
+from secretsyncer import kube_yaml
 from secretsyncer.errors import SettingsError
 from secretsyncer.kube.objects import Object
 

@@ -14,7 +14,6 @@ from typing import Self
 
 import aiohttp
 
-from secretsyncer.errors import SettingsError
 from secretsyncer.kube.credentials import Credentials
 from secretsyncer.kube.errors import decode, failure, no_answer
 from secretsyncer.kube.objects import Object
@@ -42,16 +41,18 @@ class KubeClient:
     def __init__(self, credentials: Credentials, *, metrics: Metrics) -> None:
         self.server = credentials.access.server
         self.namespace = credentials.access.namespace
+        self._credentials = credentials
         self._transport = Transport(credentials, metrics)
 
     @classmethod
     async def connect(cls, *, metrics: Metrics) -> Self:
         """A client of the configured cluster, not yet spoken to; `SettingsError` where none is configured."""
-        credentials = await Credentials.find()
-        try:
-            return cls(credentials, metrics=metrics)
-        except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
-            raise SettingsError(f"the cluster's certificates cannot be used: {exc}") from exc
+        return cls(await Credentials.find(), metrics=metrics)
+
+    @property
+    def refused_for(self) -> float:
+        """Seconds since the server last took the credentials; 0 while it does."""
+        return self._credentials.refused_for
 
     async def close(self) -> None:
         await self._transport.close()

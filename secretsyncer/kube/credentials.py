@@ -1,121 +1,179 @@
 """How to reach the cluster, and as whom.
 
 Found the way kubectl and client-go find it, first match wins: `KUBECONFIG`; the service account of the pod
-(`KUBERNETES_SERVICE_HOST`); `~/.kube/config`. Kubeconfigs are read by `kubernetes_asyncio` (contexts,
-certificates, tokens, exec plugins, OIDC, proxies), imported only then: its import costs 38 MB and 0.3 s,
-which a pod does not need in order to read two files.
+(`KUBERNETES_SERVICE_HOST`); `~/.kube/config`.
 
-Tokens age. A service account's token is read again each minute, because the kubelet replaces the file
-(KEP-1205, bound service account tokens). Whatever its kind, a token that the server refused is loaded again
-once, by one request on behalf of all that wait.
+Everything ages: a service account's token is replaced by the kubelet (KEP-1205, bound service account tokens), client
+certificates are renewed, a cluster moves to another certificate authority. So all of it is read again each minute,
+an exec plugin before its credential expires, and each of them at once, on behalf of all that wait, when the server
+refuses the credential or the TLS handshake fails. `refused_for` says how long the server has accepted none.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
 import ssl
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from secretsyncer.errors import SettingsError, clip
+from secretsyncer.kube import kubeconfig
 from secretsyncer.proxies import check_proxy, proxy_for
 
 log = logging.getLogger(__name__)
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-TOKEN_MAX_AGE = 60.0
+MAX_AGE = 60.0
+"""Seconds after which files are read again."""
 LOAD_TIMEOUT = 30.0
 REFRESH_INTERVAL = 10.0
-"""Seconds between two refreshes of refused tokens: an exec plugin is a process, not run per request."""
+"""Seconds between two refreshes of refused credentials: an exec plugin is a process, not run per request."""
+PLUGIN_SHARE = 0.9
+"""Part of the life of a plugin's credential after which it is asked for the next one."""
+
+
+class Tls(NamedTuple):
+    """What a TLS connection is made from. `ca`, `cert` and `key` are PEM; None: the system's, or none."""
+
+    ca: bytes | None = None
+    cert: bytes | None = None
+    key: bytes | None = None
+    verify: bool = True
+    server_name: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Tls(verify={self.verify}, server_name={self.server_name!r})"
+
+    def context(self) -> ssl.SSLContext:
+        """Raises SettingsError where the certificates or the key cannot be used."""
+        try:
+            context = ssl.create_default_context(cadata=self.ca.decode("ascii") if self.ca else None)
+            # Strict since Python 3.13: it refuses certificates of many clusters that Go's TLS accepts.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            if not self.verify:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if self.cert:
+                _load_chain(context, self.cert, self.key or b"")
+        except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+            raise SettingsError(f"the cluster's certificates cannot be used: {exc}") from exc
+        return context
+
+
+def _load_chain(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
+    """Python's ssl reads a key from a file alone: one that only this process may read, and that goes at once."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(cert + b"\n" + key)
+        file.flush()
+        context.load_cert_chain(file.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One reading of the configuration. `token` is the whole Authorization header, empty for none."""
+    """One reading of the configuration.
+
+    `token` is the whole Authorization header, empty for none. `max_age` is in seconds; None: good until refused.
+    """
 
     server: str
     namespace: str = "default"
     token: str = field(default="", repr=False)
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
-    verify: bool = True
-    server_name: str | None = None
-    proxy: str | None = None
+    tls: Tls = field(default_factory=Tls)
+    proxy: str | None = field(default=None, repr=False)  # it may hold a password
+    max_age: float | None = field(default=None, compare=False)
+
+    @property
+    def connection(self) -> tuple[str, Tls, str | None]:
+        """What connections are made from: where it changes, those that are open are of no use."""
+        return self.server, self.tls, self.proxy
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """None for plain http."""
-        if not self.server.startswith("https:"):
-            return None
-        context = ssl.create_default_context(cafile=self.ca_file)
-        # Strict since Python 3.13: it refuses certificates of many clusters that Go's TLS accepts.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self.cert_file:
-            context.load_cert_chain(self.cert_file, self.key_file)
-        return context
+        """None for plain http. Raises SettingsError where the certificates or the key cannot be used."""
+        return self.tls.context() if self.server.startswith("https:") else None
 
 
 Load = Callable[[], Awaitable[Access]]
 
 
 class Credentials:
-    """The present `Access`, kept fresh. `max_age` in seconds; None: loaded again only when refused."""
+    """The present `Access`, kept fresh."""
 
-    def __init__(self, load: Load, access: Access, *, max_age: float | None = None) -> None:
+    def __init__(self, load: Load, access: Access) -> None:
         self.access = access
         self._load = load
-        self._max_age = max_age
         self._clock = asyncio.get_running_loop().time
         self._loaded = self._clock()
-        self._refused = float("-inf")
+        self._asked = float("-inf")
+        self._refused_since: float | None = None
         self._lock = asyncio.Lock()
 
     @classmethod
     async def find(cls) -> Credentials:
         """The configured cluster's; `SettingsError` where there is none, or it cannot be used."""
-        load, max_age = _source()
-        return cls(load, await load(), max_age=max_age)
+        load = _source()
+        access = await load()
+        access.ssl_context()
+        return cls(load, access)
 
-    async def authorization(self) -> str:
-        """The Authorization header for the next request."""
-        if self._max_age is not None and self._clock() - self._loaded > self._max_age:
+    async def current(self) -> Access:
+        """The access for the next request."""
+        if self._is_old():
             async with self._lock:
-                if self._clock() - self._loaded > self._max_age:
+                if self._is_old():
                     await self._reload()
-        return self.access.token
+        return self.access
 
-    async def refused(self, token: str) -> bool:
-        """The server refused this header; whether there is another one to try now."""
+    async def refused(self, access: Access) -> bool:
+        """The server refused this access; whether there is another one to try now."""
         async with self._lock:
-            if self.access.token == token and self._clock() - self._refused > REFRESH_INTERVAL:
-                self._refused = self._clock()
+            if self.access == access and self._clock() - self._asked > REFRESH_INTERVAL:
+                self._asked = self._clock()
                 await self._reload()
-            return self.access.token != token
+            return self.access != access
+
+    def note(self, *, accepted: bool) -> None:
+        """Whether the server took the credentials of a request."""
+        if accepted:
+            self._refused_since = None
+        elif self._refused_since is None:
+            self._refused_since = self._clock()
+
+    @property
+    def refused_for(self) -> float:
+        """Seconds since the server last took the credentials; 0 while it does."""
+        return 0.0 if self._refused_since is None else self._clock() - self._refused_since
+
+    def _is_old(self) -> bool:
+        return self.access.max_age is not None and self._clock() - self._loaded > self.access.max_age
 
     async def _reload(self) -> None:
-        """Where that fails the old token stays: the server is the judge of it."""
+        """Where that fails the old access stays: the server is the judge of it."""
         self._loaded = self._clock()
         try:
-            self.access = await self._load()
+            access = await self._load()
+            if access.connection != self.access.connection:
+                access.ssl_context()
+            self.access = access
         except SettingsError as exc:
-            log.warning("credentials cannot be loaded again", extra={"error": str(exc)})
+            log.warning("credentials reload failed", extra={"error": str(exc)})
 
 
-def _source() -> tuple[Load, float | None]:
+def _source() -> Load:
     paths = os.environ.get("KUBECONFIG", "")
     if paths:
-        return lambda: from_kubeconfig(paths), None
+        return lambda: from_kubeconfig(paths)
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
-        return from_service_account, TOKEN_MAX_AGE
+        return from_service_account
     default = Path("~/.kube/config").expanduser()
     if default.exists():
-        return lambda: from_kubeconfig(str(default)), None
+        return lambda: from_kubeconfig(str(default))
     raise SettingsError("no Kubernetes cluster is configured: set KUBECONFIG to a kubeconfig's path")
 
 
@@ -126,6 +184,7 @@ async def from_service_account(folder: Path = SERVICE_ACCOUNT) -> Access:
     try:
         token = (folder / "token").read_text().strip()
         namespace = (folder / "namespace").read_text().strip()
+        ca = (folder / "ca.crt").read_bytes()
     except OSError as exc:
         raise SettingsError(f"the pod's service account cannot be read: {exc}") from exc
     if not token:
@@ -134,40 +193,107 @@ async def from_service_account(folder: Path = SERVICE_ACCOUNT) -> Access:
         server,
         namespace or "default",
         f"Bearer {token}",
-        ca_file=str(folder / "ca.crt"),
-        proxy=proxy_for(server, os.environ),
+        Tls(ca=ca),
+        proxy_for(server, os.environ),
+        MAX_AGE,
     )
 
 
 async def from_kubeconfig(paths: str) -> Access:
     """The current context of these files (joined by `:`); `SettingsError` where they cannot be used."""
-    # Only here: see the module's docstring.
-    from kubernetes_asyncio.client import Configuration  # noqa: PLC0415
-    from kubernetes_asyncio.config import load_kube_config  # noqa: PLC0415
-
-    if not _any_file(paths):
-        raise SettingsError(f"KUBECONFIG names no file that exists: {paths}")
-    configuration = Configuration()
-    try:
-        async with asyncio.timeout(LOAD_TIMEOUT):
-            loader = await load_kube_config(paths, client_configuration=configuration)
-        context = (loader.current_context or {})["context"]
-    except Exception as exc:  # the library lets KeyError, TypeError, AssertionError, ... of bad files through
-        reason = " ".join(str(exc).split()) or type(exc).__name__
-        raise SettingsError(clip(f"KUBECONFIG: {paths} cannot be used: {reason}")) from exc
-    server = str(configuration.host).rstrip("/")
+    context = kubeconfig.read(paths)
+    cluster, user = context.cluster, context.user
+    max_age: float | None = MAX_AGE
+    if user.get("exec"):
+        status = await kubeconfig.run_plugin(user["exec"], cluster, limit=LOAD_TIMEOUT)
+        user, max_age = _of_plugin(status), _life(status)
+    server = str(cluster["server"]).rstrip("/")
+    proxy = cluster.get("proxy-url")
+    tls = Tls(
+        _material(cluster, "certificate-authority"),
+        _material(user, "client-certificate"),
+        _material(user, "client-key"),
+        not cluster.get("insecure-skip-tls-verify"),
+        cluster.get("tls-server-name"),
+    )
     return Access(
         server,
-        context.get("namespace") or "default",
-        configuration.api_key.get("BearerToken", "").strip(),
-        configuration.ssl_ca_cert,
-        configuration.cert_file,
-        configuration.key_file,
-        configuration.verify_ssl,
-        configuration.tls_server_name,
-        check_proxy(configuration.proxy, "proxy-url") if configuration.proxy else proxy_for(server, os.environ),
+        context.namespace,
+        await _header(user),
+        tls,
+        check_proxy(str(proxy), "proxy-url") if proxy else proxy_for(server, os.environ),
+        max_age,
     )
 
 
-def _any_file(paths: str) -> bool:
-    return any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path)
+def _of_plugin(status: dict[str, Any]) -> dict[str, Any]:
+    """A plugin's answer, as a user of a kubeconfig would hold it."""
+    data = {"client-certificate-data": "clientCertificateData", "client-key-data": "clientKeyData"}
+    encoded = {key: base64.b64encode(str(status[name]).encode()) for key, name in data.items() if status.get(name)}
+    return {**encoded, "token": status.get("token")}
+
+
+def _life(status: dict[str, Any]) -> float | None:
+    """Seconds until the plugin is asked again; None where it does not say."""
+    try:
+        expires = datetime.fromisoformat(str(status["expirationTimestamp"]))
+    except (KeyError, ValueError):
+        return None
+    left = (expires if expires.tzinfo else expires.replace(tzinfo=UTC)) - datetime.now(UTC)
+    return max(left.total_seconds() * PLUGIN_SHARE, REFRESH_INTERVAL)
+
+
+def _material(entry: dict[str, Any], name: str) -> bytes | None:
+    """PEM that stands in the kubeconfig, or in the file that it names."""
+    data, path = entry.get(f"{name}-data"), entry.get(name)
+    try:
+        if data:
+            return base64.b64decode(data, validate=True)
+        return Path(path).read_bytes() if path else None
+    except OSError as exc:
+        raise SettingsError(f"KUBECONFIG: {name}: {path}: {exc.strerror}") from None
+    except (ValueError, TypeError):
+        raise SettingsError(f"KUBECONFIG: {name}-data must be base64") from None
+
+
+async def _header(user: dict[str, Any]) -> str:
+    """The Authorization header of a user. A file of a token goes before a token, as for kubectl."""
+    if user.get("tokenFile"):
+        return f"Bearer {_token_of(Path(user['tokenFile']))}"
+    if user.get("token"):
+        return f"Bearer {str(user['token']).strip()}"
+    if user.get("username"):
+        pair = f"{user['username']}:{user.get('password') or ''}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
+    return await _oidc(user["auth-provider"]) if user.get("auth-provider") else ""
+
+
+def _token_of(file: Path) -> str:
+    try:
+        token = file.read_text().strip()
+    except OSError as exc:
+        raise SettingsError(f"KUBECONFIG: tokenFile: {file}: {exc.strerror}") from None
+    if not token:
+        raise SettingsError(f"KUBECONFIG: tokenFile: {file} is empty")
+    return token
+
+
+async def _oidc(provider: dict[str, Any]) -> str:
+    """The header of an OpenID Connect login, renewed where it has expired."""
+    # Imported only here: it costs 38 MB and 0.3 s.
+    from kubernetes_asyncio.client import Configuration  # noqa: PLC0415
+    from kubernetes_asyncio.config import load_kube_config_from_dict  # noqa: PLC0415
+
+    entry = {"contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}], "current-context": "x"}
+    entry |= {
+        "clusters": [{"name": "x", "cluster": {}}],
+        "users": [{"name": "x", "user": {"auth-provider": provider}}],
+    }
+    configuration = Configuration()
+    try:
+        async with asyncio.timeout(LOAD_TIMEOUT):
+            await load_kube_config_from_dict(entry, client_configuration=configuration)
+    except Exception as exc:  # the library lets KeyError, TypeError, AssertionError, ... of bad files through
+        reason = " ".join(str(exc).split()) or type(exc).__name__
+        raise SettingsError(clip(f"KUBECONFIG: the OpenID Connect login cannot be used: {reason}")) from exc
+    return str(configuration.api_key.get("BearerToken", "")).strip()

@@ -1,7 +1,8 @@
 """Requests on the wire: the pool of connections, the credentials, the time limits, the count.
 
-Every request is bounded in time, and a failure to answer is a `KubeError` of status 0. A 401 has the
-credentials loaded again, and the request sent once more if there are others; nothing else is retried here.
+Every request is bounded in time, and a failure to answer is a `KubeError` of status 0. A 401 and a failed TLS
+handshake have the credentials loaded again, and the request sent once more if there are others; nothing else is
+retried here. Where certificates, server or proxy have changed, a new pool of connections takes the old one's place.
 Bodies are never logged: they hold Secrets.
 """
 
@@ -18,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 from secretsyncer import __version__
-from secretsyncer.kube.credentials import Credentials
+from secretsyncer.kube.credentials import Access, Credentials
 from secretsyncer.kube.errors import no_answer
 from secretsyncer.kube.resources import Resource
 from secretsyncer.kube.stream import READ_BUFFER
@@ -50,30 +51,13 @@ class Transport:
     """One cluster, one identity, one pool of connections."""
 
     def __init__(self, credentials: Credentials, metrics: Metrics) -> None:
-        access = credentials.access
-        self._server = access.server
         self._credentials = credentials
         self._requests = metrics.kube_requests
-        self._proxy = access.proxy
-        self._server_name = access.server_name
-        # No limit: each watch holds a connection, and who calls bounds the rest.
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            ssl=access.ssl_context() or True,
-            keepalive_timeout=KEEP_ALIVE,
-            enable_cleanup_closed=sys.version_info < (3, 12, 8),  # asyncio loses TLS connections: gh-118950
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # The API server would compress lists: time on both sides, to save a cluster's own network.
-            headers={"User-Agent": f"secretsyncer/{__version__}", "Accept-Encoding": "identity"},
-        )
+        self._connection = credentials.access.connection
+        self._session = _session(credentials.access)
 
     async def close(self) -> None:
-        # Python 3.11.2, which Debian 12 has, raises it where a TLS connection has just been lost; 3.11.7 does not.
-        with suppress(AttributeError):
-            await self._session.close()
+        await _close(self._session)
 
     async def read(self, request: Request, *, limit: float) -> tuple[aiohttp.ClientResponse, bytes]:
         """The answer and its whole body, within so many seconds."""
@@ -91,24 +75,46 @@ class Transport:
             raise no_answer(exc) from None
 
     async def _send(self, request: Request, limit: float | None) -> aiohttp.ClientResponse:
-        token = await self._credentials.authorization()
-        response = await self._send_as(token, request, limit)
-        if response.status != 401:
-            return response
+        access = await self._credentials.current()
         try:
-            again = await self._credentials.refused(token)
+            response = await self._send_as(access, request, limit)
+        except aiohttp.ClientSSLError:
+            self._credentials.note(accepted=False)
+            if not await self._credentials.refused(access):
+                raise
+            return await self._send_again(request, limit)
+        if response.status != 401:
+            self._credentials.note(accepted=True)
+            return response
+        self._credentials.note(accepted=False)
+        try:
+            again = await self._credentials.refused(access)
         except BaseException:
             response.close()
             raise
         if not again:
             return response
         response.release()
-        return await self._send_as(await self._credentials.authorization(), request, limit)
+        return await self._send_again(request, limit)
 
-    async def _send_as(self, token: str, request: Request, limit: float | None) -> aiohttp.ClientResponse:
+    async def _send_again(self, request: Request, limit: float | None) -> aiohttp.ClientResponse:
+        response = await self._send_as(self._credentials.access, request, limit)
+        self._credentials.note(accepted=response.status != 401)
+        return response
+
+    async def _pool(self, access: Access) -> aiohttp.ClientSession:
+        if access.connection != self._connection:
+            old, self._session = self._session, _session(access)
+            self._connection = access.connection
+            # Watches on it end, and are opened again on the new one.
+            await _close(old)
+        return self._session
+
+    async def _send_as(self, access: Access, request: Request, limit: float | None) -> aiohttp.ClientResponse:
+        session = await self._pool(access)
         headers = {"Accept": request.accept}
-        if token:
-            headers["Authorization"] = token
+        if access.token:
+            headers["Authorization"] = access.token
         data: bytes | BytesIO | None = None
         if request.body is not None:
             headers["Content-Type"] = request.content_type
@@ -117,14 +123,14 @@ class Transport:
                 data = BytesIO(data)  # sent in pieces: aiohttp warns of large bytes, which hold up the loop
         status = 0
         try:
-            response = await self._session.request(
+            response = await session.request(
                 _METHODS.get(request.verb, "GET"),
-                self._url(request),
+                _url(access.server, request),
                 data=data,
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=limit, sock_connect=CONNECT_TIMEOUT),
-                proxy=self._proxy,
-                server_hostname=self._server_name,
+                proxy=access.proxy,
+                server_hostname=access.tls.server_name,
                 allow_redirects=False,
                 read_bufsize=READ_BUFFER,
             )
@@ -133,9 +139,32 @@ class Transport:
             self._requests.labels(request.verb, request.resource.plural, str(status)).inc()
         return response
 
-    def _url(self, request: Request) -> URL:
-        """Built as text and not parsed again: yarl's quoting costs more than the request's JSON."""
-        text = self._server + request.path
-        if request.query:
-            text += "?" + urlencode({key: value for key, value in request.query.items() if value != ""})
-        return URL(text, encoded=True)
+
+def _session(access: Access) -> aiohttp.ClientSession:
+    # No limit: each watch holds a connection, and who calls bounds the rest.
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        ssl=access.ssl_context() or True,
+        keepalive_timeout=KEEP_ALIVE,
+        enable_cleanup_closed=sys.version_info < (3, 12, 8),  # asyncio loses TLS connections: gh-118950
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # The API server would compress lists: time on both sides, to save a cluster's own network.
+        headers={"User-Agent": f"secretsyncer/{__version__}", "Accept-Encoding": "identity"},
+    )
+
+
+async def _close(session: aiohttp.ClientSession) -> None:
+    # Python 3.11.2, which Debian 12 has, raises it where a TLS connection has just been lost; 3.11.7 does not.
+    with suppress(AttributeError):
+        await session.close()
+
+
+def _url(server: str, request: Request) -> URL:
+    """Built as text and not parsed again: yarl's quoting costs more than the request's JSON."""
+    text = server + request.path
+    if request.query:
+        text += "?" + urlencode({key: value for key, value in request.query.items() if value != ""})
+    return URL(text, encoded=True)

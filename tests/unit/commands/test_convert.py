@@ -8,8 +8,7 @@ import base64
 import pytest
 import yaml
 
-from secretsyncer import cli
-from secretsyncer.commands import kube_yaml
+from secretsyncer import cli, kube_yaml
 from secretsyncer.errors import Rejected
 from secretsyncer.settings import Settings
 from secretsyncer.synced_secret import parse

@@ -10,7 +10,8 @@ import yaml
 
 from secretsyncer.errors import SettingsError
 from secretsyncer.kube import credentials
-from secretsyncer.kube.credentials import Access, Credentials, from_kubeconfig, from_service_account
+from secretsyncer.kube.credentials import Access, Credentials, Tls, from_kubeconfig, from_service_account
+from tests.support.certificates import Authority
 
 VARIABLES = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -25,8 +26,13 @@ def environment(monkeypatch, tmp_path):
     return monkeypatch
 
 
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
+
+
 @pytest.fixture
-def pod(environment, tmp_path):
+def pod(environment, tmp_path, authority):
     """A pod's service account."""
     environment.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     environment.setenv("KUBERNETES_SERVICE_PORT", "443")
@@ -34,16 +40,16 @@ def pod(environment, tmp_path):
     folder.mkdir()
     (folder / "token").write_text("one\n")
     (folder / "namespace").write_text("operators\n")
-    (folder / "ca.crt").write_text("")
+    (folder / "ca.crt").write_bytes(authority.pem)
     environment.setattr(credentials, "SERVICE_ACCOUNT", folder)
     environment.setattr(from_service_account, "__defaults__", (folder,))
     return folder
 
 
-def kubeconfig(path, *, user=None, cluster=None, context=None):
+def kubeconfig(path, *, user=None, cluster=None, context=None, current="here"):
     path.parent.mkdir(parents=True, exist_ok=True)
     config = {
-        "current-context": "here",
+        "current-context": current,
         "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", **(context or {})}}],
         "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1/", **(cluster or {})}}],
         "users": [{"name": "u", "user": user or {"token": "t"}}],
@@ -89,15 +95,15 @@ class TestKubeconfig:
         path = kubeconfig(tmp_path / "config", user={"tokenFile": str(tmp_path / "token")})
         access = await from_kubeconfig(path)
         found = Credentials(lambda: from_kubeconfig(path), access)
-        assert await found.authorization() == "Bearer one"
+        assert (await found.current()).token == "Bearer one"
         (tmp_path / "token").write_text("two\n")
-        assert await found.refused("Bearer one")
-        assert await found.authorization() == "Bearer two"
+        assert await found.refused(found.access)
+        assert (await found.current()).token == "Bearer two"
 
     async def test_proxy_and_server_name(self, tmp_path):
         cluster = {"proxy-url": "http://proxy:3128", "tls-server-name": "kubernetes"}
         access = await from_kubeconfig(kubeconfig(tmp_path / "config", cluster=cluster))
-        assert (access.proxy, access.server_name) == ("http://proxy:3128", "kubernetes")
+        assert (access.proxy, access.tls.server_name) == ("http://proxy:3128", "kubernetes")
 
     @pytest.mark.parametrize(
         "content",
@@ -117,6 +123,35 @@ class TestKubeconfig:
             await from_kubeconfig(str(path))
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("parts", "message"),
+        [
+            ({"current": ""}, "no current-context; choose one with: kubectl config use-context NAME"),
+            ({"current": "gone"}, "there is no context gone, which is the current-context"),
+            ({"context": {"cluster": "gone"}}, "context here names the cluster gone, which is not there"),
+            ({"cluster": {"server": "10.0.0.1:6443"}}, "the server of context here must be a URL, like https://"),
+            ({"cluster": {"server": ""}}, "the server of context here must be a URL, like https://"),
+            ({"user": {"auth-provider": {"name": "gcp"}}}, "the auth-provider gcp is not supported"),
+            ({"user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1"}}}, "exec needs a command"),
+            (
+                {"user": {"exec": {"command": "x"}}},
+                "exec.apiVersion must be one of client.authentication.k8s.io/v1,",
+            ),
+            ({"user": {"tokenFile": "gone"}}, "tokenFile: "),
+            ({"user": {"tokenFile": "empty"}}, "empty is empty"),
+            ({"user": {"client-certificate-data": "!"}}, "client-certificate-data must be base64"),
+            ({"user": {"client-certificate": "gone"}}, "client-certificate: "),
+            ({"cluster": {"proxy-url": "socks5://p"}}, "proxy-url: socks5 proxies are not supported"),
+        ],
+    )
+    async def test_what_cannot_be_used_is_one_line_that_says_what_to_do(self, tmp_path, parts, message):
+        (tmp_path / "empty").write_text("\n")
+        path = kubeconfig(tmp_path / "config", **parts)
+        with pytest.raises(SettingsError) as caught:
+            await from_kubeconfig(path)
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+
     async def test_missing_file_is_named(self, environment, tmp_path):
         environment.setenv("KUBECONFIG", str(tmp_path / "gone"))
         with pytest.raises(SettingsError, match="gone"):
@@ -126,11 +161,11 @@ class TestKubeconfig:
 class TestServiceAccount:
     """What a pod is given."""
 
-    async def test_pod_is_its_service_account(self, pod):
+    async def test_pod_is_its_service_account(self, pod, authority):
         access = (await Credentials.find()).access
         assert access.server == "https://10.96.0.1:443"
         assert (access.namespace, access.token) == ("operators", "Bearer one")
-        assert access.ca_file == str(pod / "ca.crt")
+        assert access.tls.ca == authority.pem
 
     async def test_address_may_be_of_version_6(self, pod, environment):
         environment.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
@@ -141,25 +176,25 @@ class TestServiceAccount:
         found = await Credentials.find()
         (pod / "token").write_text("two")
         await asyncio.sleep(50)
-        assert await found.authorization() == "Bearer one"
+        assert (await found.current()).token == "Bearer one"
         await asyncio.sleep(11)
-        assert await found.authorization() == "Bearer two"
+        assert (await found.current()).token == "Bearer two"
 
     @pytest.mark.looptime
     async def test_refused_token_is_read_again_at_once(self, pod):
         found = await Credentials.find()
         (pod / "token").write_text("two")
-        assert await found.refused("Bearer one")
-        assert await found.authorization() == "Bearer two"
+        assert await found.refused(found.access)
+        assert (await found.current()).token == "Bearer two"
 
     @pytest.mark.looptime
     async def test_unreadable_token_leaves_the_old_one(self, pod, caplog):
         found = await Credentials.find()
         (pod / "token").unlink()
         await asyncio.sleep(61)
-        assert await found.authorization() == "Bearer one"
-        assert not await found.refused("Bearer one")
-        assert "credentials cannot be loaded again" in caplog.messages
+        assert (await found.current()).token == "Bearer one"
+        assert not await found.refused(found.access)
+        assert "credentials reload failed" in caplog.messages
 
     @pytest.mark.parametrize("file", ["token", "namespace"])
     async def test_missing_file_is_a_wrong_setting(self, pod, file):
@@ -193,22 +228,22 @@ class TestRefused:
     async def test_fifty_refused_requests_load_once(self, found, loads):
         await asyncio.sleep(1)
         loads.append("the first answer is a new token")
-        answers = await asyncio.gather(*(found.refused("Bearer 0") for _ in range(50)))
+        answers = await asyncio.gather(*(found.refused(Access("http://x", token="Bearer 0")) for _ in range(50)))
         assert answers == [True] * 50
         assert len(loads) == 2
 
     @pytest.mark.looptime
     async def test_token_that_stays_refused_is_not_loaded_for_each_request(self, found, loads):
         for _ in range(10):
-            assert not await found.refused("Bearer 0")
+            assert not await found.refused(Access("http://x", token="Bearer 0"))
         assert len(loads) == 1
         await asyncio.sleep(10)
-        assert await found.refused("Bearer 0")
+        assert await found.refused(Access("http://x", token="Bearer 0"))
         assert len(loads) == 2
 
     @pytest.mark.looptime
     async def test_request_with_an_older_token_loads_nothing(self, found, loads):
-        assert await found.refused("Bearer of yesterday")
+        assert await found.refused(Access("http://x", token="Bearer of yesterday"))
         assert loads == []
 
 
@@ -239,7 +274,7 @@ def test_certificates_are_checked_as_kubectl_does():
 
 
 def test_checks_are_left_out_only_on_request():
-    assert Access("https://x", verify=False).ssl_context().verify_mode == ssl.CERT_NONE
+    assert Access("https://x", tls=Tls(verify=False)).ssl_context().verify_mode == ssl.CERT_NONE
     assert Access("http://x").ssl_context() is None
 
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 
-from secretsyncer.commands.kube_yaml import dump_all, load_all
+from secretsyncer.kube_yaml import dump_all, load_all
 
 SCALARS = """
 ~|null|Null|NULL|nULL|y|Y|yes|yEs|n|N|no|on|On|off|oFF|true|TRUE|tRue

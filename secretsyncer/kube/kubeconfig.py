@@ -1,0 +1,206 @@
+"""Kubeconfigs, merged and resolved as kubectl does it, and what their exec plugins answer.
+
+`read` merges the files of `KUBECONFIG`: the first file that sets a value wins, and entries of lists are merged by
+name. Files that do not exist are passed over, as is an empty one. Relative paths are those of the file they stand
+in. `run_plugin` runs a credential plugin of a user (KEP-541, client-go credential plugins), which is ended with all
+of its children when it takes too long.
+
+Source of the rules: "Organizing Cluster Access Using kubeconfig Files" in the documentation of Kubernetes; the tests
+compare the merge with `kubectl config view`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from secretsyncer import kube_yaml
+from secretsyncer.errors import SettingsError, clip
+
+MAX_ANSWER = 1 << 20
+"""Bytes of the longest answer of a plugin that is read."""
+_LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
+_PATHS = {"cluster": ("certificate-authority",), "user": ("client-certificate", "client-key", "tokenFile")}
+_API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+_NO_AUTH = "the auth-provider {} is not supported; use an exec plugin (kubectl has removed it, too)"
+
+
+class Context(NamedTuple):
+    """The current context: its name and namespace, its cluster and its user, with absolute paths."""
+
+    name: str
+    namespace: str
+    cluster: dict[str, Any]
+    user: dict[str, Any]
+
+
+def read(paths: str) -> Context:
+    """The current context of these files, joined by `:`. Raises SettingsError, a line that says what to do."""
+    files = [Path(path).expanduser() for path in paths.split(os.pathsep) if path]
+    found = [file for file in files if file.exists()]
+    if not found:
+        raise SettingsError(f"KUBECONFIG names no file that exists: {paths}")
+    merged: dict[str, Any] = {"current-context": "", **{plural: {} for plural in _LISTS}}
+    for file in found:
+        config = _load(file)
+        merged["current-context"] = merged["current-context"] or str(config.get("current-context") or "")
+        for plural, kind in _LISTS.items():
+            for name, entry in _entries(file, config, plural, kind).items():
+                merged[plural].setdefault(name, entry)
+    return _current(paths, merged)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        documents = kube_yaml.load_all(file.read_text("utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"KUBECONFIG: {file}: {exc.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"KUBECONFIG: {file}{where}: not valid YAML") from None
+    config = documents[0] if documents else {}
+    if not isinstance(config, dict):
+        raise SettingsError(f"KUBECONFIG: {file}: must hold an object of kind Config")
+    return config
+
+
+def _entries(file: Path, config: dict[str, Any], plural: str, kind: str) -> dict[str, dict[str, Any]]:
+    """The entries of one list by name, with the paths in them made absolute."""
+    listed = config.get(plural) or []
+    if not isinstance(listed, list):
+        raise SettingsError(f"KUBECONFIG: {file}: {plural} must be a list")
+    entries: dict[str, dict[str, Any]] = {}
+    for item in listed:
+        if not isinstance(item, dict) or not item.get("name") or not isinstance(item.get(kind) or {}, dict):
+            raise SettingsError(f"KUBECONFIG: {file}: each entry of {plural} needs a name and a {kind}")
+        entries.setdefault(str(item["name"]), _resolved(file, kind, item.get(kind) or {}))
+    return entries
+
+
+def _resolved(file: Path, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
+    folder = file.parent.absolute()
+    paths = {key: str(folder / str(entry[key])) for key in _PATHS.get(kind, ()) if entry.get(key)}
+    plugin = entry.get("exec") if kind == "user" else None
+    if isinstance(plugin, dict) and os.sep in str(plugin.get("command") or ""):
+        paths["exec"] = {**plugin, "command": str(folder / plugin["command"])}  # type: ignore[assignment]
+    return {**entry, **paths}
+
+
+def _current(paths: str, merged: dict[str, Any]) -> Context:
+    name = merged["current-context"]
+    where = f"KUBECONFIG: {paths}"
+    if not name:
+        raise SettingsError(f"{where}: no current-context; choose one with: kubectl config use-context NAME")
+    context = merged["contexts"].get(name)
+    if context is None:
+        raise SettingsError(f"{where}: there is no context {name}, which is the current-context")
+    cluster = merged["clusters"].get(str(context.get("cluster")))
+    if cluster is None:
+        raise SettingsError(
+            f"{where}: context {name} names the cluster {context.get('cluster')}, which is not there"
+        )
+    server = str(cluster.get("server") or "")
+    if not server.startswith(("http://", "https://")):
+        raise SettingsError(
+            f"{where}: the server of context {name} must be a URL, like https://host:6443: {server!r}"
+        )
+    user = merged["users"].get(str(context.get("user")), {}) if context.get("user") else {}
+    return Context(name, str(context.get("namespace") or "default"), cluster, _checked(where, user))
+
+
+def _checked(where: str, user: dict[str, Any]) -> dict[str, Any]:
+    provider = user.get("auth-provider")
+    kind = provider.get("name") if isinstance(provider, dict) else None
+    if provider and kind != "oidc":
+        raise SettingsError(f"{where}: {_NO_AUTH.format(kind)}")
+    plugin = user.get("exec")
+    if plugin:
+        if not isinstance(plugin, dict) or not plugin.get("command"):
+            raise SettingsError(f"{where}: exec needs a command")
+        if plugin.get("apiVersion") not in _API_VERSIONS:
+            raise SettingsError(f"{where}: exec.apiVersion must be one of {', '.join(_API_VERSIONS)}")
+    return user
+
+
+async def run_plugin(plugin: Mapping[str, Any], cluster: Mapping[str, Any], *, limit: float) -> dict[str, Any]:
+    """The `status` of the ExecCredential that the plugin prints. Raises SettingsError, never with its output.
+
+    After `limit` seconds, and when this is cancelled, the plugin and every process that it started are killed.
+    """
+    command = [str(plugin["command"]), *(str(argument) for argument in plugin.get("args") or ())]
+    environment = {
+        **os.environ,
+        **_variables(plugin),
+        "KUBERNETES_EXEC_INFO": json.dumps(_exec_info(plugin, cluster)),
+    }
+    about = f"exec plugin {command[0]}"
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a group of its own, so that its children can be ended with it
+        )
+    except OSError as exc:
+        hint = plugin.get("installHint")
+        raise SettingsError(clip(f"{about}: {exc.strerror}" + (f" ({hint})" if hint else ""))) from None
+    try:
+        async with asyncio.timeout(limit):
+            answer = await _answer(process)
+            code = await process.wait()
+    except BaseException as exc:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        if isinstance(exc, TimeoutError):
+            raise SettingsError(f"{about}: no answer within {limit:.0f} s; it was killed") from None
+        raise
+    if code:
+        raise SettingsError(f"{about}: exit code {code}; run it by hand to see why")
+    return _status(about, answer, str(plugin["apiVersion"]))
+
+
+async def _answer(process: asyncio.subprocess.Process) -> bytes:
+    """Standard output, as far as it is read."""
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    answer = b""
+    while len(answer) < MAX_ANSWER and (more := await process.stdout.read(MAX_ANSWER - len(answer))):
+        answer += more
+    return answer
+
+
+def _variables(plugin: Mapping[str, Any]) -> dict[str, str]:
+    return {str(item["name"]): str(item.get("value") or "") for item in plugin.get("env") or ()}
+
+
+def _exec_info(plugin: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = {"interactive": False}
+    if plugin.get("provideClusterInfo"):
+        keys = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
+        spec["cluster"] = {key: cluster[key] for key in keys if key in cluster}
+    return {"apiVersion": plugin["apiVersion"], "kind": "ExecCredential", "spec": spec}
+
+
+def _status(about: str, answer: bytes, api_version: str) -> dict[str, Any]:
+    try:
+        credential = json.loads(answer)
+        status = credential["status"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise SettingsError(f"{about}: its output is not an ExecCredential with a status") from None
+    if credential.get("apiVersion") != api_version:
+        raise SettingsError(f"{about}: answers with another apiVersion than {api_version}")
+    if not isinstance(status, dict) or not (status.get("token") or status.get("clientCertificateData")):
+        raise SettingsError(f"{about}: its answer holds neither a token nor a client certificate")
+    if bool(status.get("clientCertificateData")) != bool(status.get("clientKeyData")):
+        raise SettingsError(f"{about}: its answer holds only one of clientCertificateData and clientKeyData")
+    return status
