@@ -1,29 +1,31 @@
-"""What AWS's errors mean: one table from error code to fate.
-
-Codes decide, never HTTP statuses or exception classes: the SDK models only some of the errors, and the
-services differ in their statuses. Fates:
+"""What a failed call to AWS means for whoever waits for it.
 
     denied, not_found, invalid          Rejected: IAM, the secret or the spec must change first
     throttled, error, no_answer,        Unavailable: try again with backoff
     unreadable, credentials
 
-`credentials` (expired, revoked, missing) are renewed once before they count as unavailable. A code that is
-not in the table is `error`: trying again slowly is the harmless mistake. `AwsError` carries a `Failure`
-inside this package and never leaves it; callers get `Failure.error()`.
+`codes` decides by AWS's error code. Whatever goes wrong while the operator's own credentials are found, in any
+provider of the SDK and with any exception, is `credentials`, and so never an object's fault. `credentials` are
+renewed once before they count as unavailable. `AwsError` carries a `Failure` inside this package and never leaves
+it; callers get `Failure.error()`.
 
-The texts name secret, role, operation, code and request id. AWS's own sentence is quoted only with a code of
-the table, and never the body of an answer that did not come from AWS.
+The texts name secret, role, the operation that failed, its code, AWS's own sentence and what to do next. The sentence
+is quoted only with a code of the table, and never the body of an answer that did not come from AWS.
 """
 
 from __future__ import annotations
 
+import os
+import ssl
 import traceback
-from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
     CredentialRetrievalError,
     HTTPClientError,
     InvalidRegionError,
@@ -32,98 +34,24 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
     SSOError,
     TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from secretsyncer.aws.identity import Identity
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable, clip
+from secretsyncer.aws.codes import FATES, Outcome, next_step, outcome_of
+from secretsyncer.aws.identity import OPERATOR, Identity
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 
 _PARSERS = frozenset({"aiobotocore.parsers", "botocore.parsers"})
-_QUOTED = 300
-"""Characters of AWS's own sentence that are kept."""
-
-
-class Outcome(StrEnum):
-    """How one call to AWS ended: the label `outcome` of `secretsyncer_aws_calls_total`."""
-
-    SUCCESS = "success"
-    DENIED = "denied"
-    NOT_FOUND = "not_found"
-    INVALID = "invalid"
-    THROTTLED = "throttled"
-    ERROR = "error"
-    NO_ANSWER = "no_answer"
-    UNREADABLE = "unreadable"
-    CREDENTIALS = "credentials"
-
-
-_CODES: dict[Outcome, tuple[str, ...]] = {
-    Outcome.DENIED: (
-        "AccessDeniedException",
-        "AccessDenied",
-        "DecryptionFailure",
-        "RegionDisabledException",
-        "OptInRequired",
-        "NotAuthorized",
-        "UnauthorizedOperation",
-        "403",  # a refusal whose body is not JSON
-    ),
-    Outcome.NOT_FOUND: (
-        "ResourceNotFoundException",
-        "InvalidRequestException",  # the secret is scheduled for deletion
-    ),
-    Outcome.INVALID: (
-        "InvalidParameterException",
-        "ValidationException",
-        "ValidationError",
-        "InvalidParameterValue",
-        "InvalidParameterCombination",
-        "MalformedInput",
-    ),
-    Outcome.THROTTLED: (
-        "ThrottlingException",
-        "Throttling",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "RequestLimitExceeded",
-        "TooManyRequestsException",
-        "LimitExceededException",
-        "SlowDown",
-        "PriorRequestNotComplete",
-        "429",
-    ),
-    Outcome.CREDENTIALS: (
-        "ExpiredTokenException",
-        "ExpiredToken",
-        "RequestExpired",
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidAccessKeyId",
-        "AuthFailure",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "RequestTimeTooSkewed",
-    ),
-    Outcome.ERROR: (
-        "InternalServiceError",
-        "InternalServiceErrorException",
-        "InternalFailure",
-        "InternalServerError",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "InvalidNextTokenException",
-    ),
-}
-FATES: dict[str, Outcome] = {code: outcome for outcome, codes in _CODES.items() for code in codes}
-"""The table."""
+_CREDENTIALS = frozenset(
+    f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens")
+)
+_QUOTED = 400
+"""Characters of AWS's own sentence that are kept: its beginning, and its end, which holds the reason of a denial."""
 
 _REASONS = {
     Outcome.DENIED: Reason.ACCESS_DENIED,
@@ -179,13 +107,10 @@ class AwsError(Exception):
         self.failure = failure
 
 
-def outcome_of(code: str) -> Outcome:
-    """The fate of an error code."""
-    return FATES.get(code, Outcome.ERROR)
-
-
 def explain(exc: Exception, operation: str, identity: Identity, secret: str = "") -> Failure | None:
     """What the SDK's exception means for this call; None where it is no failure of AWS but a bug."""
+    if _raised_in(exc, _CREDENTIALS) or isinstance(exc, _NO_CREDENTIALS):
+        return without_credentials(exc, operation)
     if isinstance(exc, ClientError):
         error = exc.response.get("Error", {})
         request_id = str(exc.response.get("ResponseMetadata", {}).get("RequestId", ""))
@@ -197,33 +122,88 @@ def explain(exc: Exception, operation: str, identity: Identity, secret: str = ""
             secret=secret,
             request_id=request_id,
         )
+    if isinstance(exc, HTTPClientError | BotoConnectionError):
+        return _failure(Outcome.NO_ANSWER, "", operation, identity, secret, why=_connection_trouble(exc))
     for kinds, outcome in (
         ((ParamValidationError, InvalidRegionError), Outcome.INVALID),
-        (_NO_CREDENTIALS, Outcome.CREDENTIALS),
-        ((HTTPClientError, BotoConnectionError), Outcome.NO_ANSWER),
         ((BotoCoreError,), Outcome.ERROR),
     ):
         if isinstance(exc, kinds):
             return _failure(outcome, type(exc).__name__, operation, identity, secret)
-    if _from_parser(exc):
+    if _raised_in(exc, _PARSERS):
         return _failure(Outcome.UNREADABLE, type(exc).__name__, operation, identity, secret)
     return None
 
 
-def _from_parser(exc: Exception) -> bool:
-    """Whether the SDK's parser gave up: over a proxy's page it raises whatever its code runs into."""
+def without_credentials(exc: Exception, operation: str) -> Failure:
+    """The operator's own credentials or its client cannot be had: a file, a process, a service or a setting fails."""
+    if isinstance(exc, ClientError):
+        error = exc.response.get("Error", {})
+        code, operation = str(error.get("Code", "")), exc.operation_name or operation
+        cause = one_line(str(error.get("Message", ""))) if code in FATES else ""
+        step = next_step(code, operation)
+    else:
+        code, cause = type(exc).__name__, one_line(str(exc))
+        step = next_step("ExpiredToken", operation)
+    return _failure(Outcome.CREDENTIALS, code, operation, OPERATOR, "", why=cause, step=step)
+
+
+def _raised_in(exc: BaseException, modules: frozenset[str]) -> bool:
+    """Whether it came through one of these modules of the SDK, whatever was raised below them."""
     frames = traceback.walk_tb(exc.__traceback__)
-    return any(frame.f_globals.get("__name__") in _PARSERS for frame, _ in frames)
+    return any(frame.f_globals.get("__name__") in modules for frame, _ in frames)
+
+
+def _connection_trouble(exc: Exception) -> str:
+    """Which host, and why there was no answer of it. Never the URL: its path and query are nobody's business."""
+    known: dict[str, Any] = getattr(exc, "kwargs", {})
+    host = _host(str(known.get("endpoint_url") or ""))
+    cause = known.get("error")
+    match exc:
+        case ReadTimeoutError():
+            return f"no answer from {host} in time"
+        case ConnectTimeoutError():
+            return f"no connection to {host} in time"
+        case ConnectionClosedError():
+            return f"{host} closed the connection without an answer"
+        case ProxyConnectionError():
+            return f"no connection to the proxy {_host(str(known.get('proxy_url') or ''))}: {_cause(cause)}"
+        case SSLError():
+            return f"TLS with {host} failed: {_cause(cause)}"
+    return f"no connection to {host}: {_cause(cause)}"
+
+
+def _host(url: str) -> str:
+    """Host and port of a URL, without the user and password that a proxy's may hold."""
+    parts = urlsplit(url)
+    try:
+        return f"{parts.hostname or 'an unknown host'}:{parts.port or {'http': 80}.get(parts.scheme, 443)}"
+    except ValueError:
+        return "an unknown host"
+
+
+def _cause(error: Any) -> str:
+    """The system's own words: refused, name not known, a certificate that nobody vouches for."""
+    for inner in (getattr(error, "certificate_error", None), getattr(error, "os_error", None), error):
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return f"certificate verify failed: {inner.verify_message}"
+        if isinstance(inner, OSError) and inner.errno and inner.errno > 0:
+            return os.strerror(inner.errno)
+        if isinstance(inner, OSError) and inner.strerror:
+            return one_line(inner.strerror)
+    return type(error).__name__ if error is not None else "unknown"
 
 
 def from_code(
     code: str, sentence: str, *, operation: str, identity: Identity, secret: str = "", request_id: str = ""
 ) -> Failure:
     """The failure behind an error code that AWS sent, with AWS's own sentence."""
-    failure = _failure(outcome_of(code), code, operation, identity, secret)
-    quoted = _one_line(sentence) if code in FATES and not code.isdigit() else ""
-    message = f"{failure.message}: {quoted}" if quoted else failure.message
-    return failure._replace(message=message, request_id=_one_line(request_id)[:64])
+    quoted = one_line(sentence) if code in FATES and not code.isdigit() else ""
+    step = next_step(code, operation)
+    if code == "InvalidRequestException" and "deletion" in sentence:
+        step = f"Restore it: aws secretsmanager restore-secret --secret-id {secret}"
+    failure = _failure(outcome_of(code), code, operation, identity, secret, why=quoted, step=step)
+    return failure._replace(request_id=one_line(request_id)[:64])
 
 
 def unreadable(operation: str, identity: Identity, secret: str = "") -> Failure:
@@ -231,13 +211,16 @@ def unreadable(operation: str, identity: Identity, secret: str = "") -> Failure:
     return _failure(Outcome.UNREADABLE, "not an answer of AWS", operation, identity, secret)
 
 
-def _failure(outcome: Outcome, code: str, operation: str, identity: Identity, secret: str) -> Failure:
+def _failure(
+    outcome: Outcome, code: str, operation: str, identity: Identity, secret: str, *, why: str = "", step: str = ""
+) -> Failure:
     what = _TEXTS.get((outcome, operation)) or _TEXTS.get((outcome, "")) or _OTHER
     if code == "DecryptionFailure":
         what = "{identity} may not decrypt secret {secret} with its KMS key"
     text = what.format(identity=identity, role=identity.role, secret=secret, operation=operation)
     detail = f"{operation}: {code}" if code else operation
-    return Failure(outcome, f"{text} ({detail})", operation, code)
+    message = f"{text} ({detail})" + (f": {why}" if why else "")
+    return Failure(outcome, f"{message.rstrip('.')}. {step}" if step else message, operation, code)
 
 
 _OTHER = "AWS is not available to {identity}"
@@ -246,16 +229,21 @@ _TEXTS: dict[tuple[Outcome, str], str] = {
     (Outcome.DENIED, "AssumeRole"): "the operator may not assume role {role}",
     (Outcome.DENIED, "ListSecrets"): "{identity} may not list secrets",
     (Outcome.DENIED, "DescribeSecret"): "{identity} may not read the tags of secret {secret}",
-    (Outcome.DENIED, "GetCallerIdentity"): "the operator may not ask who it is",
+    (Outcome.DENIED, "GetCallerIdentity"): "the operator may not call sts:GetCallerIdentity",
     (Outcome.NOT_FOUND, ""): "{identity} finds no such secret or version: {secret}",
     (Outcome.INVALID, ""): "AWS does not accept the reference {secret} of {identity}",
-    (Outcome.INVALID, "AssumeRole"): "AWS does not accept how role {role} is to be assumed",
+    (Outcome.INVALID, "AssumeRole"): "AWS rejects the request to assume role {role}",
     (Outcome.THROTTLED, ""): "AWS throttles {identity}",
     (Outcome.CREDENTIALS, ""): "the credentials of {identity} are missing, expired or refused",
     (Outcome.CREDENTIALS, "AssumeRole"): "the operator's own credentials are missing, expired or refused",
+    (Outcome.CREDENTIALS, "AssumeRoleWithWebIdentity"): "the operator cannot assume its own role",
+    (Outcome.NO_ANSWER, ""): "AWS does not answer {identity}",
     (Outcome.UNREADABLE, ""): "the answer to {identity} did not come from AWS",
 }
 
 
-def _one_line(text: str) -> str:
-    return clip(" ".join("".join(char if char.isprintable() else " " for char in text).split()), _QUOTED)
+def one_line(text: str) -> str:
+    """Foreign text as one printable line; of a long one the middle is cut."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    half = (_QUOTED - 3) // 2
+    return line if len(line) <= _QUOTED else f"{line[:half]} … {line[-half:]}"

@@ -27,6 +27,10 @@ class Identity(NamedTuple):
         return f"role {self.role}" if self.role else "the operator"
 
 
+OPERATOR = Identity("")
+"""The operator's own credentials."""
+
+
 class SecretRef(NamedTuple):
     """One version of one secret, as one identity asks for it.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from sandbox.aws.model import REGION, World
-from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.pages import list_secrets
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.metrics import Metrics
-from tests.support.in_process_aws import OPERATOR, WorldApi
+from tests.support.in_process_aws import WorldApi
 
 
 class Rig:

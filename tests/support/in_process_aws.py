@@ -16,8 +16,6 @@ from secretsyncer.aws.failures import AwsError, Failure, from_code
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
 from secretsyncer.aws.value import SecretValue
 
-OPERATOR = Identity("")
-
 
 class WorldApi:
     """Answers from the world after `latency` seconds, and keeps a record of what it gave to whom."""

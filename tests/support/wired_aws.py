@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from secretsyncer.aws.api.secretsmanager import SecretsManager
-from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.identity import OPERATOR, SecretRef
 from secretsyncer.aws.listing.poller import Poller
 from secretsyncer.aws.values.cache import SecretCache
-
-OPERATOR = Identity("")
 
 
 def ref(name, identity=OPERATOR, **more):

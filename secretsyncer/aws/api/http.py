@@ -17,7 +17,7 @@ import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 
-from secretsyncer.aws.failures import Outcome, outcome_of
+from secretsyncer.aws.codes import Outcome, outcome_of
 from secretsyncer.metrics import Metrics
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {

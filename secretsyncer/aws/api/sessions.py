@@ -30,13 +30,13 @@ from botocore.utils import parse_timestamp
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
 from secretsyncer.aws.api.http import Transport, is_answer
 from secretsyncer.aws.arn import Account, check_region, home_of
+from secretsyncer.aws.codes import Outcome
 from secretsyncer.aws.failure_memory import Remembered
-from secretsyncer.aws.failures import AwsError, Outcome, explain, unreadable
-from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.failures import AwsError, explain, unreadable, without_credentials
+from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.errors import SettingsError
 from secretsyncer.metrics import Metrics
 
-OPERATOR = Identity("")
 """The operator's own credentials."""
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 25.0
@@ -269,8 +269,13 @@ class Sessions:
             max_pool_connections=self._transport.connections,
             http_session_cls=self._transport.http_session_cls,
         )
-        context = session.create_client(key.service, region_name=key.region, config=config)
-        client = _Client(context, await context.__aenter__())
+        try:
+            context = session.create_client(key.service, region_name=key.region, config=config)
+            client = _Client(context, await context.__aenter__())
+        except AwsError:
+            raise
+        except Exception as exc:  # whatever a setting, a file or a process of the SDK's search leads to
+            raise AwsError(without_credentials(exc, f"client of {key.service}")) from exc
         self._clients[key] = client
         self._metrics.aws_clients.set(len(self._clients))
         idle = [other for other, held in self._clients.items() if not held.users and other != key]

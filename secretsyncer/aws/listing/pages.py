@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi, tags_of
-from secretsyncer.aws.failures import AwsError, Failure, Outcome
+from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.failures import AwsError, Failure
 from secretsyncer.aws.identity import CURRENT, Identity
 from secretsyncer.aws.listing.catalogue import Entry
 

@@ -19,7 +19,8 @@ from typing import Protocol
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import Account, complete_role
-from secretsyncer.aws.failures import AwsError, Outcome
+from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes, diff
 from secretsyncer.aws.listing.pages import Listing, entry_of, list_secrets

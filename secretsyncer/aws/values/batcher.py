@@ -20,7 +20,8 @@ from collections.abc import Callable, Container, Iterator
 from functools import partial
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.failures import STOPPING, AwsError, Failure, Outcome
+from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.failures import STOPPING, AwsError, Failure
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.lanes import Flight, Lane, LaneKey, Result, match

@@ -4,9 +4,9 @@ import uuid
 
 import pytest
 
-from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.errors import Reason
-from tests.support.wired_aws import OPERATOR, ref
+from tests.support.wired_aws import ref
 
 
 @pytest.fixture

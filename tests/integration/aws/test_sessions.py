@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from secretsyncer.aws.api.sessions import _timestamp
-from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.errors import Rejected
-from tests.support.wired_aws import OPERATOR, ref
+from tests.support.wired_aws import ref
 
 FOREIGN = "999999999999"
 

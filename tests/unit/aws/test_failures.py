@@ -1,20 +1,36 @@
 """From error codes to fates, and what the user reads."""
 
+import ssl
+
+import botocore.session
 import pytest
 from botocore.exceptions import (
     ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
     ParamValidationError,
+    ProxyConnectionError,
     ReadTimeoutError,
+    SSLError,
 )
 from botocore.parsers import QueryParser, ResponseParserError
 
+from secretsyncer.aws.codes import FATES, Outcome, next_step, outcome_of
 from secretsyncer.aws.failure_memory import REFUSAL_STANDS, Remembered
-from secretsyncer.aws.failures import FATES, Failure, Outcome, explain, from_code, outcome_of
+from secretsyncer.aws.failures import Failure, explain, from_code, without_credentials
 from secretsyncer.aws.identity import Identity
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import Reason, Rejected, Unavailable
+
+
+def untrusted():
+    """What the system says of a certificate that nobody vouches for."""
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "self-signed certificate"
+    return error
+
 
 ROLE = Identity("arn:aws:iam::123456789012:role/reader")
 
@@ -64,6 +80,70 @@ def test_what_may_pass_is_unavailable_and_a_code_nobody_knows_is_too(code):
 def test_each_code_has_one_fate():
     assert len(FATES) > 40
     assert outcome_of("ThrottlingException") is Outcome.THROTTLED
+
+
+@pytest.mark.parametrize("service", ["secretsmanager", "sts", "sqs"])
+def test_every_error_of_the_services_is_in_the_table_with_a_next_step_or_passes_by_itself(service):
+    shapes = botocore.session.get_session().get_service_model(service).error_shapes
+    codes = {shape.error_code or shape.name for shape in shapes}
+    assert len(codes) > 10
+    assert codes - FATES.keys() == set()
+    waiting = {code for code in codes if not next_step(code, "GetSecretValue")}
+    assert {outcome_of(code) for code in waiting} <= {Outcome.THROTTLED, Outcome.ERROR}
+
+
+@pytest.mark.parametrize(
+    "code", ["AccessDenied", "InvalidIdentityToken", "ExpiredTokenException", "ValidationError"]
+)
+def test_trouble_with_the_operators_own_credentials_is_never_the_objects_fault(code):
+    answer = {"Error": {"Code": code, "Message": "AWS says"}}
+    failed = without_credentials(ClientError(answer, "AssumeRoleWithWebIdentity"), "GetSecretValue")
+    assert failed.outcome is Outcome.CREDENTIALS
+    assert isinstance(failed.error(), Unavailable)
+    assert failed.message.startswith(f"the operator cannot assume its own role (AssumeRoleWithWebIdentity: {code})")
+    assert "AWS says" in failed.message
+
+
+def test_the_end_of_a_long_denial_is_kept_because_it_holds_the_reason():
+    end = "with an explicit deny in a service control policy"
+    sentence = (
+        "User: arn:aws:sts::123456789012:assumed-role/reader/x is not authorized to perform: " + "x" * 500 + end
+    )
+    message = failure("AccessDeniedException", sentence=sentence).message
+    assert "User: arn:aws:sts::123456789012:assumed-role/reader/x" in message
+    assert end in message
+    assert len(message) < 900
+
+
+@pytest.mark.parametrize(
+    ("exc", "text"),
+    [
+        (ReadTimeoutError(endpoint_url="https://x.y/?q=1"), "no answer from x.y:443 in time"),
+        (ConnectTimeoutError(endpoint_url="http://x.y:81"), "no connection to x.y:81 in time"),
+        (ConnectionClosedError(endpoint_url="http://x.y"), "x.y:80 closed the connection without an answer"),
+        (
+            EndpointConnectionError(endpoint_url="https://x.y", error=OSError(111, "whatever")),
+            "no connection to x.y:443: Connection refused",
+        ),
+        (
+            EndpointConnectionError(endpoint_url="https://x.y", error=OSError(-2, "Name or service not known")),
+            "no connection to x.y:443: Name or service not known",
+        ),
+        (
+            ProxyConnectionError(proxy_url="http://user:hunter2@proxy:3128", error=OSError(111, "")),
+            "no connection to the proxy proxy:3128: Connection refused",
+        ),
+        (
+            SSLError(endpoint_url="https://x.y", error=untrusted()),
+            "TLS with x.y:443 failed: certificate verify failed",
+        ),
+    ],
+)
+def test_a_call_without_an_answer_says_which_host_and_why(exc, text):
+    message = explain(exc, "GetSecretValue", ROLE, "app/config").message
+    assert text in message
+    assert "hunter2" not in message
+    assert "q=1" not in message
 
 
 def test_the_message_names_secret_role_operation_code_and_request_id():

@@ -7,7 +7,8 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
-from secretsyncer.aws.failures import AwsError, Failure, Outcome
+from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.failures import AwsError, Failure
 
 pytestmark = pytest.mark.looptime
 

@@ -4,14 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry, diff
 
 HOME = "123456789012"
 REGION = "eu-west-1"
 READER = Identity(f"arn:aws:iam::{HOME}:role/reader")
 STRANGER = Identity("arn:aws:iam::999999999999:role/reader")
-OPERATOR = Identity("")
 
 
 def arn(name, suffix="AbCdEf", region=REGION):

@@ -5,8 +5,9 @@ import pytest
 from sandbox.aws.model import REGION, World
 from secretsyncer.aws.api.secretsmanager import Page
 from secretsyncer.aws.failures import AwsError
+from secretsyncer.aws.identity import OPERATOR
 from secretsyncer.aws.listing.pages import list_secrets
-from tests.support.in_process_aws import OPERATOR, WorldApi
+from tests.support.in_process_aws import WorldApi
 
 
 def raw(name, version="v1", **more):

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from sandbox.aws.model import REGION, World
-from secretsyncer.aws.failures import Failure, Outcome
+from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher

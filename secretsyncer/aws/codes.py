@@ -1,0 +1,187 @@
+"""AWS's error codes: what each means for whoever waits, and what to do about it. Pure.
+
+Codes decide, never HTTP statuses or exception classes: the SDK models only some of the errors, and the services
+differ in their statuses. Every error that botocore's models of Secrets Manager, STS and SQS name is in the table; a
+test holds it to them. A code that is not in the table is `error`: trying again slowly is the harmless mistake.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How one call to AWS ended: the label `outcome` of `secretsyncer_aws_calls_total`."""
+
+    SUCCESS = "success"
+    DENIED = "denied"
+    NOT_FOUND = "not_found"
+    INVALID = "invalid"
+    THROTTLED = "throttled"
+    ERROR = "error"
+    NO_ANSWER = "no_answer"
+    UNREADABLE = "unreadable"
+    CREDENTIALS = "credentials"
+
+
+_CODES: dict[Outcome, tuple[str, ...]] = {
+    Outcome.DENIED: (
+        "AccessDeniedException",
+        "AccessDenied",
+        "DecryptionFailure",
+        "RegionDisabledException",
+        "OptInRequired",
+        "NotAuthorized",
+        "UnauthorizedOperation",
+        "EncryptionFailure",
+        "InvalidSecurity",
+        "InvalidAuthorizationMessageException",
+        "KmsAccessDenied",
+        "KmsDisabled",
+        "KmsInvalidKeyUsage",
+        "KmsInvalidState",
+        "KmsNotFound",
+        "KmsOptInRequired",
+        "MalformedPolicyDocument",
+        "MalformedPolicyDocumentException",
+        "PackedPolicyTooLarge",
+        "PublicPolicyException",
+        "SessionDurationEscalationException",
+        "403",  # a refusal whose body is not JSON
+    ),
+    Outcome.NOT_FOUND: (
+        "ResourceNotFoundException",
+        "InvalidRequestException",  # the secret is scheduled for deletion
+        "QueueDoesNotExist",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "QueueDeletedRecently",
+    ),
+    Outcome.INVALID: (
+        "InvalidParameterException",
+        "ValidationException",
+        "ValidationError",
+        "InvalidParameterValue",
+        "InvalidParameterCombination",
+        "MalformedInput",
+        "BatchEntryIdsNotDistinct",
+        "BatchRequestTooLong",
+        "EmptyBatchRequest",
+        "InvalidAddress",
+        "InvalidAttributeName",
+        "InvalidAttributeValue",
+        "InvalidBatchEntryId",
+        "InvalidIdFormat",
+        "InvalidMessageContents",
+        "MessageNotInflight",
+        "PreconditionNotMetException",
+        "QueueNameExists",
+        "ReceiptHandleIsInvalid",
+        "ResourceExistsException",
+        "TooManyEntriesInBatchRequest",
+        "UnsupportedOperation",
+    ),
+    Outcome.THROTTLED: (
+        "ThrottlingException",
+        "Throttling",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+        "LimitExceededException",
+        "SlowDown",
+        "KmsThrottled",
+        "OverLimit",
+        "PurgeQueueInProgress",
+        "PriorRequestNotComplete",
+        "429",
+    ),
+    Outcome.CREDENTIALS: (
+        "ExpiredTokenException",
+        "ExpiredToken",
+        "RequestExpired",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "AuthFailure",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestTimeTooSkewed",
+        "ExpiredTradeInTokenException",
+        "IDPRejectedClaim",
+        "InvalidIdentityToken",
+        "JWTPayloadSizeExceededException",
+        "OutboundWebIdentityFederationDisabledException",
+    ),
+    Outcome.ERROR: (
+        "InternalServiceError",
+        "InternalServiceErrorException",
+        "InternalFailure",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "InvalidNextTokenException",
+        "IDPCommunicationError",
+    ),
+}
+FATES: dict[str, Outcome] = {code: outcome for outcome, codes in _CODES.items() for code in codes}
+"""The table."""
+
+
+def outcome_of(code: str) -> Outcome:
+    """The fate of an error code."""
+    return FATES.get(code, Outcome.ERROR)
+
+
+def next_step(code: str, operation: str) -> str:
+    """What to do about it, a sentence; empty where waiting is enough."""
+    outcome = outcome_of(code)
+    return _BY_CODE.get(code) or _BY_OPERATION.get((outcome, operation)) or _BY_OUTCOME.get(outcome, "")
+
+
+_WEB_IDENTITY = (
+    "Check the trust policy of the operator's role: its OIDC provider, and the conditions on sub and aud."
+)
+_ALLOW_READING = "Allow secretsmanager:GetSecretValue on it; secretsyncer iam-policy prints the policy."
+_BY_CODE = {
+    "DecryptionFailure": "Allow kms:Decrypt on the secret's key, in the role's policy and in the key's.",
+    "RegionDisabledException": "Enable the region in the account.",
+    "OptInRequired": "Enable the region in the account.",
+    "InvalidIdentityToken": _WEB_IDENTITY,
+    "IDPRejectedClaim": _WEB_IDENTITY,
+    "PackedPolicyTooLarge": "Shorten the session policies and tags of the role.",
+    "MalformedPolicyDocument": "Correct the policy of the role.",
+    "RequestTimeTooSkewed": "Set the clock of the node.",
+    "QueueDoesNotExist": "Correct EVENTS_QUEUE_URL, or create the queue.",
+    "AWS.SimpleQueueService.NonExistentQueue": "Correct EVENTS_QUEUE_URL, or create the queue.",
+    "403": "Look at the proxy or the VPC endpoint policy: the refusal has no code of AWS.",
+}
+_BY_OPERATION = {
+    (
+        Outcome.DENIED,
+        "AssumeRole",
+    ): "Allow the operator in the role's trust policy, and sts:AssumeRole in the operator's.",
+    (Outcome.DENIED, "AssumeRoleWithWebIdentity"): _WEB_IDENTITY,
+    (Outcome.DENIED, "ListSecrets"): "Allow secretsmanager:ListSecrets.",
+    (Outcome.DENIED, "DescribeSecret"): "Allow secretsmanager:DescribeSecret on it.",
+    (
+        Outcome.DENIED,
+        "BatchGetSecretValue",
+    ): "Allow secretsmanager:GetSecretValue on it; secretsyncer iam-policy prints the policy.",
+    (
+        Outcome.DENIED,
+        "GetSecretValue",
+    ): "Allow secretsmanager:GetSecretValue on it; secretsyncer iam-policy prints the policy.",
+    (Outcome.INVALID, "AssumeRole"): "Correct the role, its external id or its session name.",
+}
+_BY_OUTCOME = {
+    Outcome.DENIED: "Allow it in IAM.",
+    Outcome.NOT_FOUND: "Check the name, the region and the account, or create it.",
+    Outcome.INVALID: "Correct the reference.",
+    Outcome.CREDENTIALS: "Check the operator's AWS credentials.",
+}
