@@ -50,8 +50,8 @@ run: .venv/.installed ## run against the current kube context with the local AWS
 	kubectl apply -f manifests/crd.yaml
 	LOG_FORMAT=text $(BIN)/python -m secretsyncer run
 
-docs: .venv/.installed ## write what the papers take from the code
-	$(BIN)/python docs/generate.py
+docs: .venv/.installed ## generate the CRD, the JSON Schema, docs/reference and the files shown in pages
+	$(BIN)/python -m generate
 
 envtest: ## get kube-apiserver and etcd for the tests and the demo (once)
 	@.ci/envtest

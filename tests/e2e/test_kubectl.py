@@ -60,10 +60,10 @@ async def test_describe_shows_the_events(operator, aws, kubectl, space):
 @pytest.mark.parametrize(
     ("field", "expected"),
     [
-        ("syncedsecret", "SyncedSecret describes a Kubernetes Secret that is made from"),
+        ("syncedsecret", "SyncedSecret creates a Kubernetes Secret from secrets in AWS Secrets Manager"),
         ("ss.spec", "IAMRole"),
-        ("ss.spec.data.valueFrom.template", "A Go template"),
-        ("ss.status.conditions.reason", "Why, in one word"),
+        ("ss.spec.data.valueFrom.template", "Go template (text/template) whose output is the value"),
+        ("ss.status.conditions.reason", "Reason for the status, as one word"),
     ],
 )
 async def test_explain_teaches_the_fields(cluster, kubectl, field, expected):

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from secretsyncer.errors import MESSAGE_LIMIT, Reason, Rejected
 from secretsyncer.kube.objects import Key, key_of
-from secretsyncer.synced_secret import SyncedSecretSpec, duration, is_data_key, parse, target_of
+from secretsyncer.synced_secret import SyncedSecretSpec, is_data_key, parse, target_of
+from secretsyncer.synced_secret.formats import duration
 from tests.support.builders import parsed, synced_secret
-from tests.support.specs import PGBOUNCER, all_keys, key, literal, template, whole
-
-CANARY = "c4n4ry-v4lu3"
+from tests.support.invalid_specs import CANARY, INVALID
+from tests.support.specs import PGBOUNCER, all_keys, literal, template, whole
 
 GO_OPERATORS = """
 apiVersion: secrets.contentful.com/v1
@@ -117,98 +117,13 @@ def test_a_key_that_kubernetes_takes_is_taken(text):
 )
 def test_a_key_that_kubernetes_refuses_is_refused(text):
     assert not is_data_key(text)
-    assert "data[0].name: a Secret's key" in rejection(data=[literal(text, "1")])
+    assert re.match(
+        r"spec\.data\[0\]\.name: (must consist of letters|length must be at most 253)",
+        rejection(data=[literal(text, "1")]),
+    )
 
 
 # What is refused, and what is said
-
-INVALID = [
-    ({}, "spec: has neither data nor dataFrom"),
-    ({"data": []}, "spec: has neither data nor dataFrom"),
-    ({"dataFrom": {}}, "spec.dataFrom: needs at least one of secretRef, secretRefs and find"),
-    ({"dataFrom": {"secretRef": {}}}, "spec.dataFrom.secretRef.name: Field required"),
-    ({"dataFrom": {"secretRef": {"name": ""}}}, "spec.dataFrom.secretRef.name: String should have at least 1"),
-    ({"dataFrom": {"secretRef": {"name": "x" * 2049}}}, "spec.dataFrom.secretRef.name: String should have at most"),
-    ({"dataFrom": {"find": {}}}, "spec.dataFrom.find: needs at least one of"),
-    ({"dataFrom": {"find": {"name": {"regexp": "("}}}}, "spec.dataFrom.find.name.regexp: not a regular expression"),
-    (
-        {"dataFrom": {"secretRef": {"name": "s"}, "rewrite": [{"source": "a", "target": "$1"}]}},
-        "spec.dataFrom.rewrite[0]: target names group 1; source has 0",
-    ),
-    ({"dataFrom": "app"}, "spec.dataFrom: Input should be"),
-    ({"data": {"a": CANARY}}, "spec.data: Input should be a valid tuple"),
-    ({"data": [CANARY]}, "spec.data[0]: Input should be"),
-    ({"data": [{"value": CANARY}]}, "spec.data[0].name: Field required"),
-    ({"data": [{"name": "a"}]}, "spec.data[0]: needs exactly one of value and valueFrom"),
-    ({"data": [{"name": "a", "value": 5}]}, "spec.data[0].value: Input should be a valid string"),
-    (
-        {"data": [{"name": "a", "value": CANARY, "valueFrom": {"template": CANARY}}]},
-        "spec.data[0]: needs exactly one of value and valueFrom",
-    ),
-    ({"data": [{"name": "a", "valueFrom": {}}]}, "spec.data[0].valueFrom: needs exactly one of secretRef"),
-    (
-        {"data": [{"name": "a", "valueFrom": {"template": CANARY, "secretRef": {"name": "s"}}}]},
-        "spec.data[0].valueFrom: needs exactly one of secretRef",
-    ),
-    ({"data": [key("a", "s", "")]}, "spec.data[0].valueFrom.secretKeyRef.key: String should have at least 1"),
-    (
-        {"data": [{"name": "a", "valueFrom": {"secretKeyRef": {"name": "s"}}}]},
-        "spec.data[0].valueFrom.secretKeyRef: needs exactly one of key and jmesPath",
-    ),
-    (
-        {"data": [{"name": "a", "valueFrom": {"secretKeyRef": {"name": "s", "jmesPath": "a["}}}]},
-        "spec.data[0].valueFrom.secretKeyRef.jmesPath: not a JMESPath expression",
-    ),
-    (
-        {"data": [{"name": "a", "secretKeyRef": {"name": "s", "key": "k"}}]},
-        "spec.data[0].secretKeyRef: no such field",
-    ),
-    ({"data": [literal("a", CANARY)], "iamRole": "r"}, "spec.iamRole: no such field"),
-    ({"data": [literal("a", CANARY)], "IAMRole": 5}, "spec.IAMRole: Input should be a valid string"),
-    (
-        {"data": [literal("a", CANARY)], "AWSAccountID": "12345678910"},
-        "spec.AWSAccountID: an AWS account id has 12",
-    ),
-    (
-        {"data": [literal("a", CANARY)], "AWSAccountID": "\u0661" * 12},
-        "spec.AWSAccountID: an AWS account id has 12",
-    ),
-    (
-        {"data": [literal("a", CANARY)], "AWSAccountID": 123456789012},
-        "spec.AWSAccountID: Input should be a valid str",
-    ),
-    (
-        {"data": [literal("a", CANARY)], "IAMRole": "r", "AWSAccountID": "123456789012"},
-        "spec: IAMRole and AWSAccountID exclude each other",
-    ),
-    ({"data": [literal("a", CANARY)], "deletionPolicy": "Orphan"}, "spec.deletionPolicy: Input should be 'Retain'"),
-    (
-        {"data": [literal("a", CANARY)], "secretMetadata": {"labels": {"a": 1}}},
-        "spec.secretMetadata.labels.a: Input should be a valid string",
-    ),
-    (
-        {"data": [literal("a", CANARY)], "secretMetadata": {"finalizers": []}},
-        "spec.secretMetadata.finalizers: no such",
-    ),
-    ({"data": [literal("a", CANARY)], "target": {"name": "Not/A name"}}, "spec.target.name: must be a name"),
-    (
-        {"data": [literal("a", CANARY)], "type": "kubernetes.io/service-account-token"},
-        "spec.type: kubernetes.io/service-account-token gives access to the cluster",
-    ),
-    (
-        {"data": [literal("a", CANARY)], "type": "bootstrap.kubernetes.io/token"},
-        "spec.type: bootstrap.kubernetes.io",
-    ),
-    ({"data": [literal("a", CANARY)], "refreshInterval": "5"}, "spec.refreshInterval: must be a duration"),
-    ({"data": [literal("a", CANARY)], "refreshInterval": "9s"}, "spec.refreshInterval: must be at least 10s"),
-    ({"data": [literal("a", CANARY)], "refreshInterval": 10**400}, "spec.refreshInterval: must be at least 10s"),
-    (
-        {"data": [literal("a", CANARY)], "roleSessionName": "r\u00e9ader"},
-        "spec.roleSessionName: String should match",
-    ),
-    ({"data": [literal("a", CANARY)], "externalId": "x"}, "spec.externalId: String should have at least 2"),
-    ({"data": [literal("a", CANARY)], "suspend": "perhaps"}, "spec.suspend: Input should be a valid boolean"),
-]
 
 
 @pytest.mark.parametrize(("spec", "message"), INVALID)
@@ -225,8 +140,8 @@ def test_a_spec_that_is_no_object_is_refused(spec):
 
 
 @pytest.mark.parametrize("obj", [{}, {"spec": None}])
-def test_an_object_without_a_spec_has_nothing_to_sync(obj):
-    with pytest.raises(Rejected, match="nothing to sync"):
+def test_an_object_without_a_spec_is_refused(obj):
+    with pytest.raises(Rejected, match="at least one of data and dataFrom must be set"):
         parse({"metadata": {"name": "demo"}, **obj})
 
 

@@ -416,7 +416,7 @@ async def test_each_object_has_its_own_result_in_order(results):
         ("default/homeless", True),
     ]
     assert found[1].problem == "SecretNotFound: data.a: AWS secret nowhere is not in the file of secrets"
-    assert found[2].problem.startswith("InvalidSpec: spec: has neither data nor dataFrom")
+    assert found[2].problem.startswith("InvalidSpec: spec: at least one of data and dataFrom must be set")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from secretsyncer.errors import Reason, Rejected, SyncFailure
 from secretsyncer.sync.authorize import authorize
 from secretsyncer.sync.content import render_content
 from secretsyncer.sync.fetch import Reader
-from secretsyncer.synced_secret import (
+from secretsyncer.synced_secret import parse
+from secretsyncer.synced_secret.spec import (
     DataFrom,
     DataItem,
     Find,
@@ -27,7 +28,6 @@ from secretsyncer.synced_secret import (
     SecretReference,
     ValueFrom,
     ValueReference,
-    parse,
 )
 from tests.support.builders import ANNOTATION, namespace, synced_secret
 from tests.support.cache_rig import Rig

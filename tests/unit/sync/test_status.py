@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from secretsyncer.errors import MESSAGE_LIMIT, Reason, Rejected, Unavailable
 from secretsyncer.sync import status
 from secretsyncer.sync.status import SOURCES_LIMIT, Source
+from secretsyncer.synced_secret.status import SyncedSecretStatus
 
 NOON, LATER = 1_767_355_200.0, 1_767_358_800.0
 MYSQL = Source("mysql", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mysql-AbCdEf", "v1")
@@ -235,6 +236,14 @@ def test_the_api_server_keeps_every_field_so_that_nothing_is_new_for_ever(made):
     (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]
     assert _pruned(schema, made) == made
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_status_has_only_declared_fields_within_their_limits(reason):
+    written = (
+        synced(sources=(MYSQL, REDIS)) if reason is Reason.SYNCED else failed(failure=Rejected(reason, "x" * 5000))
+    )
+    SyncedSecretStatus.model_validate(written)
 
 
 SOURCES = st.lists(

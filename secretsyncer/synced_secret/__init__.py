@@ -1,0 +1,33 @@
+"""The SyncedSecret: its fields, the checks that need nothing but the object itself, and how it is parsed.
+
+`spec` and `status` declare every field once: its name, type, limits and description. `fields` has what these
+declarations are made of (a base class, and rules over several fields), `formats` the types of fields whose text has a
+format. `parse` checks a raw object. The CRD, the JSON Schema for editors and `docs/reference/fields.md` are generated
+from the declarations by `generate/`.
+"""
+
+from secretsyncer.synced_secret.formats import is_data_key
+from secretsyncer.synced_secret.parse import SyncedSecret, parse, target_of
+from secretsyncer.synced_secret.spec import (
+    DataFrom,
+    DataItem,
+    Find,
+    SecretKeyReference,
+    SecretReference,
+    SyncedSecretSpec,
+    ValueReference,
+)
+
+__all__ = [
+    "DataFrom",
+    "DataItem",
+    "Find",
+    "SecretKeyReference",
+    "SecretReference",
+    "SyncedSecret",
+    "SyncedSecretSpec",
+    "ValueReference",
+    "is_data_key",
+    "parse",
+    "target_of",
+]

@@ -1,0 +1,138 @@
+"""Formats of text: names, expressions, durations. Each is a type for a field.
+
+Patterns are written in what RE2, Python and ECMAScript have in common, because the operator, the API server and
+editors all use them. They apply to the whole text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from secretsyncer.expressions import jmespath, regexp
+
+CLUSTER_CREDENTIALS = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
+"""Types that Kubernetes turns into credentials for the cluster (compare CVE-2026-42876 of another operator)."""
+MIN_REFRESH = 10.0
+MAX_REFRESH = 30 * 86_400.0
+EXPRESSION_LIMIT = 1000
+"""Characters of a regular expression, and of a replacement."""
+
+_DURATION = r"([0-9]+(\.[0-9]+)?[hms])+"
+_NO_DURATION = "must be a duration such as 30s, 5m or 1h30m"
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+
+
+class Format:
+    """The pattern that a text must match as a whole, and what that means in words."""
+
+    def __init__(self, pattern: str, message: str) -> None:
+        self._pattern = re.compile(pattern)
+        self._message = message
+
+    def fits(self, text: str) -> bool:
+        return self._pattern.fullmatch(text) is not None
+
+    def check(self, text: str) -> str:
+        if not self.fits(text):
+            raise ValueError(self._message)
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^{self._pattern.pattern}$", "patternErrorMessage": self._message}
+
+
+_DATA_KEY = Format(
+    r"\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*",
+    "must consist of letters, digits, '-', '_' and '.', and must not be '.' or begin with '..'",
+)
+DataKey = Annotated[str, Field(max_length=253), _DATA_KEY]
+"""A key of a Secret, as Kubernetes has them (validation.IsConfigMapKey)."""
+
+ObjectName = Annotated[
+    str,
+    Field(max_length=253),
+    Format(
+        r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+        "must be a lowercase RFC 1123 subdomain: a-z, 0-9, '-' and '.', and a letter or digit at both ends",
+    ),
+]
+"""The name of a Kubernetes object."""
+
+AccountID = Annotated[str, Format(r"([0-9]{12})?", "must be the 12 digits of an AWS account ID")]
+"""Empty means none."""
+
+SessionName = Annotated[
+    str, Format(r"[A-Za-z0-9_+=,.@-]{2,64}", "must have 2 to 64 of the characters A-Z a-z 0-9 _ + = , . @ -")
+]
+"""The session name of an assumed role, as AWS has them."""
+
+
+def is_data_key(text: str) -> bool:
+    """Whether Kubernetes accepts it as a key of a Secret."""
+    return len(text) <= 253 and _DATA_KEY.fits(text)
+
+
+def _regular_expression(text: str) -> str:
+    regexp.compile(text)
+    return text
+
+
+RegularExpression = Annotated[str, Field(max_length=EXPRESSION_LIMIT), AfterValidator(_regular_expression)]
+"""A regular expression in RE2 syntax."""
+
+
+def _jmespath(text: str) -> str:
+    jmespath.check(text)
+    return text
+
+
+JMESPath = Annotated[str, Field(max_length=jmespath.LIMIT), AfterValidator(_jmespath)]
+"""A JMESPath expression."""
+
+
+def _secret_type(text: str) -> str:
+    if text in CLUSTER_CREDENTIALS:
+        raise ValueError(f"{text} grants access to the cluster itself and cannot be synced")
+    return text
+
+
+SecretType = Annotated[
+    str, AfterValidator(_secret_type), Field(json_schema_extra={"not": {"enum": [*CLUSTER_CREDENTIALS]}})
+]
+"""The type of a Secret."""
+
+
+def duration(value: Any) -> float:
+    """Seconds of a number, or of text like 30s, 5m and 1h30m. Raises ValueError if it is too short or too long."""
+    if isinstance(value, str) and re.fullmatch(_DURATION, value):
+        parts = re.findall(r"([0-9.]+)([hms])", value)
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value  # an int of JSON may be too large for a float
+    else:
+        raise ValueError(_NO_DURATION)
+    if not MIN_REFRESH <= seconds <= MAX_REFRESH:
+        raise ValueError("must be at least 10s and at most 720h (30 days)")
+    return float(seconds)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(duration),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "patternErrorMessage": _NO_DURATION}),
+]
+"""A time between two reads of AWS, in seconds."""

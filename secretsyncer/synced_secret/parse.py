@@ -1,0 +1,73 @@
+"""A raw object as a `SyncedSecret`, or `Rejected(InvalidSpec)` that names each wrong field by its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from secretsyncer.errors import Reason, Rejected
+from secretsyncer.kube.objects import Key, key_of
+from secretsyncer.synced_secret.spec import SyncedSecretSpec
+
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "unknown field",
+    "string_type": "must be a string",
+    "string_too_short": "length must be at least {min_length}",
+    "string_too_long": "length must be at most {max_length}",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "literal_error": "must be {expected}",
+    "tuple_type": "must be a list",
+    "too_long": "must have at most {max_length} items",
+    "dict_type": "must be a map",
+    "model_type": "must be an object",
+}
+"""Pydantic's own messages speak of Python."""
+
+
+class SyncedSecret(NamedTuple):
+    """A valid object, with the parts of its metadata that matter."""
+
+    key: Key
+    uid: str
+    generation: int
+    spec: SyncedSecretSpec
+
+    @property
+    def secret(self) -> Key:
+        """The Secret that it writes."""
+        name = self.spec.target and self.spec.target.name
+        return Key(self.key.namespace, name) if name else self.key
+
+
+def target_of(obj: dict[str, Any]) -> Key:
+    """The Secret that a raw object asks for, whether the object is valid or not."""
+    spec = obj.get("spec")
+    target = spec.get("target") if isinstance(spec, dict) else None
+    name = target.get("name") if isinstance(target, dict) else None
+    key = key_of(obj)
+    return Key(key.namespace, name) if isinstance(name, str) and name else key
+
+
+def parse(obj: dict[str, Any]) -> SyncedSecret:
+    """The object, checked. Raises Rejected(InvalidSpec) that names every wrong field."""
+    metadata = obj["metadata"]
+    spec = obj.get("spec")
+    try:
+        if not isinstance(spec, dict | None):
+            raise Rejected(Reason.INVALID_SPEC, "spec: must be an object")
+        checked = SyncedSecretSpec.model_validate(spec or {})
+    except ValidationError as exc:
+        problems = "; ".join(_explain(error) for error in exc.errors(include_input=False, include_url=False))
+        raise Rejected(Reason.INVALID_SPEC, problems) from None
+    return SyncedSecret(key_of(obj), metadata.get("uid", ""), metadata.get("generation", 0), checked)
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
+    known = _MESSAGES.get(error["type"])
+    message = known.format_map(error.get("ctx", {})) if known else error["msg"].removeprefix("Value error, ")
+    return f"{path}: {message}"

@@ -1,0 +1,80 @@
+"""The fields of a SyncedSecret's `status`, with their limits and descriptions. `sync/status.py` writes them.
+
+Only the schemas are made from these models. The operator builds a status as the JSON that it patches, because it
+keeps what others have written there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from secretsyncer.synced_secret.fields import Fields
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Generation = Annotated[int, Field(json_schema_extra={"format": "int64"})]
+
+
+class SourceVersion(Fields):
+    """An AWS secret, and the version of it that was read."""
+
+    name: str | None = None
+    """Name of the AWS secret."""
+
+    arn: str | None = None
+    """ARN of the AWS secret."""
+
+    version_id: str | None = Field(None, alias="versionID")
+    """ID of the version that was read."""
+
+
+class Condition(Fields):
+    """One aspect of the state of a SyncedSecret, in the form of metav1.Condition."""
+
+    type: str = Field(max_length=316)
+    """Type of the condition, such as Ready."""
+
+    status: Literal["True", "False", "Unknown"]
+    """Status of the condition: True, False or Unknown."""
+
+    observed_generation: Generation | None = Field(None, ge=0)
+    """The metadata.generation that the condition was set for."""
+
+    last_transition_time: Time
+    """Time when the status of the condition last changed."""
+
+    reason: str = Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+    """Reason for the status, as one word that programs can rely on."""
+
+    message: str = Field(max_length=32768)
+    """Reason for the status, in words. It names the AWS secret, key, role or place in a template, and never contains
+    a value."""
+
+
+class SyncedSecretStatus(Fields):
+    """Observed state of the SyncedSecret. It never contains values of secrets. Written by the operator."""
+
+    observed_generation: Generation | None = None
+    """The metadata.generation that was last processed."""
+
+    current_version_id: str | None = Field(None, alias="currentVersionID")
+    """ID of the AWS secret's version that the Secret was made from. If it was made from several AWS secrets, a digest
+    of their names and version IDs, which are listed in sources."""
+
+    generated_secret_hash: str | None = None
+    """Digest of the generation and of the names and version IDs of the AWS secrets that were read. It is not computed
+    from values, so values cannot be guessed from it."""
+
+    last_sync_time: Time | None = None
+    """Time when the Secret was last written, or found to be up to date after a change."""
+
+    sources: tuple[SourceVersion, ...] | None = None
+    """AWS secrets that the Secret was made from. Long lists are cut."""
+
+    conditions: tuple[Condition, ...] | None = Field(
+        None, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    )
+    """Conditions of the SyncedSecret. Ready tells whether the Secret has the content that the spec asks for. Its
+    reason is Synced, or one of Suspended, InvalidSpec, RoleNotAllowed, AccessDenied, SecretNotFound,
+    InvalidSecretValue, TemplateError, Conflict, AWSUnavailable and KubernetesError."""

@@ -1,0 +1,142 @@
+"""Specs that are wrong, with what the operator says of each. None of the values may show in the message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.specs import key, literal
+
+CANARY = "c4n4ry-v4lu3"
+
+INVALID: list[tuple[dict[str, Any], str]] = [
+    ({}, "spec: at least one of data and dataFrom must be set"),
+    ({"data": []}, "spec: at least one of data and dataFrom must be set"),
+    ({"dataFrom": {}}, "spec.dataFrom: at least one of secretRef, secretRefs and find must be set"),
+    ({"dataFrom": {"secretRef": {}}}, "spec.dataFrom.secretRef.name: is required"),
+    ({"dataFrom": {"secretRef": {"name": ""}}}, "spec.dataFrom.secretRef.name: length must be at least 1"),
+    (
+        {"dataFrom": {"secretRef": {"name": "x" * 2049}}},
+        "spec.dataFrom.secretRef.name: length must be at most 2048",
+    ),
+    (
+        {"dataFrom": {"find": {}}},
+        "spec.dataFrom.find: at least one of tagKey, tags, name.regexp and name.prefix must be set",
+    ),
+    ({"dataFrom": {"find": {"name": {"regexp": "("}}}}, "spec.dataFrom.find.name.regexp: not a regular expression"),
+    (
+        {"dataFrom": {"secretRef": {"name": "s"}, "rewrite": [{"source": "a", "target": "$1"}]}},
+        "spec.dataFrom.rewrite[0]: target names group 1; source has 0",
+    ),
+    (
+        {"dataFrom": {"find": {"name": {}}}},
+        "spec.dataFrom.find: at least one of tagKey, tags, name.regexp and name.prefix",
+    ),
+    (
+        {"dataFrom": {"find": {"tags": {}}}},
+        "spec.dataFrom.find: at least one of tagKey, tags, name.regexp and name.prefix",
+    ),
+    ({"dataFrom": {"secretRefs": []}}, "spec.dataFrom: at least one of secretRef, secretRefs and find must be set"),
+    ({"dataFrom": {"secretRefs": {"name": "s"}}}, "spec.dataFrom.secretRefs: must be a list"),
+    (
+        {"dataFrom": {"secretRef": {"name": "s"}, "rewrite": [{"source": "a", "target": "b"}] * 21}},
+        "spec.dataFrom.rewrite: must have at most 20 items",
+    ),
+    (
+        {"dataFrom": {"secretRef": {"name": "s", "decode": "hex"}}},
+        "spec.dataFrom.secretRef.decode: must be 'base64'",
+    ),
+    (
+        {"dataFrom": {"secretRef": {"name": "s"}, "invalidKeys": "Drop"}},
+        "spec.dataFrom.invalidKeys: must be 'Error', ",
+    ),
+    ({"dataFrom": "app"}, "spec.dataFrom: must be an object"),
+    ({"data": {"a": CANARY}}, "spec.data: must be a list"),
+    ({"data": [CANARY]}, "spec.data[0]: must be an object"),
+    ({"data": [{"value": CANARY}]}, "spec.data[0].name: is required"),
+    ({"data": [{"name": "a"}]}, "spec.data[0]: exactly one of value and valueFrom must be set"),
+    ({"data": [{"name": "a", "value": 5}]}, "spec.data[0].value: must be a string"),
+    (
+        {"data": [{"name": "a", "value": CANARY, "valueFrom": {"template": CANARY}}]},
+        "spec.data[0]: exactly one of value and valueFrom must be set",
+    ),
+    (
+        {"data": [{"name": "a", "valueFrom": {}}]},
+        "spec.data[0].valueFrom: exactly one of secretRef, secretKeyRef and template must be set",
+    ),
+    (
+        {"data": [{"name": "a", "valueFrom": {"template": CANARY, "secretRef": {"name": "s"}}}]},
+        "spec.data[0].valueFrom: exactly one of secretRef, secretKeyRef and template must be set",
+    ),
+    ({"data": [key("a", "s", "")]}, "spec.data[0].valueFrom.secretKeyRef.key: length must be at least 1"),
+    (
+        {"data": [{"name": "a", "valueFrom": {"secretKeyRef": {"name": "s"}}}]},
+        "spec.data[0].valueFrom.secretKeyRef: exactly one of key and jmesPath must be set",
+    ),
+    (
+        {"data": [{"name": "a", "valueFrom": {"secretKeyRef": {"name": "s", "jmesPath": "a["}}}]},
+        "spec.data[0].valueFrom.secretKeyRef.jmesPath: not a JMESPath expression",
+    ),
+    (
+        {"data": [{"name": "a", "secretKeyRef": {"name": "s", "key": "k"}}]},
+        "spec.data[0].secretKeyRef: unknown field",
+    ),
+    ({"data": [literal("a", CANARY)], "iamRole": "r"}, "spec.iamRole: unknown field"),
+    ({"data": [literal("a", CANARY)], "IAMRole": 5}, "spec.IAMRole: must be a string"),
+    (
+        {"data": [literal("a", CANARY)], "AWSAccountID": "12345678910"},
+        "spec.AWSAccountID: must be the 12 digits of an AWS account ID",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "AWSAccountID": "\u0661" * 12},
+        "spec.AWSAccountID: must be the 12 digits of an AWS account ID",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "AWSAccountID": 123456789012},
+        "spec.AWSAccountID: must be a string",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "IAMRole": "r", "AWSAccountID": "123456789012"},
+        "spec: IAMRole and AWSAccountID are mutually exclusive",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "deletionPolicy": "Orphan"},
+        "spec.deletionPolicy: must be 'Retain' or 'Delete'",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "secretMetadata": {"labels": {"a": 1}}},
+        "spec.secretMetadata.labels.a: must be a string",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "secretMetadata": {"finalizers": []}},
+        "spec.secretMetadata.finalizers: unknown field",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "secretMetadata": {"labels": [CANARY]}},
+        "spec.secretMetadata.labels: must be a map",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "target": {"name": "a" * 254}},
+        "spec.target.name: length must be at most 253",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "target": {"name": "Not/A name"}},
+        "spec.target.name: must be a lowercase RFC 1123 subdomain",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "type": "kubernetes.io/service-account-token"},
+        "spec.type: kubernetes.io/service-account-token grants access to the cluster",
+    ),
+    (
+        {"data": [literal("a", CANARY)], "type": "bootstrap.kubernetes.io/token"},
+        "spec.type: bootstrap.kubernetes.io/token grants access to the cluster",
+    ),
+    ({"data": [literal("a", CANARY)], "refreshInterval": "5"}, "spec.refreshInterval: must be a duration"),
+    ({"data": [literal("a", CANARY)], "refreshInterval": "9s"}, "spec.refreshInterval: must be at least 10s"),
+    ({"data": [literal("a", CANARY)], "refreshInterval": 10**400}, "spec.refreshInterval: must be at least 10s"),
+    (
+        {"data": [literal("a", CANARY)], "roleSessionName": "r\u00e9ader"},
+        "spec.roleSessionName: must have 2 to 64 of the characters",
+    ),
+    ({"data": [literal("a", CANARY)], "externalId": "x"}, "spec.externalId: length must be at least 2"),
+    ({"data": [literal("a", CANARY)], "suspend": "perhaps"}, "spec.suspend: must be true or false"),
+]
