@@ -45,7 +45,7 @@ _QUOTED = 300
 """Characters of AWS's own sentence that are kept."""
 
 
-class Outcome(StrEnum):
+class CallOutcome(StrEnum):
     """How one call to AWS ended: the label `outcome` of `secretsyncer_aws_calls_total`."""
 
     SUCCESS = "success"
@@ -59,8 +59,8 @@ class Outcome(StrEnum):
     CREDENTIALS = "credentials"
 
 
-_CODES: dict[Outcome, tuple[str, ...]] = {
-    Outcome.DENIED: (
+_CODES: dict[CallOutcome, tuple[str, ...]] = {
+    CallOutcome.DENIED: (
         "AccessDeniedException",
         "AccessDenied",
         "DecryptionFailure",
@@ -70,11 +70,11 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "UnauthorizedOperation",
         "403",  # a refusal whose body is not JSON
     ),
-    Outcome.NOT_FOUND: (
+    CallOutcome.NOT_FOUND: (
         "ResourceNotFoundException",
         "InvalidRequestException",  # the secret is scheduled for deletion
     ),
-    Outcome.INVALID: (
+    CallOutcome.INVALID: (
         "InvalidParameterException",
         "ValidationException",
         "ValidationError",
@@ -82,7 +82,7 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "InvalidParameterCombination",
         "MalformedInput",
     ),
-    Outcome.THROTTLED: (
+    CallOutcome.THROTTLED: (
         "ThrottlingException",
         "Throttling",
         "ThrottledException",
@@ -95,7 +95,7 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "PriorRequestNotComplete",
         "429",
     ),
-    Outcome.CREDENTIALS: (
+    CallOutcome.CREDENTIALS: (
         "ExpiredTokenException",
         "ExpiredToken",
         "RequestExpired",
@@ -110,7 +110,7 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "MissingAuthenticationTokenException",
         "RequestTimeTooSkewed",
     ),
-    Outcome.ERROR: (
+    CallOutcome.ERROR: (
         "InternalServiceError",
         "InternalServiceErrorException",
         "InternalFailure",
@@ -122,13 +122,13 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "InvalidNextTokenException",
     ),
 }
-FATES: dict[str, Outcome] = {code: outcome for outcome, codes in _CODES.items() for code in codes}
+FATES: dict[str, CallOutcome] = {code: outcome for outcome, codes in _CODES.items() for code in codes}
 """The table."""
 
 _REASONS = {
-    Outcome.DENIED: Reason.ACCESS_DENIED,
-    Outcome.NOT_FOUND: Reason.SECRET_NOT_FOUND,
-    Outcome.INVALID: Reason.INVALID_SPEC,
+    CallOutcome.DENIED: Reason.ACCESS_DENIED,
+    CallOutcome.NOT_FOUND: Reason.SECRET_NOT_FOUND,
+    CallOutcome.INVALID: Reason.INVALID_SPEC,
 }
 _NO_CREDENTIALS = (
     NoCredentialsError,
@@ -144,7 +144,7 @@ _NO_CREDENTIALS = (
 class Failure(NamedTuple):
     """One refusal or failure of AWS. `message` has no request id, so that it is the same at each attempt."""
 
-    outcome: Outcome
+    outcome: CallOutcome
     message: str
     operation: str = ""
     code: str = ""
@@ -167,7 +167,7 @@ class Failure(NamedTuple):
         return Rejected(_REASONS[self.outcome], text)
 
 
-STOPPING = Failure(Outcome.NO_ANSWER, "the operator is stopping")
+STOPPING = Failure(CallOutcome.NO_ANSWER, "the operator is stopping")
 """What is told to whoever still waits for AWS at the end."""
 
 
@@ -179,9 +179,9 @@ class AwsError(Exception):
         self.failure = failure
 
 
-def outcome_of(code: str) -> Outcome:
+def outcome_of(code: str) -> CallOutcome:
     """The fate of an error code."""
-    return FATES.get(code, Outcome.ERROR)
+    return FATES.get(code, CallOutcome.ERROR)
 
 
 def explain(exc: Exception, operation: str, identity: Identity, secret: str = "") -> Failure | None:
@@ -198,15 +198,15 @@ def explain(exc: Exception, operation: str, identity: Identity, secret: str = ""
             request_id=request_id,
         )
     for kinds, outcome in (
-        ((ParamValidationError, InvalidRegionError), Outcome.INVALID),
-        (_NO_CREDENTIALS, Outcome.CREDENTIALS),
-        ((HTTPClientError, BotoConnectionError), Outcome.NO_ANSWER),
-        ((BotoCoreError,), Outcome.ERROR),
+        ((ParamValidationError, InvalidRegionError), CallOutcome.INVALID),
+        (_NO_CREDENTIALS, CallOutcome.CREDENTIALS),
+        ((HTTPClientError, BotoConnectionError), CallOutcome.NO_ANSWER),
+        ((BotoCoreError,), CallOutcome.ERROR),
     ):
         if isinstance(exc, kinds):
             return _failure(outcome, type(exc).__name__, operation, identity, secret)
     if _from_parser(exc):
-        return _failure(Outcome.UNREADABLE, type(exc).__name__, operation, identity, secret)
+        return _failure(CallOutcome.UNREADABLE, type(exc).__name__, operation, identity, secret)
     return None
 
 
@@ -228,10 +228,10 @@ def from_code(
 
 def unreadable(operation: str, identity: Identity, secret: str = "") -> Failure:
     """The answer was a success by its status, but not what AWS sends."""
-    return _failure(Outcome.UNREADABLE, "not an answer of AWS", operation, identity, secret)
+    return _failure(CallOutcome.UNREADABLE, "not an answer of AWS", operation, identity, secret)
 
 
-def _failure(outcome: Outcome, code: str, operation: str, identity: Identity, secret: str) -> Failure:
+def _failure(outcome: CallOutcome, code: str, operation: str, identity: Identity, secret: str) -> Failure:
     what = _TEXTS.get((outcome, operation)) or _TEXTS.get((outcome, "")) or _OTHER
     if code == "DecryptionFailure":
         what = "{identity} may not decrypt secret {secret} with its KMS key"
@@ -241,19 +241,19 @@ def _failure(outcome: Outcome, code: str, operation: str, identity: Identity, se
 
 
 _OTHER = "AWS is not available to {identity}"
-_TEXTS: dict[tuple[Outcome, str], str] = {
-    (Outcome.DENIED, ""): "{identity} may not read secret {secret}",
-    (Outcome.DENIED, "AssumeRole"): "the operator may not assume role {role}",
-    (Outcome.DENIED, "ListSecrets"): "{identity} may not list secrets",
-    (Outcome.DENIED, "DescribeSecret"): "{identity} may not read the tags of secret {secret}",
-    (Outcome.DENIED, "GetCallerIdentity"): "the operator may not ask who it is",
-    (Outcome.NOT_FOUND, ""): "{identity} finds no such secret or version: {secret}",
-    (Outcome.INVALID, ""): "AWS does not accept the reference {secret} of {identity}",
-    (Outcome.INVALID, "AssumeRole"): "AWS does not accept how role {role} is to be assumed",
-    (Outcome.THROTTLED, ""): "AWS throttles {identity}",
-    (Outcome.CREDENTIALS, ""): "the credentials of {identity} are missing, expired or refused",
-    (Outcome.CREDENTIALS, "AssumeRole"): "the operator's own credentials are missing, expired or refused",
-    (Outcome.UNREADABLE, ""): "the answer to {identity} did not come from AWS",
+_TEXTS: dict[tuple[CallOutcome, str], str] = {
+    (CallOutcome.DENIED, ""): "{identity} may not read secret {secret}",
+    (CallOutcome.DENIED, "AssumeRole"): "the operator may not assume role {role}",
+    (CallOutcome.DENIED, "ListSecrets"): "{identity} may not list secrets",
+    (CallOutcome.DENIED, "DescribeSecret"): "{identity} may not read the tags of secret {secret}",
+    (CallOutcome.DENIED, "GetCallerIdentity"): "the operator may not ask who it is",
+    (CallOutcome.NOT_FOUND, ""): "{identity} finds no such secret or version: {secret}",
+    (CallOutcome.INVALID, ""): "AWS does not accept the reference {secret} of {identity}",
+    (CallOutcome.INVALID, "AssumeRole"): "AWS does not accept how role {role} is to be assumed",
+    (CallOutcome.THROTTLED, ""): "AWS throttles {identity}",
+    (CallOutcome.CREDENTIALS, ""): "the credentials of {identity} are missing, expired or refused",
+    (CallOutcome.CREDENTIALS, "AssumeRole"): "the operator's own credentials are missing, expired or refused",
+    (CallOutcome.UNREADABLE, ""): "the answer to {identity} did not come from AWS",
 }
 
 

@@ -24,7 +24,7 @@ from collections.abc import Collection, Mapping
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import parse_secret_id
-from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
@@ -35,6 +35,7 @@ from secretsyncer.aws.values.resolve import Resolver, Target
 from secretsyncer.aws.values.store import Slot, Slots
 from secretsyncer.aws.values.tags import TagReader
 from secretsyncer.errors import Reason, Rejected, SyncFailure
+from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 
 MAX_VALUES = 20_000
@@ -205,7 +206,7 @@ class SecretCache:
         if slot.value is not None and self._good(slot, target, catalogue):
             self._slots.touch(target.key)
             return slot.value
-        failure = slot.standing(_now())
+        failure = slot.standing(loop_time())
         if failure is None or failure.transient:
             return failure
         entry = target.entry
@@ -244,8 +245,8 @@ class SecretCache:
             self._slots.hold(key, slot, result)
             slot.round, slot.stale, slot.failed = round_, False, None
         else:
-            slot.failed = slot.failed or Remembered()
-            result = slot.failed.note(result, _now())
+            slot.failed = slot.failed or FailureMemory()
+            result = slot.failed.note(result, loop_time())
             if not result.transient:
                 self._slots.release(key, slot)
                 slot.arn = slot.version_id = ""
@@ -300,7 +301,3 @@ def _news(slot: Slot) -> str:
     if slot.version_id:
         return f"{slot.arn} {slot.version_id}"
     return "refused" if slot.round >= 0 else ""
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Entry
@@ -38,7 +38,7 @@ class Slot:
         self.version_id = ""
         self.round = -1
         self.used_round = -1
-        self.failed: Remembered | None = None
+        self.failed: FailureMemory | None = None
         self.seen: Entry | None = None
         self.told = ""
         self.stale = False

@@ -12,9 +12,10 @@ from collections.abc import Collection, Container, Mapping
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import parse_secret_id
-from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import STOPPING, AwsError, Failure
 from secretsyncer.aws.identity import SecretRef
+from secretsyncer.loops import loop_time
 
 _AT_ONCE = 16
 
@@ -30,7 +31,7 @@ class _Known:
         self.tags: Mapping[str, str] = {}
         self.told: Mapping[str, str] | None = None
         self.round = -1
-        self.failed = Remembered()
+        self.failed = FailureMemory()
         self.asking: asyncio.Task[Tags] | None = None
 
 
@@ -47,7 +48,7 @@ class TagReader:
         known = self._known.setdefault(ref, _Known())
         if known.round >= round_:
             return known.tags
-        if known.asking is None and (failure := known.failed.standing(_now())):
+        if known.asking is None and (failure := known.failed.standing(loop_time())):
             return failure
         if known.asking is None:
             known.asking = asyncio.create_task(self._ask(ref, known, round_))
@@ -89,12 +90,8 @@ class TagReader:
             known.failed.clear()
             return known.tags
         except AwsError as exc:
-            return known.failed.note(exc.failure, _now())
+            return known.failed.note(exc.failure, loop_time())
         except asyncio.CancelledError:
             return STOPPING  # only `aclose` cancels this task; its waiters are not cancelled
         finally:
             known.asking = None
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

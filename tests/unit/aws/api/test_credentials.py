@@ -7,12 +7,12 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
-from secretsyncer.aws.failures import AwsError, Failure, Outcome
+from secretsyncer.aws.failures import AwsError, CallOutcome, Failure
 
 pytestmark = pytest.mark.looptime
 
-DENIED = Failure(Outcome.DENIED, "no")
-THROTTLED = Failure(Outcome.THROTTLED, "slow down")
+DENIED = Failure(CallOutcome.DENIED, "no")
+THROTTLED = Failure(CallOutcome.THROTTLED, "slow down")
 
 
 class Sts:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sandbox.aws.model import REGION, World
-from secretsyncer.aws.failures import Failure, Outcome
+from secretsyncer.aws.failures import CallOutcome, Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
@@ -146,7 +146,7 @@ async def test_one_secret_that_may_not_be_read_does_not_spoil_the_batch():
     bench.world.role("reader", read=[f"s{number}" for number in range(19)])
     results = await bench.want(bench.refs(20))
     assert all(isinstance(result, SecretValue) for result in results[:19])
-    assert results[19].outcome is Outcome.DENIED
+    assert results[19].outcome is CallOutcome.DENIED
     assert results[19].operation == "GetSecretValue"
     assert bench.api.calls == {"BatchGetSecretValue": 1, "GetSecretValue": 1}
     bench.api.calls.clear()
@@ -160,7 +160,7 @@ async def test_missing_and_deleted_secrets_are_told_by_the_batch_itself():
     bench.world.delete("s0")
     results = await bench.want([*bench.refs(5), SecretRef(bench.reader, "nowhere", REGION)])
     assert [getattr(result, "outcome", None) for result in results] == [
-        Outcome.NOT_FOUND, None, None, None, None, Outcome.NOT_FOUND,
+        CallOutcome.NOT_FOUND, None, None, None, None, CallOutcome.NOT_FOUND,
     ]  # fmt: skip
     assert bench.api.calls == {"BatchGetSecretValue": 1}
 
@@ -180,7 +180,7 @@ async def test_a_batch_that_a_bad_id_spoils_is_split_and_the_bad_id_travels_alon
 
     bench.api.batch_get = all_or_nothing
     results = await bench.want(bench.refs(20))
-    assert [result.outcome for result in results if isinstance(result, Failure)] == [Outcome.NOT_FOUND]
+    assert [result.outcome for result in results if isinstance(result, Failure)] == [CallOutcome.NOT_FOUND]
     assert bench.api.calls == {"BatchGetSecretValue": 1, "GetSecretValue": 20}
     bench.api.calls.clear()
     await bench.want(bench.refs(20))
