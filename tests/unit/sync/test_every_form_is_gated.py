@@ -11,7 +11,7 @@ import json
 
 import pytest
 
-from sandbox.aws.model import OPERATOR_ACCOUNT
+from sandbox.aws.state import OPERATOR_ACCOUNT
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, SyncFailure

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from sandbox.aws.model import OPERATOR_ACCOUNT
+from sandbox.aws.state import OPERATOR_ACCOUNT
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.listing.catalogue import Changes
 from secretsyncer.aws.listing.poller import Poller

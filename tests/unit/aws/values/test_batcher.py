@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from sandbox.aws.model import REGION, World
+from sandbox.aws.model import World
+from sandbox.aws.state import REGION
 from secretsyncer.aws.failures import CallOutcome, Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.value import SecretValue
