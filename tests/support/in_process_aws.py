@@ -40,6 +40,9 @@ class WorldApi:
     async def account(self) -> Account:
         return Account("aws", OPERATOR_ACCOUNT)
 
+    known_account: Account | None = Account("aws", OPERATOR_ACCOUNT)
+    """What is known of it without a call."""
+
     @property
     def region(self) -> str:
         return REGION

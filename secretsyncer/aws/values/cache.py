@@ -148,7 +148,7 @@ class SecretCache:
             await asyncio.wait([flight.future for flight in flights])
         retagged = await self._tags.recheck(tagged, catalogue.round)
         self._forget(in_use, catalogue)
-        changed = [spellings for key, spellings in asked.items() if self._is_news(key)]
+        changed = [spellings for key, spellings in asked.items() if (s := self._slots.get(key)) and s.report()]
         return {ref for spellings in (*changed, *(tagged[key] for key in retagged)) for ref in spellings}
 
     async def tags(
@@ -252,21 +252,14 @@ class SecretCache:
                 slot.arn = slot.version_id = ""
                 slot.round, slot.stale = round_, False
                 slot.seen = self._resolver.latest.find(key)
-        slot.told = slot.told or _news(slot)
+        if not slot.reported:
+            slot.report()
         self._metrics.cache_values.set(self._slots.values_held)
         return result
 
     def _checked(self, key: SecretRef, catalogue: Catalogue) -> bool:
         slot = self._slots.get(key)
         return slot is not None and slot.round >= catalogue.round and not slot.stale
-
-    def _is_news(self, key: SecretRef) -> bool:
-        """Whether the slot says something that was not told before; it counts as told now."""
-        slot = self._slots.get(key)
-        if slot is None or slot.told == _news(slot):
-            return False
-        slot.told = _news(slot)
-        return True
 
     def _forget(self, in_use: Collection[SecretRef], catalogue: Catalogue) -> None:
         for key, slot in self._slots:
@@ -294,10 +287,3 @@ class SecretCache:
 def _tag_key(target: Target, ref: SecretRef) -> SecretRef:
     """Tags are the secret's: all its versions share them."""
     return target.key._replace(id=ref.id, version_id="", stage="")
-
-
-def _news(slot: Slot) -> str:
-    """What a reader would notice: another version or secret, readable or not."""
-    if slot.version_id:
-        return f"{slot.arn} {slot.version_id}"
-    return "refused" if slot.round >= 0 else ""

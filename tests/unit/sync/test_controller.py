@@ -15,11 +15,11 @@ from secretsyncer.sync.dependencies import DependencyIndex
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Outcome
 from secretsyncer.sync.stores import Stores
+from tests.support.builders import synced_secret
+from tests.support.core import KEY, Core
+from tests.support.specs import all_keys, literal
 
 pytestmark = pytest.mark.looptime
-
-KEY = Key("web", "app")
-
 
 DEADLINE = 120
 INTERVAL = 1000
@@ -156,3 +156,47 @@ async def test_a_reconcile_that_outlives_its_deadline_fails_the_probe(work, queu
     assert controller.stuck() is None
     await asyncio.sleep(2)
     assert controller.stuck() == "a reconcile runs for 241 s"
+
+
+# The watch's echo of own writes
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.5, 5.0], ids=["before the answer", "after the answer", "after the status"])
+async def test_an_own_write_leads_to_no_second_write_and_no_call(lag):
+    core = Core(sync_interval=100 * INTERVAL)
+    core.cluster.lag, core.cluster.latency = lag, 0.1
+    core.world.create("app", '{"a": "1"}')
+    await core.list_aws()
+    async with core.running():
+        core.cluster.put(synced_secret(dataFrom=all_keys("app")))
+        await asyncio.sleep(30)
+    assert core.data() == {"a": b"1"}
+    assert core.cluster.writes == [("create", "secrets", KEY), ("patch status", "syncedsecrets", KEY)]
+    assert core.calls == {"GetSecretValue": 1}
+    assert (core.count("changed"), core.count("unchanged")) == (1, 1)
+    assert core.registry.get_sample_value("secretsyncer_reconcile_duration_seconds_count") == 1
+
+
+async def test_a_change_of_the_secret_by_others_right_after_an_own_write_is_put_right():
+    core = Core()
+    core.cluster.lag = 1.0
+    async with core.running():
+        core.cluster.put(synced_secret(literal("a", "1")))
+        await asyncio.sleep(1.5)  # written, and not shown yet
+        core.cluster.edit(SECRETS, KEY, {"data": {"a": "Mg=="}})
+        await asyncio.sleep(5)
+    assert core.data() == {"a": b"1"}
+    assert [verb for verb, plural, _ in core.cluster.writes if plural == "secrets"] == ["create", "patch"]
+
+
+async def test_the_echoes_of_a_start_leave_the_resyncs_spread_over_the_interval():
+    core = Core(sync_interval=INTERVAL)
+    for number in range(100):
+        core.cluster.put(synced_secret(literal("a", "1"), name=f"app-{number}"))
+    async with core.running():
+        await asyncio.sleep(INTERVAL / 100)
+        assert (core.count("changed"), core.count("unchanged")) == (100, 100)
+        await asyncio.sleep(INTERVAL / 2)
+        assert 120 < core.count("unchanged") < 180
+        await asyncio.sleep(INTERVAL / 2)
+        assert core.count("unchanged") >= 200
