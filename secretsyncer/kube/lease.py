@@ -133,7 +133,7 @@ class LeaderElector:
                 lease = await self._read()
                 if lease is not None and _holder(lease) == self._identity:
                     # Left out, not "": that is no identity to newer servers.
-                    spec = {**lease["spec"], "leaseDurationSeconds": 1, "renewTime": _now()}
+                    spec = {**lease["spec"], "leaseDurationSeconds": 1, "renewTime": _timestamp()}
                     await self._write(lease, {f: v for f, v in spec.items() if f != "holderIdentity"})
         except (KubeError, TimeoutError) as error:
             log.warning("lease not released", extra=self._fields(error=_text(error)))
@@ -194,7 +194,7 @@ class LeaderElector:
         """Write ourselves as the holder, over what was read."""
         old = (lease or {}).get("spec") or {}
         ours = old.get("holderIdentity") == self._identity
-        now = _now()
+        now = _timestamp()
         spec = {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": int(self._lease_duration),
@@ -225,7 +225,7 @@ def _holder(lease: Object) -> str:
     return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
 
-def _now() -> str:
+def _timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

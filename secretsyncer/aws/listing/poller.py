@@ -51,7 +51,7 @@ class Operator(Protocol):
         """The operator's region."""
 
 
-Handler = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
+ChangeHandler = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
 """Called with (old catalogue, new catalogue, what the listing changed, references found changed by recheck).
 
 Up to twice a round: for the listing, at once, with no references; then for the recheck, with no changes. The
@@ -85,7 +85,7 @@ class Poller:
         self._interval = interval
         self._search_role = _checked(search_role)
         self._referenced = referenced
-        self._handlers: list[Handler] = []
+        self._handlers: list[ChangeHandler] = []
         self._backoff = Backoff(initial=min(5.0, interval), cap=interval, jitter=0.2)
         self._failures = 0
         self._failing: tuple[float, str] | None = None
@@ -94,7 +94,7 @@ class Poller:
         self.catalogue = Catalogue()
         self.first_round = asyncio.Event()
 
-    def add_handler(self, handler: Handler) -> None:
+    def add_handler(self, handler: ChangeHandler) -> None:
         """Call it for each change from now on."""
         self._handlers.append(handler)
 
