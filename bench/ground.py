@@ -23,7 +23,8 @@ from bench import objects
 from bench.kubernetes import SYNCED, Kube
 from bench.usage import cpu_seconds
 from sandbox.aws.http import FakeAws
-from sandbox.aws.model import Principal, World
+from sandbox.aws.model import World
+from sandbox.aws.state import Principal
 from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
 from sandbox.operator import OperatorProcess
 

@@ -69,7 +69,7 @@ async def first_sync(ground: Ground, count: int, limit: float) -> list[Figure]:
     ground.forget_calls()
     async with ground.operator(**NEVER) as operator:
         await operator.until_changed(count)
-        seconds = time.time() - (operator.logged("syncing") or 0.0)
+        seconds = time.time() - (operator.logged("workers started") or 0.0)
         cpu = operator.cpu
         calls = ground.calls()
         used = memory(operator.pid)

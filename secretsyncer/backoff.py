@@ -1,8 +1,8 @@
 """Exponential backoff with jitter, as a value.
 
-One mechanism for the reflectors, the poller, the queue, the lease and the AWS roles. A `Backoff` says how
-long to wait after the n-th failure in a row and never sleeps itself, so that each owner waits in its own
-cancellable way and tests need no clock. Randomness is injected.
+One mechanism for the reflectors, the poller, the queue, Events and the AWS roles. A `Backoff` gives the delay
+after the n-th failure in a row and never sleeps itself, so that each owner waits in its own cancellable way and
+tests need no clock. Randomness is injected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 class Backoff:
     """Delays in seconds: `initial * factor**n`, at most `cap`, spread by `jitter` (0.5 = plus up to 50 %).
 
-    Jitter is added after the cap: many owners at the cap must not go in step either.
+    Jitter is added after the cap: many owners at the cap must not retry together either.
     """
 
     initial: float = 1.0
@@ -37,14 +37,13 @@ class Backoff:
 class Retries:
     """Counts failures in a row for one owner, and forgets them after a quiet time.
 
-    `reset_after` is in seconds of the given clock: a success clears the count only once the owner has
-    stayed well for that long, so that something that flaps keeps its long delays
-    (client-go's reflector does the same with two minutes).
+    A failure is the first of a row if the one before is over `reset_after` seconds old, so that something that
+    flaps keeps its long delays. client-go's reflector does the same with two minutes.
     """
 
     __slots__ = ("_backoff", "_clock", "_failures", "_last_failure", "_reset_after")
 
-    def __init__(self, backoff: Backoff, *, clock: Callable[[], float], reset_after: float = 0.0) -> None:
+    def __init__(self, backoff: Backoff, *, clock: Callable[[], float], reset_after: float) -> None:
         self._backoff = backoff
         self._clock = clock
         self._reset_after = reset_after
@@ -58,12 +57,8 @@ class Retries:
     def failed(self, *, at_least: float | None = None) -> float:
         """Count a failure; seconds to wait now, never under `at_least` (a server's Retry-After)."""
         now = self._clock()
-        if self._reset_after and now - self._last_failure > self._reset_after:
+        if now - self._last_failure > self._reset_after:
             self._failures = 0
         self._failures += 1
         self._last_failure = now
         return max(self._backoff.delay(self._failures), at_least or 0.0)
-
-    def succeeded(self) -> None:
-        if not self._reset_after or self._clock() - self._last_failure > self._reset_after:
-            self._failures = 0

@@ -1,7 +1,7 @@
-"""Long-lived coroutines: each states its death.
+"""Long-lived coroutines: their end is the end of the process.
 
 A loop that ends, by an exception or by returning, ends the process: an operator that is alive but no longer
-watches is worse than one that restarts. `asyncio.TaskGroup` does not notice a plain return, hence `Guarded`.
+watches is worse than one that restarts. `asyncio.TaskGroup` does not notice a plain return, hence `GuardedLoops`.
 `Heartbeats` tells `/healthz` whether every loop still makes progress.
 """
 
@@ -19,7 +19,7 @@ class LoopEndedError(RuntimeError):
     """A loop that must run for ever has ended; the process cannot go on."""
 
 
-class Guarded:
+class GuardedLoops:
     """A set of loops that must live as long as the process.
 
     `start` runs a coroutine; if it ends without having been cancelled, `failed` is set with the reason.
@@ -94,6 +94,19 @@ class Heartbeats:
         self.checks[name] = check
         return beat
 
-    def late(self) -> list[str]:
-        """The loops that are over their limit."""
-        return [name for name, check in self.checks.items() if check()]
+
+PULSE = 1.0
+"""Seconds between two measurements of the event loop's lag."""
+
+
+async def measure_lag(report: Callable[[float], None]) -> None:
+    """Measure for ever how late the event loop is: what blocks it makes everything late."""
+    while True:
+        before = loop_time()
+        await asyncio.sleep(PULSE)
+        report(max(0.0, loop_time() - before - PULSE))
+
+
+def loop_time() -> float:
+    """Monotonic seconds, by the clock of the running loop: virtual time in tests."""
+    return asyncio.get_running_loop().time()

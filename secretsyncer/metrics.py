@@ -24,12 +24,12 @@ from secretsyncer import __version__
 _OBJECT = ("namespace", "name")
 _LATENCIES = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RESULTS = ("changed", "unchanged", "rejected", "unavailable", "timeout", "bug", "gone")
-"""How a pass over one object can end: the label `result` of `secretsyncer_reconciles_total`."""
+"""How a reconcile of one object can end: the label `result` of `secretsyncer_reconciles_total`."""
 
 
 @dataclass(slots=True)
-class _Fate:
-    """What the metrics say about one object; `synced_at` is 0 until it has been in step once."""
+class _ObjectState:
+    """What the metrics show of one object; `synced_at` is 0 until it has been in step once."""
 
     reason: str = ""
     ready: bool = False
@@ -38,10 +38,10 @@ class _Fate:
 
 
 class ObjectSeries(Collector):
-    """The series of each SyncedSecret. They are made when they are asked for: a pass notes how it ended, no more."""
+    """The series of each SyncedSecret, made when they are scraped: a reconcile only notes how it ended."""
 
     def __init__(self) -> None:
-        self.fates: dict[tuple[str, str], _Fate] = {}
+        self.states: dict[tuple[str, str], _ObjectState] = {}
 
     def describe(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
         return (
@@ -52,17 +52,17 @@ class ObjectSeries(Collector):
             ),
             GaugeMetricFamily(
                 "secretsyncer_object_last_sync_timestamp_seconds",
-                "When the SyncedSecret was last found or put in step",
+                "When the SyncedSecret was last known to be in step with AWS",
                 labels=_OBJECT,
             ),
         )
 
     def collect(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
         ready, last_sync = self.describe()
-        for names, fate in self.fates.items():
-            ready.add_metric((*names, fate.reason), fate.ready)
-            if fate.synced_at:
-                last_sync.add_metric(names, fate.synced_at)
+        for names, state in self.states.items():
+            ready.add_metric((*names, state.reason), state.ready)
+            if state.synced_at:
+                last_sync.add_metric(names, state.synced_at)
         return ready, last_sync
 
 
@@ -78,23 +78,25 @@ class Metrics:
         self.sync_failures = gauge("secret_sync_failures", "Number of SyncedSecrets that cannot be synced")
         self.objects = ObjectSeries()
         registry.register(self.objects)
-        self.reconciles = counter("secretsyncer_reconciles_total", "Passes over one object, by result", ("result",))
+        self.reconciles = counter(
+            "secretsyncer_reconciles_total", "Reconciles of one object, by result", ("result",)
+        )
         self.reconcile_seconds = histogram(
             "secretsyncer_reconcile_duration_seconds",
-            "Time of one pass, unless it found at a glance that nothing has changed",
+            "Duration of a reconcile (resyncs that find nothing changed are not timed)",
             buckets=_LATENCIES,
         )
         self.queue_depth = gauge("secretsyncer_queue_depth", "Keys waiting in the work queue")
-        self.queue_delayed = gauge("secretsyncer_queue_delayed", "Keys waiting for their time (retries)")
+        self.queue_delayed = gauge("secretsyncer_queue_delayed", "Keys waiting for a timer (resyncs and retries)")
         self.queue_wait_seconds = histogram(
             "secretsyncer_queue_wait_seconds",
             "Time a key waited for a worker",
             ("priority",),
             buckets=_LATENCIES,
         )
-        self.queue_retries = counter("secretsyncer_queue_retries_total", "Keys put back after a failure")
+        self.queue_retries = counter("secretsyncer_queue_retries_total", "Keys queued again after a failure")
         self.queue_longest_running = gauge(
-            "secretsyncer_queue_longest_running_seconds", "Age of the longest pass now running"
+            "secretsyncer_queue_longest_running_seconds", "Age of the longest reconcile now running"
         )
         self.aws_calls = counter(
             "secretsyncer_aws_calls_total",
@@ -120,7 +122,7 @@ class Metrics:
         )
         self.poll_interval = gauge(
             "secretsyncer_poll_interval_seconds",
-            "Time between two listings (POLL_INTERVAL_SEC), for alerts to go by",
+            "Time between two listings (POLL_INTERVAL_SEC), for use in alerts",
         )
         self.polls = counter("secretsyncer_polls_total", "Listings, by outcome", ("outcome",))
         self.poll_seconds = histogram("secretsyncer_poll_duration_seconds", "Time of a listing", buckets=_LATENCIES)
@@ -169,23 +171,23 @@ class Metrics:
         )
 
     def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool, failing: bool) -> None:
-        """How a SyncedSecret fares now; the series of its reason before goes. A suspended one is neither."""
-        fate = self.objects.fates.get((namespace, name))
-        if fate is None:
-            fate = self.objects.fates[namespace, name] = _Fate()
-        if fate.reason != reason:
-            self.sync_success.inc(ready - fate.ready)
-            self.sync_failures.inc(failing - fate.failing)
-            fate.reason, fate.ready, fate.failing = reason, ready, failing
+        """The state of a SyncedSecret now; it replaces the one before. A suspended one is neither ready nor failing."""
+        state = self.objects.states.get((namespace, name))
+        if state is None:
+            state = self.objects.states[namespace, name] = _ObjectState()
+        if state.reason != reason:
+            self.sync_success.inc(ready - state.ready)
+            self.sync_failures.inc(failing - state.failing)
+            state.reason, state.ready, state.failing = reason, ready, failing
         if ready:
-            fate.synced_at = time.time()
+            state.synced_at = time.time()
 
     def forget_object(self, namespace: str, name: str) -> None:
         """Remove every series of a SyncedSecret that is gone."""
-        fate = self.objects.fates.pop((namespace, name), None)
-        if fate is not None:
-            self.sync_success.dec(fate.ready)
-            self.sync_failures.dec(fate.failing)
+        state = self.objects.states.pop((namespace, name), None)
+        if state is not None:
+            self.sync_success.dec(state.ready)
+            self.sync_failures.dec(state.failing)
 
 
 def _start_at_zero(metric: MetricWrapperBase, values: Iterable[str]) -> None:

@@ -32,7 +32,8 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from sandbox.aws.model import OPERATOR_ACCOUNT, REGION, Refused, World
+from sandbox.aws.model import World
+from sandbox.aws.state import OPERATOR_ACCOUNT, REGION, Refused
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/")
 _HTML = "<html><body><h1>Sign in to the guest network</h1></body></html>"

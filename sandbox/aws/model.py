@@ -12,216 +12,15 @@ from __future__ import annotations
 import base64
 import re
 import secrets as random_tokens
-import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from fnmatch import fnmatchcase
-from itertools import count
 from typing import Any
 
-CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
-OPERATOR_ACCOUNT = "123456789012"
-REGION = "eu-west-1"
-READS = frozenset({"GetSecretValue", "BatchGetSecretValue", "DescribeSecret", "ListSecrets"})
+from sandbox.aws.state import CURRENT, OPERATOR_ACCOUNT, PREVIOUS, Principal, Refused, Role, Secret, Session, State
 
 
-class Refused(Exception):  # noqa: N818 - what AWS does
-    """AWS says no: its error code, sentence and HTTP status."""
-
-    def __init__(self, code: str, sentence: str, status: int = 400) -> None:
-        super().__init__(f"{code}: {sentence}")
-        self.code = code
-        self.sentence = sentence
-        self.status = status
-
-
-@dataclass
-class Secret:
-    """One secret with its versions: version id -> value, and version id -> stages."""
-
-    name: str
-    arn: str
-    account: str
-    region: str
-    created: datetime
-    changed: datetime
-    tags: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, str | bytes] = field(default_factory=dict)
-    stages: dict[str, list[str]] = field(default_factory=dict)
-    deleted: datetime | None = None
-    shared_with: set[str] = field(default_factory=set)
-    """Accounts and role ARNs that its resource policy lets in."""
-
-    reads_lag_at: str = ""
-    """A version that GetSecretValue still takes for the current one, as a lagging replica does."""
-
-    def staged(self, stage: str) -> str:
-        """The version that carries the stage, empty if none does."""
-        return next((version for version, stages in self.stages.items() if stage in stages), "")
-
-    def move(self, stage: str, version: str) -> None:
-        """Put the stage on that version alone (empty: on none)."""
-        for stages in self.stages.values():
-            if stage in stages:
-                stages.remove(stage)
-        if version:
-            self.stages.setdefault(version, []).append(stage)
-
-
-@dataclass
-class Role:
-    """A role: who may assume it, and what it may do.
-
-    `read` are patterns (`*`, `?`) of names or ARNs that it may get and describe; None: all of its own account.
-    `deny` are operations refused whatever the secret.
-    """
-
-    arn: str
-    read: list[str] | None = None
-    deny: set[str] = field(default_factory=set)
-    trusted: bool = True
-    external_id: str = ""
-    kms_denied: list[str] = field(default_factory=list)
-    """Patterns of secrets whose key it may not use."""
-
-    @property
-    def account(self) -> str:
-        return self.arn.split(":")[4]
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Who calls: the operator (no role), or a session of a role."""
-
-    account: str
-    role: str = ""
-    session: str = ""
-
-    @property
-    def arn(self) -> str:
-        if not self.role:
-            return f"arn:aws:sts::{self.account}:assumed-role/operator/i-0abc"
-        return f"arn:aws:sts::{self.account}:assumed-role/{self.role.rpartition('/')[2]}/{self.session}"
-
-
-@dataclass
-class Session:
-    """Credentials that AssumeRole gave out."""
-
-    principal: Principal
-    secret_key: str
-    token: str
-    expires: datetime
-    revoked: bool = False
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-class World:
-    """All of AWS that matters here. `open_doors`: any role exists, is trusted and reads its account."""
-
-    def __init__(self, *, now: Callable[[], datetime] = utc_now, open_doors: bool = False) -> None:
-        self.now = now
-        self.open_doors = open_doors
-        self.secrets: dict[tuple[str, str, str], Secret] = {}
-        self.by_arn: dict[str, Secret] = {}
-        self.roles: dict[str, Role] = {}
-        self.sessions: dict[str, Session] = {}
-        self.operator = Role("arn:aws:iam::" + OPERATOR_ACCOUNT + ":role/operator")
-        self.frozen: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        self._ticks = count()
-        self._serial = count(1)
-
-    # What tests do to AWS
-
-    def role(self, name: str, *, account: str = OPERATOR_ACCOUNT, **rules: Any) -> str:
-        """Make a role, or change its rules; gives its ARN."""
-        arn = name if name.startswith("arn:") else f"arn:aws:iam::{account}:role/{name}"
-        known = self.roles.setdefault(arn, Role(arn))
-        for rule, value in rules.items():
-            setattr(known, rule, value)
-        return arn
-
-    def create(
-        self,
-        name: str,
-        value: str | bytes | None = None,
-        *,
-        account: str = OPERATOR_ACCOUNT,
-        region: str = REGION,
-        tags: dict[str, str] | None = None,
-        version_id: str = "",
-        shared_with: Iterable[str] = (),
-    ) -> Secret:
-        """Make a secret, with a current version if there is a value."""
-        key = (account, region, name)
-        if key in self.secrets:
-            raise Refused("ResourceExistsException", f"the secret {name} already exists.")
-        arn = f"arn:aws:secretsmanager:{region}:{account}:secret:{name}-{_suffix(next(self._serial))}"
-        moment = self._moment()
-        secret = Secret(name, arn, account, region, moment, moment, dict(tags or {}))
-        secret.shared_with = set(shared_with)
-        self.secrets[key] = self.by_arn[arn] = secret
-        if value is not None:
-            self._put(secret, value, [CURRENT], version_id)
-        return secret
-
-    def secret(self, name: str, *, account: str = OPERATOR_ACCOUNT, region: str = REGION) -> Secret:
-        return self.secrets[account, region, name]
-
-    def put(self, name: str, value: str | bytes, *, stage: str = CURRENT, **where: str) -> str:
-        """A new version; gives its id."""
-        return self._put(self.secret(name, **where), value, [stage], "")
-
-    def roll_back(self, name: str, **where: str) -> str:
-        """Put AWSCURRENT back on the previous version; gives its id."""
-        secret = self.secret(name, **where)
-        version = secret.staged(PREVIOUS)
-        now = secret.staged(CURRENT)
-        secret.move(CURRENT, version)
-        secret.move(PREVIOUS, now)
-        self._changed(secret)
-        return version
-
-    def delete(self, name: str, *, force: bool = False, **where: str) -> None:
-        secret = self.secret(name, **where)
-        if force:
-            del self.secrets[secret.account, secret.region, name], self.by_arn[secret.arn]
-        else:
-            secret.deleted = self._moment()
-
-    def restore(self, name: str, **where: str) -> None:
-        secret = self.secret(name, **where)
-        secret.deleted = None
-        self._changed(secret)
-
-    def tag(self, name: str, tags: dict[str, str | None], **where: str) -> None:
-        """Set these tags; None takes one away."""
-        secret = self.secret(name, **where)
-        for key, value in tags.items():
-            if value is None:
-                secret.tags.pop(key, None)
-            else:
-                secret.tags[key] = value
-        self._changed(secret)
-
-    def freeze_lists(self, *, account: str = OPERATOR_ACCOUNT, region: str = REGION) -> None:
-        """From now on ListSecrets shows what it shows now."""
-        self.frozen[account, region] = [self._entry(secret) for secret in self._listed(account, region)]
-
-    def thaw_lists(self) -> None:
-        self.frozen.clear()
-
-    def end_sessions(self, role: str = "") -> None:
-        """Let the sessions of that role (or all) be expired from now on."""
-        for session in self.sessions.values():
-            if not role or session.principal.role == role:
-                session.revoked = True
-
-    # What callers ask of AWS
+class World(State):
+    """All of AWS that matters here: the state, and what callers ask of it."""
 
     def authenticate(self, access_key: str, token: str) -> Principal:
         """Who has these credentials. Keys that STS did not give out are the operator's."""
@@ -334,7 +133,7 @@ class World:
 
     def _describe_secret(self, who: Principal, region: str, params: dict[str, Any]) -> dict[str, Any]:
         secret = self._reach(who, region, "DescribeSecret", params.get("SecretId", ""))
-        entry = self._entry(secret)
+        entry = self.entry(secret)
         entry["VersionIdsToStages"] = entry.pop("SecretVersionsToStages", {})
         return entry
 
@@ -348,36 +147,14 @@ class World:
             raise Refused("InvalidNextTokenException", "The NextToken value is invalid.") from None
         entries = self.frozen.get((who.account, region))
         if entries is None:
-            found = self._listed(who.account, region, deleted=bool(params.get("IncludePlannedDeletion")))
-            total, page = len(found), [self._entry(secret) for secret in found[start : start + size]]
+            found = self.listed(who.account, region, deleted=bool(params.get("IncludePlannedDeletion")))
+            total, page = len(found), [self.entry(secret) for secret in found[start : start + size]]
         else:
             total, page = len(entries), entries[start : start + size]
         answer: dict[str, Any] = {"SecretList": page}
         if start + size < total:
             answer["NextToken"] = base64.b64encode(str(start + size).encode()).decode()
         return answer
-
-    def _listed(self, account: str, region: str, *, deleted: bool = False) -> list[Secret]:
-        place = (account, region)
-        return [
-            one
-            for one in self.secrets.values()
-            if (one.account, one.region) == place and (deleted or not one.deleted)
-        ]
-
-    def _entry(self, secret: Secret) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "ARN": secret.arn,
-            "Name": secret.name,
-            "CreatedDate": secret.created.timestamp(),
-            "LastChangedDate": secret.changed.timestamp(),
-            "Tags": [{"Key": key, "Value": value} for key, value in secret.tags.items()],
-        }
-        if staged := {version: list(stages) for version, stages in secret.stages.items() if stages}:
-            entry["SecretVersionsToStages"] = staged
-        if secret.deleted:
-            entry["DeletedDate"] = secret.deleted.timestamp()
-        return entry
 
     def _create_secret(self, who: Principal, region: str, params: dict[str, Any]) -> dict[str, Any]:
         secret = self.create(
@@ -396,7 +173,7 @@ class World:
         value = _value(params)
         if value is None:
             raise Refused("InvalidParameterException", "You must provide either SecretString or SecretBinary.")
-        version = self._put(secret, value, stages, params.get("ClientRequestToken", ""))
+        version = self.add_version(secret, value, stages, params.get("ClientRequestToken", ""))
         return {"ARN": secret.arn, "Name": secret.name, "VersionId": version, "VersionStages": stages}
 
     def _update_secret(self, who: Principal, region: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -433,7 +210,7 @@ class World:
         if target and stage == CURRENT and (now := secret.staged(CURRENT)):
             secret.move(PREVIOUS, now)
         secret.move(stage, target)
-        self._changed(secret)
+        self.touch(secret)
         return {"ARN": secret.arn, "Name": secret.name}
 
     def _get_caller_identity(self, who: Principal, _region: str, _params: dict[str, Any]) -> dict[str, Any]:
@@ -467,34 +244,6 @@ class World:
                 "AssumedRoleId": f"AROA:{session}",
             },
         }
-
-    def _put(self, secret: Secret, value: str | bytes, stages: list[str], version_id: str) -> str:
-        version = version_id or str(uuid.uuid4())
-        if CURRENT in stages and (now := secret.staged(CURRENT)):
-            secret.move(PREVIOUS, now)
-        secret.versions[version] = value
-        for stage in stages:
-            secret.move(stage, version)
-        self._changed(secret)
-        return version
-
-    def _changed(self, secret: Secret) -> None:
-        secret.changed = self._moment()
-
-    def _moment(self) -> datetime:
-        # Never the same twice, so that a change of the date is always visible.
-        return self.now() + timedelta(microseconds=next(self._ticks))
-
-
-def _suffix(number: int) -> str:
-    """Six letters and digits, as AWS puts them at the end of an ARN."""
-    digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-    text = ""
-    number = number * 2_654_435_761 % 62**6
-    for _ in range(6):
-        number, digit = divmod(number, 62)
-        text += digits[digit]
-    return text
 
 
 def _value(params: dict[str, Any]) -> str | bytes | None:

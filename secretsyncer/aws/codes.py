@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Outcome(StrEnum):
+class CallOutcome(StrEnum):
     """How one call to AWS ended: the label `outcome` of `secretsyncer_aws_calls_total`."""
 
     SUCCESS = "success"
@@ -24,8 +24,8 @@ class Outcome(StrEnum):
     CREDENTIALS = "credentials"
 
 
-_CODES: dict[Outcome, tuple[str, ...]] = {
-    Outcome.DENIED: (
+_CODES: dict[CallOutcome, tuple[str, ...]] = {
+    CallOutcome.DENIED: (
         "AccessDeniedException",
         "AccessDenied",
         "DecryptionFailure",
@@ -49,14 +49,14 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "SessionDurationEscalationException",
         "403",  # a refusal whose body is not JSON
     ),
-    Outcome.NOT_FOUND: (
+    CallOutcome.NOT_FOUND: (
         "ResourceNotFoundException",
         "InvalidRequestException",  # the secret is scheduled for deletion
         "QueueDoesNotExist",
         "AWS.SimpleQueueService.NonExistentQueue",
         "QueueDeletedRecently",
     ),
-    Outcome.INVALID: (
+    CallOutcome.INVALID: (
         "InvalidParameterException",
         "ValidationException",
         "ValidationError",
@@ -80,7 +80,7 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "TooManyEntriesInBatchRequest",
         "UnsupportedOperation",
     ),
-    Outcome.THROTTLED: (
+    CallOutcome.THROTTLED: (
         "ThrottlingException",
         "Throttling",
         "ThrottledException",
@@ -96,7 +96,7 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "PriorRequestNotComplete",
         "429",
     ),
-    Outcome.CREDENTIALS: (
+    CallOutcome.CREDENTIALS: (
         "ExpiredTokenException",
         "ExpiredToken",
         "RequestExpired",
@@ -116,7 +116,7 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "JWTPayloadSizeExceededException",
         "OutboundWebIdentityFederationDisabledException",
     ),
-    Outcome.ERROR: (
+    CallOutcome.ERROR: (
         "InternalServiceError",
         "InternalServiceErrorException",
         "InternalFailure",
@@ -129,13 +129,13 @@ _CODES: dict[Outcome, tuple[str, ...]] = {
         "IDPCommunicationError",
     ),
 }
-FATES: dict[str, Outcome] = {code: outcome for outcome, codes in _CODES.items() for code in codes}
+FATES: dict[str, CallOutcome] = {code: outcome for outcome, codes in _CODES.items() for code in codes}
 """The table."""
 
 
-def outcome_of(code: str) -> Outcome:
+def outcome_of(code: str) -> CallOutcome:
     """The fate of an error code."""
-    return FATES.get(code, Outcome.ERROR)
+    return FATES.get(code, CallOutcome.ERROR)
 
 
 def next_step(code: str, operation: str) -> str:
@@ -163,25 +163,25 @@ _BY_CODE = {
 }
 _BY_OPERATION = {
     (
-        Outcome.DENIED,
+        CallOutcome.DENIED,
         "AssumeRole",
     ): "Allow the operator in the role's trust policy, and sts:AssumeRole in the operator's.",
-    (Outcome.DENIED, "AssumeRoleWithWebIdentity"): _WEB_IDENTITY,
-    (Outcome.DENIED, "ListSecrets"): "Allow secretsmanager:ListSecrets.",
-    (Outcome.DENIED, "DescribeSecret"): "Allow secretsmanager:DescribeSecret on it.",
+    (CallOutcome.DENIED, "AssumeRoleWithWebIdentity"): _WEB_IDENTITY,
+    (CallOutcome.DENIED, "ListSecrets"): "Allow secretsmanager:ListSecrets.",
+    (CallOutcome.DENIED, "DescribeSecret"): "Allow secretsmanager:DescribeSecret on it.",
     (
-        Outcome.DENIED,
+        CallOutcome.DENIED,
         "BatchGetSecretValue",
     ): "Allow secretsmanager:GetSecretValue on it; secretsyncer iam-policy prints the policy.",
     (
-        Outcome.DENIED,
+        CallOutcome.DENIED,
         "GetSecretValue",
     ): "Allow secretsmanager:GetSecretValue on it; secretsyncer iam-policy prints the policy.",
-    (Outcome.INVALID, "AssumeRole"): "Correct the role, its external id or its session name.",
+    (CallOutcome.INVALID, "AssumeRole"): "Correct the role, its external id or its session name.",
 }
 _BY_OUTCOME = {
-    Outcome.DENIED: "Allow it in IAM.",
-    Outcome.NOT_FOUND: "Check the name, the region and the account, or create it.",
-    Outcome.INVALID: "Correct the reference.",
-    Outcome.CREDENTIALS: "Check the operator's AWS credentials.",
+    CallOutcome.DENIED: "Allow it in IAM.",
+    CallOutcome.NOT_FOUND: "Check the name, the region and the account, or create it.",
+    CallOutcome.INVALID: "Correct the reference.",
+    CallOutcome.CREDENTIALS: "Check the operator's AWS credentials.",
 }

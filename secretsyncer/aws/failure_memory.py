@@ -16,7 +16,7 @@ REFUSAL_STANDS = 60.0
 _BACKOFF = Backoff(initial=1, cap=REFUSAL_STANDS)
 
 
-class Remembered:
+class FailureMemory:
     """The failures in a row of one thing. Times are those of the caller's clock, in seconds."""
 
     __slots__ = ("_failure", "_retry_at", "count")

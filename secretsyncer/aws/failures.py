@@ -42,7 +42,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from secretsyncer.aws.codes import FATES, Outcome, next_step, outcome_of
+from secretsyncer.aws.codes import FATES, CallOutcome, next_step, outcome_of
 from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 
@@ -54,9 +54,9 @@ _QUOTED = 400
 """Characters of AWS's own sentence that are kept: its beginning, and its end, which holds the reason of a denial."""
 
 _REASONS = {
-    Outcome.DENIED: Reason.ACCESS_DENIED,
-    Outcome.NOT_FOUND: Reason.SECRET_NOT_FOUND,
-    Outcome.INVALID: Reason.INVALID_SPEC,
+    CallOutcome.DENIED: Reason.ACCESS_DENIED,
+    CallOutcome.NOT_FOUND: Reason.SECRET_NOT_FOUND,
+    CallOutcome.INVALID: Reason.INVALID_SPEC,
 }
 _NO_CREDENTIALS = (
     NoCredentialsError,
@@ -72,7 +72,7 @@ _NO_CREDENTIALS = (
 class Failure(NamedTuple):
     """One refusal or failure of AWS. `message` has no request id, so that it is the same at each attempt."""
 
-    outcome: Outcome
+    outcome: CallOutcome
     message: str
     operation: str = ""
     code: str = ""
@@ -95,7 +95,7 @@ class Failure(NamedTuple):
         return Rejected(_REASONS[self.outcome], text)
 
 
-STOPPING = Failure(Outcome.NO_ANSWER, "the operator is stopping")
+STOPPING = Failure(CallOutcome.NO_ANSWER, "the operator is stopping")
 """What is told to whoever still waits for AWS at the end."""
 
 
@@ -123,15 +123,15 @@ def explain(exc: Exception, operation: str, identity: Identity, secret: str = ""
             request_id=request_id,
         )
     if isinstance(exc, HTTPClientError | BotoConnectionError):
-        return _failure(Outcome.NO_ANSWER, "", operation, identity, secret, why=_connection_trouble(exc))
+        return _failure(CallOutcome.NO_ANSWER, "", operation, identity, secret, why=_connection_trouble(exc))
     for kinds, outcome in (
-        ((ParamValidationError, InvalidRegionError), Outcome.INVALID),
-        ((BotoCoreError,), Outcome.ERROR),
+        ((ParamValidationError, InvalidRegionError), CallOutcome.INVALID),
+        ((BotoCoreError,), CallOutcome.ERROR),
     ):
         if isinstance(exc, kinds):
             return _failure(outcome, type(exc).__name__, operation, identity, secret)
     if _raised_in(exc, _PARSERS):
-        return _failure(Outcome.UNREADABLE, type(exc).__name__, operation, identity, secret)
+        return _failure(CallOutcome.UNREADABLE, type(exc).__name__, operation, identity, secret)
     return None
 
 
@@ -145,7 +145,7 @@ def without_credentials(exc: Exception, operation: str) -> Failure:
     else:
         code, cause = type(exc).__name__, one_line(str(exc))
         step = next_step("ExpiredToken", operation)
-    return _failure(Outcome.CREDENTIALS, code, operation, OPERATOR, "", why=cause, step=step)
+    return _failure(CallOutcome.CREDENTIALS, code, operation, OPERATOR, "", why=cause, step=step)
 
 
 def _raised_in(exc: BaseException, modules: frozenset[str]) -> bool:
@@ -208,11 +208,18 @@ def from_code(
 
 def unreadable(operation: str, identity: Identity, secret: str = "") -> Failure:
     """The answer was a success by its status, but not what AWS sends."""
-    return _failure(Outcome.UNREADABLE, "not an answer of AWS", operation, identity, secret)
+    return _failure(CallOutcome.UNREADABLE, "not an answer of AWS", operation, identity, secret)
 
 
 def _failure(
-    outcome: Outcome, code: str, operation: str, identity: Identity, secret: str, *, why: str = "", step: str = ""
+    outcome: CallOutcome,
+    code: str,
+    operation: str,
+    identity: Identity,
+    secret: str,
+    *,
+    why: str = "",
+    step: str = "",
 ) -> Failure:
     what = _TEXTS.get((outcome, operation)) or _TEXTS.get((outcome, "")) or _OTHER
     if code == "DecryptionFailure":
@@ -224,21 +231,21 @@ def _failure(
 
 
 _OTHER = "AWS is not available to {identity}"
-_TEXTS: dict[tuple[Outcome, str], str] = {
-    (Outcome.DENIED, ""): "{identity} may not read secret {secret}",
-    (Outcome.DENIED, "AssumeRole"): "the operator may not assume role {role}",
-    (Outcome.DENIED, "ListSecrets"): "{identity} may not list secrets",
-    (Outcome.DENIED, "DescribeSecret"): "{identity} may not read the tags of secret {secret}",
-    (Outcome.DENIED, "GetCallerIdentity"): "the operator may not call sts:GetCallerIdentity",
-    (Outcome.NOT_FOUND, ""): "{identity} finds no such secret or version: {secret}",
-    (Outcome.INVALID, ""): "AWS does not accept the reference {secret} of {identity}",
-    (Outcome.INVALID, "AssumeRole"): "AWS rejects the request to assume role {role}",
-    (Outcome.THROTTLED, ""): "AWS throttles {identity}",
-    (Outcome.CREDENTIALS, ""): "the credentials of {identity} are missing, expired or refused",
-    (Outcome.CREDENTIALS, "AssumeRole"): "the operator's own credentials are missing, expired or refused",
-    (Outcome.CREDENTIALS, "AssumeRoleWithWebIdentity"): "the operator cannot assume its own role",
-    (Outcome.NO_ANSWER, ""): "AWS does not answer {identity}",
-    (Outcome.UNREADABLE, ""): "the answer to {identity} did not come from AWS",
+_TEXTS: dict[tuple[CallOutcome, str], str] = {
+    (CallOutcome.DENIED, ""): "{identity} may not read secret {secret}",
+    (CallOutcome.DENIED, "AssumeRole"): "the operator may not assume role {role}",
+    (CallOutcome.DENIED, "ListSecrets"): "{identity} may not list secrets",
+    (CallOutcome.DENIED, "DescribeSecret"): "{identity} may not read the tags of secret {secret}",
+    (CallOutcome.DENIED, "GetCallerIdentity"): "the operator may not call sts:GetCallerIdentity",
+    (CallOutcome.NOT_FOUND, ""): "{identity} finds no such secret or version: {secret}",
+    (CallOutcome.INVALID, ""): "AWS does not accept the reference {secret} of {identity}",
+    (CallOutcome.INVALID, "AssumeRole"): "AWS rejects the request to assume role {role}",
+    (CallOutcome.THROTTLED, ""): "AWS throttles {identity}",
+    (CallOutcome.CREDENTIALS, ""): "the credentials of {identity} are missing, expired or refused",
+    (CallOutcome.CREDENTIALS, "AssumeRole"): "the operator's own credentials are missing, expired or refused",
+    (CallOutcome.CREDENTIALS, "AssumeRoleWithWebIdentity"): "the operator cannot assume its own role",
+    (CallOutcome.NO_ANSWER, ""): "AWS does not answer {identity}",
+    (CallOutcome.UNREADABLE, ""): "the answer to {identity} did not come from AWS",
 }
 
 

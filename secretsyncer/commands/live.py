@@ -15,7 +15,7 @@ from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.metrics import Metrics
 from secretsyncer.settings import Settings
 from secretsyncer.sync.authorize import Rules
-from secretsyncer.sync.fetch import Reader
+from secretsyncer.sync.content import ContentRenderer
 
 
 @asynccontextmanager
@@ -33,15 +33,12 @@ async def aws_renderer(settings: Settings, engine: TemplateEngine, metrics: Metr
             metrics,
             interval=settings.poll_interval_sec,
             search_role=settings.poll_default_search_role,
-            referenced=tuple,
-            on_change=lambda *_: None,
         )
         try:
             await poller.poll_once()
             account = await sessions.account()
-            reader = Reader(cache, engine, metrics)
             rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
-            yield Renderer(reader, poller.catalogue, account, rules)
+            yield Renderer(ContentRenderer(cache, engine, metrics), poller.catalogue, account, rules)
         except SyncFailure as failure:
             raise SettingsError(f"AWS: {failure.message}") from None
         finally:

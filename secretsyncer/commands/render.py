@@ -29,8 +29,7 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.settings import Settings, load
 from secretsyncer.sync import secret_plan
 from secretsyncer.sync.authorize import Rules, authorize
-from secretsyncer.sync.content import render_content
-from secretsyncer.sync.fetch import Reader
+from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.synced_secret import parse
 
 _DESCRIPTION = """\
@@ -83,7 +82,7 @@ class Result:
 class Renderer(NamedTuple):
     """Where values come from, and what decides over access to them."""
 
-    reader: Reader
+    contents: ContentRenderer
     catalogue: Catalogue
     account: Account | None
     rules: Rules
@@ -126,7 +125,7 @@ async def _rendered(
     if not chosen.from_aws:
         secrets = FileSecrets.load(chosen.secrets)
         rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
-        renderer = Renderer(Reader(secrets, engine, metrics), secrets.catalogue, ACCOUNT, rules)
+        renderer = Renderer(ContentRenderer(secrets, engine, metrics), secrets.catalogue, ACCOUNT, rules)
         return await render_all(objects, renderer)
     from secretsyncer.commands.live import aws_renderer  # noqa: PLC0415 - the AWS client takes long to import
 
@@ -148,14 +147,9 @@ async def _render(obj: Object, namespaces: Mapping[str, Object], renderer: Rende
     key = key_of(obj)
     try:
         synced = parse(obj)
-        grant = authorize(
-            synced.spec,
-            namespaces.get(key.namespace, {"metadata": {"name": key.namespace}}),
-            renderer.account,
-            annotation=renderer.rules.annotation,
-            require_annotation=renderer.rules.require_annotation,
-        )
-        content = await render_content(renderer.reader, grant, synced.spec, renderer.catalogue)
+        namespace = namespaces.get(key.namespace, {"metadata": {"name": key.namespace}})
+        grant = authorize(synced.spec, namespace, renderer.account, renderer.rules)
+        content = await renderer.contents.render(grant, synced.spec, renderer.catalogue)
         step = secret_plan.plan(synced, content.data, None, adopt=True)
     except SyncFailure as failure:
         return Result(str(key), None, f"{failure.reason}: {failure.message}")

@@ -54,12 +54,6 @@ class FileSecrets:
                 entries.append(entry)
         return cls(secrets, Catalogue(entries, region=_REGION, listed_at=0.0), tags)
 
-    def known(self, ref: SecretRef, catalogue: Catalogue) -> tuple[str, str] | None:  # noqa: ARG002 - a ValueSource
-        return None
-
-    def invalidate(self, ids: Collection[str]) -> None:
-        """A file does not change while it is rendered."""
-
     async def get_many(
         self,
         refs: Collection[SecretRef],

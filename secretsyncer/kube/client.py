@@ -18,7 +18,7 @@ from secretsyncer.kube.credentials import Credentials
 from secretsyncer.kube.errors import decode, failure, no_answer
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import Resource
-from secretsyncer.kube.stream import Lines
+from secretsyncer.kube.stream import WatchStream
 from secretsyncer.kube.transport import JSON, Request, Transport
 from secretsyncer.metrics import Metrics
 
@@ -68,16 +68,10 @@ class KubeClient:
         label_selector: str = "",
         limit: int = 500,
         continue_: str = "",
-        resource_version: str = "",
         metadata_only: bool = False,
     ) -> Object:
         """One page. `limit=0` asks for everything at once."""
-        query = {
-            "labelSelector": label_selector,
-            "limit": limit or "",
-            "continue": continue_,
-            "resourceVersion": resource_version,
-        }
+        query = {"labelSelector": label_selector, "limit": limit or "", "continue": continue_}
         accept = _METADATA_LIST if metadata_only else JSON
         request = Request("list", resource, resource.path(namespace), query, accept=accept)
         return await self._call(request, limit=LIST_TIMEOUT)
@@ -114,10 +108,10 @@ class KubeClient:
         timeout_seconds: int,
         inactivity: float,
         metadata_only: bool = False,
-    ) -> AsyncIterator[Lines]:
-        """Events after `resource_version` as raw lines; leaving the context closes the connection.
+    ) -> AsyncIterator[WatchStream]:
+        """Events after `resource_version`; leaving the context closes the connection.
 
-        The server ends the stream after `timeout_seconds`. No line for `inactivity` seconds is a `KubeError`.
+        The server ends the stream after `timeout_seconds`. No event for `inactivity` seconds is a `KubeError`.
         """
         query = {
             "watch": "true",
@@ -130,7 +124,7 @@ class KubeClient:
         path = resource.path(namespace)
         response = await self._open(Request("watch", resource, path, query, accept=accept))
         try:
-            yield Lines(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
+            yield WatchStream(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
         finally:
             # Not closed politely: TLS would wait for a word from a peer that may be gone.
             if response.connection is not None and (socket := response.connection.transport) is not None:

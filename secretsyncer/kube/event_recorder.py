@@ -43,8 +43,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Writer(Protocol):
-    """The part of the client that is needed here."""
+class EventsApi(Protocol):
+    """The part of `KubeClient` that is needed here."""
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
 
@@ -103,7 +103,7 @@ class EventRecorder:
 
     def __init__(
         self,
-        client: Writer,
+        client: EventsApi,
         metrics: Metrics,
         *,
         component: str = "secretsyncer",

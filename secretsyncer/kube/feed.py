@@ -1,7 +1,7 @@
-"""What lists and watches say: pages read and checked, lines taken apart.
+"""What lists and watches give: pages and events, parsed and checked.
 
-A page that is no Kubernetes list (a proxy's answer with status 200) must not empty a store, and a line that
-is no event must not move a version, so both are errors here. Texts of errors never quote what was read.
+A page that is not a Kubernetes list (a proxy's answer with status 200) must not empty a store, and a line that
+is not an event must not move a version, so both are errors here. Texts of errors never quote what was read.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from typing import NamedTuple, Protocol
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.errors import BAD_ANSWER
 from secretsyncer.kube.objects import Object
-from secretsyncer.kube.recovery import BAD_LINE
 from secretsyncer.kube.resources import Resource
 
+BAD_LINE = "BadLine"
+"""A whole line that is not a watch event."""
 
-class Source(Protocol):
-    """The part of `KubeClient` that lists and watches."""
+
+class ListWatcher(Protocol):
+    """What lists and watches: `KubeClient`, or `PolledNamespaces`."""
 
     async def list(
         self,
@@ -42,10 +44,10 @@ class Source(Protocol):
         timeout_seconds: int,
         inactivity: float,
         metadata_only: bool = False,
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+    ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]: ...
 
 
-class Page(NamedTuple):
+class ListPage(NamedTuple):
     """One page of a list. `following` is the token of the next one, empty at the end."""
 
     items: list[Object]
@@ -53,8 +55,8 @@ class Page(NamedTuple):
     following: str
 
 
-class Event(NamedTuple):
-    """One line of a watch."""
+class WatchEvent(NamedTuple):
+    """One event of a watch."""
 
     kind: str
     obj: Object
@@ -69,7 +71,7 @@ class Event(NamedTuple):
         return str(version)
 
 
-def read_page(answer: Object) -> Page:
+def read_page(answer: Object) -> ListPage:
     """A page, checked."""
     metadata, items = answer.get("metadata"), answer.get("items", ())
     items = [] if items is None else items  # how Go writes an empty slice that nobody made
@@ -80,22 +82,22 @@ def read_page(answer: Object) -> Page:
     version = str(metadata.get("resourceVersion") or "")
     if version in {"", "0"}:  # a watch from there would replay everything, in no order
         raise KubeError(0, BAD_ANSWER, "the list has no version")
-    return Page(items, version, str(metadata.get("continue") or ""))
+    return ListPage(items, version, str(metadata.get("continue") or ""))
 
 
 async def read_pages(
-    source: Source,
+    client: ListWatcher,
     resource: Resource,
     namespace: str,
     *,
     limit: int,
     label_selector: str,
     metadata_only: bool,
-) -> AsyncIterator[Page]:
-    """All pages of a list. Their versions are one: that of the first page's moment."""
+) -> AsyncIterator[ListPage]:
+    """All pages of a list. They share one version, that of the first page."""
     token = ""
     while True:
-        answer = await source.list(
+        answer = await client.list(
             resource,
             namespace or None,
             label_selector=label_selector,
@@ -112,20 +114,20 @@ async def read_pages(
         token = page.following
 
 
-def read_event(line: bytes) -> Event:
+def read_event(line: bytes) -> WatchEvent:
     """A line, taken apart. The parser's own error is dropped, because it carries the line along."""
     try:
         event = json.loads(line)
         kind, obj = event["type"], event["object"]
     except (ValueError, RecursionError, KeyError, TypeError):
-        raise KubeError(0, BAD_LINE, "a line that is no watch event") from None
+        raise KubeError(0, BAD_LINE, "a line that is not a watch event") from None
     if not isinstance(kind, str) or not isinstance(obj, dict):
-        raise KubeError(0, BAD_LINE, "a line that is no watch event")
-    return Event(kind, obj)
+        raise KubeError(0, BAD_LINE, "a line that is not a watch event")
+    return WatchEvent(kind, obj)
 
 
 def later(version: str, than: str) -> bool | None:
-    """Whether `version` came after the other; None where nobody can tell.
+    """Whether `version` came after the other; None where that is not known.
 
     Within one kind of object resource versions are etcd's revisions: integers that only grow (guaranteed since
     KEP-5504, "Comparable Resource Version", true long before). Where one is not an integer the order is not known.

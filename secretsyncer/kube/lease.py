@@ -34,8 +34,8 @@ class LeaseLost(SecretsyncerError):  # noqa: N818 - what happened
     """Another process may lead now: this one must end without another write."""
 
 
-class Store(Protocol):
-    """The part of the client that is needed here."""
+class LeaseApi(Protocol):
+    """The part of `KubeClient` that is needed here."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
 
@@ -53,7 +53,7 @@ class LeaderElector:
 
     def __init__(
         self,
-        client: Store,
+        client: LeaseApi,
         *,
         namespace: str,
         name: str,
@@ -104,12 +104,12 @@ class LeaderElector:
                 trouble = ""
             except (KubeError, TimeoutError) as error:
                 if not trouble:
-                    log.warning("cannot ask for the lease", extra=self._fields(error=_text(error)))
+                    log.warning("lease not read", extra=self._fields(error=_text(error)))
                 trouble = _text(error)
             await asyncio.sleep(self._retry_period * (1 - JITTER * self._rand()))
         self.is_leader = True
         self._gauge.set(1)
-        log.info("leading", extra=self._fields())
+        log.info("lease acquired", extra=self._fields())
 
     async def hold(self) -> None:
         """Renew for ever; `LeaseLost` when another holds the lease, or renewing failed for too long."""
@@ -133,7 +133,7 @@ class LeaderElector:
                 lease = await self._read()
                 if lease is not None and _holder(lease) == self._identity:
                     # Left out, not "": that is no identity to newer servers.
-                    spec = {**lease["spec"], "leaseDurationSeconds": 1, "renewTime": _now()}
+                    spec = {**lease["spec"], "leaseDurationSeconds": 1, "renewTime": _timestamp()}
                     await self._write(lease, {f: v for f, v in spec.items() if f != "holderIdentity"})
         except (KubeError, TimeoutError) as error:
             log.warning("lease not released", extra=self._fields(error=_text(error)))
@@ -174,7 +174,7 @@ class LeaderElector:
             self._renewed = started
 
     def _is_free(self, lease: Object) -> bool:
-        """Ours, nobody's, or not renewed for its whole duration before our eyes."""
+        """Held by us, by nobody, or seen unrenewed for its whole duration."""
         spec = lease.get("spec") or {}
         now = self._clock()
         if spec != self._observed:
@@ -194,7 +194,7 @@ class LeaderElector:
         """Write ourselves as the holder, over what was read."""
         old = (lease or {}).get("spec") or {}
         ours = old.get("holderIdentity") == self._identity
-        now = _now()
+        now = _timestamp()
         spec = {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": int(self._lease_duration),
@@ -225,7 +225,7 @@ def _holder(lease: Object) -> str:
     return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
 
-def _now() -> str:
+def _timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

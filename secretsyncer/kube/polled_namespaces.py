@@ -1,29 +1,29 @@
-"""Namespaces followed by name, for an operator that may read these and not list all.
+"""Namespaces polled by name, for an operator that may read these and not list all.
 
 A Role can grant `get` on the namespace that it is in. It cannot grant `list` or `watch`, not even of one name: those are
-requests about the whole cluster. So where namespaces are named, each is asked for every `INTERVAL` seconds. To the
-reflector this looks like any other source: a list of those that exist, then a watch whose events are the differences,
+requests about the whole cluster. So where namespaces are named, each is read every `INTERVAL` seconds. To the
+reflector this looks like the API server: a list of those that exist, then a watch whose events are the differences,
 with a bookmark after each round as the sign of life.
 
-`App` puts it between the client and the informer of namespaces. One reflector may read from it.
+It stands between the client and the informer of namespaces. One reflector may read from it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from secretsyncer.errors import KubeError
+from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import Resource
 
 INTERVAL = 5.0
-"""Seconds between two rounds: how late a change of the annotation may be seen."""
+"""Seconds between two rounds: the most that a change of the annotation goes unnoticed."""
 _NEVER = "1"
-"""The version of a list of nothing. None may be empty or 0, which ask a watch for everything."""
+"""The version of an empty list. It must not be empty or 0, which ask a watch for everything."""
 
 
 class Getter(Protocol):
@@ -32,14 +32,14 @@ class Getter(Protocol):
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
 
 
-class Named:
-    """A `Source` of the objects with these names, of a kind that has no namespaces."""
+class PolledNamespaces:
+    """Lists and watches the objects with these names, of a kind that has no namespaces."""
 
     def __init__(self, client: Getter, names: Sequence[str], *, interval: float = INTERVAL) -> None:
         self._client = client
         self._names = names
         self._interval = interval
-        self._seen: dict[str, Object] = {}  # as the reflector has heard of them
+        self._seen: dict[str, Object] = {}  # as last reported
         self._version = _NEVER
 
     async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Object:
@@ -55,39 +55,41 @@ class Named:
     @asynccontextmanager
     async def watch(
         self, resource: Resource, namespace: str | None = None, *, timeout_seconds: int, **_: Any
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The differences from what was told before, in lines; ends after `timeout_seconds` like any watch."""
+    ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+        """The differences from what was reported before; ends after `timeout_seconds` like any watch."""
         del namespace
-        # Asked before it counts as open, so that a refusal shows in the informer's health.
+        # Read before it counts as open, so that a refusal shows in the informer's health.
         first = await self._round(resource)
-        yield self._lines(resource, first, rounds=int(timeout_seconds / self._interval))
+        yield self._events(resource, first, rounds=int(timeout_seconds / self._interval))
 
-    async def _lines(self, resource: Resource, first: Sequence[bytes], *, rounds: int) -> AsyncIterator[bytes]:
-        for line in first:
-            yield line
+    async def _events(
+        self, resource: Resource, first: Sequence[WatchEvent], *, rounds: int
+    ) -> AsyncIterator[WatchEvent]:
+        for event in first:
+            yield event
         for _ in range(rounds):
             await asyncio.sleep(self._interval)
-            for line in await self._round(resource):
-                yield line
+            for event in await self._round(resource):
+                yield event
 
-    async def _round(self, resource: Resource) -> Sequence[bytes]:
-        """All or nothing, so that what was taken note of is told."""
+    async def _round(self, resource: Resource) -> Sequence[WatchEvent]:
+        """All namespaces or, where one cannot be read, none: what is noted as seen is also reported."""
         found = [(name, await self._get(resource, name)) for name in self._names]
-        lines = [_line(kind, obj) for name, new in found for kind, obj in self._difference(name, new)]
+        events = [event for name, new in found for event in self._difference(name, new)]
         bookmark = {"kind": resource.kind, "metadata": {"resourceVersion": self._version}}
-        return [*lines, _line("BOOKMARK", bookmark)]
+        return [*events, WatchEvent("BOOKMARK", bookmark)]
 
-    def _difference(self, name: str, new: Object | None) -> Iterator[tuple[str, Object]]:
+    def _difference(self, name: str, new: Object | None) -> Iterator[WatchEvent]:
         old = self._seen.pop(name, None)
         if new is not None:
             self._seen[name] = new
             self._version = new["metadata"]["resourceVersion"]
         if old is None and new is not None:
-            yield "ADDED", new
+            yield WatchEvent("ADDED", new)
         elif old is not None and new is None:
-            yield "DELETED", old
+            yield WatchEvent("DELETED", old)
         elif old is not None and new is not None and _identity(old) != _identity(new):
-            yield "MODIFIED", new
+            yield WatchEvent("MODIFIED", new)
 
     async def _get(self, resource: Resource, name: str) -> Object | None:
         try:
@@ -100,7 +102,3 @@ class Named:
 
 def _identity(obj: Object) -> tuple[str, str]:
     return str(obj["metadata"].get("uid")), str(obj["metadata"]["resourceVersion"])
-
-
-def _line(kind: str, obj: Object) -> bytes:
-    return json.dumps({"type": kind, "object": obj}).encode()

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.errors import TOO_LARGE_VERSION
+from secretsyncer.kube.feed import BAD_LINE
 from secretsyncer.kube.stream import DISCONNECTED, LINE_TOO_LONG, SILENT
 
-BAD_LINE = "BadLine"
-"""A whole line that is no watch event."""
 ENDED = "Ended"
 """The server ended the stream in good order: its timeout, or a shutdown."""
 

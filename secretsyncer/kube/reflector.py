@@ -1,12 +1,12 @@
-"""One list and watch, for ever: the objects of one kind in one namespace (or all), mirrored into a sink.
+"""One list and watch, for ever: the objects of one kind in one namespace (or all), mirrored into a store.
 
 The contract is that of client-go's reflector. It lists once, starts the watch at the list's own version, and
-whenever the stream ends it resumes at the last version that the sink took. It lists again only where that
-version is lost, and then the sink sees the difference, deletions included. It never gives up and never
-hurries: failures wait by the backoff. It cannot be deaf for long: a silent stream is opened again, and one
+whenever the stream ends it resumes at the last version that the store took. It lists again only where that
+version is lost, and then the store gets the difference, deletions included. It never gives up: failures are
+retried with backoff. It does not miss a dead stream for long: a silent one is opened again, and one
 that brought nothing at all is checked against the server's own version first.
 
-An `Informer` is the sink, and feeds the handlers; `/healthz` gets a beat for every line, page and failure.
+The store calls its handlers; `/healthz` gets a beat for every event, page and failure.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from secretsyncer.backoff import Backoff, Retries
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.errors import from_status
-from secretsyncer.kube.feed import Event, Source, later, read_event, read_page, read_pages
+from secretsyncer.kube.feed import ListWatcher, WatchEvent, later, read_page, read_pages
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.recovery import ENDED, Stage, recovery
-from secretsyncer.kube.resources import Resource
+from secretsyncer.kube.store import ObjectStore
 from secretsyncer.kube.stream import SILENT
 from secretsyncer.metrics import Metrics
 
@@ -46,39 +46,22 @@ BEAT_LIMIT = 240.0
 _NAP = 30.0
 
 
-class Sink(Protocol):
-    """Where the objects go. Only `replace` may wait; nothing may raise."""
-
-    def prepare(self, obj: Object) -> Object | None:
-        """The form in which an object is kept; None if it is none."""
-
-    async def replace(self, namespace: str, objects: list[Object], version: str) -> None:
-        """These are all objects there are, as of `version`."""
-
-    def apply(self, namespace: str, kind: str, obj: Object, version: str) -> None:
-        """One was ADDED, MODIFIED or DELETED."""
-
-    def bookmark(self, namespace: str, version: str) -> None:
-        """All changes up to `version` have been seen."""
-
-
 class _Stream:
-    """One watch: when the server took it, and what it brought."""
+    """One watch: when the server accepted it, and what it brought."""
 
     def __init__(self, opened: float) -> None:
         self.opened = opened
-        self.lines = 0
         self.events = 0
+        self.changes = 0
 
 
 class Reflector:
-    """Mirrors one kind of object in one namespace ("" for all) into `sink`. `run` never returns."""
+    """Mirrors the store's kind of object in one namespace ("" for all) into it. `run` never returns."""
 
     def __init__(
         self,
-        source: Source,
-        resource: Resource,
-        sink: Sink,
+        client: ListWatcher,
+        store: ObjectStore,
         *,
         namespace: str = "",
         label_selector: str = "",
@@ -90,10 +73,11 @@ class Reflector:
         clock: Callable[[], float],
         rand: Callable[[], float] = random.random,
     ) -> None:
+        resource = store.resource
         self.name = f"{resource.plural} in {namespace}" if namespace else resource.plural
-        self._source = source
+        self._client = client
         self._resource = resource
-        self._sink = sink
+        self._store = store
         self._namespace = namespace
         self._label_selector = label_selector
         self._metadata_only = metadata_only
@@ -136,7 +120,7 @@ class Reflector:
             if error.status != 410:
                 raise
             objects, version = await self._list(0)  # the pages ran out of time: all in one piece
-        await self._sink.replace(self._namespace, objects, version)
+        await self._store.replace(self._namespace, objects, version)
         self._version = version
         self._doubtful = self._settled = False
         self._stuck = 0
@@ -147,7 +131,7 @@ class Reflector:
         objects: list[Object] = []
         version = ""
         async for page in read_pages(
-            self._source,
+            self._client,
             self._resource,
             self._namespace,
             limit=limit,
@@ -160,7 +144,7 @@ class Reflector:
                 # Lists of built-in kinds leave out what every event of a watch carries.
                 item.setdefault("apiVersion", self._resource.api_version)
                 item.setdefault("kind", self._resource.kind)
-                if kept := self._sink.prepare(item):
+                if kept := self._store.prepare(item):
                     objects.append(kept)
         return objects, version
 
@@ -170,16 +154,16 @@ class Reflector:
         Such a server keeps a watch open and silent until it has caught up, and what happens till then is
         missed.
         """
-        page = await self._source.list(self._resource, self._namespace or None, limit=1, metadata_only=True)
+        page = await self._client.list(self._resource, self._namespace or None, limit=1, metadata_only=True)
         self._beat()
         self._doubtful = False
         if later(self._version, than=read_page(page).version):
-            log.warning("the server's version went back", extra=self._fields())
+            log.warning("server version decreased", extra=self._fields())
             self._count("went_back")
             self._version = ""
 
     async def _watch(self) -> None:
-        async with self._source.watch(
+        async with self._client.watch(
             self._resource,
             self._namespace or None,
             resource_version=self._version,
@@ -187,17 +171,17 @@ class Reflector:
             timeout_seconds=int(WATCH_TIMEOUT * (1 + self._rand())),
             inactivity=INACTIVITY,
             metadata_only=self._metadata_only,
-        ) as lines:
+        ) as events:
             self._stream = stream = _Stream(self._clock())
             self._beat()
-            async for line in lines:
+            async for event in events:
                 self._beat()
-                stream.lines += 1
-                stream.events += self._take(read_event(line))
+                stream.events += 1
+                stream.changes += self._take(event)
         raise KubeError(0, ENDED, "the server ended the watch")
 
-    def _take(self, event: Event) -> bool:
-        """Hand it to the sink, then move on to its version; whether it was a change."""
+    def _take(self, event: WatchEvent) -> bool:
+        """Hand it to the store, then move on to its version; whether it was a change."""
         kind, obj = event
         if kind == "ERROR":
             raise from_status(obj)
@@ -208,9 +192,9 @@ class Reflector:
         version = event.version
         change = kind != "BOOKMARK"
         if not change:  # it has neither a name nor anything else but its version
-            self._sink.bookmark(self._namespace, version)
-        elif kept := self._sink.prepare(obj):
-            self._sink.apply(self._namespace, kind, kept, version)
+            self._store.bookmark(self._namespace, version)
+        elif kept := self._store.prepare(obj):
+            self._store.apply(self._namespace, kind, kept, version)
         self._version = version
         self._stuck = 0
         self._well()
@@ -219,7 +203,7 @@ class Reflector:
     def _proven(self) -> bool:
         """Not by having been opened: a broken proxy takes every connection."""
         stream = self._stream
-        return stream is not None and (stream.events > 0 or self._clock() - stream.opened >= PROOF)
+        return stream is not None and (stream.changes > 0 or self._clock() - stream.opened >= PROOF)
 
     async def _recover(self, error: KubeError) -> None:
         proven, stream = self._proven(), self._stream
@@ -233,20 +217,20 @@ class Reflector:
         step = recovery(error, Stage(stream is not None, proven, self._settled, self._stuck))
         self._count(step.cause)
         log.debug("watch ended", extra=self._fields(cause=step.cause, relist=step.relist))
-        # Before its version is lost, so that the trouble is told as what it is.
+        # Before the version is dropped, so that health names the failure of a watch, not of a list.
         if step.pause:
             self._stuck += 1
             await self._pause(error)
         if step.relist:
             self._version = ""
-        self._doubtful = error.reason == SILENT and stream is not None and not stream.lines
+        self._doubtful = error.reason == SILENT and stream is not None and not stream.events
 
     async def _pause(self, error: KubeError) -> None:
         floor = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
         seconds = self._retries.failed(at_least=floor)
         level = logging.DEBUG if self._trouble and self._retries.failures > 1 else logging.WARNING
         self._trouble = f"{self.name}: {'watch' if self._version else 'list'} failed: {error.status} {error}"
-        log.log(level, "cannot watch", extra=self._fields(error=self._trouble, seconds=round(seconds, 1)))
+        log.log(level, "watch failed", extra=self._fields(error=self._trouble, seconds=round(seconds, 1)))
         while seconds > 0:  # in naps: one that waits to try again is alive
             self._beat()
             await asyncio.sleep(min(seconds, _NAP))
@@ -255,7 +239,7 @@ class Reflector:
 
     def _well(self) -> None:
         if self._trouble:
-            log.info("watching", extra=self._fields())
+            log.info("watch started", extra=self._fields())
         self._trouble = None
 
     def _count(self, cause: str) -> None:

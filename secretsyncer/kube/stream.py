@@ -1,8 +1,8 @@
-"""The lines of one watch, with every way in which a stream can go wrong turned into a `KubeError`.
+"""The events of one watch, with every way in which a stream can go wrong turned into a `KubeError`.
 
 A watch is an endless HTTP answer, one JSON event a line (Kubernetes API concepts, "Efficient detection of
 changes"). Chunks split and join lines as they like; a line can be megabytes, because etcd takes objects up to
-1.5 MiB. What comes out here are whole lines only; a clean end of the stream ends the iteration. The
+1.5 MiB. Only whole lines become events; a clean end of the stream ends the iteration. The
 errors have status 0 and one of the reasons below. None of them quotes the stream: its lines hold Secrets.
 """
 
@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp.http_exceptions import LineTooLong
 
 from secretsyncer.errors import KubeError
+from secretsyncer.kube.feed import WatchEvent, read_event
 
 SILENT = "Silent"
 """No line within the inactivity limit: the connection may be dead (watching through NAT, a lost node)."""
@@ -27,20 +28,20 @@ READ_BUFFER = 2**21
 """aiohttp's buffer for a watch, in bytes; the longest line it takes is twice that, 4 MiB."""
 
 
-class Reader(Protocol):
+class LineReader(Protocol):
     """The part of aiohttp's StreamReader that is needed here."""
 
     async def readline(self) -> bytes: ...
 
 
-class Lines:
-    """An asynchronous iterator of lines, without their line ends.
+class WatchStream:
+    """An asynchronous iterator of events.
 
     `inactivity` is in seconds and is renewed by every line. `lifetime` in seconds bounds the whole stream: a
     server that does not keep to the timeout it was asked for, or sends bytes but never a line, is left.
     """
 
-    def __init__(self, reader: Reader, *, inactivity: float, lifetime: float) -> None:
+    def __init__(self, reader: LineReader, *, inactivity: float, lifetime: float) -> None:
         self._reader = reader
         self._inactivity = inactivity
         self._clock = asyncio.get_running_loop().time
@@ -49,7 +50,7 @@ class Lines:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> WatchEvent:
         line = await self._read()
         while line == b"\n":
             line = await self._read()
@@ -57,7 +58,7 @@ class Lines:
             raise StopAsyncIteration
         if not line.endswith(b"\n"):
             raise KubeError(0, DISCONNECTED, "the stream ended in the middle of a line")
-        return line[:-1]
+        return read_event(line)
 
     async def _read(self) -> bytes:
         limit = min(self._clock() + self._inactivity, self._end)

@@ -217,9 +217,6 @@ class WorkQueue(Generic[K]):
         """Passes that run now."""
         return len(self._running)
 
-    def is_running(self, key: K) -> bool:
-        return key in self._running
-
     def longest_running(self) -> float:
         """Seconds since the oldest pass that still runs began; 0 if none does."""
         return self._loop.time() - min(self._running.values()) if self._running else 0.0

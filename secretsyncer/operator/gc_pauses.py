@@ -2,8 +2,8 @@
 
 A full collection looks at every object of the process: with 5,000 SyncedSecrets it took 0.3 to 0.4 s, in which the
 event loop stood still, to find some sixty objects. What such a collection has spared is long-lived, so it is frozen
-(`gc.freeze`): the next one looks only at what has come since. Frozen objects go as ever when nothing refers to them any
-more. Only cycles among them would stay, and those that were garbage have just been collected.
+(`gc.freeze`): the next one looks only at what has come since. Frozen objects are still freed when nothing refers to
+them any more. Only cycles among them would stay, and those that were garbage have just been collected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ LONG = 0.02
 
 @contextmanager
 def short_pauses(clock: Callable[[], float] = time.thread_time) -> Iterator[None]:
-    """Do so inside. `clock` gives seconds of CPU: a process that is kept waiting is not slow."""
+    """Freeze the survivors of slow full collections while the block runs.
+
+    `clock` gives seconds of CPU, because a process that is kept waiting is not slow.
+    """
     started = 0.0
 
     def on_collection(phase: str, info: dict[str, Any]) -> None:

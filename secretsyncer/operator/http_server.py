@@ -1,7 +1,7 @@
 """HTTP: / (the status page), /metrics, /healthz (would a restart help?), /readyz (may a roll-out go on?).
 
 Health and readiness are lists of named checks; each gives None or one line that says what is wrong. The server
-starts first and stops last, so that probes are answered at all times. `?verbose` lists every check.
+starts first and stops last, so that probes are always answered. `?verbose` lists every check.
 
 The port has no authentication, so what a client may take is bounded: the size of a request, the number of
 connections, and how long one lasts, however slowly it sends or reads. Each answer ends its connection, so that
@@ -15,12 +15,15 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from secretsyncer.operator import status_page
 
 Check = Callable[[], str | None]
+"""None, or what is wrong in one line."""
+
+Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 QUERY_LIMIT = 200
 """Characters of a search."""
@@ -29,14 +32,14 @@ REQUEST_LIMIT = 4096
 """Bytes of a request's body: nothing here reads one."""
 
 CONNECTIONS = 100
-"""At most so many at a time: a few scrapers, probes and people. One more is closed at once."""
+"""The most at a time: a few scrapers, probes and people. One more is closed at once."""
 
 LIFETIME = 30.0
 """Seconds that a connection may last, whatever it is doing."""
 
 
 class Server:
-    """Serves on `host` (None: all addresses) and `port` (0: any free one).
+    """Serves the metrics of `registry` on `host` (None: all addresses) and `port` (0: any free one).
 
     `page` makes the HTML of `/` for a search; without it nothing is served there.
     """
@@ -46,6 +49,7 @@ class Server:
         host: str | None,
         port: int,
         *,
+        registry: CollectorRegistry,
         health: Mapping[str, Check],
         readiness: Mapping[str, Check],
         page: Callable[[str], str] | None = None,
@@ -53,7 +57,7 @@ class Server:
         self._host = host
         self._port = port
         app = web.Application(client_max_size=REQUEST_LIMIT, middlewares=[_one_answer])
-        app.router.add_get("/metrics", _metrics)
+        app.router.add_get("/metrics", _metrics(registry))
         app.router.add_get("/healthz", _probe(health))
         app.router.add_get("/readyz", _probe(readiness))
         if page:
@@ -62,7 +66,7 @@ class Server:
         self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Raises OSError where the port cannot be had."""
+        """Raises OSError where the port is not available."""
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._connection, self._host, self._port)
@@ -113,15 +117,19 @@ async def _one_answer(request: web.Request, handler: Handler) -> web.StreamRespo
     return response
 
 
-async def _metrics(request: web.Request) -> web.Response:
-    """All metrics, or those named by `name[]`, in the format that the scraper asks for."""
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    names = request.query.getall("name[]", [])
-    body = encode(REGISTRY.restricted_registry(names) if names else REGISTRY)
-    return web.Response(body=body, headers={"Content-Type": content_type})
+def _metrics(registry: CollectorRegistry) -> Answer:
+    # prometheus_async's own handler serves the global registry only, and knows no `name[]`.
+    async def answer(request: web.Request) -> web.Response:
+        """All metrics, or those named by `name[]`, in the format that the scraper asks for."""
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        names = request.query.getall("name[]", [])
+        body = encode(registry.restricted_registry(names) if names else registry)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    return answer
 
 
-def _page(render: Callable[[str], str]) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _page(render: Callable[[str], str]) -> Answer:
     headers = {
         "Content-Security-Policy": status_page.POLICY,
         "Referrer-Policy": "no-referrer",
@@ -136,8 +144,8 @@ def _page(render: Callable[[str], str]) -> Callable[[web.Request], Awaitable[web
     return answer
 
 
-def _probe(checks: Mapping[str, Check]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """In the manner of the API server's own: `ok`, or the failed checks; all of them with `?verbose`."""
+def _probe(checks: Mapping[str, Check]) -> Answer:
+    """Answers like the API server's probes: `ok`, or the failed checks; all of them with `?verbose`."""
 
     async def answer(request: web.Request) -> web.Response:
         results = {name: check() for name, check in checks.items()}

@@ -1,17 +1,25 @@
-"""The page at `/`: every SyncedSecret, why it is as it is, and how the operator fares. Pure: values in, HTML out.
+"""The page at `/`: every SyncedSecret with the reason of its state, and the operator's own figures.
 
-It shows what `kubectl get syncedsecrets -A` and the metrics show and nothing else; no value of a secret ever gets
-here, because it is made from statuses. No script, no style or image from anywhere, so that it opens on a phone and
-under a strict content policy.
+It shows what `kubectl get syncedsecrets -A` and the metrics show and nothing else; it is made from statuses, which
+hold no value of a secret. It has no script and loads nothing, so that it opens on a phone and under a strict content
+policy. `page` is pure: values in, HTML out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from secretsyncer import __version__
+from secretsyncer.aws.listing.poller import Poller
+from secretsyncer.kube.objects import Key
+from secretsyncer.kube.store import ObjectStore
+from secretsyncer.kube.workqueue import WorkQueue
+from secretsyncer.metrics import Metrics
 from secretsyncer.synced_secret import target_of
 
 ROWS = 500
@@ -22,13 +30,46 @@ POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """The page's Content-Security-Policy."""
+_STYLE = Path(__file__).with_name("status_page.css").read_text("utf-8")
 
 
-class Source(NamedTuple):
-    """An AWS secret that an object was made from, and the version of it."""
+class StatusPage:
+    """The page of one process. `leading` says whether it reconciles, or stands by."""
 
-    name: str
-    version: str
+    def __init__(
+        self,
+        objects: ObjectStore,
+        poller: Poller,
+        queue: WorkQueue[Key],
+        metrics: Metrics,
+        *,
+        leading: Callable[[], bool],
+    ) -> None:
+        self._objects = objects
+        self._poller = poller
+        self._queue = queue
+        self._metrics = metrics
+        self._leading = leading
+
+    def html(self, query: str) -> str:
+        """The page as it is now; `query` is what a reader searches for."""
+        now = time.time()
+        return page((obj for _, obj in self._objects.items()), self._facts(now), query=query, now=now)
+
+    def _facts(self, now: float) -> dict[str, str]:
+        catalogue, metrics = self._poller.catalogue, self._metrics
+        hits, wanted = metrics.total(metrics.cache_requests, result="hit"), metrics.total(metrics.cache_requests)
+        return {
+            "Last listing of AWS": f"{seconds(now - catalogue.listed_at)} ago"
+            if catalogue.listed_at
+            else "none yet",
+            "AWS secrets": str(len(catalogue.entries)),
+            "AWS calls": f"{metrics.total(metrics.aws_calls):.0f}",
+            "Cache hits": share(hits, wanted),
+            "Queue": f"{len(self._queue)} + {self._queue.running()} running",
+            "Role": "leading" if self._leading() else "standing by",
+            "Version": __version__,
+        }
 
 
 class Row(NamedTuple):
@@ -41,7 +82,7 @@ class Row(NamedTuple):
     reason: str
     message: str
     last_sync: str
-    sources: tuple[Source, ...]
+    sources: tuple[tuple[str, str], ...]  # name and version id of the AWS secrets
 
     def matches(self, words: Iterable[str]) -> bool:
         sources = (part for source in self.sources for part in source)
@@ -53,7 +94,7 @@ def row_of(obj: Mapping[str, Any], now: float) -> Row:
     """The row of a raw object, whatever is in its status."""
     metadata, status = obj["metadata"], obj.get("status") or {}
     ready: Mapping[str, Any] = next((c for c in status.get("conditions") or [] if c.get("type") == "Ready"), {})
-    sources = (Source(str(s.get("name")), str(s.get("versionID"))) for s in status.get("sources") or [])
+    sources = ((str(s.get("name")), str(s.get("versionID"))) for s in status.get("sources") or [])
     return Row(
         str(ready.get("status", "")),
         metadata.get("namespace", ""),
@@ -67,7 +108,7 @@ def row_of(obj: Mapping[str, Any], now: float) -> Row:
 
 
 def age(timestamp: Any, now: float) -> str:
-    """The time since an RFC 3339 timestamp, as people say it; a dash where there is none."""
+    """The time since an RFC 3339 timestamp, for people; a dash where there is none."""
     try:
         then = datetime.fromisoformat(str(timestamp)).replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -76,7 +117,7 @@ def age(timestamp: Any, now: float) -> str:
 
 
 def seconds(count: float) -> str:
-    """A time as people say it, in its largest unit."""
+    """A time for people, in its largest unit."""
     whole = max(0, int(count))
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if whole >= size:
@@ -90,7 +131,7 @@ def share(part: float, whole: float) -> str:
 
 
 def page(objects: Iterable[Mapping[str, Any]], facts: Mapping[str, str], *, query: str, now: float) -> str:
-    """The HTML document. `facts` are shown on top, in order; `query` are words that a row must all hold."""
+    """The HTML document. `facts` are shown on top, in order; a row must have all the words of `query`."""
     rows = [row_of(obj, now) for obj in objects]
     words = query.lower().split()
     found = sorted((row for row in rows if row.matches(words)), key=lambda row: (row.ready == "True", row[1:3]))
@@ -129,34 +170,7 @@ def _row(row: Row) -> str:
     return f'<tr class="{kind}" data-object="{escape(row.namespace)}/{escape(row.name)}">{marked}</tr>'
 
 
-def _sources(sources: tuple[Source, ...]) -> str:
+def _sources(sources: tuple[tuple[str, str], ...]) -> str:
     shown = [f"<li>{escape(name)} <code>{escape(version)}</code></li>" for name, version in sources[:SOURCES]]
     more = [f"<li>and {len(sources) - SOURCES} more</li>"] if len(sources) > SOURCES else []
     return f"<ul>{''.join(shown + more)}</ul>" if shown else ""
-
-
-_STYLE = """
-:root{color-scheme:light dark;--line:#8883;--bad:#b3261e;--good:#18703a;--new:#7a5d00}
-@media(prefers-color-scheme:dark){:root{--bad:#ff8a80;--good:#7bd69a;--new:#e5c76b}}
-*{box-sizing:border-box}body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:84rem}
-h1{font-size:1.25rem;margin:0 0 .7rem}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.5rem;margin:0 0 1rem}
-dl div{border:1px solid var(--line);border-radius:.5rem;padding:.4rem .7rem}
-dt{font-size:.8rem;opacity:.75}dd{margin:0;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
-form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center}
-input{font:inherit;padding:.4rem .6rem;flex:1 1 14rem;max-width:26rem;min-width:0}
-button{font:inherit;padding:.4rem .9rem}
-table{border-collapse:collapse;width:100%;margin-top:1rem}
-th,td{text-align:left;padding:.45rem .6rem;vertical-align:top;overflow-wrap:anywhere}
-th{font-size:.8rem;font-weight:600;opacity:.75;white-space:nowrap}tr{border-top:1px solid var(--line)}thead tr{border:0}
-th:nth-child(1),td:nth-child(1){min-width:11rem}td:nth-child(2),td:nth-child(3){white-space:nowrap}
-td:nth-child(4){min-width:19rem}td:nth-child(5){min-width:14rem}
-small{display:block;font-size:.85rem;opacity:.75}ul{list-style:none;margin:0;padding:0}li+li{margin-top:.25rem}
-code{display:block;font:12px/1.4 ui-monospace,monospace;opacity:.75}
-em{font-style:normal;font-weight:600}
-.bad em{color:var(--bad)}.good em{color:var(--good)}.new em{color:var(--new)}
-@media(max-width:50rem){thead{display:none}tr{display:block;padding:.6rem 0}
-tr.none td{display:block}td:nth-child(n){display:grid;grid-template-columns:7.5rem 1fr;padding:.12rem 0;min-width:0;
-white-space:normal}td:nth-child(1){display:block}td::before{content:attr(data-name);opacity:.75;font-size:.85rem}
-td:nth-child(1)::before{content:none}td:empty{display:none}}
-"""

@@ -1,9 +1,9 @@
-"""Writes to Kubernetes on behalf of one object: its Secret and its status, and nothing that says nothing new.
+"""Writes the Secret and the status of one object.
 
-Writes carry the version that they were made for, so a stale view becomes a fresh look, never a lost edit. Each
-answer goes back to the informer's store (`remember`), so that the next pass sees it before the watch does. Errors
-of the API become the failures that the status shows. `may_write` is asked before each write: a process that has
-lost its lease, or was asleep for longer than it lasts, must not write.
+Writes carry the version that they were made for: where that is stale, the Secret is read again and no edit is lost.
+Each answer goes back to the informer's store (`remember`), so that the next reconcile sees it before the watch does.
+Errors of the API become the failures that the status shows. `may_write` is asked before each write: a process that
+has lost its lease, or was asleep for longer than it lasts, must not write.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
 from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.secret_plan import Create, Patch, Recreate, plan
+from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
 TRIES = 4
-"""Fresh looks at a Secret that changes under our hands, in one pass."""
+"""Attempts of one reconcile to write a Secret that others change meanwhile."""
 
 
 class Api(Protocol):
-    """What is wanted of the Kubernetes client; `kube.client.KubeClient` is it."""
+    """The part of `KubeClient` that writes."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
 
@@ -36,14 +37,6 @@ class Api(Protocol):
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object: ...
 
 
-class Store(Protocol):
-    """What is wanted of an informer."""
-
-    def get(self, key: Key) -> Object | None: ...
-
-    def remember(self, obj: Object) -> None: ...
-
-
 class Written(NamedTuple):
     """What a write left behind: the Secret's resourceVersion, and what was done (empty: nothing)."""
 
@@ -54,12 +47,10 @@ class Written(NamedTuple):
 class Writer:
     """Writes Secrets and statuses."""
 
-    def __init__(
-        self, api: Api, *, objects: Store, secrets: Store, adopt: bool, may_write: Callable[[], bool]
-    ) -> None:
+    def __init__(self, api: Api, stores: Stores, *, adopt: bool, may_write: Callable[[], bool]) -> None:
         self._api = api
-        self._objects = objects
-        self._secrets = secrets
+        self._objects = stores.objects
+        self._secrets = stores.secrets
         self._adopt = adopt
         self._may_write = may_write
 
@@ -73,16 +64,19 @@ class Writer:
             try:
                 return await self._write(synced.secret, step)
             except KubeError as error:
-                # Created by somebody else, changed, or deleted meanwhile: look again.
+                # Created by somebody else, changed, or deleted meanwhile: read it again.
                 if error.status != 409 and not (error.status == 404 and not isinstance(step, Create)):
                     raise as_failure(error, f"Secret {synced.secret}") from error
-            observed = await self._look(synced.secret)
-        raise Unavailable(Reason.KUBERNETES_ERROR, f"Secret {synced.secret} is changed by others all the time")
+            observed = await self._read(synced.secret)
+        raise Unavailable(
+            Reason.KUBERNETES_ERROR,
+            f"Secret {synced.secret} keeps being modified concurrently (gave up after {TRIES} attempts)",
+        )
 
     async def write_status(self, obj: Object, patch: Object) -> None:
-        """Patch the status of this very object; one that is gone or was made anew is left alone.
+        """Patch the status of this very object; one that is gone or was recreated is left alone.
 
-        Going by the store: a uid in a patch of a status subresource means nothing to the API server.
+        The store decides that: the API server ignores a uid in a patch of a status subresource.
         """
         if not self.is_current(obj):
             return
@@ -116,7 +110,7 @@ class Writer:
         self._secrets.remember(answer)
         return Written(answer["metadata"]["resourceVersion"], action)
 
-    async def _look(self, key: Key) -> Object | None:
+    async def _read(self, key: Key) -> Object | None:
         try:
             return summarise(await self._api.get(SECRETS, key.namespace, key.name))
         except KubeError as error:
@@ -130,7 +124,7 @@ class Writer:
 
 
 def as_failure(error: KubeError, what: str) -> SyncFailure:
-    """The API's error as the failure of a pass: refused for good, or worth another try."""
+    """The API's error as the failure of a reconcile: refused for good, or worth a retry."""
     # What follows may quote the whole object, as the server does with a patch that it cannot decode.
     said = error.message.partition("Invalid value")
     message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {error.reason}: {said[0]}{said[1]}"

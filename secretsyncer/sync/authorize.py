@@ -70,25 +70,19 @@ class Allowed(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def authorize(
-    spec: SyncedSecretSpec,
-    namespace: Mapping[str, Any],
-    account: Account | None,
-    *,
-    annotation: str,
-    require_annotation: bool,
-) -> Grant:
+def authorize(spec: SyncedSecretSpec, namespace: Mapping[str, Any], account: Account | None, rules: Rules) -> Grant:
     """The grant for this spec in this namespace (a raw object).
 
     `account` is the operator's own, needed to complete bare role names; None while it is not known.
     Raises Rejected(RoleNotAllowed or InvalidSpec), or Unavailable where the account is needed and not known.
     """
     metadata = namespace["metadata"]
+    annotation = rules.annotation
     text = (metadata.get("annotations") or {}).get(annotation)
     role = _role_of(spec, account)
     tag = _tag_of(spec, metadata)
     if text is None:
-        if require_annotation:
+        if rules.require_annotation:
             raise _refused(f"namespace {metadata['name']} has no annotation {annotation}, and one is required")
         return Grant(_identity(spec, role), tag, spec.region or "")
     # The API server lets only text in; a manifest for `secretsyncer render` may hold anything.
@@ -104,7 +98,7 @@ def authorize(
 
 
 def _identity(spec: SyncedSecretSpec, role: RoleArn | None) -> Identity:
-    """Without a role nothing is assumed, and so nothing is said while assuming."""
+    """No role, no AssumeRole: external id and session name do not apply."""
     return Identity(role, spec.external_id or "", spec.role_session_name or "") if role else Identity("")
 
 

@@ -1,28 +1,27 @@
 """One object's content: everything that its spec asks for, read under a grant and rendered.
 
 The same for the operator and for `secretsyncer render`: only the source of the values differs. The result says what
-it was made from, which is what the next pass compares and what wakes the object when AWS changes.
+it was made from: the next reconcile compares that, and a change of it in AWS leads to a reconcile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure
-from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.gotemplate.engine import Filter, TemplateEngine
+from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.dependencies import Dependencies
-from secretsyncer.sync.fetch import Reader, RenderedTemplate, Values, check_listed, ref_of, source_of
-from secretsyncer.sync.render import Sources, references, render, select, templates
+from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of
+from secretsyncer.sync.render import references, render, select, templates
 from secretsyncer.sync.status import Source
+from secretsyncer.sync.templates import RenderedTemplate, TemplateRenderer, check_listed
 from secretsyncer.synced_secret import Find, SyncedSecretSpec
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +38,43 @@ class Content:
     dependencies: Dependencies
 
 
-async def render_content(
-    reader: Reader, grant: Grant, spec: SyncedSecretSpec, catalogue: Catalogue, *, expected: Iterable[str] = ()
-) -> Content:
-    """The content. `expected`: ids that its templates read last time. Raises Rejected or Unavailable."""
-    refs = {ref_of(grant, reference) for reference in references(spec)}
-    find = spec.data_from.find if spec.data_from else None
-    found = _found(find, grant, catalogue) if find else []
-    values = await reader.read(grant, refs.union(found if isinstance(found, list) else ()), catalogue)
-    outputs = {text: await _attempt(reader, grant, text, catalogue, expected) for text in templates(spec)}
+class ContentRenderer:
+    """Renders the content of any object, from one source of values."""
 
-    sources = Sources(
-        secret=lambda reference: _or_raise(values[ref_of(grant, reference)]),
-        template=lambda text: _or_raise(outputs[text]).output,
-        found=lambda _: [_or_raise(values[ref]) for ref in _or_raise(found)],
-    )
-    rendered = [output for output in outputs.values() if isinstance(output, RenderedTemplate)]
-    return _content(render(spec, sources), values, rendered, _filters_of(find))
+    def __init__(self, values: ValueSource, engine: TemplateEngine, metrics: Metrics) -> None:
+        self._reader = GatedReader(values)
+        self._templates = TemplateRenderer(self._reader, engine, metrics)
+
+    async def render(
+        self, grant: Grant, spec: SyncedSecretSpec, catalogue: Catalogue, *, expected: Iterable[str] = ()
+    ) -> Content:
+        """The content. `expected`: ids that its templates read last time. Raises Rejected or Unavailable."""
+        refs = {reference: ref_of(grant, reference) for reference in references(spec)}
+        find = spec.data_from.find if spec.data_from else None
+        selected = _select(find, grant, catalogue) if find else []
+        also = selected if isinstance(selected, list) else ()
+        fetched = await self._reader.read(grant, {*refs.values(), *also}, catalogue)
+        outputs = {text: await self._attempt(grant, text, catalogue, expected) for text in templates(spec)}
+        data = render(
+            spec,
+            values={reference: fetched[ref] for reference, ref in refs.items()},
+            outputs={text: o.output if isinstance(o, RenderedTemplate) else o for text, o in outputs.items()},
+            found=[fetched[ref] for ref in selected] if isinstance(selected, list) else selected,
+        )
+        rendered = [output for output in outputs.values() if isinstance(output, RenderedTemplate)]
+        return _content(data, fetched, rendered, _filters_of(find))
+
+    async def _attempt(
+        self, grant: Grant, text: str, catalogue: Catalogue, expected: Iterable[str]
+    ) -> RenderedTemplate | SyncFailure:
+        """A template that fails must not hide what else is wrong with the object."""
+        try:
+            return await self._templates.render(grant, text, catalogue, expected=expected)
+        except SyncFailure as failure:
+            return failure
 
 
-def _found(find: Find, grant: Grant, catalogue: Catalogue) -> list[SecretRef] | SyncFailure:
+def _select(find: Find, grant: Grant, catalogue: Catalogue) -> list[SecretRef] | SyncFailure:
     """What `find` selects. Nothing at all is a failure: it must not empty a Secret that was full before."""
     try:
         check_listed(catalogue, "find")
@@ -77,35 +93,18 @@ def _filters_of(find: Find | None) -> frozenset[Filter]:
     return frozenset({Filter("tagKey", (find.tag_key,)) if find.tag_key else Filter("name", ())})
 
 
-async def _attempt(
-    reader: Reader, grant: Grant, text: str, catalogue: Catalogue, expected: Iterable[str]
-) -> RenderedTemplate | SyncFailure:
-    """A template that fails must not hide what else is wrong with the object."""
-    try:
-        return await reader.render_template(grant, text, catalogue, expected=expected)
-    except SyncFailure as failure:
-        return failure
-
-
-def _or_raise(value: T | SyncFailure) -> T:
-    if isinstance(value, SyncFailure):
-        raise value
-    return value
-
-
 def _content(
-    data: dict[str, bytes], values: Values, outputs: list[RenderedTemplate], filters: frozenset[Filter]
+    data: dict[str, bytes], fetched: Fetched, outputs: list[RenderedTemplate], filters: frozenset[Filter]
 ) -> Content:
     in_templates = {ref: source for output in outputs for ref, source in output.read.items()}
-    direct = {ref: source_of(value) for ref, value in values.items() if isinstance(value, SecretValue)}
-    read = {**direct, **in_templates}
+    direct = {ref: source_of(value) for ref, value in fetched.items() if isinstance(value, SecretValue)}
     return Content(
         data,
-        read,
+        {**direct, **in_templates},
         frozenset(ref.id for ref in in_templates),
-        len(direct) == len(values),
+        len(direct) == len(fetched),
         Dependencies(
-            frozenset(values) | frozenset(in_templates),
+            frozenset(fetched) | frozenset(in_templates),
             filters.union(*(output.filters for output in outputs)),
             any(output.whole_catalogue for output in outputs),
         ),

@@ -1,7 +1,7 @@
-"""Events to the queue, keys to the workers, outcomes to their consequences.
+"""Puts keys into the queue, runs the workers, and decides what follows from each outcome.
 
 Handlers decide *whether* a key is queued, never what is done with it. What an outcome leads to is in one place,
-`Controller._settle`. Fresh edits, changes in AWS and drift go first; start-up bulk and resyncs wait behind them.
+`Controller._settle`. Edits, changes in AWS and drift go first; start-up bulk and resyncs wait behind them.
 """
 
 from __future__ import annotations
@@ -9,43 +9,38 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable
+from typing import Any
 
-from prometheus_async.aio import time
+from prometheus_async import aio
 
 from secretsyncer import logs
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes
 from secretsyncer.errors import Reason, Rejected, Unavailable
-from secretsyncer.kube.informer import EventKind, Informer
 from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
 from secretsyncer.metrics import RESULTS, Metrics
 from secretsyncer.sync.dependencies import DependencyIndex
-from secretsyncer.sync.owners import Targets
+from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Outcome, Reconciler
+from secretsyncer.sync.stores import Stores
 
 log = logging.getLogger(__name__)
 
 _NOT_FAILING = {Reason.SYNCED, Reason.SUSPENDED}
 
-PASS_DEADLINE = 120.0
-"""Seconds that one pass may take: more than AWS with all its retries."""
+DEADLINE = 120.0
+"""Seconds that one reconcile may take: more than AWS with all its retries."""
 
-STUCK = 2 * PASS_DEADLINE
+STUCK = 2 * DEADLINE
 
 SLICE = 200
-"""Objects looked at in one go; other work runs in between."""
+"""Objects queued in one go; other work runs in between."""
 
 TICKS = 100
-"""Moments of a sync interval at which objects are looked at: some together cost one wake-up of the process."""
-
-
-class Prefetcher(Protocol):
-    """What is wanted of the value cache."""
-
-    def prefetch(self, refs: Collection[SecretRef], catalogue: Catalogue) -> None: ...
+"""Moments of a sync interval at which resyncs start: those of one moment cost one wake-up of the process."""
 
 
 class Controller:
@@ -56,42 +51,34 @@ class Controller:
         reconciler: Reconciler,
         queue: WorkQueue[Key],
         index: DependencyIndex,
-        targets: Targets,
+        owners: Owners,
+        stores: Stores,
         *,
-        objects: Informer,
-        namespaces: Informer,
-        secrets: Informer,
-        prefetcher: Prefetcher,
-        catalogue: Callable[[], Catalogue],
         metrics: Metrics,
         sync_interval: float,
     ) -> None:
         self._reconciler = reconciler
         self._queue = queue
         self._index = index
-        self._targets = targets
-        self._objects = objects
-        self._secrets = secrets
-        self._prefetcher = prefetcher
-        self._catalogue = catalogue
+        self._owners = owners
+        self._objects = stores.objects
         self._metrics = metrics
-        self._passes = {result: metrics.reconciles.labels(result) for result in RESULTS}
+        self._reconciles = {result: metrics.reconciles.labels(result) for result in RESULTS}
         self._sync_interval = sync_interval
         self._scheduled: set[Key] = set()
-        self._touched: dict[Key, Key] = {}
-        self._leading = False
-        objects.add_handler(self._on_object)
-        namespaces.add_handler(self._on_namespace)
-        secrets.add_handler(self._on_secret)
+        self.leading = False
+        stores.objects.add_handler(self._on_object)
+        stores.namespaces.add_handler(self._on_namespace)
+        stores.secrets.add_handler(self._on_secret)
 
-    # What leads to a pass
+    # What leads to a reconcile
 
     async def lead(self) -> None:
-        """From now on passes are wanted; all objects at once, as bulk."""
-        self._leading = True
+        """Queue keys from now on; all objects at once, as bulk."""
+        self.leading = True
         keys = self._objects.keys()
         for start in range(0, len(keys), SLICE):
-            self._prefetch(keys[start : start + SLICE])
+            self._reconciler.prefetch(keys[start : start + SLICE])
             for key in keys[start : start + SLICE]:
                 self._queue.add(key, Priority.LOW)
             await asyncio.sleep(0)
@@ -99,11 +86,12 @@ class Controller:
     def on_catalogue(
         self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
     ) -> None:
-        """The poller has been around."""
+        """The poller has found `changes` in a listing, or `changed_refs` by asking for what no listing shows."""
         keys = self._index.affected(old, new, changes, changed_refs)
         if keys:
             log.info("secrets changed in AWS", extra={"secrets": len(changes.names), "objects": len(keys)})
-        self._prefetch(keys)
+        if self.leading:
+            self._reconciler.prefetch(keys)
         self._add(keys)
 
     def on_secrets(self, ids: Collection[str]) -> None:
@@ -111,9 +99,8 @@ class Controller:
         self._add(self._index.by_ids(ids))
 
     def _on_object(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
-        for other in self._targets.note(key, new):
-            self._add([other])
-        # Our own status patch comes back as an event too: only what the user says counts.
+        self._add(self._owners.note(key, new))
+        # Our own status patch comes back as an event too: only what the user changes counts.
         if kind is not EventKind.MODIFIED or _intent(old) != _intent(new):
             self._add([key])
 
@@ -122,24 +109,16 @@ class Controller:
             return
         self._add(other for other, _ in self._objects.items() if other.namespace == key.name)
 
-    def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
-        for claimant in self._targets.claimants(key):
-            if self._queue.is_running(claimant):
-                # Its own write may be seen before that is answered: who wrote is known after the pass.
-                self._touched[claimant] = key
-            elif not self._reconciler.is_own_write(claimant, new):
-                self._add([claimant])
+    def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, _new: Object | None) -> None:
+        # Our own writes come back here as well; `Reconciler.in_step` tells them apart.
+        self._add(self._owners.claimants(key))
 
-    def _add(self, keys: Any) -> None:
-        if self._leading:
+    def _add(self, keys: Iterable[Key]) -> None:
+        if self.leading:
             for key in keys:
                 self._queue.add(key)
 
-    def _prefetch(self, keys: Collection[Key]) -> None:
-        if self._leading:
-            self._prefetcher.prefetch(self._reconciler.wanted(keys), self._catalogue())
-
-    # What a pass leads to
+    # What a reconcile leads to
 
     async def work(self) -> None:
         """One worker. Once the queue is closed it waits to be stopped: a loop that returns ends the process."""
@@ -150,39 +129,40 @@ class Controller:
                 await asyncio.get_running_loop().create_future()
                 return
             try:
-                if not self._settled_at_a_glance(key):
+                if not self._is_in_step(key):
                     with logs.bind(key=str(key), reconcile_id=f"{random.getrandbits(32):08x}"):
-                        await self._pass(key)
+                        await self._reconcile(key)
             finally:
                 self._queue.done(key)
 
-    def _settled_at_a_glance(self, key: Key) -> bool:
-        """What most resyncs are: no deadline, no timing and no log line for what has not changed."""
+    def _is_in_step(self, key: Key) -> bool:
+        """Most resyncs end here: no deadline, no timing and no log line for what has not changed.
+
+        Nothing failed last time, so there is nothing to forget, and a resync that is due earlier stays.
+        """
         try:
-            outcome = self._reconciler.glance(key)
+            outcome = self._reconciler.in_step(key)
         except Exception:
-            log.exception("bug", extra={"key": str(key)})  # the pass that follows may fare better
+            log.exception("comparison crashed", extra={"key": str(key)})
             return False
         if outcome is not None:
-            self._settle(key, outcome)
+            self._count(key, outcome.result, outcome.reason)
+            self._resync(key, outcome.refresh_after)
         return outcome is not None
 
-    async def _pass(self, key: Key) -> None:
+    async def _reconcile(self, key: Key) -> None:
         result: Outcome | Exception
         try:
-            async with asyncio.timeout(PASS_DEADLINE):
-                result = await time(self._metrics.reconcile_seconds, self._reconciler.reconcile(key))
+            async with asyncio.timeout(DEADLINE):
+                result = await aio.time(self._metrics.reconcile_seconds, self._reconciler.reconcile(key))
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this key's failure
             result = exc
         self._settle(key, result)
-        touched = self._touched.pop(key, None)
-        if touched and not self._reconciler.is_own_write(key, self._secrets.get(touched)):
-            self._add([key])
 
     def stuck(self) -> str | None:
-        """Says so if a pass has outlived its deadline: nothing can end it but the end of the process."""
+        """The problem if a reconcile has outlived its deadline: only the end of the process can end it."""
         seconds = self._queue.longest_running()
-        return f"a pass runs for {seconds:.0f} s" if seconds > STUCK else None
+        return f"a reconcile runs for {seconds:.0f} s" if seconds > STUCK else None
 
     def _settle(self, key: Key, result: Outcome | Exception) -> None:
         """The one table: what each outcome leads to."""
@@ -200,25 +180,26 @@ class Controller:
                 self._count(key, "rejected", reason)
                 self._queue.forget(key)
                 self._resync(key)
-                log.info("rejected", extra={"reason": str(reason), "why": message})
+                log.info("reconcile rejected", extra={"reason": str(reason), "error": message})
             case Unavailable(reason=reason, message=message, retry_after=at_least):
                 self._count(key, "unavailable", reason)
                 seconds = self._queue.retry(key, at_least=at_least or 0.0)
                 log.warning(
-                    "unavailable", extra={"reason": str(reason), "why": message, "retry_in": round(seconds, 1)}
+                    "reconcile failed",
+                    extra={"reason": str(reason), "error": message, "retry_in": round(seconds, 1)},
                 )
             case TimeoutError():
                 self._count(key, "timeout", Reason.KUBERNETES_ERROR)
-                log.warning("pass took too long", extra={"seconds": PASS_DEADLINE})
+                log.warning("reconcile timed out", extra={"seconds": DEADLINE})
                 self._queue.retry(key)
             case _:
                 assert isinstance(result, Exception)  # noqa: S101 - the union has no more members
                 self._count(key, "bug", Reason.KUBERNETES_ERROR)
-                log.error("bug", exc_info=result)
+                log.error("reconcile crashed", exc_info=result)
                 self._queue.retry(key)
 
     def _resync(self, key: Key, refresh_after: float | None = None) -> None:
-        """Again in one interval; the first time spread over it, which keeps objects apart from then on.
+        """Resync in one interval; the first time at a random moment of it, which keeps objects apart from then on.
 
         Not within the first tick: nothing has changed yet.
         """
@@ -229,7 +210,7 @@ class Controller:
         self._queue.add_after(key, interval * share, Priority.LOW, tick=interval / TICKS)
 
     def _count(self, key: Key, result: str, reason: str | None) -> None:
-        self._passes[result].inc()
+        self._reconciles[result].inc()
         if reason is not None:
             self._metrics.observe_object(
                 *key, reason=reason, ready=reason == Reason.SYNCED, failing=reason not in _NOT_FAILING
@@ -237,7 +218,7 @@ class Controller:
 
 
 def _intent(obj: Object | None) -> Any:
-    """What a user can say with an object: all but its status and bookkeeping."""
+    """What a user can change of an object: everything but its status and the server's bookkeeping."""
     metadata = obj["metadata"] if obj else {}
     return [metadata.get(f) for f in ("uid", "generation", "labels", "annotations", "deletionTimestamp")]
 

@@ -1,6 +1,6 @@
 """Which SyncedSecret a Secret belongs to. Of several that name one target, the oldest has it.
 
-The controller notes each object as the informer shows it, valid or not; reconciles ask for the owner.
+The controller notes each object as the informer shows it, valid or not; a reconcile asks for the owner.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from secretsyncer.kube.objects import Key
 from secretsyncer.synced_secret import target_of
 
 
-class Targets:
+class Owners:
     """Objects by the Secret that they ask for."""
 
     def __init__(self) -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.value import SecretValue
@@ -34,13 +34,17 @@ SIZE_LIMIT = 1_048_576
 
 Data = dict[str, bytes]
 
+T = TypeVar("T")
 
-class Sources(NamedTuple):
-    """Where the values come from; each gives what was fetched, found or rendered, or raises its failure."""
 
-    secret: Callable[[SecretReference], SecretValue]
-    template: Callable[[str], str]
-    found: Callable[[Find], list[SecretValue]]
+Values = Mapping[SecretReference, SecretValue | SyncFailure]
+"""What each reference of the spec gave, or why it gave nothing."""
+
+Outputs = Mapping[str, str | SyncFailure]
+"""What each template of the spec gave, or why it failed."""
+
+Found = Sequence[SecretValue | SyncFailure]
+"""The secrets that `find` selected, in order."""
 
 
 def references(spec: SyncedSecretSpec) -> list[SecretReference]:
@@ -75,7 +79,7 @@ def select(find: Find, catalogue: Catalogue) -> list[Entry]:
     return sorted((entry for entry in catalogue.entries.values() if matches(entry)), key=lambda entry: entry.name)
 
 
-def render(spec: SyncedSecretSpec, sources: Sources) -> Data:
+def render(spec: SyncedSecretSpec, values: Values, outputs: Outputs, found: Found | SyncFailure = ()) -> Data:
     """The data. Raises Rejected or Unavailable that names every key that could not be rendered, and why."""
     data: Data = {}
     failures: list[SyncFailure] = []
@@ -88,9 +92,9 @@ def render(spec: SyncedSecretSpec, sources: Sources) -> Data:
 
     source = spec.data_from
     if source:
-        attempt("dataFrom", lambda: _from_everything(source, sources))
+        attempt("dataFrom", lambda: _from_everything(source, values, found))
     for item in spec.items:
-        attempt(f"data.{item.name}", lambda item=item: _item(item, sources))  # type: ignore[misc]
+        attempt(f"data.{item.name}", lambda item=item: _item(item, values, outputs))  # type: ignore[misc]
     if failures:
         raise combine(failures)
     _check_size(data)
@@ -111,16 +115,16 @@ def _labelled(label: str, failure: SyncFailure) -> SyncFailure:
     return type(failure)(failure.reason, f"{label}: {failure.message}", retry_after=failure.retry_after)
 
 
-def _item(item: DataItem, sources: Sources) -> Data:
+def _item(item: DataItem, values: Values, outputs: Outputs) -> Data:
     """The item's key and value; nothing where it is optional and absent."""
     if item.value_from is None:
         return {item.name: (item.value or "").encode()}
     if item.value_from.template is not None:
-        return {item.name: sources.template(item.value_from.template).encode()}
+        return {item.name: _given(outputs[item.value_from.template]).encode()}
     reference = item.value_from.secret_ref or item.value_from.secret_key_ref
     assert reference is not None  # noqa: S101 - the model says: exactly one
     try:
-        value = _value(reference, sources)
+        value = _bytes(reference, _given(values[reference]))
     except Rejected as failure:
         if not _is_absent(failure) or not (reference.optional or reference.default is not None):
             raise
@@ -128,8 +132,7 @@ def _item(item: DataItem, sources: Sources) -> Data:
     return {item.name: _decoded(reference.name, value) if reference.decode else value}
 
 
-def _value(reference: SecretReference, sources: Sources) -> bytes:
-    value = sources.secret(reference)
+def _bytes(reference: SecretReference, value: SecretValue) -> bytes:
     if not isinstance(reference, SecretKeyReference):
         return raw(value)
     if reference.jmes_path is not None:
@@ -137,22 +140,29 @@ def _value(reference: SecretReference, sources: Sources) -> bytes:
     return key_text(value, reference.name, reference.key or "")
 
 
+def _given(result: T | SyncFailure) -> T:
+    """The result, unless it is a failure: that is raised."""
+    if isinstance(result, SyncFailure):
+        raise result
+    return result
+
+
 def _is_absent(failure: Rejected) -> bool:
     """Whether there is nothing, as opposed to something that may not be read or is wrong."""
     return isinstance(failure, Absent) or failure.reason is Reason.SECRET_NOT_FOUND
 
 
-def _from_everything(source: DataFrom, sources: Sources) -> Data:
+def _from_everything(source: DataFrom, values: Values, found: Found | SyncFailure) -> Data:
     """All of dataFrom: named objects in order, then what was found; a later key wins."""
     data: Data = {}
     for reference in source.references:
         try:
-            data.update(_all_keys(reference, sources.secret(reference)))
+            data.update(_all_keys(reference, _given(values[reference])))
         except Rejected as failure:
             if not (reference.optional and _is_absent(failure)):
                 raise
     if source.find:
-        data.update(_all_found(source.find, sources.found(source.find)))
+        data.update(_all_found(source.find, [_given(value) for value in _given(found)]))
     return _renamed(source, data)
 
 

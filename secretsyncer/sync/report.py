@@ -1,6 +1,6 @@
-"""What a user is told about a pass: the status of the object, and Events for what has changed.
+"""Reports a reconcile to users: the status of the object, and Events for what has changed.
 
-A status that would say nothing new is not written, and goes with no Event.
+A status that is the same as before is not written, and comes with no Event.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EventSink = Callable[[Object, Literal["Normal", "Warning"], str, str], None]
 
 
 class Reporter:
-    """Tells of passes. `now` gives the time of day in seconds."""
+    """Reports reconciles. `now` gives the time of day in seconds."""
 
     def __init__(self, writer: Writer, events: EventSink, *, now: Callable[[], float] = time.time) -> None:
         self._writer = writer
@@ -28,7 +28,7 @@ class Reporter:
         self._now = now
 
     async def synced(self, obj: Object, synced: SyncedSecret, content: Content, action: str) -> bool:
-        """The Secret holds the content; `action` says what was done for that, if anything. Whether this was news."""
+        """The Secret holds the content; `action` is the write, if there was one. Whether the status has changed."""
         old = obj.get("status") or {}
         new = status.synced(
             old,
@@ -47,7 +47,7 @@ class Reporter:
         return patch is not None
 
     async def suspended(self, obj: Object, synced: SyncedSecret) -> bool:
-        """The object is not synced because it asks for that. Whether this was news."""
+        """The object is not synced because its spec says so. Whether the status has changed."""
         old = obj.get("status") or {}
         patch = status.patch(old, status.suspended(old, generation=synced.generation, now=self._now()))
         if patch:
@@ -56,7 +56,7 @@ class Reporter:
         return patch is not None
 
     async def failed(self, obj: Object, failure: SyncFailure) -> None:
-        """The pass has failed; the Event goes first, because the status may fail, too."""
+        """The reconcile has failed. The Event comes first, because writing the status may fail as well."""
         old = obj.get("status") or {}
         new = status.failed(old, failure, generation=obj["metadata"].get("generation", 0), now=self._now())
         patch = status.patch(old, new)

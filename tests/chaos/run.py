@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 
 from sandbox.aws.http import FakeAws
-from sandbox.aws.model import REGION
+from sandbox.aws.state import REGION
 from sandbox.envtest import RealKubernetes
 from sandbox.operator import OperatorProcess
 from tests.chaos.changes import Changes

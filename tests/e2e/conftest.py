@@ -16,8 +16,8 @@ import pytest_asyncio
 
 from sandbox.apiserver import EmbeddedKubernetes
 from sandbox.aws.http import FakeAws
-from sandbox.aws.model import REGION
 from sandbox.aws.moto_secrets import MotoAws
+from sandbox.aws.state import REGION
 from sandbox.operator import OperatorProcess
 from tests.support.cluster import Kubectl, connect
 from tests.support.eventually import eventually

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from sandbox.aws.model import OPERATOR_ACCOUNT
+from sandbox.aws.state import OPERATOR_ACCOUNT
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys, key, template, whole
 

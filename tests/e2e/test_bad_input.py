@@ -11,7 +11,7 @@ import json
 import pytest
 import pytest_asyncio
 
-from sandbox.aws.model import OPERATOR_ACCOUNT
+from sandbox.aws.state import OPERATOR_ACCOUNT
 from tests.support.eventually import eventually
 from tests.support.measures import series, total
 from tests.support.specs import all_keys, key, literal, template, whole

@@ -18,7 +18,7 @@ from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Rules
-from secretsyncer.sync.fetch import Reader
+from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.synced_secret import SyncedSecretSpec
 from tests.support.builders import ANNOTATION, synced_secret
 from tests.support.eventually import eventually
@@ -119,8 +119,8 @@ def test_ten_thousand_made_up_specs_are_rendered_or_refused(request, tmp_path):
     secrets.write_text("{app/config: {json: {a: text, b: 1}, tags: {a: b}}, a: {value: plain}, b: {binary: /wA=}}")
     values = FileSecrets.load(secrets)
     engine = TemplateEngine(cache_dir=Path(request.config.rootpath, ".cache", "gotemplate"))
-    reader = Reader(values, engine, Metrics(CollectorRegistry()))
-    renderer = Renderer(reader, values.catalogue, ACCOUNT, Rules(ANNOTATION, False))
+    contents = ContentRenderer(values, engine, Metrics(CollectorRegistry()))
+    renderer = Renderer(contents, values.catalogue, ACCOUNT, Rules(ANNOTATION, False))
     outcomes = {True: 0, False: 0}
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
 

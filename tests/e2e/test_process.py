@@ -108,7 +108,7 @@ async def test_a_pass_that_hangs_delays_the_end_by_ten_seconds_at_most(small_ope
     started = time.monotonic()
     assert await operator.stop() == 0
     assert DRAIN - 1 < time.monotonic() - started < DRAIN + 4
-    assert "passes cut short" in operator.log
+    assert "reconciles cancelled" in operator.log
 
 
 async def test_a_second_signal_ends_it_at_once(small_operator, small_cluster, aws, name):
@@ -116,7 +116,7 @@ async def test_a_second_signal_ends_it_at_once(small_operator, small_cluster, aw
     operator.send(signal.SIGTERM)
 
     async def stopping():
-        assert '"stopping"' in operator.log
+        assert '"operator stopping"' in operator.log
 
     await eventually(stopping)
     started = time.monotonic()

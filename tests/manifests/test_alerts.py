@@ -16,7 +16,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
-from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.errors import Reason
 from secretsyncer.metrics import RESULTS, Metrics
 from tests.support.cluster import MANIFESTS
@@ -277,7 +277,7 @@ def test_every_label_that_is_asked_for_is_one_of_its_metric(query):
 
 def test_every_value_of_a_label_that_a_rule_names_is_one_that_the_operator_gives():
     known = {
-        "outcome": set(Outcome),
+        "outcome": set(CallOutcome),
         "reason": set(Reason),
         "result": set(RESULTS),
         "cause": {"ended"},

@@ -15,7 +15,7 @@ import secretsyncer
 from secretsyncer.aws.arn import Account, parse_secret_id
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.settings import Settings
-from secretsyncer.sync.authorize import authorize
+from secretsyncer.sync.authorize import Rules, authorize
 from secretsyncer.sync.render import references, select
 from secretsyncer.synced_secret import SecretKeyReference, SyncedSecretSpec, parse
 from tests.support.builders import catalogue, entry
@@ -210,7 +210,7 @@ def test_only_the_denied_sample_uses_a_role_that_its_namespace_does_not_list() -
             try:
                 authorize(
                     parse(sample).spec, namespace, Account("aws", "123456789012"),
-                    annotation="iam.amazonaws.com/allowed-roles", require_annotation=True,
+                    Rules("iam.amazonaws.com/allowed-roles", require_annotation=True),
                 )  # fmt: skip
             except Rejected:
                 denied.append(sample["metadata"]["name"])

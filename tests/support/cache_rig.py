@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from sandbox.aws.model import REGION, World
+from sandbox.aws.model import World
+from sandbox.aws.state import REGION
 from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.pages import list_secrets

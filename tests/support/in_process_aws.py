@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.aws.model import OPERATOR_ACCOUNT, REGION, Principal, Refused, Role, World
+from sandbox.aws.model import World
+from sandbox.aws.state import OPERATOR_ACCOUNT, REGION, Principal, Refused, Role
 from secretsyncer.aws.api.secretsmanager import Batch, Page, tags_of
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.failures import AwsError, Failure, from_code
@@ -36,6 +37,9 @@ class WorldApi:
 
     async def account(self) -> Account:
         return Account("aws", OPERATOR_ACCOUNT)
+
+    known_account: Account | None = Account("aws", OPERATOR_ACCOUNT)
+    """What is known of it without a call."""
 
     @property
     def region(self) -> str:

@@ -12,7 +12,7 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
 from secretsyncer.errors import KubeError
-from secretsyncer.kube.stream import READ_BUFFER, Lines
+from secretsyncer.kube.stream import READ_BUFFER, WatchStream
 
 END = object()
 """The server ends the stream in good order. Without it, the stream stays open and silent."""
@@ -107,7 +107,7 @@ class ScriptedApi:
         player = asyncio.create_task(_play(step, reader))
         self.open += 1
         try:
-            yield Lines(reader, inactivity=inactivity, lifetime=timeout_seconds + 30)
+            yield WatchStream(reader, inactivity=inactivity, lifetime=timeout_seconds + 30)
         finally:
             self.open -= 1
             player.cancel()

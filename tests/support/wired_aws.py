@@ -13,7 +13,7 @@ def ref(name, identity=OPERATOR, **more):
 
 
 class Side:
-    """Everything of layer 1 that faces AWS, wired as the app does it."""
+    """Everything that faces AWS, wired as the app does it."""
 
     def __init__(self, sessions, metrics):
         self.sessions = sessions
@@ -29,8 +29,8 @@ class Side:
             metrics,
             interval=300,
             referenced=lambda: self.refs,
-            on_change=lambda old, new, changes, refs: self.reports.append((changes, refs)),
         )
+        self.poller.add_handler(lambda old, new, changes, refs: self.reports.append((changes, refs)))
 
     async def get(self, *refs):
         got = await self.cache.get_many(refs, self.poller.catalogue)

@@ -13,7 +13,8 @@ from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.metrics import Metrics
 
 DATA = Path(__file__).parents[1] / "data"
-SHORT = {"unit", "commands", "expressions", "operator", "sync"}
+HERE = Path(__file__).parent
+SHORT = {HERE, *(HERE / name for name in ("commands", "expressions", "operator", "sync"))}
 """Folders whose tests take less than two seconds each."""
 
 # looptime asks for the loop before each test; without this, before the first one asyncio would make one
@@ -32,7 +33,7 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.parent.name in SHORT and not item.get_closest_marker("timeout"):
+        if item.path.parent in SHORT and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(2))
 
 

@@ -65,16 +65,14 @@ def test_a_further_failure_never_waits_less(failures, factor):
     assert backoff.delay(failures) <= backoff.delay(failures + 1)
 
 
-def test_failures_in_a_row_are_counted_until_a_success(clock):
-    retries = Retries(STEADY, clock=clock)
+def test_failures_in_a_row_are_counted(clock):
+    retries = Retries(STEADY, clock=clock, reset_after=120)
     assert [retries.failed() for _ in range(3)] == [1, 2, 4]
     assert retries.failures == 3
-    retries.succeeded()
-    assert (retries.failures, retries.failed()) == (0, 1)
 
 
 def test_the_wait_is_never_shorter_than_the_server_asked_for(clock):
-    retries = Retries(STEADY, clock=clock)
+    retries = Retries(STEADY, clock=clock, reset_after=120)
     assert retries.failed(at_least=30) == 30
     assert retries.failed(at_least=0.1) == 2
     assert retries.failed(at_least=None) == 4
@@ -85,21 +83,11 @@ def test_what_flaps_keeps_its_long_delays(clock):
     for _ in range(4):
         retries.failed()
         clock.now += 60
-        retries.succeeded()
     assert retries.failures == 4
     assert retries.failed() == 16
 
 
-def test_a_success_after_the_quiet_time_forgets_all_failures(clock):
-    retries = Retries(STEADY, clock=clock, reset_after=120)
-    retries.failed()
-    retries.failed()
-    clock.now += 121
-    retries.succeeded()
-    assert retries.failures == 0
-
-
-def test_a_failure_after_the_quiet_time_is_a_first_one_even_without_a_success_in_between(clock):
+def test_a_failure_after_the_quiet_time_is_a_first_one(clock):
     retries = Retries(STEADY, clock=clock, reset_after=120)
     for _ in range(5):
         retries.failed()

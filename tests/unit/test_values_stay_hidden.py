@@ -14,8 +14,7 @@ from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import SyncFailure
 from secretsyncer.sync import status
 from secretsyncer.sync.authorize import Grant
-from secretsyncer.sync.content import render_content
-from secretsyncer.sync.fetch import Reader
+from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.secret_plan import plan
 from secretsyncer.synced_secret import parse
@@ -145,14 +144,14 @@ def logged(capsys):
         logging.getLogger(name).setLevel(level)
 
 
-async def passed(reader, obj):
+async def passed(renderer, obj):
     """What a pass makes of an object, all that can be printed of it, and the values that it was to write."""
     printed, written = [], []
     old = {}
     try:
         synced = parse(obj)
         printed.append(repr(synced))
-        made = await render_content(reader, GRANT, synced.spec, LISTED)
+        made = await renderer.render(GRANT, synced.spec, LISTED)
         printed += [repr(made), repr(made.read), repr(made.dependencies), repr(made.template_reads)]
         for observed in (None, summarise(kube_secret({"old": CANARY}))):
             step = plan(synced, made.data, observed, adopt=True)
@@ -162,41 +161,41 @@ async def passed(reader, obj):
     except SyncFailure as failure:
         printed += chain(failure)
         new = status.failed(old, failure, generation=1, now=0.0)
-        logging.getLogger("secretsyncer.test").info("rejected", exc_info=failure, extra={"why": failure.message})
+        logging.getLogger("secretsyncer.test").info("rejected", exc_info=failure, extra={"error": failure.message})
     return [*printed, json.dumps(new)], written
 
 
 @pytest.fixture
-def reader(engine, metrics):
+def renderer(engine, metrics):
     aws = MemoryAws(*(value(name, json.dumps(c) if isinstance(c, list) else c) for name, c in AWS.items()))
-    return Reader(aws, engine, metrics)
+    return ContentRenderer(aws, engine, metrics)
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_value_never_shows_whatever_a_pass_makes_of_it(reader, metrics, form):
-    printed, _ = await passed(reader, synced_secret(**FORMS[form]))
+async def test_a_value_never_shows_whatever_a_pass_makes_of_it(renderer, metrics, form):
+    printed, _ = await passed(renderer, synced_secret(**FORMS[form]))
     printed.append(generate_latest(metrics.registry).decode())
     assert printed
     assert [(shows(text), text) for text in printed if shows(text)] == []
 
 
 @pytest.mark.parametrize("text", TEMPLATES)
-async def test_a_value_never_shows_whatever_a_template_makes_of_it(reader, metrics, text):
-    printed, _ = await passed(reader, synced_secret(template("a", text)))
+async def test_a_value_never_shows_whatever_a_template_makes_of_it(renderer, metrics, text):
+    printed, _ = await passed(renderer, synced_secret(template("a", text)))
     printed.append(generate_latest(metrics.registry).decode())
     assert [(shows(text), text) for text in printed if shows(text)] == []
 
 
-async def test_no_line_of_the_log_shows_a_value(reader, logged):
+async def test_no_line_of_the_log_shows_a_value(renderer, logged):
     for spec in (*FORMS.values(), *({"data": [template("a", text)]} for text in TEMPLATES)):
-        await passed(reader, synced_secret(**spec))
+        await passed(renderer, synced_secret(**spec))
     lines = logged()
     assert lines.count("rejected") > 20
     assert [line for line in lines.splitlines() if shows(line)] == []
 
 
-async def test_the_values_are_really_there_to_be_seen(reader):
-    _, written = await passed(reader, synced_secret(whole("a", "text"), key("b", "app", "pw")))
+async def test_the_values_are_really_there_to_be_seen(renderer):
+    _, written = await passed(renderer, synced_secret(whole("a", "text"), key("b", "app", "pw")))
     assert all(shows(body) for body in written)
     assert len(written) == 2
     assert shows(f"x{CANARY}y")

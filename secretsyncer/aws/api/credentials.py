@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from botocore.credentials import ReadOnlyCredentials
 
-from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import AwsError
+from secretsyncer.loops import loop_time
 
 RENEW_BEFORE = 900.0
 """Seconds before the end at which credentials are renewed, or a quarter of their life if that is less."""
@@ -47,17 +48,17 @@ class AssumedRole:
         self._lock = asyncio.Lock()
         self._frozen: ReadOnlyCredentials | None = None
         self._renew_at = self._dead_at = 0.0
-        self._failed = Remembered()
+        self._failed = FailureMemory()
         self.generation = 0
         """Goes up with each new set, so that a caller can tell which one AWS refused."""
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Credentials that are good for now. Raises AwsError where the role cannot be assumed."""
-        now = _now()
+        now = loop_time()
         if self._frozen is not None and (now < self._renew_at or (now < self._dead_at and self._lock.locked())):
             return self._frozen
         async with self._lock:
-            now = _now()
+            now = loop_time()
             if self._frozen is None or now >= self._renew_at:
                 await self._renew(now)
             assert self._frozen is not None  # noqa: S101 - for the type checker; _renew raised otherwise
@@ -82,12 +83,12 @@ class AssumedRole:
             try:
                 self._take(await self._assume())
             except AwsError as exc:
-                failure = self._failed.note(exc.failure, _now())
+                failure = self._failed.note(exc.failure, loop_time())
         if failure is not None and not usable:
             raise AwsError(failure)
 
     def _take(self, fresh: RoleCredentials) -> None:
-        now = _now()
+        now = loop_time()
         life = (fresh.expires - datetime.now(UTC)).total_seconds()
         # A little spread, so that a hundred roles assumed at the start are not renewed in one moment.
         self._renew_at = now + life - min(RENEW_BEFORE, life / 4) * (1 + 0.2 * random.random())  # noqa: S311
@@ -95,7 +96,3 @@ class AssumedRole:
         self._frozen = fresh.frozen
         self._failed.clear()
         self.generation += 1
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

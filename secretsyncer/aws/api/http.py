@@ -17,7 +17,7 @@ import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 
-from secretsyncer.aws.codes import Outcome, outcome_of
+from secretsyncer.aws.codes import CallOutcome, outcome_of
 from secretsyncer.metrics import Metrics
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -43,7 +43,7 @@ def is_answer(operation: str, parsed: Mapping[str, Any]) -> bool:
     return test(parsed.get(field) is not None for field in REQUIRED[operation])
 
 
-class Transport:
+class SharedPool:
     """The pool behind all clients of one `Sessions`. `connections` bounds the open ones, over all roles."""
 
     def __init__(self, metrics: Metrics, *, connections: int = 100) -> None:
@@ -89,30 +89,30 @@ class Transport:
     def _received(self, context: dict[str, Any], parsed_response: Any, event_name: str, **_: Any) -> None:
         operation = event_name.rpartition(".")[2]
         if parsed_response is None:
-            outcome = Outcome.NO_ANSWER
+            outcome = CallOutcome.NO_ANSWER
         elif "Error" in parsed_response:
             outcome = outcome_of(str(parsed_response["Error"].get("Code", "")))
         else:
-            outcome = Outcome.SUCCESS if is_answer(operation, parsed_response) else Outcome.UNREADABLE
+            outcome = CallOutcome.SUCCESS if is_answer(operation, parsed_response) else CallOutcome.UNREADABLE
         self._count(context, operation, outcome)
 
     def _failed(self, context: dict[str, Any], event_name: str, **_: Any) -> None:
         # The parser gave up on the answer: no `response-received` was sent for this attempt.
         if _STARTED in context:
-            self._count(context, event_name.rpartition(".")[2], Outcome.UNREADABLE)
+            self._count(context, event_name.rpartition(".")[2], CallOutcome.UNREADABLE)
 
-    def _count(self, context: dict[str, Any], operation: str, outcome: Outcome) -> None:
+    def _count(self, context: dict[str, Any], operation: str, outcome: CallOutcome) -> None:
         started = context.pop(_STARTED, None)
         self._metrics.aws_calls.labels(operation, outcome).inc()
         if started is not None:
             self._metrics.aws_call_seconds.labels(operation).observe(time.perf_counter() - started)
 
 
-def _bound_to(transport: Transport) -> type[AIOHTTPSession]:
+def _bound_to(shared: SharedPool) -> type[AIOHTTPSession]:
     class SharedHttpSession(AIOHTTPSession):
         """What the SDK takes for a client's own session: it only borrows the shared pool."""
 
         async def _get_session(self, proxy_url: str | None) -> aiohttp.ClientSession:
-            return await transport.pool(proxy_url, self)
+            return await shared.pool(proxy_url, self)
 
     return SharedHttpSession

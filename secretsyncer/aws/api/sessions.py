@@ -1,11 +1,11 @@
-"""Clients and credentials: the one place that talks to AWS's SDK, and the one door for calls.
+"""Clients and credentials: every call to AWS goes through `Sessions.call`.
 
 One client per (identity, region), made when first wanted, at most `max_clients` kept; the least recently used
 goes when nothing uses it. One set of credentials per identity, for all regions, which outlives its clients.
 `call` gives an answer that AWS really sent, or raises AwsError; it renews credentials that AWS refuses,
 once. The SDK repeats throttled and lost calls (standard mode, 4 attempts).
 
-Who we are (`account`) comes from sts:GetCallerIdentity, which needs no permission and no EC2 metadata.
+The operator's own account comes from sts:GetCallerIdentity, which needs no permission and no EC2 metadata.
 """
 
 from __future__ import annotations
@@ -28,16 +28,15 @@ from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
 
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
-from secretsyncer.aws.api.http import Transport, is_answer
+from secretsyncer.aws.api.http import SharedPool, is_answer
 from secretsyncer.aws.arn import Account, check_region, home_of
-from secretsyncer.aws.codes import Outcome
-from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import AwsError, explain, unreadable, without_credentials
 from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.errors import SettingsError
+from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
-
-"""The operator's own credentials."""
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 25.0
 """Seconds for each attempt of a call. SQS answers an idle long poll after 20: reading must wait longer."""
@@ -87,9 +86,9 @@ class Sessions:
         self._external_id = external_id
         self._session_name = session_name
         self._duration = duration
-        self._transport = Transport(metrics)
+        self._pool = SharedPool(metrics)
         self._session = AioSession()
-        self._transport.count_calls_of(self._session)
+        self._pool.count_calls_of(self._session)
         self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
         self._clients: OrderedDict[_Key, _Client] = OrderedDict()
         self._making = asyncio.Lock()
@@ -97,7 +96,7 @@ class Sessions:
         self._own_generation = 0
         self._account: Account | None = None
         self._asking = asyncio.Lock()
-        self._nobody = Remembered()
+        self._nobody = FailureMemory()
 
     async def __aenter__(self) -> Self:
         try:
@@ -118,16 +117,12 @@ class Sessions:
         for client in clients:
             await client.context.__aexit__(None, None, None)
         self._metrics.aws_clients.set(0)
-        await self._transport.aclose()
+        await self._pool.aclose()
 
     @property
     def region(self) -> str:
         """The operator's region, known once the context is entered."""
         return self._region
-
-    @property
-    def _sts(self) -> _Key:
-        return _Key("sts", OPERATOR, self._region)
 
     @property
     def known_account(self) -> Account | None:
@@ -146,17 +141,17 @@ class Sessions:
         return self._account
 
     async def _ask_account(self) -> Account:
-        failure = self._nobody.standing(asyncio.get_running_loop().time())
+        failure = self._nobody.standing(loop_time())
         if failure is None:
             try:
-                answer = await self._call(self._sts, "GetCallerIdentity", {}, about=OPERATOR)
+                answer = await self.call(OPERATOR, self._region, "GetCallerIdentity", {}, service="sts")
                 home = home_of(str(answer["Arn"]))
                 if home is not None:
                     return home[0]
                 failure = unreadable("GetCallerIdentity", OPERATOR)
             except AwsError as exc:
                 failure = exc.failure
-            failure = self._nobody.note(failure, asyncio.get_running_loop().time())
+            failure = self._nobody.note(failure, loop_time())
         raise failure.error()
 
     async def call(
@@ -166,20 +161,16 @@ class Sessions:
         operation: str,
         params: dict[str, Any],
         *,
-        secret: str = "",
         service: str = "secretsmanager",
+        secret: str = "",
+        about: Identity | None = None,
     ) -> dict[str, Any]:
-        """One operation as that identity. `secret` is for the text of errors.
+        """One operation as that identity. Raises AwsError.
 
-        Raises AwsError.
+        `secret` and `about` (where it is not the caller) are what the text of an error names.
         """
-        key = _Key(service, identity, region)
-        return await self._call(key, operation, params, about=identity, secret=secret)
-
-    async def _call(
-        self, key: _Key, operation: str, params: dict[str, Any], *, about: Identity, secret: str = ""
-    ) -> dict[str, Any]:
-        role = self._role(key.identity)
+        key, role = _Key(service, identity, region), self._role(identity)
+        about = about or identity
         for last in (False, True):
             if role is not None:
                 await role.get_frozen_credentials()  # its failure is clearest before the SDK is involved
@@ -197,7 +188,7 @@ class Sessions:
                 if explained is None:
                     raise
                 failure = explained
-            if failure.outcome is not Outcome.CREDENTIALS or last:
+            if failure.outcome is not CallOutcome.CREDENTIALS or last:
                 break
             if role is not None:
                 role.invalidate(generation)
@@ -206,7 +197,7 @@ class Sessions:
         raise AwsError(failure)
 
     async def _reload_own(self, generation: int) -> None:
-        """Find the operator's own credentials anew: a file or an environment may hold fresher ones."""
+        """Load the operator's own credentials again: a file or the environment may hold fresher ones."""
         if generation != self._own_generation:
             return
         self._own_generation += 1
@@ -235,7 +226,7 @@ class Sessions:
         }
         if external_id := identity.external_id or self._external_id:
             params["ExternalId"] = external_id
-        answer = await self._call(self._sts, "AssumeRole", params, about=identity)
+        answer = await self.call(OPERATOR, self._region, "AssumeRole", params, service="sts", about=identity)
         try:
             given = answer["Credentials"]
             frozen = ReadOnlyCredentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
@@ -266,8 +257,8 @@ class Sessions:
             retries=_RETRIES,
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
-            max_pool_connections=self._transport.connections,
-            http_session_cls=self._transport.http_session_cls,
+            max_pool_connections=self._pool.connections,
+            http_session_cls=self._pool.http_session_cls,
         )
         try:
             context = session.create_client(key.service, region_name=key.region, config=config)

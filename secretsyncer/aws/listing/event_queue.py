@@ -1,7 +1,7 @@
-"""Hears of changes in AWS at once: long-polls an SQS queue of Secrets Manager's EventBridge events.
+"""Receives change events at once: long-polls an SQS queue of Secrets Manager's EventBridge events.
 
-The poll stays as the safety net, so that nothing here may harm: an unknown or malformed message is counted and
-deleted, duplicates and disorder lead to one look too many, and a queue that is gone or refused is a metric and a
+Polling remains the safety net, so a failure here does no harm: an unknown or malformed message is counted and
+deleted, duplicates and disorder cost a needless call, and a queue that is gone or refuses is a metric and a
 log line while polling goes on.
 
 Events (AWS, "Monitor Secrets Manager secrets with Amazon EventBridge"): "Secret Label Updated", and CloudTrail's
@@ -50,7 +50,7 @@ OnSecrets = Callable[[set[str]], Awaitable[None]]
 
 
 class Caller(Protocol):
-    """What is wanted of `sessions.Sessions`."""
+    """The part of `Sessions` that is needed here."""
 
     @property
     def region(self) -> str: ...
@@ -61,10 +61,7 @@ class Caller(Protocol):
 
 
 class EventQueue:
-    """Reads one queue, as the operator itself. `url` is that of the queue, in any region.
-
-    `working` is None while all is well, else what is wrong.
-    """
+    """Reads one queue, as the operator itself. `url` is that of the queue, in any region."""
 
     def __init__(self, caller: Caller, url: str, metrics: Metrics, *, on_secrets: OnSecrets) -> None:
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).path.strip("/"):
@@ -79,7 +76,7 @@ class EventQueue:
         self._answers = False
 
     async def run(self) -> None:
-        """Listen for ever."""
+        """Receive for ever."""
         while True:
             try:
                 await self._round()
@@ -88,21 +85,21 @@ class EventQueue:
                 self._answers = False
                 self._failures += 1
                 if self._failures == 1:
-                    log.warning("no events from the queue, polling goes on", extra={"why": exc.failure.message})
+                    log.warning("event queue failed", extra={"error": exc.failure.message})
                 await asyncio.sleep(_BACKOFF.delay(self._failures))
 
     async def _round(self) -> None:
-        # Not long where it is not known whether the queue answers at all.
+        # Short first poll, so that a dead queue is noticed within a second.
         wanted = {"MaxNumberOfMessages": _MESSAGES, "WaitTimeSeconds": WAIT if self._answers else 1}
         began = asyncio.get_running_loop().time()
         answer = await self._call("ReceiveMessage", wanted)
         if self._failures:
-            log.info("events from the queue again", extra={"failures": self._failures})
+            log.info("event queue recovered", extra={"failures": self._failures})
         self._up.set(1)
         self._answers, self._failures = True, 0
         messages = answer.get("Messages") or []
         if not messages:
-            # One that does not wait, as it was asked to, must not be asked without a pause.
+            # Avoid a busy loop if the server ignores WaitTimeSeconds.
             await asyncio.sleep(max(0.0, began + 1 - asyncio.get_running_loop().time()))
             return
         ids: set[str] = set()
@@ -111,9 +108,9 @@ class EventQueue:
             self._messages.labels("malformed" if named is None else "secret" if named else "ignored").inc()
             ids |= named or set()
         if ids:
-            log.info("secrets changed, says the queue", extra={"secrets": len(ids)})
+            log.info("change events received", extra={"secrets": len(ids)})
             await self._on_secrets(ids)
-        # Deleted after they were acted upon: a crash in between brings them again, which does no harm.
+        # Deleted after they were handled: a crash in between brings them again, which does no harm.
         entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
         await self._call("DeleteMessageBatch", {"Entries": entries})
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi, tags_of
-from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError, Failure
 from secretsyncer.aws.identity import CURRENT, Identity
 from secretsyncer.aws.listing.catalogue import Entry
@@ -83,4 +83,4 @@ def _current(raw: Mapping[str, Any]) -> str:
 
 
 def _broken(why: str) -> AwsError:
-    return AwsError(Failure(Outcome.UNREADABLE, f"AWS's list of secrets is not complete: {why}", "ListSecrets"))
+    return AwsError(Failure(CallOutcome.UNREADABLE, f"AWS's list of secrets is not complete: {why}", "ListSecrets"))

@@ -1,11 +1,11 @@
-"""Lists AWS's secrets, again and again, and says what has changed.
+"""Lists AWS's secrets at an interval, and reports what has changed.
 
 Each round: list everything as the search role (or the operator), replace `catalogue` by one assignment, report the
 changes, then have the cache recheck what no listing shows, and report that. A failed listing keeps the old
-entries, is tried again with backoff, and shows in `health` and the metrics; a round counts as over when the
+entries, is retried with backoff, and shows in `health` and the metrics; a round counts as over when the
 interval has passed, listed or not, so that rechecks go on even where listing is not permitted.
 
-Feeds the controller (`on_change`) and whoever reads `catalogue`. Decides nothing about objects.
+Calls its handlers (the controller's is one), and serves whoever reads `catalogue`. Decides nothing about objects.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ import time
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from prometheus_async import aio
+
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import Account, complete_role
-from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes, diff
 from secretsyncer.aws.listing.pages import Listing, entry_of, list_secrets
+from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import SettingsError, SyncFailure
+from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -38,7 +42,7 @@ NO_CHANGES = Changes(frozenset(), frozenset(), frozenset(), frozenset())
 
 
 class Operator(Protocol):
-    """Who the operator is in AWS: `sessions.Sessions`."""
+    """The operator's own account and region; `Sessions` has them."""
 
     async def account(self) -> Account:
         """The operator's account. Raises SyncFailure."""
@@ -48,14 +52,7 @@ class Operator(Protocol):
         """The operator's region."""
 
 
-class Rechecker(Protocol):
-    """What sees the secrets that no listing shows: `cache.SecretCache`."""
-
-    async def recheck(self, refs: Collection[SecretRef], catalogue: Catalogue) -> set[SecretRef]:
-        """Those of the references whose version or readability is not what it was."""
-
-
-OnChange = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
+ChangeHandler = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
 """Called with (old catalogue, new catalogue, what the listing changed, references found changed by recheck).
 
 Up to twice a round: for the listing, at once, with no references; then for the recheck, with no changes. The
@@ -67,56 +64,57 @@ class Poller:
     """Polls every `interval` seconds. `search_role` is a role's name or ARN, empty for the operator itself.
 
     `catalogue` is never None: before the first listing it is empty. `first_round` is set after the first attempt
-    to list, whether it worked or not. `beat` is called at each page of a listing, and all the time between two.
+    to list, whether it worked or not. `referenced` gives all references in use, for the recheck.
     """
 
     def __init__(
         self,
         api: SecretsApi,
         operator: Operator,
-        cache: Rechecker,
+        cache: SecretCache,
         metrics: Metrics,
         *,
         interval: float,
         search_role: str = "",
-        referenced: Callable[[], Collection[SecretRef]],
-        on_change: OnChange,
+        referenced: Callable[[], Collection[SecretRef]] = tuple,
     ) -> None:
         self._api = api
         self._operator = operator
         self._cache = cache
         self._metrics = metrics
+        metrics.poll_interval.set(interval)
         self._interval = interval
         self._search_role = _checked(search_role)
         self._referenced = referenced
-        self._on_change = on_change
-        self.beat: Callable[[], None] = lambda: None
+        self._handlers: list[ChangeHandler] = []
         self._backoff = Backoff(initial=min(5.0, interval), cap=interval, jitter=0.2)
         self._failures = 0
         self._failing: tuple[float, str] | None = None
         self._round_began = 0.0
         self._without_current: frozenset[str] = frozenset()
-        self._wake = asyncio.Event()
         self.catalogue = Catalogue()
         self.first_round = asyncio.Event()
 
-    async def run(self) -> None:
-        """Poll for ever."""
+    def add_handler(self, handler: ChangeHandler) -> None:
+        """Call it for each change from now on."""
+        self._handlers.append(handler)
+
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Poll for ever. Calls `beat` at each page of a listing, and at least every `_BEAT` seconds between two."""
         async with asyncio.TaskGroup() as group:
             recheck: asyncio.Task[None] | None = None
             while True:
-                self._wake.clear()
-                new_round = await self._list_once()
+                new_round = await self._list_once(beat)
                 # Beside the loop: one role that hangs must not delay the next listing.
                 if new_round and (recheck is None or recheck.done()):
                     recheck = group.create_task(self._recheck(self.catalogue))
-                self.beat()
-                await self._sleep()
+                beat()
+                await self._sleep(beat)
 
     async def refresh(self, ids: Collection[str]) -> None:
-        """Look at these secrets (names or ARNs of the listed account) now, out of turn, and report changes.
+        """Describe these secrets (names or ARNs of the listed account) now, and report changes.
 
-        What may not or cannot be looked at waits for the next listing.
+        One that may not or cannot be described waits for the next listing.
         """
         try:
             identity = await self._identity()
@@ -128,7 +126,7 @@ class Poller:
             try:
                 entry = entry_of(await self._api.describe(ref))
             except (AwsError, ValueError) as exc:
-                if isinstance(exc, AwsError) and exc.failure.outcome is Outcome.NOT_FOUND:
+                if isinstance(exc, AwsError) and exc.failure.outcome is CallOutcome.NOT_FOUND:
                     gone.append(ref)
                 continue
             if entry is None:
@@ -141,57 +139,55 @@ class Poller:
         removed = {entry.name for ref in gone if (entry := old.find(ref))} - there
         self.catalogue = new = old.with_entries(changed, removed)
         if changes := diff(old, new):
-            self._on_change(old, new, changes, set())
-
-    def wake(self) -> None:
-        """Poll now, or once more if a poll is under way."""
-        self._wake.set()
+            self._report(old, new, changes, set())
 
     def health(self) -> str | None:
-        """What is wrong with the listing, in one line; None while all is well."""
+        """What is wrong with the listing, in one line; None while it works."""
         if self._failing is None:
             return None if self.catalogue.listed_at is not None else "AWS has not been listed yet"
         since, message = self._failing
-        age = f"for {_now() - since:.0f} s" if self.catalogue.listed_at is not None else "since the start"
+        age = f"for {loop_time() - since:.0f} s" if self.catalogue.listed_at is not None else "since the start"
         return f"listing AWS has failed {age}: {message}"
 
     async def poll_once(self) -> bool:
         """One listing, its report and the recheck; whether the listing worked."""
-        if await self._list_once():
+        if await self._list_once(lambda: None):
             await self._recheck(self.catalogue)
         return self._failing is None
 
-    async def _list_once(self) -> bool:
+    async def _list_once(self, beat: Callable[[], None]) -> bool:
         """One listing and its report; whether a new round has begun."""
         old = self.catalogue
-        started = _now()
-        try:
-            identity = await self._identity()
-            region = self._operator.region
-            listing = await list_secrets(self._api, identity, region, beat=self.beat, old=old.entries)
-            own_account = not identity.role or await self._lists_own_account(listing)
-        except (AwsError, SyncFailure) as exc:
-            new = self._failed(old, exc)
-        else:
-            new = self._listed(old, listing, own_account=own_account)
-        self._metrics.poll_seconds.observe(_now() - started)
-        self.catalogue = new
+        self.catalogue = new = await aio.time(self._metrics.poll_seconds, self._list(old, beat))
         self.first_round.set()
         changes = diff(old, new)
         if changes or (old.listed_at is None and new.listed_at is not None):
-            self._on_change(old, new, changes, set())
+            self._report(old, new, changes, set())
         return new.round > old.round
+
+    async def _list(self, old: Catalogue, beat: Callable[[], None]) -> Catalogue:
+        try:
+            identity = await self._identity()
+            listing = await list_secrets(self._api, identity, self._operator.region, beat=beat, old=old.entries)
+            own_account = not identity.role or await self._lists_own_account(listing)
+        except (AwsError, SyncFailure) as exc:
+            return self._failed(old, exc)
+        return self._listed(old, listing, own_account=own_account)
 
     async def _recheck(self, catalogue: Catalogue) -> None:
         changed = await self._cache.recheck(self._referenced(), catalogue)
         if changed:
-            self._on_change(catalogue, catalogue, NO_CHANGES, changed)
+            self._report(catalogue, catalogue, NO_CHANGES, changed)
+
+    def _report(self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: set[SecretRef]) -> None:
+        for handler in self._handlers:
+            handler(old, new, changes, changed_refs)
 
     def _listed(self, old: Catalogue, listing: Listing, *, own_account: bool) -> Catalogue:
         if self._failing is not None:
-            log.info("listing AWS works again", extra={"failures": self._failures})
+            log.info("listing recovered", extra={"failures": self._failures})
         self._failing, self._failures = None, 0
-        self._round_began = _now()
+        self._round_began = loop_time()
         self._note_without_current(listing.without_current)
         self._metrics.polls.labels("success").inc()
         self._metrics.catalogue_secrets.set(len(listing.entries))
@@ -206,12 +202,12 @@ class Poller:
 
     def _failed(self, old: Catalogue, exc: AwsError | SyncFailure) -> Catalogue:
         """The old entries; in a new round, if the interval has passed since the last one began."""
-        now = _now()
+        now = loop_time()
         error = exc.failure.error() if isinstance(exc, AwsError) else exc
         self._failures += 1
         self._failing = (self._failing[0] if self._failing else now, error.message)
         self._metrics.polls.labels("failure").inc()
-        log.warning("listing AWS failed", extra={"failures": self._failures, "error": error.message})
+        log.warning("listing failed", extra={"failures": self._failures, "error": error.message})
         if old.round and now - self._round_began < self._interval * (1 - _JITTER):
             return old
         self._round_began = now
@@ -235,22 +231,19 @@ class Poller:
     def _note_without_current(self, names: frozenset[str]) -> None:
         if names != self._without_current and names:
             log.warning(
-                "secrets without a current version",
+                "secrets without a current version skipped",
                 extra={"count": len(names), "names": sorted(names)[:10]},
             )
         self._without_current = names
 
-    async def _sleep(self) -> None:
-        """Until the next round is due or somebody wakes us; the heart beats meanwhile."""
+    async def _sleep(self, beat: Callable[[], None]) -> None:
+        """Until the next round is due."""
         spread = 1 + _JITTER * (2 * random.random() - 1)  # noqa: S311 - spreads load, hides nothing
         wait = self._backoff.delay(self._failures) if self._failures else self._interval * spread
-        due = _now() + wait
-        while not self._wake.is_set() and (left := due - _now()) > 0:
-            try:
-                async with asyncio.timeout(min(left, _BEAT)):
-                    await self._wake.wait()
-            except TimeoutError:
-                self.beat()
+        due = loop_time() + wait
+        while (left := due - loop_time()) > 0:
+            await asyncio.sleep(min(left, _BEAT))
+            beat()
 
 
 def _checked(search_role: str) -> str:
@@ -260,7 +253,3 @@ def _checked(search_role: str) -> str:
     except ValueError as exc:
         raise SettingsError(f"POLL_DEFAULT_SEARCH_ROLE: {exc}") from None
     return search_role
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -20,18 +20,19 @@ from collections.abc import Callable, Container, Iterator
 from functools import partial
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import STOPPING, AwsError, Failure
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.lanes import Flight, Lane, LaneKey, Result, match
+from secretsyncer.loops import loop_time
 
 log = logging.getLogger(__name__)
 
 BATCH_REFUSED = 3600.0
 """Seconds for which a refused batch, or a secret refused in a batch, is not tried in a batch again."""
 
-_LANE_WIDE = frozenset({Outcome.THROTTLED, Outcome.NO_ANSWER, Outcome.CREDENTIALS})
+_LANE_WIDE = frozenset({CallOutcome.THROTTLED, CallOutcome.NO_ANSWER, CallOutcome.CREDENTIALS})
 """Failures that say something about the role or the service, not about one secret."""
 
 _SINGLY_AFTER = 3
@@ -73,14 +74,14 @@ class Batcher:
         `waited`: somebody awaits it, so that it fails rather than wait for a lane that is not available.
         """
         lane = self._lane(ref)
-        standing = STOPPING if self._stopped else lane.failed.standing(_now()) if waited else None
+        standing = STOPPING if self._stopped else lane.failed.standing(loop_time()) if waited else None
         if standing is not None:
             return Flight.landed(ref, round_, standing)
         flight = self._flights.get(ref)
         if flight is None or (flight.sent and flight.round < round_):
             # A call that was sent in an earlier round may bring back what that round's listing showed.
             flight = self._flights[ref] = Flight(ref, round_)
-            lane.add(flight, urgent=urgent, alone=lane.must_go_alone(ref, _now()))
+            lane.add(flight, urgent=urgent, alone=lane.must_go_alone(ref, loop_time()))
         elif not flight.sent:
             flight.round = max(flight.round, round_)
             if urgent:
@@ -96,7 +97,7 @@ class Batcher:
 
     def forget(self, keep: Container[LaneKey]) -> None:
         """Drop what is known about lanes that nobody uses any more, and what has expired."""
-        now = _now()
+        now = loop_time()
         for key, lane in list(self._lanes.items()):
             lane.forget_expired(now)
             if key not in keep and not lane.running and not lane.waiting():
@@ -127,10 +128,10 @@ class Batcher:
 
     def _flush(self, lane: Lane) -> None:
         lane.flushing = False
-        if self._stopped or lane.failed.standing(_now()):
+        if self._stopped or lane.failed.standing(loop_time()):
             return
         # One call first shows whether the role works and may batch; eight refusals would show no more.
-        while lane.running < (self._concurrency if lane.proven else 1) and (chunk := lane.take(_now())):
+        while lane.running < (self._concurrency if lane.proven else 1) and (chunk := lane.take(loop_time())):
             lane.running += 1
             for flight in chunk:
                 flight.sent = True
@@ -161,7 +162,7 @@ class Batcher:
                 self._block(lane, [flight], result)
                 return
             if flight.suspect and not result.transient:
-                lane.alone_until[flight.ref] = _now() + BATCH_REFUSED
+                lane.alone_until[flight.ref] = loop_time() + BATCH_REFUSED
         if isinstance(result, SecretValue) or (result.operation == "GetSecretValue" and not result.transient):
             self._answered(lane)
         self._settle(flight, result)
@@ -179,11 +180,11 @@ class Batcher:
             value, refusal = values.get(flight.ref.id), batch.failures.get(flight.ref.id)
             if value is not None and CURRENT in value.stages:
                 self._settle(flight, value)
-            elif value is None and refusal and refusal.outcome in {Outcome.NOT_FOUND, Outcome.INVALID}:
+            elif value is None and refusal and refusal.outcome in {CallOutcome.NOT_FOUND, CallOutcome.INVALID}:
                 self._settle(flight, refusal)
             else:
-                if refusal and refusal.outcome is Outcome.DENIED:
-                    lane.alone_until[flight.ref] = _now() + BATCH_REFUSED
+                if refusal and refusal.outcome is CallOutcome.DENIED:
+                    lane.alone_until[flight.ref] = loop_time() + BATCH_REFUSED
                 singly.append(flight)
         self._send_alone(lane, singly)
 
@@ -196,8 +197,8 @@ class Batcher:
         if failure.transient and (failure.outcome in _LANE_WIDE or lane.failed.count < _SINGLY_AFTER):
             self._block(lane, chunk, failure)
             return
-        if failure.outcome is Outcome.DENIED:
-            lane.refused_until = _now() + BATCH_REFUSED
+        if failure.outcome is CallOutcome.DENIED:
+            lane.refused_until = loop_time() + BATCH_REFUSED
             log.info("batch refused, fetching singly", extra={"cause": failure.message})
         else:
             for flight in chunk:
@@ -219,10 +220,10 @@ class Batcher:
 
     def _block(self, lane: Lane, chunk: list[Flight], failure: Failure) -> None:
         """The lane is not available: tell everybody who waits, and try again later with one call."""
-        standing = lane.failed.standing(_now())
+        standing = lane.failed.standing(loop_time())
         lane.proven = False
         if standing is None:
-            standing = lane.failed.note(failure, _now())
+            standing = lane.failed.note(failure, loop_time())
             later = (standing.retry_after or 0) + 0.05
             asyncio.get_running_loop().call_later(later, self._schedule, lane)
         self._abandon([*chunk, *lane.take_waited()], standing)
@@ -242,13 +243,9 @@ class Batcher:
         flight.future.set_result(result)
 
 
-_BUG = Failure(Outcome.ERROR, "the operator failed to fetch the secret; its log says why")
+_BUG = Failure(CallOutcome.ERROR, "the operator failed to fetch the secret; its log says why")
 
 
 def _pass_on(older: Flight, done: asyncio.Future[Result]) -> None:
     if not older.future.done():
         older.future.set_result(done.result())
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

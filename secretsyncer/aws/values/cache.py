@@ -24,17 +24,18 @@ from collections.abc import Collection, Mapping
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import parse_secret_id
-from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey, Result
-from secretsyncer.aws.values.resolve import Resolver, Target
+from secretsyncer.aws.values.resolve import Lookup, Resolver
 from secretsyncer.aws.values.store import Slot, Slots
 from secretsyncer.aws.values.tags import TagReader
 from secretsyncer.errors import Reason, Rejected, SyncFailure
+from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 
 MAX_VALUES = 20_000
@@ -75,11 +76,11 @@ class SecretCache:
         It is what `get_many` would give. A value that was dropped to save memory is still known by its version.
         """
         try:
-            target = self._target(ref, catalogue)
+            lookup = self._lookup(ref, catalogue)
         except ValueError:
             return None
-        slot = self._slots.get(target.key)
-        if slot is None or not self._good(slot, target, catalogue):
+        slot = self._slots.get(lookup.key)
+        if slot is None or not self._good(slot, lookup, catalogue):
             return None
         slot.used_round = catalogue.round
         return slot.arn, slot.version_id
@@ -89,16 +90,16 @@ class SecretCache:
     ) -> dict[SecretRef, SecretValue | SyncFailure]:
         """The value of each reference, or why there is none. Raises nothing but CancelledError."""
         results: dict[SecretRef, SecretValue | SyncFailure] = {}
-        wanted: dict[SecretRef, Target] = {}
+        wanted: dict[SecretRef, Lookup] = {}
         for ref in set(refs):
             try:
-                target = self._target(ref, catalogue)
+                lookup = self._lookup(ref, catalogue)
             except ValueError as exc:
                 results[ref] = Rejected(Reason.INVALID_SPEC, str(exc))
                 continue
-            ready = self._ready(target, catalogue)
+            ready = self._ready(lookup, catalogue)
             if ready is None:
-                wanted[ref] = target
+                wanted[ref] = lookup
             else:
                 self._count("hit")
                 results[ref] = ready.error() if isinstance(ready, Failure) else ready
@@ -110,11 +111,11 @@ class SecretCache:
         """Start fetching what `get_many` would have to fetch; its callers join these flights."""
         for ref in refs:
             try:
-                target = self._target(ref, catalogue)
+                lookup = self._lookup(ref, catalogue)
             except ValueError:
                 continue
-            if self._ready(target, catalogue) is None:
-                self._batcher.want(target.key, catalogue.round, urgent=False, waited=False)
+            if self._ready(lookup, catalogue) is None:
+                self._batcher.want(lookup.key, catalogue.round, urgent=False, waited=False)
 
     async def recheck(self, refs: Collection[SecretRef], catalogue: Catalogue) -> set[SecretRef]:
         """Ask AWS about what was read before and the catalogue cannot see, once a round, in batches.
@@ -130,14 +131,14 @@ class SecretCache:
             if number % SLICE == 0:
                 await asyncio.sleep(0)  # a listing has just come: what it changed must not wait for all this
             try:
-                target = self._target(ref, catalogue)
+                lookup = self._lookup(ref, catalogue)
             except ValueError:
                 continue
-            in_use.add(target.key)
-            if target.entry is None:
-                tagged.setdefault(_tag_key(target, ref), []).append(ref)
-            if target.entry is None and not ref.version_id and self._slots.get(target.key):
-                asked.setdefault(target.key, []).append(ref)
+            in_use.add(lookup.key)
+            if lookup.entry is None:
+                tagged.setdefault(_tag_key(lookup, ref), []).append(ref)
+            if lookup.entry is None and not ref.version_id and self._slots.get(lookup.key):
+                asked.setdefault(lookup.key, []).append(ref)
         flights = [
             self._batcher.want(key, catalogue.round, urgent=False)
             for key in asked
@@ -147,7 +148,7 @@ class SecretCache:
             await asyncio.wait([flight.future for flight in flights])
         retagged = await self._tags.recheck(tagged, catalogue.round)
         self._forget(in_use, catalogue)
-        changed = [spellings for key, spellings in asked.items() if self._is_news(key)]
+        changed = [spellings for key, spellings in asked.items() if (s := self._slots.get(key)) and s.report()]
         return {ref for spellings in (*changed, *(tagged[key] for key in retagged)) for ref in spellings}
 
     async def tags(
@@ -176,62 +177,62 @@ class SecretCache:
         self._batcher.disown({key for key in self._batcher if parse_secret_id(key.id).name in names})
         self._tags.invalidate(names)
 
-    def _target(self, ref: SecretRef, catalogue: Catalogue) -> Target:
+    def _lookup(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
         """As AWS is asked for it now. Raises ValueError where it is no reference."""
-        target = self._resolver.target(ref, catalogue)
-        if target.arn:
-            slot = self._slots.get(target.key)
-            if slot and slot.round >= catalogue.round and slot.arn not in {"", target.arn}:
-                return target.by_arn()
-        return target
+        lookup = self._resolver.lookup(ref, catalogue)
+        if lookup.arn:
+            slot = self._slots.get(lookup.key)
+            if slot and slot.round >= catalogue.round and slot.arn not in {"", lookup.arn}:
+                return lookup.by_arn()
+        return lookup
 
-    def _good(self, slot: Slot, target: Target, catalogue: Catalogue) -> bool:
+    def _good(self, slot: Slot, lookup: Lookup, catalogue: Catalogue) -> bool:
         """Whether the version that the slot knows is the one to serve now."""
         if slot.stale or not slot.version_id:
             return False
-        if target.key.version_id:
+        if lookup.key.version_id:
             return True
-        entry = target.entry
+        entry = lookup.entry
         if entry is not None and slot.version_id == entry.version_id and slot.arn == entry.arn:
             return True
         return slot.round >= catalogue.round
 
-    def _ready(self, target: Target, catalogue: Catalogue) -> SecretValue | Failure | None:
+    def _ready(self, lookup: Lookup, catalogue: Catalogue) -> SecretValue | Failure | None:
         """What can be said without asking AWS; None: ask."""
-        slot = self._slots.get(target.key)
+        slot = self._slots.get(lookup.key)
         if slot is None:
             return None
         slot.used_round = catalogue.round
-        if slot.value is not None and self._good(slot, target, catalogue):
-            self._slots.touch(target.key)
+        if slot.value is not None and self._good(slot, lookup, catalogue):
+            self._slots.touch(lookup.key)
             return slot.value
-        failure = slot.standing(_now())
+        failure = slot.standing(loop_time())
         if failure is None or failure.transient:
             return failure
-        entry = target.entry
+        entry = lookup.entry
         unchanged = slot.seen == entry if entry is not None else slot.round >= catalogue.round
         return failure if unchanged else None
 
     async def _fetch(
         self,
-        wanted: dict[SecretRef, Target],
+        wanted: dict[SecretRef, Lookup],
         catalogue: Catalogue,
         results: dict[SecretRef, SecretValue | SyncFailure],
-    ) -> dict[SecretRef, Target]:
+    ) -> dict[SecretRef, Lookup]:
         """Fetch all that is wanted; gives what must be asked for once more, by ARN."""
         flights = {}
-        for ref, target in wanted.items():
-            self._count("joined" if target.key in self._batcher else "miss")
-            flights[ref] = self._batcher.want(target.key, catalogue.round, urgent=True)
+        for ref, lookup in wanted.items():
+            self._count("joined" if lookup.key in self._batcher else "miss")
+            flights[ref] = self._batcher.want(lookup.key, catalogue.round, urgent=True)
         # Not awaited directly: a cancelled caller must not cancel what others wait for.
         await asyncio.wait({flight.future for flight in flights.values()})
         again = {}
         for ref, flight in flights.items():
-            result, target = flight.future.result(), wanted[ref]
+            result, lookup = flight.future.result(), wanted[ref]
             if isinstance(result, Failure):
                 results[ref] = result.error()
-            elif target.arn and result.arn != target.arn:
-                again[ref] = target.by_arn()
+            elif lookup.arn and result.arn != lookup.arn:
+                again[ref] = lookup.by_arn()
             else:
                 results[ref] = result
         return again
@@ -244,28 +245,21 @@ class SecretCache:
             self._slots.hold(key, slot, result)
             slot.round, slot.stale, slot.failed = round_, False, None
         else:
-            slot.failed = slot.failed or Remembered()
-            result = slot.failed.note(result, _now())
+            slot.failed = slot.failed or FailureMemory()
+            result = slot.failed.note(result, loop_time())
             if not result.transient:
                 self._slots.release(key, slot)
                 slot.arn = slot.version_id = ""
                 slot.round, slot.stale = round_, False
                 slot.seen = self._resolver.latest.find(key)
-        slot.told = slot.told or _news(slot)
+        if not slot.reported:
+            slot.report()
         self._metrics.cache_values.set(self._slots.values_held)
         return result
 
     def _checked(self, key: SecretRef, catalogue: Catalogue) -> bool:
         slot = self._slots.get(key)
         return slot is not None and slot.round >= catalogue.round and not slot.stale
-
-    def _is_news(self, key: SecretRef) -> bool:
-        """Whether the slot says something that was not told before; it counts as told now."""
-        slot = self._slots.get(key)
-        if slot is None or slot.told == _news(slot):
-            return False
-        slot.told = _news(slot)
-        return True
 
     def _forget(self, in_use: Collection[SecretRef], catalogue: Catalogue) -> None:
         for key, slot in self._slots:
@@ -277,30 +271,19 @@ class SecretCache:
 
     async def _tags_of(self, ref: SecretRef, catalogue: Catalogue) -> Mapping[str, str] | SyncFailure:
         try:
-            target = self._target(ref, catalogue)
+            lookup = self._lookup(ref, catalogue)
         except ValueError as exc:
             return Rejected(Reason.INVALID_SPEC, str(exc))
         entry = catalogue.find(ref)
         if entry is not None and catalogue.round - catalogue.listed_round < _STALE_ROUNDS:
             return entry.tags
-        tags = await self._tags.tags(_tag_key(target, ref), catalogue.round)
+        tags = await self._tags.tags(_tag_key(lookup, ref), catalogue.round)
         return tags.error() if isinstance(tags, Failure) else tags
 
     def _count(self, result: str) -> None:
         self._metrics.cache_requests.labels(result).inc()
 
 
-def _tag_key(target: Target, ref: SecretRef) -> SecretRef:
+def _tag_key(lookup: Lookup, ref: SecretRef) -> SecretRef:
     """Tags are the secret's: all its versions share them."""
-    return target.key._replace(id=ref.id, version_id="", stage="")
-
-
-def _news(slot: Slot) -> str:
-    """What a reader would notice: another version or secret, readable or not."""
-    if slot.version_id:
-        return f"{slot.arn} {slot.version_id}"
-    return "refused" if slot.round >= 0 else ""
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+    return lookup.key._replace(id=ref.id, version_id="", stage="")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import BATCH_SIZE
 from secretsyncer.aws.arn import without_suffix
-from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.value import SecretValue
@@ -87,7 +87,7 @@ class Lane:
         self.running = 0
         self.flushing = False
         self.proven = False
-        self.failed = Remembered()
+        self.failed = FailureMemory()
         self.refused_until = 0.0
         self.alone_until: dict[SecretRef, float] = {}
 

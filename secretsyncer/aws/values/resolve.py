@@ -9,7 +9,7 @@ from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 
 
-class Target(NamedTuple):
+class Lookup(NamedTuple):
     """What a reference means.
 
     `key` is what AWS is asked, region filled in; `entry` what the catalogue shows of it, if it does; `arn` is
@@ -20,9 +20,9 @@ class Target(NamedTuple):
     entry: Entry | None = None
     arn: str = ""
 
-    def by_arn(self) -> Target:
+    def by_arn(self) -> Lookup:
         """The same, asked by ARN: AWS has another secret of that name by now."""
-        return Target(self.key._replace(id=self.arn))
+        return Lookup(self.key._replace(id=self.arn))
 
 
 class Resolver:
@@ -30,21 +30,21 @@ class Resolver:
 
     def __init__(self, region: str) -> None:
         self._region = region
-        self._targets: dict[SecretRef, Target] = {}
+        self._lookups: dict[SecretRef, Lookup] = {}
         self.latest = Catalogue()
 
-    def target(self, ref: SecretRef, catalogue: Catalogue) -> Target:
+    def lookup(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
         """What to ask AWS for this reference. Raises ValueError where it is not one."""
         if catalogue is not self.latest and catalogue.round >= self.latest.round:
-            self.latest, self._targets = catalogue, {}
-        target = self._targets.get(ref) if catalogue is self.latest else None
-        if target is None:
-            target = self._resolve(ref, catalogue)
+            self.latest, self._lookups = catalogue, {}
+        lookup = self._lookups.get(ref) if catalogue is self.latest else None
+        if lookup is None:
+            lookup = self._resolve(ref, catalogue)
             if catalogue is self.latest:
-                self._targets[ref] = target
-        return target
+                self._lookups[ref] = lookup
+        return lookup
 
-    def _resolve(self, ref: SecretRef, catalogue: Catalogue) -> Target:
+    def _resolve(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
         secret = parse_secret_id(ref.id)
         if ref.region and secret.region and ref.region != secret.region:
             raise ValueError(f"region {ref.region} does not fit {ref.id}")
@@ -54,5 +54,5 @@ class Resolver:
         entry = None if ref.version_id or stage else catalogue.find(ref)
         if entry is not None and catalogue.is_home(ref.identity):
             key = SecretRef(ref.identity, entry.name, region)
-            return Target(key, entry, ref.id if secret.suffix else "")
-        return Target(SecretRef(ref.identity, ref.id, region, ref.version_id, stage), entry)
+            return Lookup(key, entry, ref.id if secret.suffix else "")
+        return Lookup(SecretRef(ref.identity, ref.id, region, ref.version_id, stage), entry)

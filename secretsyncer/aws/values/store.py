@@ -1,4 +1,4 @@
-"""What is remembered about each fetched secret, and how much of it: the store under the cache.
+"""What is remembered about each fetched secret: the store under the cache.
 
 One `Slot` per (identity, secret, version or stage). A slot knows the version it last got even after its value
 was dropped to save memory, so that an unchanged secret costs no call however little memory there is. Values
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Entry
@@ -22,15 +22,15 @@ _OVERHEAD = 512
 
 
 class Slot:
-    """The last news about one secret, as one identity sees it.
+    """What AWS last answered about one secret, as one identity sees it.
 
     `arn` and `version_id` are those of the last value, empty after a refusal. `round` is the round in which
     AWS was last asked and answered; `used_round` the last in which somebody wanted it. `failed` is made at
-    the first failure; `seen` is what the catalogue showed when it was refused. `told` is what the cache's
-    `recheck` reported last. `stale`: ask again, whatever the catalogue says.
+    the first failure; `seen` is what the catalogue showed when it was refused. `reported` is the state that the
+    cache's `recheck` reported last. `stale`: ask again, whatever the catalogue says.
     """
 
-    __slots__ = ("arn", "failed", "round", "seen", "stale", "told", "used_round", "value", "version_id")
+    __slots__ = ("arn", "failed", "reported", "round", "seen", "stale", "used_round", "value", "version_id")
 
     def __init__(self) -> None:
         self.value: SecretValue | None = None
@@ -38,10 +38,16 @@ class Slot:
         self.version_id = ""
         self.round = -1
         self.used_round = -1
-        self.failed: Remembered | None = None
+        self.failed: FailureMemory | None = None
         self.seen: Entry | None = None
-        self.told = ""
+        self.reported = ""
         self.stale = False
+
+    def report(self) -> bool:
+        """Whether a reader would notice a difference since the last report: another version, readable or not."""
+        before = self.reported
+        self.reported = f"{self.arn} {self.version_id}" if self.version_id else "refused" if self.round >= 0 else ""
+        return self.reported != before
 
     def standing(self, now: float) -> Failure | None:
         """The failure that is still remembered."""

@@ -12,9 +12,10 @@ from collections.abc import Collection, Container, Mapping
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import parse_secret_id
-from secretsyncer.aws.failure_memory import Remembered
+from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import STOPPING, AwsError, Failure
 from secretsyncer.aws.identity import SecretRef
+from secretsyncer.loops import loop_time
 
 _AT_ONCE = 16
 
@@ -22,15 +23,15 @@ Tags = Mapping[str, str] | Failure
 
 
 class _Known:
-    """The last answer for one secret, the round it was asked in, and what the last recheck has told of."""
+    """The last answer for one secret, the round it was asked in, and what the last recheck reported."""
 
-    __slots__ = ("asking", "failed", "round", "tags", "told")
+    __slots__ = ("asking", "failed", "reported", "round", "tags")
 
     def __init__(self) -> None:
         self.tags: Mapping[str, str] = {}
-        self.told: Mapping[str, str] | None = None
+        self.reported: Mapping[str, str] | None = None
         self.round = -1
-        self.failed = Remembered()
+        self.failed = FailureMemory()
         self.asking: asyncio.Task[Tags] | None = None
 
 
@@ -47,7 +48,7 @@ class TagReader:
         known = self._known.setdefault(ref, _Known())
         if known.round >= round_:
             return known.tags
-        if known.asking is None and (failure := known.failed.standing(_now())):
+        if known.asking is None and (failure := known.failed.standing(loop_time())):
             return failure
         if known.asking is None:
             known.asking = asyncio.create_task(self._ask(ref, known, round_))
@@ -57,9 +58,9 @@ class TagReader:
         """Those of the secrets, asked about before, whose tags are not what they were at the last recheck."""
         known = {ref: found for ref in refs if (found := self._known.get(ref)) and found.round >= 0}
         await asyncio.gather(*(self.tags(ref, round_) for ref in known))
-        news = {ref for ref, found in known.items() if found.told != found.tags}
+        news = {ref for ref, found in known.items() if found.reported != found.tags}
         for ref in news:
-            known[ref].told = known[ref].tags
+            known[ref].reported = known[ref].tags
         return news
 
     def invalidate(self, names: Container[str]) -> None:
@@ -85,16 +86,12 @@ class TagReader:
             async with self._slots:
                 known.tags = await self._api.tags(ref)
             known.round = round_
-            known.told = known.tags if known.told is None else known.told
+            known.reported = known.tags if known.reported is None else known.reported
             known.failed.clear()
             return known.tags
         except AwsError as exc:
-            return known.failed.note(exc.failure, _now())
+            return known.failed.note(exc.failure, loop_time())
         except asyncio.CancelledError:
             return STOPPING  # only `aclose` cancels this task; its waiters are not cancelled
         finally:
             known.asking = None
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sandbox.aws.http import FakeAws
-from sandbox.aws.model import REGION
+from sandbox.aws.state import REGION
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.identity import Identity
 from secretsyncer.metrics import Metrics

@@ -70,7 +70,7 @@ async def test_a_search_roles_session_that_ends_between_two_pages_is_renewed(aws
         aws.world.create(f"s{number}", "x")
     poller = Poller(
         side.api, side.sessions, side.cache, side.metrics,
-        interval=300, search_role="lister", referenced=list, on_change=lambda *_: None,
+        interval=300, search_role="lister",
     )  # fmt: skip
     list_page = side.api.list_page
 

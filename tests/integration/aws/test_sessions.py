@@ -128,7 +128,7 @@ async def test_roles_share_connections(aws, side):
     readers = [Identity(aws.world.role(f"role-{number}")) for number in range(20)]
     for reader in readers:
         await side.get(ref("app", reader))
-    pools = side.sessions._transport._pools
+    pools = side.sessions._pool._pools
     assert len(pools) == 1
     assert sum(len(waiting) for waiting in pools[None].connector._conns.values()) <= 2
 

@@ -21,9 +21,9 @@ async def refusal(call):
     return caught.value
 
 
-async def next_event(lines):
+async def next_event(events):
     async with asyncio.timeout(10):
-        return json.loads(await anext(lines))
+        return await anext(events)
 
 
 async def test_object_is_written_read_changed_and_deleted(client, admin, namespace):
@@ -110,35 +110,34 @@ async def test_metadata_leaves_values_out(client, namespace):
     start = found["metadata"]["resourceVersion"]
     async with client.watch(
         SECRETS, namespace, resource_version=start, timeout_seconds=30, inactivity=30.0, metadata_only=True
-    ) as lines:
+    ) as events:
         await client.merge_patch(SECRETS, namespace, "x", {"data": {"k": "dw=="}})
-        event = await next_event(lines)
-    assert (event["type"], event["object"]["metadata"]["name"]) == ("MODIFIED", "x")
-    assert "data" not in event["object"]
+        event = await next_event(events)
+    assert (event.kind, event.obj["metadata"]["name"]) == ("MODIFIED", "x")
+    assert "data" not in event.obj
 
 
 async def test_watch_shows_changes_after_a_version_and_ends_in_time(client, namespace):
     start = (await client.list(SECRETS, namespace))["metadata"]["resourceVersion"]
     await client.create(SECRETS, namespace, secret("x"))
-    events = []
+    seen = []
     async with (
-        client.watch(SECRETS, namespace, resource_version=start, timeout_seconds=2, inactivity=30.0) as lines,
+        client.watch(SECRETS, namespace, resource_version=start, timeout_seconds=2, inactivity=30.0) as events,
         asyncio.timeout(20),
     ):
-        async for line in lines:
-            events.append(json.loads(line))
-            if len(events) == 1:
+        async for event in events:
+            seen.append(event.kind)
+            if len(seen) == 1:
                 await client.delete(SECRETS, namespace, "x")
-    changes = [event["type"] for event in events if event["type"] != "BOOKMARK"]
-    assert changes == ["ADDED", "DELETED"]
+    assert [kind for kind in seen if kind != "BOOKMARK"] == ["ADDED", "DELETED"]
 
 
 async def test_quiet_watch_is_given_up(client, namespace):
     start = (await client.list(SECRETS, namespace))["metadata"]["resourceVersion"]
     async with client.watch(
         SECRETS, namespace, resource_version=start, timeout_seconds=60, inactivity=0.2
-    ) as lines:
-        error = await refusal(anext(lines))
+    ) as events:
+        error = await refusal(anext(events))
     assert (error.status, error.reason) == (0, "Silent")
 
 
@@ -148,9 +147,9 @@ async def test_largest_secret_goes_to_and_fro(client, namespace):
     start = (await client.list(SECRETS, namespace))["metadata"]["resourceVersion"]
     async with client.watch(
         SECRETS, namespace, resource_version=start, timeout_seconds=30, inactivity=30.0
-    ) as lines:
+    ) as events:
         made = await client.create(SECRETS, namespace, secret("x", data={"k": value}))
-        assert (await next_event(lines))["object"]["data"]["k"] == value
+        assert (await next_event(events)).obj["data"]["k"] == value
     assert made["data"]["k"] == value
     too_large = await refusal(client.create(SECRETS, namespace, secret("y", data={"k": value * 2})))
     assert too_large.status in {413, 422}

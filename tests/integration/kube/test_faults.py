@@ -33,8 +33,8 @@ async def refusal(call):
 async def opened(client, **options):
     async with client.watch(
         SECRETS, "default", resource_version="1", timeout_seconds=30, inactivity=30.0, **options
-    ) as lines:
-        return await anext(lines)
+    ) as events:
+        return await anext(events)
 
 
 async def test_unanswered_requests_end(client, embedded, monkeypatch, value):
@@ -87,9 +87,9 @@ async def test_watch_cut_in_a_line_is_a_disconnect(client, embedded):
     embedded.faults.cut(verb="watch")
     async with client.watch(
         SECRETS, "default", resource_version=start, timeout_seconds=30, inactivity=30.0
-    ) as lines:
+    ) as events:
         await client.create(SECRETS, "default", {"metadata": {"name": "x"}, "data": {"k": "aHVudGVyMg=="}})
-        error = await refusal(anext(lines))
+        error = await refusal(anext(events))
     assert (error.status, error.reason) == (0, "Disconnected")
     assert "aHVudGVyMg" not in str(error)
 
@@ -136,7 +136,7 @@ class TestCredentials:
         client = KubeClient(Credentials(load, Access(embedded.url, token="Bearer stale")), metrics=metrics)
         try:
             async with asyncio.timeout(10):
-                assert json.loads(await opened(client))["type"] in {"ADDED", "BOOKMARK"}
+                assert (await opened(client)).kind in {"ADDED", "BOOKMARK"}
         finally:
             await client.close()
 

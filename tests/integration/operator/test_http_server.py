@@ -4,6 +4,7 @@ import asyncio
 
 import aiohttp
 import pytest
+from prometheus_client import REGISTRY
 
 from secretsyncer.operator import http_server
 from secretsyncer.operator.http_server import Server
@@ -29,7 +30,14 @@ async def serve():
     servers, session = [], aiohttp.ClientSession()
 
     async def start(*, health=None, readiness=None, page=None):
-        server = Server("127.0.0.1", 0, health=health or Checks(), readiness=readiness or Checks(), page=page)
+        server = Server(
+            "127.0.0.1",
+            0,
+            registry=REGISTRY,
+            health=health or Checks(),
+            readiness=readiness or Checks(),
+            page=page,
+        )
         servers.append(server)
         await server.start()
 
@@ -250,7 +258,7 @@ async def test_each_answer_ends_its_connection(serve, path):
 
 async def test_a_port_that_is_taken_is_an_error_of_the_start(serve):
     ask = await serve()
-    server = Server("127.0.0.1", ask.port, health={}, readiness={})
+    server = Server("127.0.0.1", ask.port, registry=REGISTRY, health={}, readiness={})
     with pytest.raises(OSError, match="in use"):
         await server.start()
     await server.stop()
@@ -259,7 +267,7 @@ async def test_a_port_that_is_taken_is_an_error_of_the_start(serve):
 async def test_the_server_stops_while_a_client_hangs_on(serve):
     ask = await serve()
     _, writer = await asyncio.open_connection("127.0.0.1", ask.port)
-    server = Server("127.0.0.1", 0, health={}, readiness={})
+    server = Server("127.0.0.1", 0, registry=REGISTRY, health={}, readiness={})
     await server.start()
     _, other = await asyncio.open_connection("127.0.0.1", server.port)
     other.write(b"GET /hea")

@@ -12,6 +12,7 @@ from secretsyncer.kube.lease import LeaderElector
 from secretsyncer.kube.objects import key_of
 from secretsyncer.sync.apply import TRIES, Writer
 from secretsyncer.sync.observed import summarise
+from secretsyncer.sync.stores import Stores
 from tests.support import cluster
 from tests.support.builders import parsed, synced_secret
 from tests.support.specs import literal
@@ -42,7 +43,7 @@ def secrets():
 @pytest.fixture
 def writer_of(client, objects, secrets):
     def make(may_write=lambda: True):
-        return Writer(client, objects=objects, secrets=secrets, adopt=True, may_write=may_write)
+        return Writer(client, Stores(objects, None, secrets), adopt=True, may_write=may_write)
 
     return make
 
@@ -100,7 +101,7 @@ async def test_a_secret_that_changes_all_the_time_is_left_for_a_later_pass(
         return await patch(*arguments, **options)
 
     monkeypatch.setattr(client, "merge_patch", after_somebody_elses)
-    with pytest.raises(Unavailable, match=f"Secret {space.name}/demo is changed by others all the time"):
+    with pytest.raises(Unavailable, match=f"Secret {space.name}/demo keeps being modified concurrently"):
         await writer.write_secret(synced, WANTED)
     assert len(hands) == TRIES
     assert await space.data("demo") == {"a": b"0", "b": str(TRIES - 1).encode()}

@@ -17,8 +17,8 @@ from botocore.exceptions import (
 )
 from botocore.parsers import QueryParser, ResponseParserError
 
-from secretsyncer.aws.codes import FATES, Outcome, next_step, outcome_of
-from secretsyncer.aws.failure_memory import REFUSAL_STANDS, Remembered
+from secretsyncer.aws.codes import FATES, CallOutcome, next_step, outcome_of
+from secretsyncer.aws.failure_memory import REFUSAL_STANDS, FailureMemory
 from secretsyncer.aws.failures import Failure, explain, from_code, without_credentials
 from secretsyncer.aws.identity import Identity
 from secretsyncer.backoff import Backoff
@@ -79,7 +79,7 @@ def test_what_may_pass_is_unavailable_and_a_code_nobody_knows_is_too(code):
 
 def test_each_code_has_one_fate():
     assert len(FATES) > 40
-    assert outcome_of("ThrottlingException") is Outcome.THROTTLED
+    assert outcome_of("ThrottlingException") is CallOutcome.THROTTLED
 
 
 @pytest.mark.parametrize("service", ["secretsmanager", "sts", "sqs"])
@@ -89,7 +89,7 @@ def test_every_error_of_the_services_is_in_the_table_with_a_next_step_or_passes_
     assert len(codes) > 10
     assert codes - FATES.keys() == set()
     waiting = {code for code in codes if not next_step(code, "GetSecretValue")}
-    assert {outcome_of(code) for code in waiting} <= {Outcome.THROTTLED, Outcome.ERROR}
+    assert {outcome_of(code) for code in waiting} <= {CallOutcome.THROTTLED, CallOutcome.ERROR}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_every_error_of_the_services_is_in_the_table_with_a_next_step_or_passes_
 def test_trouble_with_the_operators_own_credentials_is_never_the_objects_fault(code):
     answer = {"Error": {"Code": code, "Message": "AWS says"}}
     failed = without_credentials(ClientError(answer, "AssumeRoleWithWebIdentity"), "GetSecretValue")
-    assert failed.outcome is Outcome.CREDENTIALS
+    assert failed.outcome is CallOutcome.CREDENTIALS
     assert isinstance(failed.error(), Unavailable)
     assert failed.message.startswith(f"the operator cannot assume its own role (AssumeRoleWithWebIdentity: {code})")
     assert "AWS says" in failed.message
@@ -187,12 +187,12 @@ def test_the_same_refusal_with_another_request_id_is_the_same():
 @pytest.mark.parametrize(
     ("exc", "outcome"),
     [
-        (ReadTimeoutError(endpoint_url="http://x"), Outcome.NO_ANSWER),
-        (EndpointConnectionError(endpoint_url="http://x"), Outcome.NO_ANSWER),
-        (NoCredentialsError(), Outcome.CREDENTIALS),
-        (ParamValidationError(report="too short"), Outcome.INVALID),
-        (ClientError({}, "GetSecretValue"), Outcome.ERROR),
-        (ClientError({"Error": {"Code": "Throttling"}}, "GetSecretValue"), Outcome.THROTTLED),
+        (ReadTimeoutError(endpoint_url="http://x"), CallOutcome.NO_ANSWER),
+        (EndpointConnectionError(endpoint_url="http://x"), CallOutcome.NO_ANSWER),
+        (NoCredentialsError(), CallOutcome.CREDENTIALS),
+        (ParamValidationError(report="too short"), CallOutcome.INVALID),
+        (ClientError({}, "GetSecretValue"), CallOutcome.ERROR),
+        (ClientError({"Error": {"Code": "Throttling"}}, "GetSecretValue"), CallOutcome.THROTTLED),
     ],
 )
 def test_the_sdks_own_exceptions_have_a_fate(exc, outcome):
@@ -206,7 +206,7 @@ def test_what_the_sdks_parser_trips_over_is_unreadable_and_what_we_trip_over_is_
         QueryParser().parse({"body": b"<html><p>", "headers": {}, "status_code": 200}, None)
     explained = explain(caught.value, "GetSecretValue", ROLE)
     assert explained is not None
-    assert explained.outcome is Outcome.UNREADABLE
+    assert explained.outcome is CallOutcome.UNREADABLE
     assert explain(TypeError("our own"), "GetSecretValue", ROLE) is None
 
 
@@ -216,14 +216,14 @@ def test_a_kept_failure_gives_a_new_exception_each_time():
 
 
 def test_a_refusal_stands_for_a_minute_and_is_then_asked_again():
-    memory = Remembered()
+    memory = FailureMemory()
     memory.note(failure("AccessDeniedException"), now=100)
     assert memory.standing(100 + REFUSAL_STANDS - 1) is not None
     assert memory.standing(100 + REFUSAL_STANDS) is None
 
 
 def test_a_passing_failure_stands_longer_each_time_and_says_how_long():
-    memory, steady = Remembered(), Backoff(initial=1, jitter=0)
+    memory, steady = FailureMemory(), Backoff(initial=1, jitter=0)
     assert memory.note(failure("ThrottlingException"), 0, steady).retry_after == 1
     assert memory.note(failure("ThrottlingException"), 0, steady).retry_after == 2
     standing = memory.standing(1.5)
@@ -235,12 +235,12 @@ def test_a_passing_failure_stands_longer_each_time_and_says_how_long():
 
 
 def test_a_repeated_refusal_keeps_the_first_request_id_so_that_no_status_changes_for_it():
-    memory = Remembered()
+    memory = FailureMemory()
     memory.note(failure("AccessDeniedException", request_id="first"), 0)
     assert memory.note(failure("AccessDeniedException", request_id="second"), 60).request_id == "first"
     assert memory.note(failure("ResourceNotFoundException", request_id="third"), 120).request_id == "third"
 
 
 def test_a_longer_wait_that_was_asked_for_is_kept():
-    asked = Failure(Outcome.THROTTLED, "wait", retry_after=30)
-    assert Remembered().note(asked, 0).retry_after == 30
+    asked = Failure(CallOutcome.THROTTLED, "wait", retry_after=30)
+    assert FailureMemory().note(asked, 0).retry_after == 30

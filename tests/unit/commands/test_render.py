@@ -13,7 +13,7 @@ from secretsyncer.commands.render import Renderer, render_all
 from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
 from secretsyncer.errors import Reason, SettingsError
 from secretsyncer.sync.authorize import Rules
-from secretsyncer.sync.fetch import Reader
+from secretsyncer.sync.content import ContentRenderer
 from tests.support.builders import ANNOTATION, catalogue, namespace, synced_secret
 from tests.support.specs import all_keys, key, literal, template, whole
 
@@ -51,7 +51,7 @@ def results(secrets, engine, metrics):
     async def rendered(*objects, require=False, text=SECRETS):
         values = secrets(text)
         rules = Rules(ANNOTATION, require)
-        renderer = Renderer(Reader(values, engine, metrics), values.catalogue, ACCOUNT, rules)
+        renderer = Renderer(ContentRenderer(values, engine, metrics), values.catalogue, ACCOUNT, rules)
         return await render_all(list(objects), renderer)
 
     return rendered
@@ -147,12 +147,6 @@ async def test_a_secret_that_is_not_in_the_file_is_told_by_name(secrets, spellin
     assert spelling in failure.message
     ref = SecretRef(Identity(""), spelling)
     assert (await values.tags([ref], values.catalogue))[ref].reason is reason
-
-
-def test_a_file_remembers_and_forgets_nothing(secrets):
-    values = secrets()
-    assert values.known(SecretRef(Identity(""), "app"), values.catalogue) is None
-    values.invalidate(["app"])
 
 
 @pytest.mark.parametrize("text", ["", "---\n", "# nothing\n", "{}"])

@@ -49,6 +49,12 @@ async def heartbeats():
 
 
 @pytest.fixture
+def late(heartbeats):
+    """The loops that have not beaten for longer than their limit."""
+    return lambda: [name for name, check in heartbeats.checks.items() if check()]
+
+
+@pytest.fixture
 async def running(api, metrics, heartbeats, heard):
     """Make an informer that runs until the test ends; handlers' calls go to `heard`."""
     tasks = []

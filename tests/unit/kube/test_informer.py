@@ -127,12 +127,12 @@ async def test_synced_means_every_namespace(api, running):
     assert informer.health() == "syncedsecrets in b: the first list is not done"
 
 
-async def test_each_namespace_has_its_own_heartbeat(api, running, heartbeats):
+async def test_each_namespace_has_its_own_heartbeat(api, running, late):
     api.lists += [page(5)]
     api.watches += [[*[30.0, bookmark(6)] * 20]]
     running(namespaces=("a", "b"))
     await asyncio.sleep(250)
-    assert heartbeats.late() == ["informer syncedsecrets b"]
+    assert late() == ["informer syncedsecrets b"]
 
 
 async def test_cluster_scoped_objects_have_no_namespace(api, running):

@@ -387,7 +387,7 @@ async def test_acquire_goes_on_through_an_outage_and_logs_it_once(candidate, clu
     cluster.broken.clear()
     await asyncio.sleep(3)
     await task
-    assert caplog.messages.count("cannot ask for the lease") == 1
+    assert caplog.messages.count("lease not read") == 1
 
 
 @pytest.mark.parametrize(

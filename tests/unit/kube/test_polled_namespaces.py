@@ -10,7 +10,7 @@ import pytest
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.objects import Key
-from secretsyncer.kube.polled_namespaces import INTERVAL, Named
+from secretsyncer.kube.polled_namespaces import INTERVAL, PolledNamespaces
 from secretsyncer.kube.reflector import BEAT_LIMIT
 from secretsyncer.kube.resources import NAMESPACES
 
@@ -45,7 +45,7 @@ async def follow(metrics, heartbeats, heard):
     tasks = []
 
     async def start(server, *names):
-        informer = Informer(Named(server, names), NAMESPACES, metrics=metrics, heartbeats=heartbeats)
+        informer = Informer(PolledNamespaces(server, names), NAMESPACES, metrics=metrics, heartbeats=heartbeats)
         informer.add_handler(lambda kind, key, old, new: heard.append((str(kind), key.name)))
         tasks.append(asyncio.create_task(informer.run()))
         async with asyncio.timeout(60):

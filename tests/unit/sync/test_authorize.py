@@ -8,7 +8,7 @@ import pytest
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.errors import Reason, Rejected, Unavailable
-from secretsyncer.sync.authorize import Grant, allowed_roles, authorize
+from secretsyncer.sync.authorize import Grant, Rules, allowed_roles, authorize
 from tests.support.builders import ANNOTATION, namespace, parsed
 from tests.support.specs import literal
 
@@ -77,8 +77,7 @@ def gate(spec, roles=None, *, account=HOME, labels=TYPE, require=False):
         parsed(literal("a", "1"), **spec).spec,
         namespace(roles=roles, labels=labels),
         account,
-        annotation=ANNOTATION,
-        require_annotation=require,
+        Rules(ANNOTATION, require),
     )
 
 
@@ -125,7 +124,7 @@ def test_with_anything_but_a_list_of_texts_nothing_is_granted_and_the_reason_is_
 def test_an_annotation_that_is_no_text_is_refused_like_any_other_mistake(roles):
     place = {"metadata": {"name": "team", "annotations": {ANNOTATION: roles}}}
     with pytest.raises(Rejected, match="not a JSON list of role names"):
-        authorize(parsed(literal("a", "1")).spec, place, HOME, annotation=ANNOTATION, require_annotation=False)
+        authorize(parsed(literal("a", "1")).spec, place, HOME, Rules(ANNOTATION, require_annotation=False))
 
 
 def test_another_annotation_can_be_chosen():
@@ -134,8 +133,7 @@ def test_another_annotation_can_be_chosen():
         parsed(literal("a", "1"), IAMRole="reader").spec,
         place,
         HOME,
-        annotation="example.com/roles",
-        require_annotation=False,
+        Rules("example.com/roles", require_annotation=False),
     )
     assert grant.identity.role == READER
 

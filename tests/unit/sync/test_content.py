@@ -6,9 +6,8 @@ from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.sync.authorize import Grant
-from secretsyncer.sync.content import render_content
+from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, digest_of
-from secretsyncer.sync.fetch import Reader
 from secretsyncer.sync.status import Source
 from tests.support.builders import catalogue, entry, parsed, secret_arn, value
 from tests.support.specs import PGBOUNCER, all_keys, key, literal, template, whole
@@ -33,10 +32,10 @@ def aws():
 
 @pytest.fixture
 def content(aws, engine, metrics):
-    reader = Reader(aws, engine, metrics)
+    renderer = ContentRenderer(aws, engine, metrics)
 
     async def made(*items, listing=LISTED, grant=GRANT, expected=(), **spec):
-        return await render_content(reader, grant, parsed(*items, **spec).spec, listing, expected=expected)
+        return await renderer.render(grant, parsed(*items, **spec).spec, listing, expected=expected)
 
     return made
 

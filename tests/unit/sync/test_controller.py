@@ -1,4 +1,4 @@
-"""What the controller does when a pass goes wrong in ways that no API can be made to cause."""
+"""What follows from the outcome of a reconcile, and what the controller does when one goes wrong."""
 
 from __future__ import annotations
 
@@ -6,42 +6,34 @@ import asyncio
 
 import pytest
 
-from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.kube.objects import Key
+from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
+from secretsyncer.kube.store import ObjectStore
 from secretsyncer.kube.workqueue import WorkQueue
 from secretsyncer.sync.controller import STUCK, Controller
 from secretsyncer.sync.dependencies import DependencyIndex
-from secretsyncer.sync.owners import Targets
+from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Outcome
+from secretsyncer.sync.stores import Stores
+from tests.support.builders import synced_secret
+from tests.support.core import KEY, Core
+from tests.support.specs import all_keys, literal
 
 pytestmark = pytest.mark.looptime
-
-KEY = Key("web", "app")
-
 
 DEADLINE = 120
 INTERVAL = 1000
 
 
-class Nothing:
-    """Informers that show nothing."""
+class Scripted:
+    """A reconciler whose reconciles are what a test says; the last of them for ever."""
 
-    def add_handler(self, handler):
-        pass
-
-
-class Passes(Nothing):
-    """A reconciler whose passes are what a test says; the last of them for ever."""
-
-    def __init__(self, *passes, glance=None):
-        self.passes = list(passes)
-        self.glance = glance or self.glance
-
-    def glance(self, key):
-        """Nothing can be told without a pass."""
+    def __init__(self, *reconciles, in_step=lambda key: None):
+        self.reconciles = list(reconciles)
+        self.in_step = in_step
 
     async def reconcile(self, key):
-        return await (self.passes.pop(0) if len(self.passes) > 1 else self.passes[0])(key)
+        return await (self.reconciles.pop(0) if len(self.reconciles) > 1 else self.reconciles[0])(key)
 
 
 async def succeed(key):
@@ -72,21 +64,17 @@ async def queue(metrics):
 
 @pytest.fixture
 async def work(metrics, queue):
-    """Has one worker run these passes for the keys that are queued; its controller."""
+    """Has one worker reconcile the keys that are queued; its controller."""
     workers = []
 
-    def start(*passes, **options):
-        nothing = Nothing()
+    def start(*reconciles, **options):
+        stores = Stores(*(ObjectStore(kind) for kind in (SYNCED_SECRETS, NAMESPACES, SECRETS)))
         controller = Controller(
-            Passes(*passes, **options),
+            Scripted(*reconciles, **options),
             queue,
             DependencyIndex(),
-            Targets(),
-            objects=nothing,
-            namespaces=nothing,
-            secrets=nothing,
-            prefetcher=nothing,
-            catalogue=Catalogue,
+            Owners(),
+            stores,
             metrics=metrics,
             sync_interval=INTERVAL,
         )
@@ -106,7 +94,9 @@ def count(metrics):
     return lambda result: metrics.registry.get_sample_value("secretsyncer_reconciles_total", {"result": result})
 
 
-async def test_a_bug_in_one_pass_leaves_the_worker_at_work_and_its_key_is_tried_again(work, queue, count, caplog):
+async def test_a_bug_in_one_reconcile_leaves_the_worker_at_work_and_its_key_is_tried_again(
+    work, queue, count, caplog
+):
     work(has_a_bug, succeed)
     queue.add(KEY)
     queue.add(Key("web", "other"))
@@ -117,8 +107,8 @@ async def test_a_bug_in_one_pass_leaves_the_worker_at_work_and_its_key_is_tried_
     assert "KeyError: 'a bug'" in caplog.text  # with its traceback
 
 
-async def test_a_bug_in_the_glance_costs_a_pass_and_no_worker(work, queue, count, caplog):
-    work(succeed, glance=lambda key: {}[key])
+async def test_a_bug_in_the_comparison_costs_a_reconcile_and_no_worker(work, queue, count, caplog):
+    work(succeed, in_step=lambda key: {}[key])
     for key in (KEY, Key("web", "other")):
         queue.add(key)
     await asyncio.sleep(0.1)
@@ -138,8 +128,8 @@ async def test_the_first_resync_is_spread_over_the_interval_and_not_at_its_begin
     assert count("changed") >= 600
 
 
-async def test_what_a_glance_tells_is_counted_and_looked_at_again_after_the_interval(work, queue, count):
-    work(has_a_bug, glance=lambda key: Outcome("unchanged"))
+async def test_an_object_that_is_in_step_is_counted_and_compared_again_after_the_interval(work, queue, count):
+    work(has_a_bug, in_step=lambda key: Outcome("unchanged"))
     queue.add(KEY)
     await asyncio.sleep(1)
     assert count("unchanged") == 1
@@ -148,7 +138,7 @@ async def test_what_a_glance_tells_is_counted_and_looked_at_again_after_the_inte
     assert count("bug") == 0
 
 
-async def test_a_pass_that_hangs_is_ended_at_its_deadline_and_tried_again(work, queue, count):
+async def test_a_reconcile_that_hangs_is_ended_at_its_deadline_and_tried_again(work, queue, count):
     work(hangs, succeed)
     queue.add(KEY)
     await asyncio.sleep(DEADLINE - 1)
@@ -159,10 +149,54 @@ async def test_a_pass_that_hangs_is_ended_at_its_deadline_and_tried_again(work, 
     assert count("changed") == 1
 
 
-async def test_a_pass_that_outlives_its_deadline_is_told_to_the_probe(work, queue):
+async def test_a_reconcile_that_outlives_its_deadline_fails_the_probe(work, queue):
     controller = work(cannot_be_ended)
     queue.add(KEY)
     await asyncio.sleep(STUCK - 1)
     assert controller.stuck() is None
     await asyncio.sleep(2)
-    assert controller.stuck() == "a pass runs for 241 s"
+    assert controller.stuck() == "a reconcile runs for 241 s"
+
+
+# The watch's echo of own writes
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.5, 5.0], ids=["before the answer", "after the answer", "after the status"])
+async def test_an_own_write_leads_to_no_second_write_and_no_call(lag):
+    core = Core(sync_interval=100 * INTERVAL)
+    core.cluster.lag, core.cluster.latency = lag, 0.1
+    core.world.create("app", '{"a": "1"}')
+    await core.list_aws()
+    async with core.running():
+        core.cluster.put(synced_secret(dataFrom=all_keys("app")))
+        await asyncio.sleep(30)
+    assert core.data() == {"a": b"1"}
+    assert core.cluster.writes == [("create", "secrets", KEY), ("patch status", "syncedsecrets", KEY)]
+    assert core.calls == {"GetSecretValue": 1}
+    assert (core.count("changed"), core.count("unchanged")) == (1, 1)
+    assert core.registry.get_sample_value("secretsyncer_reconcile_duration_seconds_count") == 1
+
+
+async def test_a_change_of_the_secret_by_others_right_after_an_own_write_is_put_right():
+    core = Core()
+    core.cluster.lag = 1.0
+    async with core.running():
+        core.cluster.put(synced_secret(literal("a", "1")))
+        await asyncio.sleep(1.5)  # written, and not shown yet
+        core.cluster.edit(SECRETS, KEY, {"data": {"a": "Mg=="}})
+        await asyncio.sleep(5)
+    assert core.data() == {"a": b"1"}
+    assert [verb for verb, plural, _ in core.cluster.writes if plural == "secrets"] == ["create", "patch"]
+
+
+async def test_the_echoes_of_a_start_leave_the_resyncs_spread_over_the_interval():
+    core = Core(sync_interval=INTERVAL)
+    for number in range(100):
+        core.cluster.put(synced_secret(literal("a", "1"), name=f"app-{number}"))
+    async with core.running():
+        await asyncio.sleep(INTERVAL / 100)
+        assert (core.count("changed"), core.count("unchanged")) == (100, 100)
+        await asyncio.sleep(INTERVAL / 2)
+        assert 120 < core.count("unchanged") < 180
+        await asyncio.sleep(INTERVAL / 2)
+        assert core.count("unchanged") >= 200

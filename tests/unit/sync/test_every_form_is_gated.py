@@ -11,13 +11,12 @@ import json
 
 import pytest
 
-from sandbox.aws.model import OPERATOR_ACCOUNT
+from sandbox.aws.state import OPERATOR_ACCOUNT
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, SyncFailure
-from secretsyncer.sync.authorize import authorize
-from secretsyncer.sync.content import render_content
-from secretsyncer.sync.fetch import Reader
+from secretsyncer.sync.authorize import Rules, authorize
+from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.synced_secret import parse
 from secretsyncer.synced_secret.spec import (
     DataFrom,
@@ -175,7 +174,7 @@ class Place:
         for name, tags in SECRETS.items():
             self.world.create(name, content(name, "before"), tags={**tags, tags["kind"]: "yes"})
             self.world.put(name, content(name))
-        self.reader = Reader(self.rig.cache, engine, metrics)
+        self.contents = ContentRenderer(self.rig.cache, engine, metrics)
 
     async def fill_the_cache(self):
         await self.rig.poll()
@@ -190,8 +189,8 @@ class Place:
         checked = parse(synced_secret(**ROLES[who], **spec)).spec
         place = namespace(roles=NAMESPACES[where], labels=LABEL)
         try:
-            grant = authorize(checked, place, HOME, annotation=ANNOTATION, require_annotation=False)
-            made = await render_content(self.reader, grant, checked, self.rig.catalogue)
+            grant = authorize(checked, place, HOME, Rules(ANNOTATION, require_annotation=False))
+            made = await self.contents.render(grant, checked, self.rig.catalogue)
         except SyncFailure as failure:
             return failure
         return made.data

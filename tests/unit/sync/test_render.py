@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
-from secretsyncer.sync.render import SIZE_LIMIT, Sources, combine, references, render, select, templates
+from secretsyncer.sync.render import SIZE_LIMIT, combine, references, render, select, templates
 from secretsyncer.synced_secret import SecretKeyReference
 from tests.support.builders import catalogue, entry, parsed, value
 from tests.support.specs import all_keys, key, literal, template, whole
@@ -17,7 +17,7 @@ CANARY = "c4n4ry-v4lu3"
 
 
 class World:
-    """AWS secrets by name, template outputs by text; what is not there fails as the reader would."""
+    """AWS secrets by name, template outputs by text; what is not there is a failure, as it is when fetched."""
 
     def __init__(self, secrets=None, outputs=None, found=()):
         self.secrets = {name: value(name, content) for name, content in (secrets or {}).items()}
@@ -25,21 +25,17 @@ class World:
         self.outputs = outputs or {}
         self.found = [value(name, content) for name, content in dict(found).items()]
 
-    def secret(self, reference):
-        failure = self.failures.get(reference.name)
-        if failure:
-            raise failure
-        if reference.name not in self.secrets:
-            raise Rejected(Reason.SECRET_NOT_FOUND, f"AWS secret {reference.name} does not exist")
-        return self.secrets[reference.name]
+    def secret(self, name):
+        absent = Rejected(Reason.SECRET_NOT_FOUND, f"AWS secret {name} does not exist")
+        return self.failures.get(name) or self.secrets.get(name, absent)
 
     def template(self, text):
-        if text not in self.outputs:
-            raise Rejected(Reason.TEMPLATE_ERROR, f"template {text} fails")
-        return self.outputs[text]
+        return self.outputs.get(text, Rejected(Reason.TEMPLATE_ERROR, f"template {text} fails"))
 
-    def render(self, *items, **spec):
-        return render(parsed(*items, **spec).spec, Sources(self.secret, self.template, lambda _: self.found))
+    def render(self, *items, **options):
+        spec = parsed(*items, **options).spec
+        values = {reference: self.secret(reference.name) for reference in references(spec)}
+        return render(spec, values, {text: self.template(text) for text in templates(spec)}, self.found)
 
     def failure(self, *items, **spec):
         with pytest.raises(SyncFailure) as raised:

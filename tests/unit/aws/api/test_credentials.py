@@ -7,13 +7,13 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
-from secretsyncer.aws.codes import Outcome
+from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError, Failure
 
 pytestmark = pytest.mark.looptime
 
-DENIED = Failure(Outcome.DENIED, "no")
-THROTTLED = Failure(Outcome.THROTTLED, "slow down")
+DENIED = Failure(CallOutcome.DENIED, "no")
+THROTTLED = Failure(CallOutcome.THROTTLED, "slow down")
 
 
 class Sts:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sandbox.aws.model import REGION, World
+from sandbox.aws.model import World
+from sandbox.aws.state import REGION
 from secretsyncer.aws.api.secretsmanager import Page
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import OPERATOR

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from sandbox.aws.model import OPERATOR_ACCOUNT
+from sandbox.aws.state import OPERATOR_ACCOUNT
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.listing.catalogue import Changes
 from secretsyncer.aws.listing.poller import Poller
@@ -32,20 +32,22 @@ class Watch:
             rig.cache._metrics,
             **({"interval": 300} | options),
             referenced=lambda: self.refs,
-            on_change=lambda old, new, changes, refs: self.reports.append((changes, refs)),
         )
-        self.poller.beat = lambda: self.beats.append(asyncio.get_running_loop().time())
+        self.poller.add_handler(lambda old, new, changes, refs: self.reports.append((changes, refs)))
         self.broken = ""
         rig.api.broken = lambda operation, identity: self.broken if operation == "ListSecrets" else ""
 
     @contextlib.asynccontextmanager
     async def running(self):
-        task = asyncio.create_task(self.poller.run())
+        task = asyncio.create_task(self.poller.run(self.beat))
         try:
             yield task
         finally:
             task.cancel()
             await asyncio.wait([task])
+
+    def beat(self):
+        self.beats.append(asyncio.get_running_loop().time())
 
     async def get(self, ref):
         return (await self.rig.cache.get_many([ref], self.poller.catalogue))[ref]
@@ -200,17 +202,6 @@ async def test_a_recheck_that_hangs_does_not_delay_the_next_listing(rig, watch):
     async with watch.running():
         await asyncio.sleep(3001)
         assert rig.api.calls["ListSecrets"] >= 10
-
-
-async def test_waking_polls_at_once_and_once_more_if_a_poll_was_under_way(rig, watch):
-    async with watch.running():
-        await asyncio.sleep(10)
-        watch.poller.wake()
-        await asyncio.sleep(0.01)
-        for _ in range(5):
-            watch.poller.wake()
-        await asyncio.sleep(10)
-    assert rig.api.calls["ListSecrets"] == 3
 
 
 async def test_the_heart_beats_while_the_poller_sleeps_lists_and_fails(rig, watch):

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from sandbox.aws.model import REGION, World
-from secretsyncer.aws.codes import Outcome
+from sandbox.aws.model import World
+from sandbox.aws.state import REGION
+from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.value import SecretValue
@@ -147,7 +148,7 @@ async def test_one_secret_that_may_not_be_read_does_not_spoil_the_batch():
     bench.world.role("reader", read=[f"s{number}" for number in range(19)])
     results = await bench.want(bench.refs(20))
     assert all(isinstance(result, SecretValue) for result in results[:19])
-    assert results[19].outcome is Outcome.DENIED
+    assert results[19].outcome is CallOutcome.DENIED
     assert results[19].operation == "GetSecretValue"
     assert bench.api.calls == {"BatchGetSecretValue": 1, "GetSecretValue": 1}
     bench.api.calls.clear()
@@ -161,7 +162,7 @@ async def test_missing_and_deleted_secrets_are_told_by_the_batch_itself():
     bench.world.delete("s0")
     results = await bench.want([*bench.refs(5), SecretRef(bench.reader, "nowhere", REGION)])
     assert [getattr(result, "outcome", None) for result in results] == [
-        Outcome.NOT_FOUND, None, None, None, None, Outcome.NOT_FOUND,
+        CallOutcome.NOT_FOUND, None, None, None, None, CallOutcome.NOT_FOUND,
     ]  # fmt: skip
     assert bench.api.calls == {"BatchGetSecretValue": 1}
 
@@ -181,7 +182,7 @@ async def test_a_batch_that_a_bad_id_spoils_is_split_and_the_bad_id_travels_alon
 
     bench.api.batch_get = all_or_nothing
     results = await bench.want(bench.refs(20))
-    assert [result.outcome for result in results if isinstance(result, Failure)] == [Outcome.NOT_FOUND]
+    assert [result.outcome for result in results if isinstance(result, Failure)] == [CallOutcome.NOT_FOUND]
     assert bench.api.calls == {"BatchGetSecretValue": 1, "GetSecretValue": 20}
     bench.api.calls.clear()
     await bench.want(bench.refs(20))

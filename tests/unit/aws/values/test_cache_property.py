@@ -6,7 +6,7 @@ import looptime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.aws.model import OPERATOR_ACCOUNT, Refused
+from sandbox.aws.state import OPERATOR_ACCOUNT, Refused
 from secretsyncer.aws.arn import role_account
 from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import SyncFailure

@@ -1,0 +1,220 @@
+"""The objects of one kind, held in memory; handlers are called for every difference.
+
+The store holds raw dicts (the reconcile validates them: a malformed object is its own failure) and is changed
+before handlers are called. A relist reports what it found different, objects that vanished included. `get` also
+gives what this process wrote itself (`remember`) until the watch has come that far, so that a reconcile never acts
+on the state before its own write. Reflectors fill it; reconciles and the controller's handlers read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from secretsyncer.kube.feed import later
+from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.kube.resources import Resource
+
+log = logging.getLogger(__name__)
+
+SLICE = 500
+"""Changes of a relist for which handlers are called in one go; other work runs in between."""
+
+Transform = Callable[[Object], Object]
+
+
+class EventKind(StrEnum):
+    """What happened to an object, as far as the store knew it."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+Handler = Callable[[EventKind, Key, Object | None, Object | None], None]
+"""Called with the kind of change, the key, what the store held and what it holds."""
+
+
+class Change(NamedTuple):
+    """One difference. `old` is what the store held, `new` what it holds."""
+
+    kind: EventKind
+    key: Key
+    old: Object | None
+    new: Object | None
+
+
+class ObjectStore:
+    """Objects by key, filled from one list and watch per namespace ("" for all namespaces).
+
+    `transform` drops what need not be kept, from each object as it arrives. An object recreated under its
+    name (another uid) is reported as DELETED and ADDED, so that nobody takes it for the one before.
+    """
+
+    def __init__(
+        self, resource: Resource, *, namespaces: Sequence[str] = ("",), transform: Transform | None = None
+    ) -> None:
+        self.resource = resource
+        self.synced = asyncio.Event()
+        self._namespaces = frozenset(namespaces)
+        self._transform = transform
+        self._handlers: list[Handler] = []
+        self._store: dict[Key, Object] = {}
+        self._written: dict[Key, Object] = {}
+        self._seen: dict[str, str] = {}  # namespace (or "") -> version up to which all changes are in the store
+        self._listed: set[str] = set()
+
+    def has_synced(self) -> bool:
+        """Whether every first list has been applied, and the handlers were called for it."""
+        return self.synced.is_set()
+
+    def add_handler(self, handler: Handler) -> None:
+        """Call it for each change from now on; its exceptions are logged and do no harm."""
+        self._handlers.append(handler)
+
+    # Reading
+
+    def get(self, key: Key) -> Object | None:
+        """The latest known state, our own writes included. Not to be changed by the caller."""
+        written = self._written.get(key)
+        if written is not None:
+            # Its event may have overtaken the answer: then this would hide a deletion that followed.
+            if later(_version(written), than=self._seen.get(self._scope(key), "")) is not False:
+                return written
+            del self._written[key]
+        return self._store.get(key)
+
+    def keys(self) -> list[Key]:
+        return list(self._store)
+
+    def items(self) -> list[tuple[Key, Object]]:
+        return list(self._store.items())
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def remember(self, obj: Object) -> None:
+        """An object as the server returned it for our own write: `get` gives it until the watch has caught up."""
+        kept = self.prepare(obj)
+        if kept is None:
+            return
+        key = key_of(kept)
+        before = self._written.get(key)
+        if before is None or not later(_version(before), than=_version(kept)):
+            self._written[key] = kept
+
+    # What reflectors call
+
+    def prepare(self, obj: Object) -> Object | None:
+        """The object as it is kept; None for something that has no name."""
+        metadata = obj.get("metadata")
+        if not isinstance(metadata, dict) or not metadata.get("name"):
+            log.warning("object without a name skipped", extra={"resource": self.resource.plural})
+            return None
+        # Who owns which field is for the server alone, and takes more memory than the rest of an object.
+        metadata.pop("managedFields", None)
+        try:
+            kept: Object = _sharing_keys(self._transform(obj) if self._transform else obj)
+        except Exception as exc:  # noqa: BLE001 - one strange object must not end the watch of all others
+            # Neither its text nor the object whole: a transform is there to drop values.
+            log.error(  # noqa: TRY400 - as above
+                "object kept without its content",
+                extra={
+                    "resource": self.resource.plural,
+                    "key": str(key_of(obj)),
+                    "error": type(exc).__name__,
+                },
+            )
+            return _bare(obj)
+        return kept
+
+    async def replace(self, namespace: str, objects: list[Object], version: str) -> None:
+        """The store becomes this list at once; then handlers are called for the differences."""
+        new = {key_of(obj): obj for obj in objects}
+        old = {key: obj for key, obj in self._store.items() if namespace in {"", key.namespace}}
+        changes = [Change(EventKind.DELETED, key, obj, None) for key, obj in old.items() if key not in new]
+        for key, obj in new.items():
+            changes += _difference(key, old.get(key), obj)
+        for key in old.keys() - new.keys():
+            del self._store[key]
+        self._store.update(new)
+        self._advance(namespace, version)
+        for start in range(0, len(changes), SLICE):
+            self._report(changes[start : start + SLICE])
+            await asyncio.sleep(0)
+        self._listed.add(namespace)
+        if self._listed >= self._namespaces:
+            self.synced.set()
+
+    def apply(self, namespace: str, kind: str, obj: Object, version: str) -> None:
+        """One event. The deletion of an unknown key is ignored: a relist has already reported it."""
+        key = key_of(obj)
+        old = self._store.get(key)
+        if kind == EventKind.DELETED:
+            self._store.pop(key, None)
+            changes = [Change(EventKind.DELETED, key, old, None)] if old is not None else []
+        else:
+            self._store[key] = obj
+            changes = _difference(key, old, obj)
+        self._seen[namespace] = version
+        written = self._written.get(key)
+        if written is not None and not later(_version(written), than=version):
+            del self._written[key]
+        self._report(changes)
+
+    def bookmark(self, namespace: str, version: str) -> None:
+        self._advance(namespace, version)
+
+    # The rest
+
+    def _scope(self, key: Key) -> str:
+        return "" if "" in self._seen else key.namespace
+
+    def _advance(self, namespace: str, version: str) -> None:
+        """All changes up to this version are in the store: what we wrote before it is known."""
+        self._seen[namespace] = version
+        for key, written in list(self._written.items()):
+            if namespace in {"", key.namespace} and not later(_version(written), than=version):
+                del self._written[key]
+
+    def _report(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            for handler in self._handlers:
+                try:
+                    handler(*change)
+                except Exception:
+                    log.exception(
+                        "handler failed", extra={"resource": self.resource.plural, "key": str(change.key)}
+                    )
+
+
+def _difference(key: Key, old: Object | None, new: Object) -> list[Change]:
+    if old is None:
+        return [Change(EventKind.ADDED, key, None, new)]
+    if old["metadata"].get("uid") != new["metadata"].get("uid"):
+        return [Change(EventKind.DELETED, key, old, None), Change(EventKind.ADDED, key, None, new)]
+    if _version(old) == _version(new):
+        return []
+    return [Change(EventKind.MODIFIED, key, old, new)]
+
+
+def _sharing_keys(value: Any) -> Any:
+    """The same, with one string for all keys of a name: the parser makes a new one for each object."""
+    if isinstance(value, dict):
+        return {sys.intern(key): _sharing_keys(inner) for key, inner in value.items()}
+    return [_sharing_keys(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _version(obj: Object) -> str:
+    return str(obj["metadata"].get("resourceVersion") or "")
+
+
+def _bare(obj: Object) -> Object:
+    """Just enough to name it."""
+    kept = ("name", "namespace", "uid", "resourceVersion", "generation")
+    metadata = {field: obj["metadata"][field] for field in kept if field in obj["metadata"]}
+    return {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind"), "metadata": metadata}

@@ -1,0 +1,210 @@
+"""The parts of one operator process, and the one function that builds them and connects them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from secretsyncer.aws.api.secretsmanager import SecretsManager
+from secretsyncer.aws.api.sessions import Sessions
+from secretsyncer.aws.listing.event_queue import EventQueue
+from secretsyncer.aws.listing.poller import Poller
+from secretsyncer.aws.values.cache import SecretCache
+from secretsyncer.gotemplate.engine import TemplateEngine
+from secretsyncer.kube.client import KubeClient
+from secretsyncer.kube.event_recorder import EventRecorder
+from secretsyncer.kube.informer import Informer
+from secretsyncer.kube.lease import LeaderElector
+from secretsyncer.kube.objects import Key
+from secretsyncer.kube.polled_namespaces import PolledNamespaces
+from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
+from secretsyncer.kube.workqueue import BACKOFF, WorkQueue
+from secretsyncer.loops import Heartbeats
+from secretsyncer.metrics import Metrics
+from secretsyncer.operator.http_server import Check, Server
+from secretsyncer.operator.status_page import StatusPage
+from secretsyncer.settings import Settings
+from secretsyncer.sync.apply import Writer
+from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.content import ContentRenderer
+from secretsyncer.sync.controller import Controller
+from secretsyncer.sync.dependencies import DependencyIndex
+from secretsyncer.sync.observed import namespace_view, summarise, without_last_applied
+from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.reconcile import Reconciler
+from secretsyncer.sync.report import Reporter
+from secretsyncer.sync.secret_plan import SELECTOR
+from secretsyncer.sync.stores import Stores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What runs in one process, in the order in which it is started."""
+
+    server: Server
+    """Serves metrics, probes and the status page."""
+
+    informers: tuple[Informer, Informer, Informer]
+    """Watch SyncedSecrets, namespaces, and the Secrets that carry our label."""
+
+    events: EventRecorder
+    """Sends Kubernetes Events."""
+
+    elector: LeaderElector | None
+    """Holds the Lease; None where there is no leader election."""
+
+    sessions: Sessions
+    """Make the calls to AWS, as any role. Their owner opens and closes them."""
+
+    poller: Poller
+    """Lists AWS."""
+
+    cache: SecretCache
+    """Fetches values from AWS and keeps them."""
+
+    engine: TemplateEngine
+    """Renders Go templates."""
+
+    queue: WorkQueue[Key]
+    """Holds the keys that are to be reconciled."""
+
+    controller: Controller
+    """Fills the queue and runs the workers."""
+
+    event_queue: EventQueue | None
+    """Receives change events through SQS, where EVENTS_QUEUE_URL is set."""
+
+    heartbeats: Heartbeats
+    """Know whether every loop makes progress."""
+
+
+def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: Metrics) -> Parts:
+    """Build the parts. Needs a running loop; nothing is started."""
+    heartbeats = Heartbeats(asyncio.get_running_loop().time)
+    instance = f"{socket.gethostname()}_{uuid.uuid4()}"
+    elector = _elector(settings, client, instance, metrics) if settings.leader_election else None
+    events = EventRecorder(client, metrics, instance=instance)
+    informers = _informers(settings, client, metrics, heartbeats)
+    stores = Stores(*informers)
+    index, owners = DependencyIndex(), Owners()
+    api = SecretsManager(sessions)
+    cache = SecretCache(api, metrics, region=sessions.region)
+    poller = Poller(
+        api,
+        sessions,
+        cache,
+        metrics,
+        interval=settings.poll_interval_sec,
+        search_role=settings.poll_default_search_role,
+        referenced=index.refs,
+    )
+    engine = TemplateEngine(cache_dir=settings.cache_folder)
+    writer = Writer(
+        client, stores, adopt=settings.adopt_existing, may_write=elector.fresh if elector else lambda: True
+    )
+    reconciler = Reconciler(
+        stores,
+        index,
+        owners,
+        catalogue=lambda: poller.catalogue,
+        values=cache,
+        contents=ContentRenderer(cache, engine, metrics),
+        writer=writer,
+        reporter=Reporter(writer, events.event),
+        operator=sessions,
+        rules=Rules(settings.ns_annotation, settings.require_ns_annotation),
+    )
+    queue = _queue(settings, metrics)
+    controller = Controller(
+        reconciler, queue, index, owners, stores, metrics=metrics, sync_interval=settings.sync_interval_sec
+    )
+    poller.add_handler(controller.on_catalogue)
+
+    async def on_secrets(ids: set[str]) -> None:
+        """The values of these secrets are stale, and the catalogue may be."""
+        cache.invalidate(ids)
+        await poller.refresh(ids)
+        controller.on_secrets(ids)
+
+    url = settings.events_queue_url
+    event_queue = EventQueue(sessions, url, metrics, on_secrets=on_secrets) if url else None
+    heartbeats.checks["workers"] = controller.stuck
+    page = StatusPage(stores.objects, poller, queue, metrics, leading=lambda: controller.leading)
+    server = Server(
+        *settings.listen,
+        registry=metrics.registry,
+        health=heartbeats.checks,
+        readiness=_readiness(informers, poller, elector),
+        page=page.html if settings.status_page else None,
+    )
+    return Parts(
+        server=server,
+        informers=informers,
+        events=events,
+        elector=elector,
+        sessions=sessions,
+        poller=poller,
+        cache=cache,
+        engine=engine,
+        queue=queue,
+        controller=controller,
+        event_queue=event_queue,
+        heartbeats=heartbeats,
+    )
+
+
+def _informers(
+    settings: Settings, client: KubeClient, metrics: Metrics, heartbeats: Heartbeats
+) -> tuple[Informer, Informer, Informer]:
+    informer = partial(Informer, metrics=metrics, heartbeats=heartbeats)
+    watched = settings.watch_namespace or ("",)
+    return (
+        informer(
+            client,
+            SYNCED_SECRETS,
+            namespaces=watched,
+            label_selector=settings.watch_selector,
+            transform=without_last_applied,
+        ),
+        informer(
+            PolledNamespaces(client, settings.watch_namespace) if settings.watch_namespace else client,
+            NAMESPACES,
+            metadata_only=True,
+            transform=namespace_view(settings.ns_annotation),
+        ),
+        informer(client, SECRETS, namespaces=watched, label_selector=SELECTOR, transform=summarise),
+    )
+
+
+def _elector(settings: Settings, client: KubeClient, identity: str, metrics: Metrics) -> LeaderElector:
+    return LeaderElector(
+        client,
+        namespace=settings.pod_namespace or client.namespace,
+        name=settings.lease_name,
+        identity=identity,
+        metrics=metrics,
+    )
+
+
+def _queue(settings: Settings, metrics: Metrics) -> WorkQueue[Key]:
+    # Every object is resynced once per sync interval: a retry does not wait for longer than that.
+    backoff = replace(BACKOFF, cap=min(BACKOFF.cap, settings.sync_interval_sec))
+    return WorkQueue(metrics=metrics, backoff=backoff, bulk=max(1, settings.workers // 2))
+
+
+def _readiness(informers: Sequence[Informer], poller: Poller, elector: LeaderElector | None) -> dict[str, Check]:
+    def listed() -> str | None:
+        """The first listing of AWS. A standby does not list, and is ready to take over without."""
+        if elector and not elector.is_leader:
+            return None
+        return poller.health() if poller.catalogue.listed_at is None else None
+
+    return {**{informer.resource.plural: _synced(informer) for informer in informers}, "aws": listed}
+
+
+def _synced(informer: Informer) -> Check:
+    return lambda: None if informer.has_synced() else informer.health() or "not listed yet"

@@ -1,0 +1,110 @@
+"""What the last reconcile of an object read and left behind, and whether any of it has changed since.
+
+An object of which nothing has changed is in step: its resync is a comparison in memory, without a call to AWS or
+Kubernetes. Whatever is not known to be unchanged is reconciled, which does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.kube.objects import Key, Object
+from secretsyncer.sync.content import Content
+from secretsyncer.sync.dependencies import digest_of
+from secretsyncer.synced_secret import SyncedSecret, parse
+
+Version = tuple[str, str]
+"""ARN and version id of a value."""
+
+
+@dataclass(slots=True)
+class Record:
+    """The last reconcile of one object.
+
+    `in_step` is False from the start of a reconcile until it has succeeded. `namespace` holds the fields of the
+    namespace that decided over access.
+    """
+
+    synced: SyncedSecret
+    in_step: bool = False
+    namespace: tuple[Any, ...] = ()
+    versions: Mapping[SecretRef, Version] = field(default_factory=dict)
+    digests: Mapping[Filter | None, str] = field(default_factory=dict)
+    secret_version: str = ""
+    template_reads: frozenset[str] = frozenset()
+
+    def is_of(self, obj: Object) -> bool:
+        """Whether this very object was parsed, in this generation, and is not being deleted."""
+        metadata = obj["metadata"]
+        return (
+            self.synced.generation == metadata.get("generation")
+            and self.synced.uid == metadata.get("uid")
+            and not metadata.get("deletionTimestamp")
+        )
+
+    def keep(
+        self, content: Content, catalogue: Catalogue, namespace: Object, *, secret_version: str, in_step: bool
+    ) -> None:
+        """A reconcile has succeeded: remember what it read and the version of the Secret that it left."""
+        self.namespace = _access_fields(namespace)
+        self.versions = {ref: (source.arn, source.version_id) for ref, source in content.read.items()}
+        self.digests = {what: digest_of(what, catalogue) for what in content.dependencies.selections}
+        self.secret_version = secret_version
+        self.template_reads = content.template_reads
+        self.in_step = in_step
+
+    def is_current(
+        self,
+        namespace: Object | None,
+        secret: Object | None,
+        catalogue: Catalogue,
+        known: Callable[[SecretRef, Catalogue], Version | None],
+    ) -> bool:
+        """Whether the namespace, the Secret and what it was rendered from are as they were.
+
+        `known` gives the version that a reference means now, None where only AWS can tell.
+        """
+        return (
+            self.in_step
+            and namespace is not None
+            and self.namespace == _access_fields(namespace)
+            and secret is not None
+            and self.secret_version == secret["metadata"]["resourceVersion"]
+            and all(known(ref, catalogue) == version for ref, version in self.versions.items())
+            and all(digest_of(what, catalogue) == digest for what, digest in self.digests.items())
+        )
+
+
+class Records:
+    """Records by key."""
+
+    def __init__(self) -> None:
+        self._records: dict[Key, Record] = {}
+
+    def get(self, key: Key) -> Record | None:
+        return self._records.get(key)
+
+    def parse(self, key: Key, obj: Object) -> Record:
+        """The record of this object; a new one for each generation and for a recreated object.
+
+        Raises Rejected where its spec is invalid.
+        """
+        record = self._records.get(key)
+        if record is None or not record.is_of(obj):
+            self._records.pop(key, None)
+            record = self._records[key] = Record(parse(obj))
+        return record
+
+    def drop(self, key: Key) -> None:
+        """The object is gone."""
+        self._records.pop(key, None)
+
+
+def _access_fields(namespace: Object) -> tuple[Any, ...]:
+    metadata = namespace["metadata"]
+    return tuple(metadata.get(field) for field in ("uid", "labels", "annotations", "deletionTimestamp"))

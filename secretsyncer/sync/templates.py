@@ -1,0 +1,145 @@
+"""Templates: rounds with the engine, each of which fetches what the template asked for in the round before.
+
+The engine never calls back (see `gotemplate`): a render gives an output, an error, or the secrets that it needs.
+These are read under the object's grant, like everything else, and the template is rendered again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.value import SecretValue
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.gotemplate.engine import (
+    EngineCatalogue,
+    EngineUnavailable,
+    Filter,
+    Needs,
+    Rendered,
+    TemplateEngine,
+    TemplateFailure,
+)
+from secretsyncer.metrics import Metrics
+from secretsyncer.sync.authorize import Grant
+from secretsyncer.sync.fetch import GatedReader, source_of
+from secretsyncer.sync.render import combine
+from secretsyncer.sync.status import Source
+
+ROUNDS = 20
+"""How often a template may ask for more secrets; each round serves all that it asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedTemplate:
+    """A template's output and everything that it was made from."""
+
+    output: str = field(repr=False)
+    read: Mapping[SecretRef, Source]
+    filters: frozenset[Filter] = field(repr=False)  # their arguments may come from a value
+    whole_catalogue: bool
+
+
+class TemplateRenderer:
+    """Renders templates under a grant."""
+
+    def __init__(self, reader: GatedReader, engine: TemplateEngine, metrics: Metrics) -> None:
+        self._reader = reader
+        self._engine = engine
+        self._renders = metrics.template_renders
+        self._listing: tuple[Catalogue, EngineCatalogue] | None = None
+
+    async def render(
+        self, grant: Grant, text: str, catalogue: Catalogue, *, expected: Iterable[str]
+    ) -> RenderedTemplate:
+        """The template's output. `expected` are the ids that it read last time: they are fetched first.
+
+        Secrets that a filter selected and that the role may not read are left out unless the template insists.
+        Raises Rejected(TemplateError), or the failure of a secret that the template needs.
+        """
+        found: dict[str, SecretValue | SyncFailure] = {}
+        wanted = set(expected)
+        for _ in range(ROUNDS):
+            found.update(await self._by_id(grant, wanted, catalogue))
+            result = await self._round(text, catalogue, found)
+            if isinstance(result, Rendered):
+                return _rendered(grant, result, found)
+            failures = [value for i in result.required if isinstance(value := found.get(i), SyncFailure)]
+            if failures:
+                raise combine(failures) if result.public else _unnamed(combine(failures))
+            wanted = {i for i in (*result.required, *result.hints) if i not in found}
+            if not wanted:
+                break
+        raise Rejected(
+            Reason.TEMPLATE_ERROR,
+            f"the template asks for other secrets each time it gets some (gave up after {ROUNDS} rounds)",
+        )
+
+    async def _by_id(
+        self, grant: Grant, ids: Collection[str], catalogue: Catalogue
+    ) -> dict[str, SecretValue | SyncFailure]:
+        refs = [grant.ref(i) for i in ids]
+        return {ref.id: value for ref, value in (await self._reader.read(grant, refs, catalogue)).items()}
+
+    async def _round(
+        self, text: str, catalogue: Catalogue, found: Mapping[str, SecretValue | SyncFailure]
+    ) -> Rendered | Needs:
+        values = {i: payload(value) for i, value in found.items() if isinstance(value, SecretValue)}
+        try:
+            result = await self._engine.render(text, self._engine_catalogue(catalogue), values)
+        except TemplateFailure as exc:
+            self._renders.labels("failure").inc()
+            _check_listed(exc, catalogue)
+            raise Rejected(Reason.TEMPLATE_ERROR, str(exc)) from None
+        except EngineUnavailable as exc:
+            raise Unavailable(Reason.TEMPLATE_ERROR, f"the template engine cannot start: {exc}") from exc
+        self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
+        _check_listed(result, catalogue)
+        return result
+
+    def _engine_catalogue(self, catalogue: Catalogue) -> EngineCatalogue:
+        if self._listing is None or self._listing[0] is not catalogue:
+            self._listing = (catalogue, engine_catalogue(catalogue))
+        return self._listing[1]
+
+
+def check_listed(catalogue: Catalogue, what: str) -> None:
+    """Raises Unavailable before the first listing: no listing is not a listing of nothing."""
+    if catalogue.listed_at is None:
+        raise Unavailable(Reason.AWS_UNAVAILABLE, f"{what} needs the list of AWS secrets, which is not there yet")
+
+
+def _check_listed(result: Rendered | Needs | TemplateFailure, catalogue: Catalogue) -> None:
+    if result.filters or result.whole_catalogue:
+        check_listed(catalogue, "the template")
+
+
+def engine_catalogue(catalogue: Catalogue) -> EngineCatalogue:
+    """What templates see as `.Secrets`."""
+    return EngineCatalogue(
+        {
+            entry.name: {
+                "Tags": dict(entry.tags),
+                "CurrentVersionID": entry.version_id,
+                "UpdatedAt": entry.last_changed.isoformat() if entry.last_changed else None,
+            }
+            for entry in catalogue.entries.values()
+        }
+    )
+
+
+def payload(value: SecretValue) -> str | bytes:
+    return value.text if value.text is not None else value.binary or b""
+
+
+def _unnamed(failure: SyncFailure) -> SyncFailure:
+    """The failure without its text: a name that was made from a secret's value may be one."""
+    text = f"a secret whose name the template takes from another secret cannot be read ({failure.reason})"
+    return type(failure)(failure.reason, text, retry_after=failure.retry_after)
+
+
+def _rendered(grant: Grant, result: Rendered, found: Mapping[str, SecretValue | SyncFailure]) -> RenderedTemplate:
+    read = {grant.ref(i): source_of(value) for i in result.reads if isinstance(value := found.get(i), SecretValue)}
+    return RenderedTemplate(result.output, read, frozenset(result.filters), result.whole_catalogue)

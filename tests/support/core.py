@@ -1,0 +1,107 @@
+"""The operator between its stores and its cache: queue, workers and reconciler, on a cluster and an AWS in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from base64 import b64decode
+
+from secretsyncer.aws.listing.catalogue import diff
+from secretsyncer.gotemplate.engine import TemplateEngine
+from secretsyncer.kube.objects import Key
+from secretsyncer.kube.workqueue import WorkQueue
+from secretsyncer.sync.apply import Writer
+from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.content import ContentRenderer
+from secretsyncer.sync.controller import Controller
+from secretsyncer.sync.dependencies import DependencyIndex
+from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.reconcile import Reconciler
+from secretsyncer.sync.report import Reporter
+from tests.support.builders import ANNOTATION, namespace
+from tests.support.cache_rig import Rig
+from tests.support.memory_cluster import MemoryCluster
+
+KEY = Key("team", "demo")
+
+
+class Core:
+    """Wired as `operator/parts.py` does it. `events` are the Kubernetes Events: type, reason and message.
+
+    The operator's own identity reads everything; the namespace `team` is there, and AWS has not been listed.
+    """
+
+    def __init__(
+        self,
+        engine: TemplateEngine | None = None,
+        *,
+        sync_interval: float = 120.0,
+        require_annotation: bool = False,
+    ) -> None:
+        self.aws = Rig()
+        self.world = self.aws.world
+        self.calls = self.aws.api.calls
+        self.cluster = MemoryCluster()
+        self.stores = self.cluster.stores
+        self.registry = self.aws.registry
+        self.metrics = metrics = self.aws.cache._metrics
+        self.events = []
+        self.leading = True
+        index, owners = DependencyIndex(), Owners()
+        self.index, self.owners = index, owners
+        writer = Writer(self.cluster, self.stores, adopt=True, may_write=lambda: self.leading)
+        self.reconciler = Reconciler(
+            self.stores,
+            index,
+            owners,
+            catalogue=lambda: self.aws.catalogue,
+            values=self.aws.cache,
+            contents=ContentRenderer(self.aws.cache, engine or TemplateEngine(cache_dir=None), metrics),
+            writer=writer,
+            reporter=Reporter(writer, lambda obj, *event: self.events.append(event)),
+            operator=self.aws.api,
+            rules=Rules(ANNOTATION, require_annotation),
+            clock=asyncio.get_running_loop().time,
+        )
+        self.queue = WorkQueue(metrics=metrics)
+        self.controller = Controller(
+            self.reconciler, self.queue, index, owners, self.stores, metrics=metrics, sync_interval=sync_interval
+        )
+        self.cluster.put(namespace())
+
+    @contextlib.asynccontextmanager
+    async def running(self, workers: int = 2):
+        """Two workers, which lead."""
+        await asyncio.sleep(self.cluster.lag)
+        await self.controller.lead()
+        tasks = [asyncio.create_task(self.controller.work()) for _ in range(workers)]
+        try:
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def list_aws(self, *, fails=False):
+        """A round of the poller."""
+        old = self.aws.catalogue
+        new = await self.aws.poll(fails)
+        if changes := diff(old, new):
+            self.controller.on_catalogue(old, new, changes, set())
+        changed = await self.aws.cache.recheck(self.index.refs(), new)
+        if changed:
+            self.controller.on_catalogue(new, new, diff(new, new), changed)
+
+    def data(self, key: Key = KEY) -> dict[str, bytes]:
+        """What the Secret holds."""
+        secret = self.cluster.secret(key)
+        return {name: b64decode(value) for name, value in secret["data"].items()} if secret else {}
+
+    def ready(self, key: Key = KEY) -> dict:
+        """The condition Ready."""
+        conditions = self.cluster.synced_secret(key).get("status", {}).get("conditions", [])
+        return next((condition for condition in conditions if condition["type"] == "Ready"), {})
+
+    def count(self, result: str) -> float:
+        """Reconciles that have ended so."""
+        return self.registry.get_sample_value("secretsyncer_reconciles_total", {"result": result}) or 0.0

@@ -1,0 +1,163 @@
+"""A Kubernetes API in memory, and the stores of a watch on it: for tests in virtual time, without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from secretsyncer.errors import KubeError
+from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.kube.store import ObjectStore
+from secretsyncer.sync.observed import namespace_view, summarise, without_last_applied
+from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGER
+from secretsyncer.sync.stores import Stores
+from tests.support.builders import ANNOTATION
+
+
+class MemoryCluster:
+    """Answers the operator's writes after `latency` seconds; its watches show a change `lag` seconds after it.
+
+    Users write with `put`, `edit` and `remove`. `writes` are the operator's: verb, plural and key. `refuse` gives the
+    error with which a write is answered, None for one that works.
+    """
+
+    def __init__(self, *, latency: float = 0.01, lag: float = 0.02) -> None:
+        self.latency = latency
+        self.lag = lag
+        self.stores = Stores(
+            ObjectStore(SYNCED_SECRETS, transform=without_last_applied),
+            ObjectStore(NAMESPACES, transform=namespace_view(ANNOTATION)),
+            ObjectStore(SECRETS, transform=summarise),
+        )
+        self.writes: list[tuple[str, str, Key]] = []
+        self.refuse: Callable[[str, str, Key], KubeError | None] = lambda verb, plural, key: None
+        self._objects: dict[str, dict[Key, Object]] = {
+            kind.plural: {} for kind in (SYNCED_SECRETS, NAMESPACES, SECRETS)
+        }
+        self._version = 100
+
+    # What users do
+
+    def put(self, obj: Object) -> Object:
+        """Create the object, or replace it: with a new generation if its spec differs."""
+        resource = _resource_of(obj)
+        old = self._objects[resource.plural].get(key_of(obj))
+        new = copy.deepcopy(obj)
+        metadata = new["metadata"]
+        metadata.setdefault("uid", f"uid-{self._version}")
+        if resource is SYNCED_SECRETS:
+            metadata.setdefault("creationTimestamp", f"2026-01-01T00:00:00.{self._version:06}Z")
+            metadata["generation"] = 1
+        if old is not None:
+            metadata["uid"] = old["metadata"]["uid"]
+            changed = old.get("spec") != new.get("spec")
+            metadata["generation"] = old["metadata"].get("generation", 0) + changed
+            new.setdefault("status", old.get("status", {}))
+        return self._keep(resource, new)
+
+    def edit(self, resource: Resource, key: Key, patch: Object) -> Object:
+        """A JSON merge patch by somebody else than the operator."""
+        return self._keep(resource, _merged(self._objects[resource.plural][key], patch))
+
+    def remove(self, resource: Resource, key: Key) -> None:
+        gone = self._objects[resource.plural].pop(key)
+        self._show(resource, "DELETED", self._next_version(gone))
+
+    def secret(self, key: Key) -> Object | None:
+        return self._objects["secrets"].get(key)
+
+    def synced_secret(self, key: Key) -> Object:
+        return self._objects["syncedsecrets"][key]
+
+    # What the operator asks of the API (`apply.Api`)
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        await asyncio.sleep(self.latency)
+        return copy.deepcopy(self._found(resource, Key(namespace, name)))
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        key = Key(namespace, body["metadata"]["name"])
+        self._write("create", resource, key)
+        if key in self._objects[resource.plural]:
+            raise KubeError(409, "AlreadyExists", f"{resource.plural} {key.name} already exists")
+        made = copy.deepcopy(body)
+        made["metadata"].update(namespace=namespace, uid=f"uid-{self._version}")
+        return await self._answer(self._keep(resource, made))
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str, name: str, body: Object, *, subresource: str | None = None
+    ) -> Object:
+        key = Key(namespace, name)
+        self._write(f"patch {subresource}" if subresource else "patch", resource, key)
+        old = self._found(resource, key)
+        version = body.get("metadata", {}).get("resourceVersion", old["metadata"]["resourceVersion"])
+        if version != old["metadata"]["resourceVersion"]:
+            raise KubeError(409, "Conflict", f"{resource.plural} {name} has been modified")
+        return await self._answer(self._keep(resource, _merged(old, body)))
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object:
+        key = Key(namespace, name)
+        self._write("delete", resource, key)
+        if uid not in {"", self._found(resource, key)["metadata"]["uid"]}:
+            raise KubeError(409, "Conflict", "another uid")
+        self.remove(resource, key)
+        return await self._answer({"kind": "Status"})
+
+    # The rest
+
+    def _write(self, verb: str, resource: Resource, key: Key) -> None:
+        if error := self.refuse(verb, resource.plural, key):
+            raise error
+        self.writes.append((verb, resource.plural, key))
+
+    async def _answer(self, obj: Object) -> Object:
+        await asyncio.sleep(self.latency)
+        return copy.deepcopy(obj)
+
+    def _found(self, resource: Resource, key: Key) -> Object:
+        if key not in self._objects[resource.plural]:
+            raise KubeError(404, "NotFound", f"{resource.plural} {key.name} not found")
+        return self._objects[resource.plural][key]
+
+    def _keep(self, resource: Resource, obj: Object) -> Object:
+        kept = self._next_version(obj)
+        known = self._objects[resource.plural]
+        kind = "MODIFIED" if key_of(kept) in known else "ADDED"
+        known[key_of(kept)] = kept
+        self._show(resource, kind, kept)
+        return kept
+
+    def _next_version(self, obj: Object) -> Object:
+        self._version += 1
+        return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._version)}}
+
+    def _show(self, resource: Resource, kind: str, obj: Object) -> None:
+        """Let the watch show the change; Secrets are watched by the operator's label."""
+        if resource is SECRETS and obj["metadata"].get("labels", {}).get(MANAGED_BY) != MANAGER:
+            kind = "DELETED"
+        store = next(store for store in self.stores if store.resource is resource)
+        kept = store.prepare(copy.deepcopy(obj))
+        assert kept is not None
+        version = obj["metadata"]["resourceVersion"]
+        asyncio.get_running_loop().call_later(self.lag, store.apply, "", kind, kept, version)
+
+
+def _resource_of(obj: Object) -> Resource:
+    kinds = {resource.kind: resource for resource in (SYNCED_SECRETS, NAMESPACES, SECRETS)}
+    return kinds[obj.get("kind", "Namespace")]
+
+
+def _merged(old: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(merged.get(key), value)
+    return merged
