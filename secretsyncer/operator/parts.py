@@ -40,6 +40,9 @@ from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.secret_plan import SELECTOR
 from secretsyncer.sync.stores import Stores
 
+REFUSED_LIMIT = 300.0
+"""Seconds that the API server may refuse the credentials before a restart is asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
@@ -133,12 +136,13 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     url = settings.events_queue_url
     event_queue = EventQueue(sessions, url, metrics, on_secrets=on_secrets) if url else None
     heartbeats.checks["workers"] = controller.stuck
+    heartbeats.checks["kubernetes credentials"] = _accepted(client, within=REFUSED_LIMIT)
     page = StatusPage(stores.objects, poller, queue, metrics, leading=lambda: controller.leading)
     server = Server(
         *settings.listen,
         registry=metrics.registry,
         health=heartbeats.checks,
-        readiness=_readiness(informers, poller, elector),
+        readiness=_readiness(client, informers, poller, elector),
         page=page.html if settings.status_page else None,
     )
     return Parts(
@@ -196,14 +200,27 @@ def _queue(settings: Settings, metrics: Metrics) -> WorkQueue[Key]:
     return WorkQueue(metrics=metrics, backoff=backoff, bulk=max(1, settings.workers // 2))
 
 
-def _readiness(informers: Sequence[Informer], poller: Poller, elector: LeaderElector | None) -> dict[str, Check]:
+def _readiness(
+    client: KubeClient, informers: Sequence[Informer], poller: Poller, elector: LeaderElector | None
+) -> dict[str, Check]:
     def listed() -> str | None:
         """The first listing of AWS. A standby does not list, and is ready to take over without."""
         if elector and not elector.is_leader:
             return None
         return poller.health() if poller.catalogue.listed_at is None else None
 
-    return {**{informer.resource.plural: _synced(informer) for informer in informers}, "aws": listed}
+    synced = {informer.resource.plural: _synced(informer) for informer in informers}
+    return {"kubernetes credentials": _accepted(client), **synced, "aws": listed}
+
+
+def _accepted(client: KubeClient, *, within: float = 0.0) -> Check:
+    """Whether the API server takes the credentials; one that refuses them for up to `within` seconds passes."""
+
+    def check() -> str | None:
+        seconds = client.refused_for
+        return f"the API server has refused the credentials for {seconds:.0f} s" if seconds > within else None
+
+    return check
 
 
 def _synced(informer: Informer) -> Check:

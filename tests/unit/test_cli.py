@@ -245,6 +245,22 @@ def test_offline_commands_load_no_client_of_aws_or_kubernetes(command):
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+def test_sigterm_ends_the_process_even_while_it_is_being_imported():
+    """As process 1 of a container it would be ignored: the kernel delivers to that one what it handles, and no more."""
+    code = (
+        "import os, runpy, signal, sys, types\n"
+        "class Cli(types.ModuleType):\n"
+        "    def __getattr__(self, name):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        raise AssertionError('SIGTERM was ignored')\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "sys.modules['secretsyncer.cli'] = Cli('secretsyncer.cli')\n"
+        "runpy.run_module('secretsyncer', run_name='__main__')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_an_interrupt_ends_as_shells_expect(run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from types import NoneType
 from typing import Any
 
 import aiohttp
@@ -20,27 +21,31 @@ from aiobotocore.session import AioSession
 from secretsyncer.aws.codes import CallOutcome, outcome_of
 from secretsyncer.metrics import Metrics
 
-REQUIRED: Mapping[str, tuple[str, ...]] = {
-    "AssumeRole": ("Credentials",),
-    "BatchGetSecretValue": ("SecretValues", "Errors"),
-    "DescribeSecret": ("ARN", "Name"),
-    "GetCallerIdentity": ("Account", "Arn"),
-    "GetSecretValue": ("ARN", "Name", "VersionId"),
-    "ListSecrets": ("SecretList",),
+REQUIRED: Mapping[str, Mapping[str, type]] = {
+    "AssumeRole": {"Credentials": dict},
+    "BatchGetSecretValue": {"SecretValues": list, "Errors": list},
+    "DescribeSecret": {"ARN": str, "Name": str},
+    "GetCallerIdentity": {"Account": str, "Arn": str},
+    "GetSecretValue": {"ARN": str, "Name": str, "VersionId": str},
+    "ListSecrets": {"SecretList": list},
 }
-"""Fields of a true answer. A proxy's page with status 200 comes out of the SDK as a dict without them."""
+"""Fields of a true answer and their types. A proxy's page with status 200 comes out of the SDK without them."""
 
 _STARTED = "secretsyncer.started"
 _ANY_OF = frozenset({"BatchGetSecretValue"})
 
 
-def is_answer(operation: str, parsed: Mapping[str, Any]) -> bool:
-    """Whether this is what AWS sends when the operation succeeds."""
+def is_answer(operation: str, parsed: Any) -> bool:
+    """Whether this is what AWS sends when the operation succeeds. It may be anything, even nothing."""
+    if not isinstance(parsed, dict):
+        return False
     if operation not in REQUIRED:
         # Its answer may be empty, and then only this header of AWS tells it from a proxy's page.
         return bool((parsed.get("ResponseMetadata") or {}).get("RequestId"))
+    fields = REQUIRED[operation]
+    right = all(isinstance(parsed.get(field), kind | NoneType) for field, kind in fields.items())
     test = any if operation in _ANY_OF else all
-    return test(parsed.get(field) is not None for field in REQUIRED[operation])
+    return right and test(parsed.get(field) is not None for field in fields)
 
 
 class SharedPool:
@@ -90,8 +95,8 @@ class SharedPool:
         operation = event_name.rpartition(".")[2]
         if parsed_response is None:
             outcome = CallOutcome.NO_ANSWER
-        elif "Error" in parsed_response:
-            outcome = outcome_of(str(parsed_response["Error"].get("Code", "")))
+        elif isinstance(parsed_response, dict) and isinstance(error := parsed_response.get("Error"), dict):
+            outcome = outcome_of(str(error.get("Code", "")))
         else:
             outcome = CallOutcome.SUCCESS if is_answer(operation, parsed_response) else CallOutcome.UNREADABLE
         self._count(context, operation, outcome)

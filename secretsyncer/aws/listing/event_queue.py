@@ -42,6 +42,8 @@ CALLS = frozenset(
 )
 WAIT = 20
 """Seconds of a long poll, the most that SQS allows."""
+MAX_SECRETS = 20
+"""Secrets that one message may name: an event is about one, under several names."""
 _MESSAGES = 10
 _BACKOFF = Backoff(initial=5.0, cap=300.0)
 
@@ -81,12 +83,18 @@ class EventQueue:
             try:
                 await self._round()
             except AwsError as exc:
-                self._up.set(0)
-                self._answers = False
-                self._failures += 1
-                if self._failures == 1:
-                    log.warning("event queue failed", extra={"error": exc.failure.message})
-                await asyncio.sleep(_BACKOFF.delay(self._failures))
+                await self._failed(exc.failure.message)
+            except Exception as exc:  # whatever a message or an answer leads to must not end the process
+                log.exception("event queue round failed")
+                await self._failed(type(exc).__name__)
+
+    async def _failed(self, why: str) -> None:
+        self._up.set(0)
+        self._answers = False
+        self._failures += 1
+        if self._failures == 1:
+            log.warning("event queue failed", extra={"error": why})
+        await asyncio.sleep(_BACKOFF.delay(self._failures))
 
     async def _round(self) -> None:
         # Short first poll, so that a dead queue is noticed within a second.
@@ -97,26 +105,40 @@ class EventQueue:
             log.info("event queue recovered", extra={"failures": self._failures})
         self._up.set(1)
         self._answers, self._failures = True, 0
-        messages = answer.get("Messages") or []
+        messages = [message for message in answer.get("Messages") or () if isinstance(message, dict)]
         if not messages:
             # Avoid a busy loop if the server ignores WaitTimeSeconds.
             await asyncio.sleep(max(0.0, began + 1 - asyncio.get_running_loop().time()))
             return
         ids: set[str] = set()
         for message in messages:
-            named = secrets_of(str(message.get("Body", "")))
+            named = _read(message)
             self._messages.labels("malformed" if named is None else "secret" if named else "ignored").inc()
             ids |= named or set()
         if ids:
             log.info("change events received", extra={"secrets": len(ids)})
-            await self._on_secrets(ids)
+            try:
+                await self._on_secrets(ids)
+            except Exception:  # a message that cannot be handled must not come back for ever
+                log.exception("change events not handled")
         # Deleted after they were handled: a crash in between brings them again, which does no harm.
-        entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+        handles = [str(message["ReceiptHandle"]) for message in messages if message.get("ReceiptHandle")]
+        entries = [{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(handles)]
         await self._call("DeleteMessageBatch", {"Entries": entries})
 
     async def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         query = {"QueueUrl": self._url, **params}
         return await self._caller.call(Identity(""), self._region, operation, query, service="sqs")
+
+
+def _read(message: dict[str, Any]) -> set[str] | None:
+    """As `secrets_of`; a message that names more secrets than an event can is malformed."""
+    try:
+        named = secrets_of(str(message.get("Body", "")))
+    except Exception:
+        log.exception("change event not understood")
+        return None
+    return None if named is not None and len(named) > MAX_SECRETS else named
 
 
 def secrets_of(body: str) -> set[str] | None:
@@ -129,8 +151,9 @@ def secrets_of(body: str) -> set[str] | None:
     if event["source"] != SOURCE:
         return set()
     detail = event["detail"]
-    if "eventName" in detail and detail["eventName"] not in CALLS:
-        return set()
+    name = detail.get("eventName")
+    if name is not None and (not isinstance(name, str) or name not in CALLS):
+        return set() if isinstance(name, str) else None
     return {text for text in _strings(_candidates(event, detail)) if _is_id(text)}
 
 
