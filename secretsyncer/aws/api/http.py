@@ -8,6 +8,7 @@ included, is counted and timed through botocore's events.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,9 +18,11 @@ from typing import Any
 import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
+from botocore.httpsession import ProxyConfiguration
 
 from secretsyncer.aws.codes import CallOutcome, outcome_of
 from secretsyncer.metrics import Metrics
+from secretsyncer.proxies import proxy_for
 
 REQUIRED: Mapping[str, Mapping[str, type]] = {
     "AssumeRole": {"Credentials": dict},
@@ -113,9 +116,20 @@ class SharedPool:
             self._metrics.aws_call_seconds.labels(operation).observe(time.perf_counter() - started)
 
 
+class _Proxies(ProxyConfiguration):
+    """Proxies by the rules of `secretsyncer.proxies`, as for Kubernetes, in place of the SDK's own."""
+
+    def proxy_url_for(self, url: str) -> str | None:  # type: ignore[override]
+        return proxy_for(url, os.environ)
+
+
 def _bound_to(shared: SharedPool) -> type[AIOHTTPSession]:
     class SharedHttpSession(AIOHTTPSession):
         """What the SDK takes for a client's own session: it only borrows the shared pool."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._proxy_config = _Proxies()
 
         async def _get_session(self, proxy_url: str | None) -> aiohttp.ClientSession:
             return await shared.pool(proxy_url, self)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
+import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.errors import SettingsError
 from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
+from secretsyncer.proxies import proxy_for
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 25.0
 """Seconds for each attempt of a call. SQS answers an idle long poll after 20: reading must wait longer."""
@@ -104,11 +106,25 @@ class Sessions:
             found = self._region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
             self._region = check_region(found or "")
             self._session.set_config_variable("region", self._region)
+            self._choose_authorities()
+            proxy_for(f"https://sts.{self._region}.amazonaws.com", os.environ)  # raises what is wrong with it
         except ValueError:
             raise SettingsError("AWS_REGION: no AWS region is set, or not a valid one") from None
         except BotoCoreError as exc:
             raise SettingsError(f"AWS configuration: {exc}") from None
         return self
+
+    def _choose_authorities(self) -> None:
+        """Whose certificates are trusted: AWS_CA_BUNDLE, as everywhere in AWS, else SSL_CERT_FILE, as for Go and OpenSSL."""
+        bundle = self._session.get_config_variable("ca_bundle") or os.environ.get("SSL_CERT_FILE")
+        if not bundle:
+            return
+        try:
+            ssl.create_default_context(cafile=bundle)
+        except OSError as exc:  # ssl.SSLError is one
+            reason = exc.strerror or str(exc)
+            raise SettingsError(f"AWS_CA_BUNDLE or SSL_CERT_FILE: {bundle}: {reason}") from None
+        self._session.set_config_variable("ca_bundle", bundle)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
