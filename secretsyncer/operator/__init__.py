@@ -1,0 +1,1 @@
+"""The process: its parts, start and stop, HTTP, the status page."""

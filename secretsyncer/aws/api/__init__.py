@@ -1,0 +1,1 @@
+"""Calls to AWS: clients and credentials per role, one pool of connections, Secrets Manager's operations."""

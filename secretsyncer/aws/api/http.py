@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +22,7 @@ from aiobotocore.session import AioSession
 from botocore.httpsession import ProxyConfiguration
 
 from secretsyncer.aws.codes import CallOutcome, outcome_of
+from secretsyncer.errors import SettingsError
 from secretsyncer.metrics import Metrics
 from secretsyncer.proxies import proxy_for
 
@@ -49,6 +51,20 @@ def is_answer(operation: str, parsed: Any) -> bool:
     right = all(isinstance(parsed.get(field), kind | NoneType) for field, kind in fields.items())
     test = any if operation in _ANY_OF else all
     return right and test(parsed.get(field) is not None for field in fields)
+
+
+def trusted_bundle(configured: str | None) -> str | None:
+    """The file of the authorities that are trusted: AWS's own setting, else SSL_CERT_FILE, as for Go and OpenSSL.
+
+    None: those that the SDK carries. Raises SettingsError where the file cannot be used.
+    """
+    bundle = configured or os.environ.get("SSL_CERT_FILE")
+    if bundle:
+        try:
+            ssl.create_default_context(cafile=bundle)
+        except OSError as exc:  # ssl.SSLError is one
+            raise SettingsError(f"AWS_CA_BUNDLE or SSL_CERT_FILE: {bundle}: {exc.strerror or exc}") from None
+    return bundle
 
 
 class SharedPool:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
-import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +28,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
 
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
-from secretsyncer.aws.api.http import SharedPool, is_answer
+from secretsyncer.aws.api.http import SharedPool, is_answer, trusted_bundle
 from secretsyncer.aws.arn import Account, check_region, home_of
 from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failure_memory import FailureMemory
@@ -106,25 +105,14 @@ class Sessions:
             found = self._region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
             self._region = check_region(found or "")
             self._session.set_config_variable("region", self._region)
-            self._choose_authorities()
+            if bundle := trusted_bundle(self._session.get_config_variable("ca_bundle")):
+                self._session.set_config_variable("ca_bundle", bundle)
             proxy_for(f"https://sts.{self._region}.amazonaws.com", os.environ)  # raises what is wrong with it
         except ValueError:
             raise SettingsError("AWS_REGION: no AWS region is set, or not a valid one") from None
         except BotoCoreError as exc:
             raise SettingsError(f"AWS configuration: {exc}") from None
         return self
-
-    def _choose_authorities(self) -> None:
-        """Whose certificates are trusted: AWS_CA_BUNDLE, as everywhere in AWS, else SSL_CERT_FILE, as for Go and OpenSSL."""
-        bundle = self._session.get_config_variable("ca_bundle") or os.environ.get("SSL_CERT_FILE")
-        if not bundle:
-            return
-        try:
-            ssl.create_default_context(cafile=bundle)
-        except OSError as exc:  # ssl.SSLError is one
-            reason = exc.strerror or str(exc)
-            raise SettingsError(f"AWS_CA_BUNDLE or SSL_CERT_FILE: {bundle}: {reason}") from None
-        self._session.set_config_variable("ca_bundle", bundle)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
