@@ -62,7 +62,7 @@ class Playground:
                 self.kubernetes = await stack.enter_async_context(RealKubernetes(assets))
                 self.description = f"a real kube-apiserver with etcd ({assets})"
             else:
-                self.kubernetes = await stack.enter_async_context(EmbeddedKubernetes(collect_garbage=True))
+                self.kubernetes = await stack.enter_async_context(EmbeddedKubernetes())
                 self.description = "the embedded API (make envtest gets a real kube-apiserver)"
             self.aws = await stack.enter_async_context(MotoServer())
             ca = self.kubernetes.ca_file

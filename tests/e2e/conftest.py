@@ -187,7 +187,7 @@ async def run_operator(operators_kubeconfig, environment):
 @pytest_asyncio.fixture(loop_scope="session")
 async def embedded():
     """The embedded API with our resource: for what any server can show, and for faults."""
-    async with EmbeddedKubernetes(collect_garbage=True) as server:
+    async with EmbeddedKubernetes() as server:
         yield server
 
 
