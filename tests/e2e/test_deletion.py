@@ -106,7 +106,8 @@ async def test_a_deleted_namespace_goes_with_all_that_is_in_it(operator, cluster
     await eventually(seen)
     aws.world.put(name, '{"a": "2"}')
     aws.world.create(f"{name}-missing", '{"a": "1"}')  # there is something to write now, and it may not be written
-    await cluster.delete("Secret", space.name, "kept")
+    status, _ = await cluster.call("DELETE", f"/api/v1/namespaces/{space.name}/secrets/kept")
+    assert status in {200, 404}, "on a busy machine it may be gone already"
 
     async def gone():
         assert await cluster.get("Namespace", "", space.name) is None
