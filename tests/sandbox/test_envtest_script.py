@@ -158,6 +158,14 @@ def test_setup_envtest_provides_all_but_the_controller_manager(script):
     assert "./kube-apiserver" not in built
 
 
+def test_all_is_built_where_setup_envtest_fails(script):
+    program(script.folder / "bin/setup-envtest", "#!/bin/sh\necho no such version >&2\nexit 2\n")
+    done = script()
+    assert done.returncode == 0, done.stderr
+    assert "no such version" in done.stderr
+    assert "./kube-apiserver ./kube-controller-manager" in script.builds.read_text()
+
+
 def test_a_folder_that_the_environment_names_is_taken_as_it_is(script):
     assets = script.folder / "assets"
     for name in PROGRAMS:
