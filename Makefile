@@ -30,7 +30,7 @@ check: .venv/.installed ## lint, format, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: .venv/.installed ## all tests that this machine can run (make envtest adds those on a real API server)
+test: .venv/.installed ## all tests that this machine can run (make envtest adds those on real servers)
 	$(BIN)/python -m pytest $(ARGS)
 
 chaos: .venv/.installed ## three minutes of random faults on a real API server (ARGS='--seed 1 --seconds 60')
@@ -53,7 +53,7 @@ run: .venv/.installed ## run against the current kube context with the local AWS
 docs: .venv/.installed ## generate the CRD, the JSON Schema, docs/reference and the files shown in pages
 	$(BIN)/python -m generate
 
-envtest: ## get kube-apiserver and etcd for the tests and the demo (once)
+envtest: ## build Kubernetes' own servers for the tests and the demo (once, ten minutes)
 	@.ci/envtest
 
 tools: .venv/.installed ## get promtool and helm for the tests of the alerts and the chart (once)

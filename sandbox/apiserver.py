@@ -36,7 +36,7 @@ class EmbeddedKubernetes:
     """`async with EmbeddedKubernetes() as api:` serves until the block ends.
 
     `port` 0 takes a free one, kept over `stop_listening`. `history` is how many writes can be watched
-    again before they are 410. `bookmark_interval` in seconds. `collect_garbage` obeys owner references.
+    again before they are 410. `bookmark_interval` in seconds.
     """
 
     def __init__(
@@ -46,14 +46,13 @@ class EmbeddedKubernetes:
         history: int = 1000,
         bookmark_interval: float = 60.0,
         users: tuple[str, ...] = ("admin",),
-        collect_garbage: bool = False,
     ) -> None:
         self._port = port or access.free_port()
         self._tokens = {f"token-of-{user}": user for user in users}
         self._store = Store(history)
         registry = Registry((*_CORE, *builtins.PLAIN))
         objects = Objects(self._store, registry)
-        Controllers(self._store, registry, objects, collect=collect_garbage)
+        Controllers(self._store, registry, objects)
         self._server = Server(
             self._store,
             registry,

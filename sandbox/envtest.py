@@ -1,27 +1,21 @@
-"""A real kube-apiserver and etcd on loopback, as operators' tests know them from envtest.
+"""Real Kubernetes servers on loopback, as operators' tests know them from envtest.
 
-`find_assets` finds the two programs the way controller-runtime does: in the folder that
-`KUBEBUILDER_ASSETS` names, else where `make envtest` puts them. `RealKubernetes` starts them with
-data, certificates and keys of their own in a temporary folder, and ends them by their process ids.
-There are no controllers: namespaces stay Terminating and owner references are not followed.
+`find_assets` finds kube-apiserver, kube-controller-manager and etcd the way controller-runtime does: in the folder
+that `KUBEBUILDER_ASSETS` names, else where `make envtest` puts them. `RealKubernetes` starts them with data,
+certificates and keys of their own in a temporary folder, and ends them by their process ids.
 """
 
 from __future__ import annotations
 
 import asyncio
 import csv
-import http.client
 import io
 import json
 import os
 import platform
 import shutil
-import ssl
-import subprocess
 import tempfile
-import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,48 +24,61 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from sandbox import access
 from sandbox.kubeapi.server import RequestKey
+from sandbox.program import Program, answers, post
 
-PROGRAMS = ("kube-apiserver", "etcd")
-HOW_TO_GET = "no kube-apiserver and etcd here: run `make envtest`, or set KUBEBUILDER_ASSETS to their folder"
-_START_LIMIT = 60.0  # seconds; a start takes 2-4 on two idle cores
+PROGRAMS = ("kube-apiserver", "kube-controller-manager", "etcd")
+NEWEST = "1.37"
+"""The version of Kubernetes that is taken if `ENVTEST_K8S_VERSION` names no other."""
+HOW_TO_GET = "no real Kubernetes servers here: run `make envtest`, or set KUBEBUILDER_ASSETS to their folder"
 _ADMIN_TOKEN = "token-of-admin"
+_CONTROLLERS_USER = "system:kube-controller-manager"
+_CONTROLLERS_TOKEN = "token-of-kube-controller-manager"
+_CONTROLLERS = (
+    "garbage-collector-controller",
+    "namespace-controller",
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+)
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived", "ResponseStarted"],
-    "rules": [{"level": "None", "users": ["system:apiserver"]}, {"level": "Metadata"}],
+    "rules": [{"level": "None", "users": ["system:apiserver", _CONTROLLERS_USER]}, {"level": "Metadata"}],
 }
 
 
 def find_assets() -> Path | None:
-    """The folder with kube-apiserver and etcd; None where they are not there."""
+    """The folder with the programs; None if any of them is missing."""
     given = os.environ.get("KUBEBUILDER_ASSETS")
     folder = Path(given) if given else _cache_folder()
     return folder if all(os.access(folder / program, os.X_OK) for program in PROGRAMS) else None
 
 
 def _cache_folder() -> Path:
-    """Where `make envtest` puts the programs."""
+    """Where `make envtest` puts the programs: one folder for each minor version."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    major, minor, *_ = [*(os.environ.get("ENVTEST_K8S_VERSION") or NEWEST).split("."), ""]
     machine = platform.machine()
-    return cache / "secretsyncer/envtest" / {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    return cache / "secretsyncer/envtest" / f"{major}.{minor}" / arch
 
 
 class RealKubernetes:
-    """`async with RealKubernetes(assets) as api:` runs the real thing until the block ends.
+    """`async with RealKubernetes(assets) as api:` runs the API server with its etcd until the block ends.
 
-    `audit` records every request but those of the server itself, for `requests`. It belongs to no event
-    loop: it can be started in one and used in another. RuntimeError where it does not start.
+    `start_controllers` adds the controllers. `audit` records every request but those of the servers themselves, for
+    `requests`. It belongs to no event loop: it can be started in one and used in another. RuntimeError if a program
+    does not start.
     """
 
     def __init__(self, assets: Path, *, audit: bool = False) -> None:
-        self._assets = assets
         self._audit = audit
         self._folder = Path(tempfile.mkdtemp(prefix="envtest-"))
         self._port = access.free_port()
         self._etcd_port = access.free_port()
-        self._etcd: subprocess.Popen[bytes] | None = None
-        self._server: subprocess.Popen[bytes] | None = None
+        self._controllers_port = access.free_port()
+        programs = [Program(assets / name, self._folder) for name in PROGRAMS]
+        self._server, self._controllers, self._etcd = programs
 
     @property
     def url(self) -> str:
@@ -107,33 +114,44 @@ class RealKubernetes:
     async def service_account_token(self, namespace: str, name: str, *, seconds: int = 3600) -> str:
         """A token of a ServiceAccount, as a pod would have it."""
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
-        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        url = f"{self.url}/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         body = {**request, "spec": {"expirationSeconds": seconds}}
-        answer = await asyncio.to_thread(_ask, self.url + path, body=body, token=self.token, trust=self.ca_file)
+        answer = await asyncio.to_thread(post, url, body, token=self.token, trust=self.ca_file)
         return str(answer["status"]["token"])
 
     async def compact(self) -> None:
         """Make etcd forget its history; the server's watch cache still knows what it has seen."""
         etcd = f"http://127.0.0.1:{self._etcd_port}/v3/kv"
-        revision = (await asyncio.to_thread(_ask, f"{etcd}/range", body={"key": "AA=="}))["header"]["revision"]
-        body = {"revision": revision, "physical": True}
-        await asyncio.to_thread(_ask, f"{etcd}/compaction", body=body)
+        revision = (await asyncio.to_thread(post, f"{etcd}/range", {"key": "AA=="}))["header"]["revision"]
+        await asyncio.to_thread(post, f"{etcd}/compaction", {"revision": revision, "physical": True})
 
     async def start_listening(self) -> None:
         """Start the API server (again), on the port of before, with the data of before."""
-        self._server = self._run("kube-apiserver", self._server_arguments())
-        await self._until(self._is_ready, self._server)
+        self._server.start(self._server_arguments())
+        await self._server.until(self._is_ready)
 
     async def stop_listening(self) -> None:
         """Kill the API server without notice; etcd and the data stay."""
-        _end(self._server)
-        self._server = None
+        self._server.kill()
+
+    def start_controllers(self) -> None:
+        """Start the garbage collector and the controllers of namespaces and ServiceAccounts, without waiting for them.
+
+        The garbage collector looks for new kinds at its start, and then every 30 seconds. So call this when the custom
+        resources are served, and again when there are more of them.
+        """
+        self._controllers.kill()
+        self._controllers.start(self._controllers_arguments())
+
+    async def until_controllers(self) -> None:
+        """Wait until the controllers run."""
+        await self._controllers.until(self._controllers_are_up)
 
     async def __aenter__(self) -> Self:
         try:
             self._prepare_files()
-            self._etcd = self._run("etcd", self._etcd_arguments())
-            await self._until(self._etcd_is_up, self._etcd)
+            self._etcd.start(self._etcd_arguments())
+            await self._etcd.until(self._etcd_is_up)
             await self.start_listening()
         except BaseException:
             await self.__aexit__()
@@ -141,8 +159,8 @@ class RealKubernetes:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop_listening()
-        _end(self._etcd)
+        for program in (self._controllers, self._server, self._etcd):
+            program.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _prepare_files(self) -> None:
@@ -150,7 +168,8 @@ class RealKubernetes:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         (self._folder / "accounts.key").write_bytes(pem)
         tokens = io.StringIO()
-        csv.writer(tokens).writerow([_ADMIN_TOKEN, "admin", "admin", "system:masters"])
+        for token, user in ((_ADMIN_TOKEN, "admin"), (_CONTROLLERS_TOKEN, _CONTROLLERS_USER)):
+            csv.writer(tokens).writerow([token, user, user, "system:masters"])
         (self._folder / "tokens.csv").write_text(tokens.getvalue())
         (self._folder / "audit.json").write_text(json.dumps(_AUDIT_POLICY))
 
@@ -181,70 +200,38 @@ class RealKubernetes:
             f"--service-account-signing-key-file={folder / 'accounts.key'}",
             f"--service-account-key-file={folder / 'accounts.key'}",
             "--authorization-mode=RBAC",
-            "--disable-admission-plugins=ServiceAccount",  # its controller is not here to make their secrets
             "--endpoint-reconciler-type=none",
             "--service-cluster-ip-range=10.0.0.0/24",
             *(audit if self._audit else ()),
         ]
 
-    def _run(self, program: str, arguments: list[str]) -> subprocess.Popen[bytes]:
-        with (self._folder / f"{program}.log").open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - the programs that the user named
-                [self._assets / program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-            )
-
-    async def _until(self, ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-        """Wait until a program is ready; RuntimeError with the end of its log where it is not."""
-        program = Path(str(process.args[0])).name if isinstance(process.args, list) else ""
-        try:
-            async with asyncio.timeout(_START_LIMIT):
-                while process.poll() is None:
-                    if await asyncio.to_thread(ready):
-                        return
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            pass
-        log = (self._folder / f"{program}.log").read_text(errors="replace")
-        raise RuntimeError(f"{program} did not start: {log[-2000:]}")
+    def _controllers_arguments(self) -> list[str]:
+        folder = self._folder
+        kubeconfig = folder / "controllers.kubeconfig"
+        return [
+            f"--kubeconfig={self.write_kubeconfig(kubeconfig, _CONTROLLERS_USER, token=_CONTROLLERS_TOKEN)}",
+            f"--controllers={','.join(_CONTROLLERS)}",
+            "--leader-elect=false",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self._controllers_port}",
+            f"--cert-dir={folder / 'certificates'}",
+            f"--service-account-private-key-file={folder / 'accounts.key'}",
+            f"--root-ca-file={self.ca_file}",
+            "--kube-api-qps=200",  # the default of 20 makes the garbage collector wait
+            "--kube-api-burst=400",
+        ]
 
     def _etcd_is_up(self) -> bool:
-        return _answers(f"http://127.0.0.1:{self._etcd_port}/health")
+        return answers(f"http://127.0.0.1:{self._etcd_port}/health")
 
     def _is_ready(self) -> bool:
         """Ready, and with the first namespaces made, which come a little later."""
         paths = ("/readyz", "/api/v1/namespaces/default", "/api/v1/namespaces/kube-system")
         return self.ca_file.exists() and all(
-            _answers(self.url + path, token=self.token, trust=self.ca_file) for path in paths
+            answers(self.url + path, token=self.token, trust=self.ca_file) for path in paths
         )
 
-
-def _ask(url: str, *, body: dict[str, Any], token: str = "", trust: Path | None = None) -> dict[str, Any]:
-    """POST JSON and read JSON, in a thread: what is open here belongs to no event loop."""
-    with _open(url, json.dumps(body).encode(), token, trust) as response:
-        return dict(json.load(response))
-
-
-def _answers(url: str, *, token: str = "", trust: Path | None = None) -> bool:
-    """Whether a GET is answered with a success."""
-    try:
-        with _open(url, None, token, trust):
-            return True
-    except (OSError, http.client.HTTPException):
-        return False
-
-
-def _open(url: str, body: bytes | None, token: str, trust: Path | None) -> Any:
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    request = urllib.request.Request(url, body, headers)  # noqa: S310 - loopback
-    context = ssl.create_default_context(cafile=trust) if trust else None
-    return urllib.request.urlopen(request, timeout=5, context=context)  # noqa: S310 - as above
-
-
-def _end(process: subprocess.Popen[bytes] | None) -> None:
-    if process is not None:
-        process.kill()
-        process.wait()
+    def _controllers_are_up(self) -> bool:
+        certificate = self._folder / "certificates/kube-controller-manager.crt"
+        url = f"https://127.0.0.1:{self._controllers_port}/healthz"
+        return certificate.exists() and answers(url, trust=certificate)

@@ -1,6 +1,6 @@
 """Kubernetes, AWS and the operator on this machine: what the demo shows and the sandbox keeps running.
 
-Kubernetes is a real kube-apiserver where `make envtest` (or KUBEBUILDER_ASSETS) has one, else the embedded API; AWS
+Kubernetes is the real one where `make envtest` (or KUBEBUILDER_ASSETS) has it, else the embedded API; AWS
 is moto's server; the operator is the real process. The samples of `manifests/samples` are applied, and AWS holds
 the secrets that they use. Everything listens on loopback and is gone at the end.
 """
@@ -60,10 +60,10 @@ class Playground:
             assets = find_assets()
             if assets:
                 self.kubernetes = await stack.enter_async_context(RealKubernetes(assets))
-                self.description = f"a real kube-apiserver with etcd ({assets})"
+                self.description = f"a real API server with etcd and controllers ({assets})"
             else:
-                self.kubernetes = await stack.enter_async_context(EmbeddedKubernetes(collect_garbage=True))
-                self.description = "the embedded API (make envtest gets a real kube-apiserver)"
+                self.kubernetes = await stack.enter_async_context(EmbeddedKubernetes())
+                self.description = "the embedded API (make envtest gets the real one)"
             self.aws = await stack.enter_async_context(MotoServer())
             ca = self.kubernetes.ca_file
             context = ssl.create_default_context(cafile=ca) if ca else True
@@ -112,6 +112,8 @@ class Playground:
         folder = manifests_folder()
         await self.create(yaml.safe_load((folder / "crd.yaml").read_text()))
         await self._until_served()
+        if isinstance(self.kubernetes, RealKubernetes):
+            self.kubernetes.start_controllers()
         created: list[Object] = []
         for file in sorted((folder / "samples").glob("*.yaml")):
             for document in yaml.safe_load_all(file.read_text()):

@@ -116,7 +116,7 @@ def complete(resource: Resource, new: Json, old: Json | None, *, strict: bool) -
     if resource.custom:
         _prune(resource, new, strict=strict)
         set_defaults(resource.schema, new)
-        mistakes = violations(resource.schema, new)
+        mistakes = violations(resource.schema, new, old)
     causes = [*metadata.wrong_metadata(new, old, resource), *mistakes, *resource.rule(new, old)]
     if causes:
         raise errors.invalid(resource.kind, resource.group, new["metadata"].get("name", ""), causes)

@@ -1,11 +1,13 @@
 """What follows from a write: definitions are served, namespaces emptied, dependents collected.
 
-A bare kube-apiserver serves custom resources itself, while namespaces and owner references are the
-business of the controller manager. Here a deleted namespace is emptied at once, and owner references
-are obeyed only where `collect` asks for it.
+kube-apiserver serves custom resources itself, while namespaces and owner references are the business
+of kube-controller-manager, a moment later. Here it all happens at once.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from sandbox.kubeapi import crds
 from sandbox.kubeapi.bodies import Target, Writer
@@ -15,16 +17,17 @@ from sandbox.kubeapi.resources import Registry, Resource
 from sandbox.kubeapi.store import Store, Stored
 
 _FOREGROUND = "foregroundDeletion"
+_ORPHAN = "orphan"
+_WRITER = Writer("kube-controller-manager")
 
 
 class Controllers:
     """Follows every write of `objects`; synchronous, so that a write and what follows are one."""
 
-    def __init__(self, store: Store, registry: Registry, objects: Objects, *, collect: bool) -> None:
+    def __init__(self, store: Store, registry: Registry, objects: Objects) -> None:
         self._store = store
         self._registry = registry
         self._objects = objects
-        self._collect = collect
         objects.written = self._follow
 
     def _follow(self, resource: Resource, stored: Stored, gone: bool) -> None:  # noqa: FBT001 - a callback
@@ -35,13 +38,15 @@ class Controllers:
             for content in self._contents(meta["name"]):
                 self._delete(content)
             self._end_namespace(meta["name"])
-        if self._collect and gone:
+        if gone:
             self._collect_dependents(meta["uid"])
-        if self._collect and not gone and meta.get("ownerReferences") and not self._owned(stored):
+        elif meta.get("ownerReferences") and not self._owned(stored):
             self._delete(stored)
-        if self._collect and not gone and _FOREGROUND in meta.get("finalizers", []):
-            self._collect_dependents(meta["uid"])
-            self._let_go(resource, stored)
+        elif meta.get("deletionTimestamp"):
+            self._finish(stored)
+        if gone:
+            for owner in self._owners(stored):
+                self._finish(owner)
         if gone and resource.namespaced:
             self._end_namespace(meta["namespace"])
 
@@ -67,42 +72,80 @@ class Controllers:
         if home and home.obj["metadata"].get("deletionTimestamp") and not self._contents(name):
             self._objects.finalize(home)
 
+    def _finish(self, stored: Stored) -> None:
+        """Obey the propagation policy of a deletion, which is kept as a finalizer."""
+        meta = stored.obj["metadata"]
+        if _FOREGROUND in meta.get("finalizers", []):
+            self._collect_dependents(meta["uid"])
+            if not any(_blocks(item, meta["uid"]) for item in self._dependents(meta["uid"])):
+                self._take(stored, "finalizers", lambda item: item == _FOREGROUND)
+        elif _ORPHAN in meta.get("finalizers", []):
+            for dependent in self._dependents(meta["uid"]):
+                self._disown(dependent, meta["uid"])
+            self._take(stored, "finalizers", lambda item: item == _ORPHAN)
+
     def _collect_dependents(self, uid: str) -> None:
-        for key in self._store.resources():
-            for item in self._store.select(key):
-                owners = item.obj["metadata"].get("ownerReferences", [])
-                if any(owner.get("uid") == uid for owner in owners) and not self._owned(item, besides=uid):
-                    self._delete(item)
+        for item in self._dependents(uid):
+            if self._owned(item, besides=uid):
+                self._disown(item, uid)
+            else:
+                self._delete(item)
+
+    def _dependents(self, uid: str) -> list[Stored]:
+        return [
+            item
+            for key in self._store.resources()
+            for item in self._store.select(key)
+            if any(owner.get("uid") == uid for owner in item.obj["metadata"].get("ownerReferences", []))
+        ]
+
+    def _disown(self, item: Stored, uid: str) -> None:
+        self._take(item, "ownerReferences", lambda owner: owner.get("uid") == uid)
 
     def _owned(self, item: Stored, *, besides: str = "") -> bool:
         """Whether an owner of an object, other than `besides`, is there; one of an unknown kind may be."""
+        references = item.obj["metadata"].get("ownerReferences", [])
+        kinds = [(owner.get("apiVersion", ""), owner.get("kind", "")) for owner in references]
+        if any(self._registry.by_kind(*kind) is None for kind in kinds):
+            return True
+        return any(owner.obj["metadata"]["uid"] != besides for owner in self._owners(item))
+
+    def _owners(self, item: Stored) -> list[Stored]:
+        """Those owners of an object that are there."""
+        found = []
         for owner in item.obj["metadata"].get("ownerReferences", []):
             resource = self._registry.by_kind(owner.get("apiVersion", ""), owner.get("kind", ""))
             if resource is None:
-                return True
-            if owner.get("uid") == besides:
                 continue
             namespace = item.obj["metadata"].get("namespace", "") if resource.namespaced else ""
-            found = self._store.get(resource.key, namespace, owner.get("name", ""))
-            if found and found.obj["metadata"]["uid"] == owner.get("uid"):
-                return True
-        return False
+            present = self._store.get(resource.key, namespace, owner.get("name", ""))
+            if present and present.obj["metadata"]["uid"] == owner.get("uid"):
+                found.append(present)
+        return found
 
     def _delete(self, stored: Stored) -> None:
         target = self._target(stored.obj)
         if target and self._store.get(target.resource.key, target.namespace, target.name):
             self._objects.delete(target, {"propagationPolicy": "Background"})
 
-    def _let_go(self, resource: Resource, stored: Stored) -> None:
-        def without(obj: Json) -> Json:
-            kept = [item for item in obj["metadata"]["finalizers"] if item != _FOREGROUND]
-            return {**obj, "metadata": {**obj["metadata"], "finalizers": kept}}
+    def _take(self, stored: Stored, field: str, chosen: Callable[[Any], bool]) -> None:
+        """Remove entries from a list in the metadata of an object."""
 
-        meta = stored.obj["metadata"]
-        target = Target(resource, meta.get("namespace", ""), meta["name"])
-        self._objects.patch(target, without, Writer("kube-controller-manager"))
+        def without(obj: Json) -> Json:
+            kept = [item for item in obj["metadata"].get(field, []) if not chosen(item)]
+            metadata = {key: value for key, value in obj["metadata"].items() if key != field}
+            return {**obj, "metadata": {**metadata, **({field: kept} if kept else {})}}
+
+        if target := self._target(stored.obj):
+            self._objects.patch(target, without, _WRITER)
 
     def _target(self, obj: Json) -> Target | None:
         resource = self._registry.by_kind(obj["apiVersion"], obj["kind"])
         meta = obj["metadata"]
         return Target(resource, meta.get("namespace", ""), meta["name"]) if resource else None
+
+
+def _blocks(item: Stored, uid: str) -> bool:
+    """Whether the foreground deletion of this owner waits for the object."""
+    owners = item.obj["metadata"].get("ownerReferences", [])
+    return any(owner.get("uid") == uid and owner.get("blockOwnerDeletion") for owner in owners)

@@ -11,8 +11,8 @@ from sandbox.kubeapi.resources import VERBS, Registry, Resource
 
 VERSION: Json = {
     "major": "1",
-    "minor": "32",
-    "gitVersion": "v1.32.0+sandbox",
+    "minor": "37",
+    "gitVersion": "v1.37.0+sandbox",
     "gitCommit": "",
     "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z",

@@ -205,12 +205,20 @@ def wrong(field: str, value: Any, why: str) -> Cause:
     return Cause(field, "FieldValueInvalid", f"Invalid value: {shown}: {why}")
 
 
+def mistyped(field: str, value: Any, why: str) -> Cause:
+    return wrong(field, value, why)._replace(reason="FieldValueTypeInvalid")
+
+
 def may_not(field: str, why: str) -> Cause:
     return Cause(field, "FieldValueForbidden", f"Forbidden: {why}")
 
 
 def too_long(field: str, why: str) -> Cause:
     return Cause(field, "FieldValueTooLong", f"Too long: {why}")
+
+
+def too_many(field: str, count: int, limit: int) -> Cause:
+    return Cause(field, "FieldValueTooMany", f"Too many: {count}: must have at most {limit} items")
 
 
 def unsupported(field: str, value: Any, values: list[Any]) -> Cause:
@@ -220,4 +228,4 @@ def unsupported(field: str, value: Any, values: list[Any]) -> Cause:
 
 
 def duplicate(field: str, value: Any) -> Cause:
-    return Cause(field, "FieldValueDuplicate", f"Duplicate value: {json.dumps(value)}")
+    return Cause(field, "FieldValueDuplicate", f"Duplicate value: {json.dumps(value, separators=(',', ':'))}")

@@ -52,7 +52,7 @@ class Options(NamedTuple):
     @classmethod
     def read(cls, query: Mapping[str, str], resource: Resource) -> Options:
         """Raises ApiError 400 or 422 for a query that the real server refuses."""
-        timeout = query.get("timeoutSeconds")
+        timeout, watch = query.get("timeoutSeconds"), query.get("watch") in {"true", "1"}
         options = cls(
             matcher=parse(query.get("labelSelector", ""), query.get("fieldSelector", ""), resource.indexed),
             version=query.get("resourceVersion", ""),
@@ -62,8 +62,8 @@ class Options(NamedTuple):
             timeout=float(_number(timeout)) if timeout else None,
             bookmarks=query.get("allowWatchBookmarks") in {"true", "1"},
         )
-        version_number(options.version)
-        if causes := _wrong_match(options, watch=query.get("watch") in {"true", "1"}):
+        _check_version(options.version, watch=watch)
+        if causes := _wrong_match(options, watch=watch):
             raise invalid("ListOptions", "meta.k8s.io", "", causes)
         return options
 
@@ -121,6 +121,14 @@ def version_number(text: str) -> int:
     return int(text)
 
 
+def _check_version(text: str, *, watch: bool) -> None:
+    """A list is refused with another code than a watch."""
+    try:
+        version_number(text)
+    except ApiError as error:
+        raise error if watch else bad_request(f"invalid resource version: {error.message}") from None
+
+
 def _number(text: str) -> int:
     try:
         return int(text)
@@ -130,12 +138,14 @@ def _number(text: str) -> int:
 
 def _wrong_match(options: Options, *, watch: bool) -> list[Cause]:
     field, match = "resourceVersionMatch", options.match
-    forbidden = {
-        "for watch": watch,
+    if watch and match:
+        forbidden = may_not(field, f"{field} is forbidden for watch unless sendInitialEvents is provided")
+        return [forbidden, *([] if match == "NotOlderThan" else [unsupported(field, match, ["NotOlderThan"])])]
+    reasons = {
         "when continue is provided": bool(options.after),
         "unless resourceVersion is provided": not options.version,
     }
-    if match and (why := next((why for why, holds in forbidden.items() if holds), "")):
+    if match and (why := next((why for why, holds in reasons.items() if holds), "")):
         return [may_not(field, f"{field} is forbidden {why}")]
     if match not in {"", "Exact", "NotOlderThan"}:
         return [unsupported(field, match, ["Exact", "NotOlderThan", ""])]

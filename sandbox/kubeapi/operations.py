@@ -14,7 +14,7 @@ import yaml
 
 from sandbox.kubeapi import discovery, errors, patches, protobuf
 from sandbox.kubeapi.bodies import Target, Writer
-from sandbox.kubeapi.errors import ApiError, Json
+from sandbox.kubeapi.errors import Json
 from sandbox.kubeapi.lists import Options, Page, list_page
 from sandbox.kubeapi.objects import Objects
 from sandbox.kubeapi.requests import Request
@@ -125,7 +125,7 @@ class Operations:
         if "force" in request.query:
             causes = [errors.may_not("force", "may not be specified for non-apply patch")]
             raise errors.invalid("PatchOptions", "meta.k8s.io", "", causes)
-        change, patch = _PATCHES[media], _parse_patch(body)
+        change, patch = _PATCHES[media], _parse_patch(body, media)
         stored = self._objects.patch(target, lambda obj: change(obj, patch), writer)
         return _one(request, target.resource, stored)
 
@@ -187,11 +187,14 @@ def _decode(request: Request, body: bytes) -> Json:
     return obj
 
 
-def _parse_patch(body: bytes) -> Any:
+def _parse_patch(body: bytes, media: str) -> Any:
     try:
-        return _parse(body)
+        patch = _parse(body)
     except ValueError:
-        raise ApiError(500, "", "Invalid JSON Patch") from None
+        raise errors.bad_request("invalid JSON patch") from None
+    if media != _JSON_PATCH and not isinstance(patch, dict):
+        raise errors.bad_request("error decoding patch: it is no JSON object")
+    return patch
 
 
 def _parse(body: bytes) -> Any:

@@ -91,8 +91,8 @@ def event(new: Json, _old: Json | None) -> list[Cause]:
     own = new["metadata"].get("namespace", "")
     causes = [] if own == (about or "default") else [_elsewhere(about)]
     if new["eventTime"]:
-        names = {"reportingController": "reportingComponent", "reportingInstance": "", "action": "", "reason": ""}
-        causes += [required(name) for name, field in names.items() if not new.get(field or name)]
+        names = ("reportingComponent", "reportingInstance", "action", "reason")
+        causes += [required(name) for name in names if not new.get(name)]
     return causes
 
 

@@ -1,7 +1,8 @@
 """Validation against a structural OpenAPI v3 schema, with the causes that a real server reports.
 
-Covers what Kubernetes allows in a CustomResourceDefinition except CEL rules, which servers before
-1.25 drop too. Texts are those of `go-openapi/validate`.
+Covers what Kubernetes allows in a CustomResourceDefinition except CEL rules. Texts are those of
+`go-openapi/validate`. In an update, a part that has not changed is not looked at ("ratcheting"): an
+object that a stricter schema would refuse can still be changed elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +14,20 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from sandbox.kubeapi.errors import Cause, Json, duplicate, required, unsupported, wrong
+from sandbox.kubeapi.errors import (
+    Cause,
+    Json,
+    duplicate,
+    mistyped,
+    required,
+    too_long,
+    too_many,
+    unsupported,
+    wrong,
+)
+
+_NONE = object()
+"""Stands for the old value where there was none."""
 
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
@@ -25,17 +39,18 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def violations(schema: Json, obj: Json) -> list[Cause]:
-    """What is wrong with a whole object; its metadata is checked elsewhere."""
+def violations(schema: Json, obj: Json, old: Json | None = None) -> list[Cause]:
+    """What is wrong with a whole object that replaces `old`; its metadata is checked elsewhere."""
     own = {
         **schema,
         "properties": {**schema.get("properties", {}), "metadata": {}, "apiVersion": {}, "kind": {}},
     }
-    return list(_check(own, obj, ""))
+    return list(_check(own, obj, "", _NONE if old is None else old))
 
 
-def _check(schema: Json, value: Any, path: str) -> Iterator[Cause]:
-    if value is None and (schema.get("nullable") or not schema):
+def _check(schema: Json, value: Any, path: str, old: Any = _NONE) -> Iterator[Cause]:
+    unchanged = type(value) is type(old) and value == old
+    if unchanged or (value is None and (schema.get("nullable") or not schema)):
         return
     kind = schema.get("type")
     if schema.get("x-kubernetes-int-or-string"):
@@ -50,68 +65,76 @@ def _check(schema: Json, value: Any, path: str) -> Iterator[Cause]:
     if "enum" in schema and value not in schema["enum"]:
         yield unsupported(path, value, schema["enum"])
     if isinstance(value, dict):
-        yield from _check_object(schema, value, path)
+        yield from _check_object(schema, value, path, old if isinstance(old, dict) else {})
     elif isinstance(value, list):
-        yield from _check_array(schema, value, path)
+        yield from _check_array(schema, value, path, old if isinstance(old, list) else [])
     elif isinstance(value, str):
         yield from _check_string(schema, value, path)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield from _check_number(schema, value, path)
-    yield from _check_combinations(schema, value, path)
+    yield from _check_combinations(schema, value, path, old)
 
 
-def _check_object(schema: Json, value: Json, path: str) -> Iterator[Cause]:
+def _check_object(schema: Json, value: Json, path: str, old: Json) -> Iterator[Cause]:
     for key in schema.get("required") or []:
         if key not in value:
             yield required(_join(path, key))
     count = len(value)
     if count > schema.get("maxProperties", count):
-        yield _broken(path, value, f"should have at most {schema['maxProperties']} properties")
+        yield too_many(path, count, schema["maxProperties"])
     if count < schema.get("minProperties", count):
         yield _broken(path, value, f"should have at least {schema['minProperties']} properties")
     properties, others = schema.get("properties") or {}, schema.get("additionalProperties")
     for key, inner in value.items():
         if key in properties:
-            yield from _check(properties[key], inner, _join(path, key))
+            yield from _check(properties[key], inner, _join(path, key), old.get(key, _NONE))
         elif isinstance(others, dict):
-            yield from _check(others, inner, _join(path, key))
+            yield from _check(others, inner, _join(path, key), old.get(key, _NONE))
 
 
-def _check_array(schema: Json, value: list[Any], path: str) -> Iterator[Cause]:
+def _check_array(schema: Json, value: list[Any], path: str, old: list[Any]) -> Iterator[Cause]:
     count = len(value)
     if count > schema.get("maxItems", count):
-        yield _broken(path, count, f"should have at most {schema['maxItems']} items")
+        yield too_many(path, count, schema["maxItems"])
     if count < schema.get("minItems", count):
         yield _broken(path, count, f"should have at least {schema['minItems']} items")
+    is_map = schema.get("x-kubernetes-list-type") == "map"
+    before = {_identity(schema, item): item for item in old} if is_map else {}
     for index, item in enumerate(value):
-        yield from _check(schema.get("items") or {}, item, f"{path}[{index}]")
+        was = before.get(_identity(schema, item), _NONE)
+        yield from _check(schema.get("items") or {}, item, f"{path}[{index}]", was)
     yield from _repeated(schema, value, path)
 
 
+def _identity(schema: Json, item: Any) -> str:
+    """What no other item of a list may have: the keys of a map's item, else all of it."""
+    keys = schema.get("x-kubernetes-list-map-keys", [])
+    own = {key: item.get(key) for key in keys} if keys and isinstance(item, dict) else item
+    return json.dumps(own, sort_keys=True)
+
+
 def _repeated(schema: Json, value: list[Any], path: str) -> Iterator[Cause]:
-    kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys", [])
-    if kind not in {"set", "map"}:
+    if schema.get("x-kubernetes-list-type") not in {"set", "map"}:
         return
     seen = set()
     for index, item in enumerate(value):
-        identity = {key: item.get(key) for key in keys} if kind == "map" and isinstance(item, dict) else item
-        text = json.dumps(identity, sort_keys=True)
-        if text in seen:
-            yield duplicate(f"{path}[{index}]", identity)
-        seen.add(text)
+        identity = _identity(schema, item)
+        if identity in seen:
+            yield duplicate(f"{path}[{index}]", json.loads(identity))
+        seen.add(identity)
 
 
 def _check_string(schema: Json, value: str, path: str) -> Iterator[Cause]:
     """The first rule that is broken; the others are not looked at."""
     count = len(value)
     if count > schema.get("maxLength", count):
-        yield _broken(path, value, f"should be at most {schema['maxLength']} chars long")
+        yield too_long(path, f"may not be more than {schema['maxLength']} bytes")
     elif count < schema.get("minLength", count):
         yield _broken(path, value, f"should be at least {schema['minLength']} chars long")
     elif (pattern := schema.get("pattern")) and not re.search(pattern, value):
         yield _broken(path, value, f"should match '{pattern}'")
     elif (form := schema.get("format", "")) in _FORMATS and not _FORMATS[form](value):
-        yield _broken(path, value, f"must be of type {form}: {json.dumps(value)}")
+        yield mistyped(path, value, f"{path} in body must be of type {form}: {json.dumps(value)}")
 
 
 def _check_number(schema: Json, value: float, path: str) -> Iterator[Cause]:
@@ -126,9 +149,9 @@ def _check_number(schema: Json, value: float, path: str) -> Iterator[Cause]:
         yield _broken(path, value, f"should be a multiple of {step}")
 
 
-def _check_combinations(schema: Json, value: Any, path: str) -> Iterator[Cause]:
+def _check_combinations(schema: Json, value: Any, path: str, old: Any) -> Iterator[Cause]:
     for inner in schema.get("allOf") or []:
-        yield from _check(inner, value, path)
+        yield from _check(inner, value, path, old)
     for word, rule in (
         ("anyOf", "at least one schema (anyOf)"),
         ("oneOf", "one and only one schema (oneOf)"),
@@ -145,7 +168,7 @@ def _check_combinations(schema: Json, value: Any, path: str) -> Iterator[Cause]:
 
 def _mistyped(path: str, value: Any, kind: str) -> Cause:
     actual = "null" if value is None else next(name for name, test in _TYPES.items() if test(value))
-    return _broken(path, actual, f'must be of type {kind}: "{actual}"')
+    return mistyped(path, actual, f'{path} in body must be of type {kind}: "{actual}"')
 
 
 def _broken(path: str, value: Any, why: str) -> Cause:

@@ -50,7 +50,14 @@ async def cluster(real_server):
     """The real API server with everything of manifests/base/ but the Deployment in it."""
     async with connect(real_server) as made:
         await made.install("crd.yaml", "namespace.yaml", "rbac.yaml")
+        real_server.start_controllers()
         yield made
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def controllers(real_server, cluster):
+    """For tests that wait for what Kubernetes' own controllers do."""
+    await real_server.until_controllers()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -187,7 +194,7 @@ async def run_operator(operators_kubeconfig, environment):
 @pytest_asyncio.fixture(loop_scope="session")
 async def embedded():
     """The embedded API with our resource: for what any server can show, and for faults."""
-    async with EmbeddedKubernetes(collect_garbage=True) as server:
+    async with EmbeddedKubernetes() as server:
         yield server
 
 

@@ -71,10 +71,6 @@ class Site:
         return list(yaml.safe_load_all(await self.kubectl("kustomize", str(folder))))
 
     async def apply(self, objects: list[dict[str, Any]], *options: str) -> None:
-        status, _ = await self.cluster.call("GET", "/apis/policy/v1")
-        for obj in objects:
-            if obj["apiVersion"] == "policy/v1" and status == 404:  # Debian's server is of before that
-                obj["apiVersion"] = "policy/v1beta1"
         await self.kubectl("apply", *options, "-f", "-", stdin=yaml.safe_dump_all(objects))
 
     async def asked(self, namespace: str) -> list[dict[str, Any]]:
@@ -288,8 +284,8 @@ async def test_with_roles_alone_the_annotation_of_its_namespace_is_obeyed_and_fo
 async def test_helm_installs_upgrades_and_takes_away_and_every_object_stays(site, aws, name, environment, tmp_path):
     space = await site.cluster.space()
     home = f"{space.name}-home"
-    # Debian's server is of before policy/v1; the resource is there already, from kubectl.
-    chart = [str(MANIFESTS / "chart"), "--namespace", home, "--set", "pdb.enabled=false"]
+    chart = [str(MANIFESTS / "chart"), "--namespace", home]
+    # The resource is there already, from kubectl.
     await asyncio.to_thread(site.helm, "install", "secretsyncer", *chart, "--create-namespace", "--take-ownership")
     kubeconfig = await site.kubeconfig(home, tmp_path)
     async with OperatorProcess(kubeconfig=kubeconfig, environment=settings(environment, home)) as operator:

@@ -174,6 +174,7 @@ async def external_secrets(cluster, kubectl, *objects):
 
     try:
         await eventually(served)
+        cluster.server.start_controllers()  # the garbage collector knows these kinds now
         yield
     finally:
         for resource in RESOURCES:
@@ -220,10 +221,16 @@ async def test_from_external_secrets_operator_step_by_step(shell, cluster, kubec
         assert (await shell(stop))[0] == 0
         assert await replicas(kubectl, "external-secrets", "external-secrets") == "0"
         assert await shell(disown) == (0, "secret/taken-over patched\n")
+        owned = {**here, "ownerReferences": before["metadata"]["ownerReferences"]}
+        await cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "not-disowned", **owned}})
         for block in (apply, delete):
             code, output = await shell(block)
             assert code == 0, output
 
+    async def collected():
+        assert await space.secret("not-disowned") is None
+
+    await eventually(collected)
     secret = await space.secret("taken-over")
     assert secret["metadata"]["uid"] == before["metadata"]["uid"], "taken over in place"
     assert [owner["kind"] for owner in secret["metadata"]["ownerReferences"]] == ["SyncedSecret"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 
 from tests.support.specs import literal
@@ -14,13 +12,11 @@ SETTINGS = {"SYNC_INTERVAL_SEC": "2"}  # nothing tells of a change of a Secret t
 
 
 async def owned(space, *, controller):
-    owner = {
-        "apiVersion": "external-secrets.io/v1",
-        "kind": "ExternalSecret",
-        "name": "demo",
-        "uid": str(uuid.uuid4()),
-        "controller": controller,
-    }
+    """A Secret of an owner that is there, or the garbage collector would delete it."""
+    path = f"/api/v1/namespaces/{space.name}/configmaps"
+    _, made = await space.cluster.call("POST", path, {"metadata": {"name": "theirs"}})
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": made["metadata"]["uid"]}
+    owner = {**reference, "controller": controller}
     metadata = {"name": "demo", "namespace": space.name, "ownerReferences": [owner]}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"a": "theirs"}}
     return await space.cluster.create(secret)
@@ -30,7 +26,7 @@ async def test_a_secret_that_another_controller_owns_is_a_conflict_that_names_it
     await owned(space, controller=True)
     await space.write("demo", deletionPolicy="Delete", data=[literal("a", "ours")])
     message = await space.until_failed("demo", "Conflict")
-    assert "ExternalSecret demo" in message
+    assert "ConfigMap theirs" in message
     assert "ownerReferences" in message
     assert await space.data("demo") == {"a": b"theirs"}
     await space.cluster.merge("Secret", space.name, "demo", {"metadata": {"ownerReferences": None}})
@@ -44,4 +40,4 @@ async def test_an_owner_that_controls_nothing_stays_beside_ours(operator, space)
     await space.write("demo", deletionPolicy="Delete", data=[literal("a", "ours")])
     await space.until_data("demo", {"a": b"ours"})
     owners = (await space.secret("demo"))["metadata"]["ownerReferences"]
-    assert [owner["kind"] for owner in owners] == ["ExternalSecret", "SyncedSecret"]
+    assert [owner["kind"] for owner in owners] == ["ConfigMap", "SyncedSecret"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from contract import WIDGET_COLUMNS, connect, crd, define
+import pytest_asyncio
 
 from sandbox.apiserver import EmbeddedKubernetes
+from tests.sandbox.contract import WIDGET_COLUMNS, connect, crd, define
 
 
 @pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.real)])
@@ -38,11 +39,33 @@ async def client(api):
 
 
 @pytest.fixture
+async def minor(client):
+    """The minor version of Kubernetes, for what is not the same in all; the embedded API is of the newest one."""
+    return int((await client.get("/version")).body["minor"])
+
+
+@pytest.fixture
 async def namespace(client):
     """A new namespace."""
     name = f"ns-{uuid.uuid4().hex[:8]}"
     await client.make("/api/v1/namespaces", {"metadata": {"name": name}})
     return name
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real_controllers(real_server):
+    """The controllers of the real server, which know the custom resource of `widgets`."""
+    async with connect(real_server) as client:
+        await define(client, crd("widgets", "Widget", additionalPrinterColumns=WIDGET_COLUMNS))
+    real_server.start_controllers()
+    await real_server.until_controllers()
+
+
+@pytest.fixture
+def controllers(request, backend):
+    """The controllers of both: the embedded API always has them."""
+    if backend is not None:
+        request.getfixturevalue("real_controllers")
 
 
 @pytest.fixture

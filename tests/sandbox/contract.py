@@ -232,6 +232,14 @@ async def define(client: Client, definition: dict[str, Any]) -> None:
     await answered(client, path, 200)
 
 
+async def expire(api: Any) -> None:
+    """Take the past away. The cache of the real server remembers what etcd has forgotten, until it ends."""
+    if (compacting := api.compact()) is not None:
+        await compacting
+        await api.stop_listening()
+        await api.start_listening()
+
+
 async def answered(client: Client, path: str, status: int) -> Reply:
     """The answer to a GET, once it has this status: the real server needs a moment for some things."""
 

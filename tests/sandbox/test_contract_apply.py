@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from contract import APPLY, secret, widget
+
+from tests.sandbox.contract import APPLY, secret, widget
 
 
 async def apply(client, path, body, manager="alpha", **query):
@@ -194,3 +195,19 @@ async def test_apply_takes_yaml(client, secrets):
 async def test_apply_in_a_missing_namespace_is_404(client):
     reply = await apply(client, "/api/v1/namespaces/nowhere/secrets/a", secret("a"))
     assert (reply.status, reply.reason) == (404, "NotFound")
+
+
+async def test_list_with_keys_is_owned_item_by_item(client, widgets):
+    async def apply_parts(manager, *parts):
+        body = widget("a", parts=list(parts))
+        if manager != "alpha":
+            del body["spec"]["size"]
+        return await apply(client, f"{widgets}/a", body, manager)
+
+    p, q, r = ({"name": name, "value": "1"} for name in "pqr")
+    await apply_parts("alpha", p, q)
+    assert (await apply_parts("beta", r)).body["spec"]["parts"] == [p, q, r]
+    reply = await apply_parts("beta", {**p, "value": "2"}, r)
+    assert (reply.status, reply.causes()) == (409, {('.spec.parts[name="p"].value', "FieldManagerConflict")})
+    assert (await apply_parts("alpha", p)).body["spec"]["parts"] == [p, r]
+    assert (await apply_parts("alpha")).body["spec"]["parts"] == [r]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
-from contract import CRDS, answered, crd, define, widget
 
+from tests.sandbox.contract import CRDS, answered, crd, define, widget
 from tests.support.eventually import eventually
 
 EVERYWHERE = "/apis/contract.example.com/v1/widgets"
@@ -47,9 +45,9 @@ async def test_null_stays_only_where_it_is_allowed(client, widgets, given, kept)
 @pytest.mark.parametrize(
     ("spec", "field", "reason", "message"),
     [
-        ({"size": "x"}, "spec.size", "Invalid", 'spec.size in body must be of type integer: "string"'),
-        ({"size": 1.5}, "spec.size", "Invalid", 'spec.size in body must be of type integer: "number"'),
-        ({"size": True}, "spec.size", "Invalid", 'spec.size in body must be of type integer: "boolean"'),
+        ({"size": "x"}, "spec.size", "TypeInvalid", 'spec.size in body must be of type integer: "string"'),
+        ({"size": 1.5}, "spec.size", "TypeInvalid", 'spec.size in body must be of type integer: "number"'),
+        ({"size": True}, "spec.size", "TypeInvalid", 'spec.size in body must be of type integer: "boolean"'),
         ({}, "spec.size", "Required", "Required value"),
         ({"size": None}, "spec.size", "Required", "Required value"),
         ({"size": 0}, "spec.size", "Invalid", "spec.size in body should be greater than or equal to 1"),
@@ -57,36 +55,30 @@ async def test_null_stays_only_where_it_is_allowed(client, widgets, given, kept)
         ({"size": 1, "mode": "x"}, "spec.mode", "NotSupported", 'supported values: "fast", "slow"'),
         ({"size": 1, "code": "AB"}, "spec.code", "Invalid", "spec.code in body should match '^[a-z]+$'"),
         ({"size": 1, "code": "a"}, "spec.code", "Invalid", "should be at least 2 chars long"),
-        ({"size": 1, "code": "abcdef"}, "spec.code", "Invalid", "should be at most 5 chars long"),
-        ({"size": 1, "port": True}, "spec.port", "Invalid", "must be of type integer,string"),
-        ({"size": 1, "free": "x"}, "spec.free", "Invalid", 'must be of type object: "string"'),
-        ({"size": 1, "tags": {"a": 1}}, "spec.tags.a", "Invalid", 'must be of type string: "integer"'),
-        ({"size": 1, "names": list("abcd")}, "spec.names", "Invalid", "should have at most 3 items"),
-        ({"size": 1, "names": [1]}, "spec.names[0]", "Invalid", 'must be of type string: "integer"'),
+        ({"size": 1, "code": "abcdef"}, "spec.code", "TooLong", "Too long: may not be more than 5 bytes"),
+        ({"size": 1, "port": True}, "spec.port", "TypeInvalid", "must be of type integer,string"),
+        ({"size": 1, "free": "x"}, "spec.free", "TypeInvalid", 'must be of type object: "string"'),
+        ({"size": 1, "tags": {"a": 1}}, "spec.tags.a", "TypeInvalid", 'must be of type string: "integer"'),
+        ({"size": 1, "names": list("abcd")}, "spec.names", "TooMany", "Too many: 4: must have at most 3 items"),
+        ({"size": 1, "names": [1]}, "spec.names[0]", "TypeInvalid", 'must be of type string: "integer"'),
         ({"size": 1, "parts": [{}]}, "spec.parts[0].name", "Required", "Required value"),
         ({"size": 1, "parts": [{"name": "a"}] * 2}, "spec.parts[1]", "Duplicate", "Duplicate value"),
     ],
 )
 async def test_validation_errors_name_field_reason_and_rule(client, widgets, spec, field, reason, message):
-    """Old servers leave out the index of a list's item."""
     reply = await client.post(widgets, {**widget("a"), "spec": spec})
     assert (reply.status, reply.reason) == (422, "Invalid")
     assert reply.body["message"].startswith('Widget.contract.example.com "a" is invalid: ')
     details = reply.body["details"]
     assert (details["name"], details["group"], details["kind"]) == ("a", "contract.example.com", "Widget")
-    (cause,) = details["causes"]
-    assert cause["field"] in {field, _without_index(field)}
-    assert cause["reason"] == f"FieldValue{reason}"
-    assert _without_index(message) in _without_index(cause["message"])
-
-
-def _without_index(path):
-    return re.sub(r"\[\d+\]", "", path)
+    (cause,) = (cause for cause in details["causes"] if cause["field"] != "<nil>")  # which says 1.5 once more
+    assert (cause["field"], cause["reason"]) == (field, f"FieldValue{reason}")
+    assert message in cause["message"]
 
 
 async def test_all_errors_are_told_at_once(client, widgets):
     reply = await client.post(widgets, widget("a", size="x", mode="y"))
-    assert reply.causes() == {("spec.size", "FieldValueInvalid"), ("spec.mode", "FieldValueNotSupported")}
+    assert reply.causes() == {("spec.size", "FieldValueTypeInvalid"), ("spec.mode", "FieldValueNotSupported")}
     assert "is invalid: [" in reply.body["message"]
 
 
@@ -138,9 +130,9 @@ async def test_status_is_pruned_and_validated(client, widgets):
     reply = await client.patch(f"{widgets}/a/status", {"status": {"phase": "on", "bogus": 1}})
     assert reply.body["status"] == {"phase": "on"}
     reply = await client.patch(f"{widgets}/a/status", {"status": {"phase": 1}})
-    assert (reply.status, reply.causes()) == (422, {("status.phase", "FieldValueInvalid")})
+    assert (reply.status, reply.causes()) == (422, {("status.phase", "FieldValueTypeInvalid")})
     reply = await client.patch(f"{widgets}/a/status", {"status": {"seen": "yesterday"}})
-    assert (reply.status, reply.causes()) == (422, {("status.seen", "FieldValueInvalid")})
+    assert (reply.status, reply.causes()) == (422, {("status.seen", "FieldValueTypeInvalid")})
     reply = await client.patch(f"{widgets}/a/status", {"status": {"seen": "2026-01-02T03:04:05.678Z"}})
     assert reply.body["status"]["seen"] == "2026-01-02T03:04:05.678Z"
 
@@ -232,8 +224,32 @@ async def test_definition_can_be_changed_while_it_is_served(client, namespace):
 
     await eventually(probe)
     assert (await client.get(f"{path}/a")).body["spec"]["size"] == made["spec"]["size"]
-    assert (await client.patch(f"{path}/a", {"metadata": {"labels": {"a": "b"}}})).status == 422
+    assert (await client.patch(f"{path}/a", {"metadata": {"labels": {"a": "b"}}})).status == 200
+    assert (await client.patch(f"{path}/a", {"spec": {"mode": "fast"}})).status == 200
+    reply = await client.patch(f"{path}/a", {"spec": {"size": "larger"}})
+    assert (reply.status, reply.causes()) == (422, {("spec.size", "FieldValueTypeInvalid")})
     assert (await client.patch(f"{path}/a", {"spec": {"size": 3}})).status == 200
+
+
+async def test_what_was_wrong_before_the_schema_is_found_by_its_key_in_a_list(client, namespace):
+    definition = crd("levers", "Lever")
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    definition["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": schema}
+    await define(client, definition)
+    path = f"/apis/contract.example.com/v1/namespaces/{namespace}/levers"
+    parts, names = [{"name": "p", "value": 1}], [1]
+    await client.make(path, {**widget("a", parts=parts, names=names), "kind": "Lever"})
+    strict = crd("levers", "Lever")["spec"]["versions"]
+    await client.patch(f"{CRDS}/levers.contract.example.com", {"spec": {"versions": strict}})
+
+    async def probe():
+        assert (await client.post(f"{path}?dryRun=All", {**widget("b", size="x"), "kind": "Lever"})).status == 422
+
+    await eventually(probe)
+    moved = [{"name": "first"}, *parts]
+    assert (await client.patch(f"{path}/a", {"spec": {"parts": moved}})).status == 200
+    reply = await client.patch(f"{path}/a", {"spec": {"names": [*names, "x"]}})
+    assert (reply.status, reply.causes()) == (422, {("spec.names[0]", "FieldValueTypeInvalid")})
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import os
 import shutil
 
 import pytest
-from contract import WIDGET_COLUMNS, crd, widget
 
+from tests.sandbox.contract import WIDGET_COLUMNS, crd, widget
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

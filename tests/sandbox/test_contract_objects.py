@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from contract import MERGE, secret, widget
+
+from tests.sandbox.contract import MERGE, secret, widget
 
 
 async def test_created_object_gets_server_owned_metadata(client, secrets):
@@ -351,13 +352,18 @@ async def test_health_is_a_plain_ok(client, path):
     assert (reply.status, reply.body) == (200, "ok")
 
 
-async def test_the_namespace_is_gone_or_terminating_after_its_deletion(client, namespace, secrets):
-    """Emptying it is a controller's business: a bare kube-apiserver leaves it Terminating."""
-    assert (await client.delete(f"/api/v1/namespaces/{namespace}")).status == 200
-    left = await client.get(f"/api/v1/namespaces/{namespace}")
-    assert left.status == 404 or left.body["status"]["phase"] == "Terminating"
-    reply = await client.post(secrets, secret("a"))
-    assert (reply.status, reply.reason) in {(404, "NotFound"), (403, "Forbidden")}
+async def test_strict_field_validation_refuses_unknown_fields(client, secrets, widgets):
+    reply = await client.post(f"{widgets}?fieldValidation=Strict", widget("a", bogus=1))
+    assert (reply.status, reply.reason) == (400, "BadRequest")
+    assert 'strict decoding error: unknown field "spec.bogus"' in reply.body["message"]
+    reply = await client.post(f"{secrets}?fieldValidation=Strict", secret("a", bogus=1))
+    assert (reply.status, reply.reason) == (400, "BadRequest")
+    await client.make(f"{widgets}?fieldValidation=Ignore", widget("a", bogus=1))
+
+
+async def test_namespaces_carry_their_name_as_a_label(client):
+    reply = await client.get("/api/v1/namespaces?labelSelector=kubernetes.io/metadata.name%3Ddefault")
+    assert reply.names() == ["default"]
 
 
 async def test_default_namespace_cannot_be_deleted(client):

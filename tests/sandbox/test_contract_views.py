@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from contract import crd, define, secret, widget
 
+from tests.sandbox.contract import crd, define, secret, widget
 from tests.support.eventually import eventually
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from contract import secret, widget
+from tests.sandbox.contract import expire, secret, widget
 
 
 async def version_of(client, path):
@@ -182,9 +182,13 @@ async def test_watch_for_metadata_lists_is_deaf(client, secrets):
 
 
 async def test_watch_takes_no_version_match(client, secrets):
-    reply = await client.get(f"{secrets}?watch=1&resourceVersion=1&resourceVersionMatch=Exact")
+    reply = await client.get(f"{secrets}?watch=1&resourceVersion=1&resourceVersionMatch=NotOlderThan")
     assert reply.status == 422
     assert reply.causes() == {("resourceVersionMatch", "FieldValueForbidden")}
+
+
+async def test_watch_version_that_is_no_number_is_refused(client, secrets):
+    assert (await client.get(f"{secrets}?watch=1&resourceVersion=new")).status == 500
 
 
 async def test_watch_from_before_the_remembered_past_is_an_error_event(api, client, secrets):
@@ -192,10 +196,7 @@ async def test_watch_from_before_the_remembered_past_is_an_error_event(api, clie
     start = await version_of(client, secrets)
     await client.make(secrets, secret("a"))
     await client.make(secrets, secret("b"))
-    if (compacting := api.compact()) is not None:
-        await compacting
-        await api.stop_listening()  # the cache of the real server remembers until it ends
-        await api.start_listening()
+    await expire(api)
     async with client.watch(f"{secrets}?resourceVersion={start}") as watch:
         events = await watch.rest()
     assert [event["type"] for event in events] == ["ERROR"]

@@ -8,9 +8,9 @@ import time
 
 import aiohttp
 import pytest
-from contract import connect, secret
 
 from sandbox.apiserver import EmbeddedKubernetes
+from tests.sandbox.contract import connect, secret
 from tests.support.eventually import eventually
 
 SECRETS = "/api/v1/namespaces/default/secrets"

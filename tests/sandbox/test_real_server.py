@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import aiohttp
 import pytest
-from contract import answered, connect, secret
 
-from sandbox.envtest import PROGRAMS, RealKubernetes, find_assets
+from sandbox.envtest import NEWEST, PROGRAMS, RealKubernetes, find_assets
+from tests.sandbox.contract import answered, connect, secret
 
 SECRETS = "/api/v1/namespaces/default/secrets"
 
@@ -19,11 +19,15 @@ def test_assets_are_found_in_the_folder_that_the_environment_names(tmp_path, mon
     assert find_assets() == tmp_path
 
 
-def test_assets_are_found_in_the_cache(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("asked", "minor"), [(None, NEWEST), ("", NEWEST), ("1.32", "1.32"), ("1.32.9", "1.32")])
+def test_assets_of_a_version_are_found_in_the_cache(tmp_path, monkeypatch, asked, minor):
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    monkeypatch.delenv("ENVTEST_K8S_VERSION", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("ENVTEST_K8S_VERSION", asked)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    folder = tmp_path / "secretsyncer" / "envtest" / "arm64"
+    folder = tmp_path / "secretsyncer" / "envtest" / minor / "arm64"
     folder.mkdir(parents=True)
     assert find_assets() is None
     for program in PROGRAMS:
@@ -46,6 +50,20 @@ async def test_program_that_does_not_start_is_told_with_its_log(tmp_path):
     with pytest.raises(RuntimeError, match="etcd did not start: it is broken"):
         async with RealKubernetes(tmp_path):
             pass
+
+
+async def test_controllers_that_do_not_start_are_told_with_their_log(tmp_path):
+    for program in PROGRAMS:
+        path = tmp_path / program
+        path.write_text("#!/bin/sh\necho it is broken >&2\nexit 1\n")
+        path.chmod(0o755)
+    server = RealKubernetes(tmp_path)
+    server.ca_file.parent.mkdir()
+    server.ca_file.touch()
+    server.start_controllers()
+    with pytest.raises(RuntimeError, match="kube-controller-manager did not start: it is broken"):
+        await server.until_controllers()
+    await server.__aexit__()
 
 
 @pytest.mark.real
