@@ -1,9 +1,10 @@
-# Everything runs in .venv, which is made from the lock file when it is first needed: each target works as the very
-# first command in a fresh clone. PYTHON=python3.13 make install chooses another interpreter.
+# Everything runs in .venv, which is made from the lock files when it is first needed: each target works as the very
+# first command in a fresh clone. It is filled in two stages (.ci/install): what the demo needs, then what checks and
+# tests need as well. PYTHON=python3.13 make install chooses another interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/pip --disable-pip-version-check -qq
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-emit-index-url
+INSTALL := @PYTHON=$(PYTHON) .ci/install
+LOCK := .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-emit-index-url
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' secretsyncer/__init__.py)
 BUILDER = $(firstword $(foreach tool,podman buildah docker,$(shell command -v $(tool))))
 NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create cluster), choose one (kubectl config \
@@ -15,13 +16,14 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .venv/.installed ## make .venv from the lock file, and put this project into it
+install: .venv/.installed ## make .venv from the lock files, and put this project into it
 
-.venv/.installed: requirements/dev.lock pyproject.toml hatch_build.py $(wildcard secretsyncer/gotemplate/go/*.go)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: Python 3.11 or later is needed, and $(PYTHON) is older")'
-	$(PYTHON) -m venv .venv
-	$(PIP) install --require-hashes -r requirements/dev.lock
-	$(PIP) install --no-deps --no-build-isolation --editable .
+.venv/.demo: requirements/demo.lock pyproject.toml hatch_build.py $(wildcard secretsyncer/gotemplate/go/*.go)
+	$(INSTALL) demo
+	@touch $@
+
+.venv/.installed: .venv/.demo requirements/dev.lock
+	$(INSTALL) dev
 	@touch $@
 
 check: .venv/.installed ## lint, format, types and the direction of imports
@@ -39,13 +41,13 @@ chaos: .venv/.installed ## three minutes of random faults on a real API server (
 bench: .venv/.installed ## measure against limits of the same run (ARGS='start 1000' for some works alone)
 	$(BIN)/python -m bench $(ARGS)
 
-demo: .venv/.installed ## see it work in a minute, without a cluster and without AWS
-	$(BIN)/python -m sandbox.demo
+demo: .venv/.demo ## see it work in a minute, without a cluster and without AWS
+	@$(BIN)/python -m sandbox.demo
 
-sandbox: .venv/.installed ## a Kubernetes API and an AWS with the operator between them, to try it by hand
+sandbox: .venv/.demo ## a Kubernetes API and an AWS with the operator between them, to try it by hand
 	$(BIN)/python -m sandbox
 
-run: .venv/.installed ## run against the current kube context with the local AWS credentials
+run: .venv/.demo ## run against the current kube context with the local AWS credentials
 	@said=$$(kubectl version --request-timeout=10s 2>&1) || { echo "$(NO_CLUSTER) $$(echo "$$said" | tail -n 1)" >&2; exit 1; }
 	kubectl apply -f manifests/crd.yaml
 	LOG_FORMAT=text $(BIN)/python -m secretsyncer run
@@ -56,31 +58,34 @@ docs: .venv/.installed ## generate the CRD, the JSON Schema, docs/reference and 
 envtest: ## build Kubernetes' own servers for the tests and the demo (once, ten minutes)
 	@.ci/envtest
 
-tools: .venv/.installed ## get promtool and helm for the tests of the alerts and the chart (once)
-	@PYTHON=$(abspath $(BIN))/python .ci/tools
+tools: ## get promtool and helm for the tests of the alerts and the chart (once)
+	@PYTHON=$(PYTHON) .ci/tools
 
 image: ## build the image with podman, buildah or docker, whichever is there
 	$(or $(BUILDER),$(error make image needs podman, buildah or docker)) build --file Containerfile --tag secretsyncer:$(VERSION) \
 	  --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || date +%s) $(ARGS) .
 
 sbom: .cache/audit/.installed ## list what the operator runs on, with versions and licences: sbom.json (CycloneDX)
-	$(PYTHON) -m venv --clear --without-pip .cache/runtime
-	$(PIP) --python .cache/runtime/bin/python install --require-hashes -r requirements/run.lock
+	$(INSTALL) only .cache/runtime requirements/run.lock
 	.cache/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
 	  --output-file sbom.json .cache/runtime
 
-audit: .cache/audit/.installed ## look up the locked dependencies among the known vulnerabilities (needs pypi.org)
+audit: .cache/audit/.installed ## look up the locked dependencies among the known vulnerabilities (needs PyPI itself)
 	.cache/audit/bin/pip-audit --disable-pip --require-hashes --strict -r requirements/run.lock
 
-.cache/audit/.installed: requirements/audit.lock .venv/.installed
-	$(PYTHON) -m venv --clear --without-pip .cache/audit
-	$(PIP) --python .cache/audit/bin/python install --require-hashes -r requirements/audit.lock
+.cache/audit/.installed: requirements/audit.lock
+	$(INSTALL) only .cache/audit $<
 	@touch $@
 
-lock: .venv/.installed ## lock the dependencies again after a change of pyproject.toml (ARGS=--upgrade for the newest)
-	$(PIP) install uv
+.cache/uv/uv.lock: requirements/uv.lock
+	$(INSTALL) uv
+	@touch $@
+
+lock: .cache/uv/uv.lock ## lock the dependencies again after a change of pyproject.toml (ARGS=--upgrade for the newest)
+	$(LOCK) $(ARGS) --group installer --output-file requirements/uv.lock
 	$(LOCK) $(ARGS) --group build --output-file requirements/build.lock
 	$(LOCK) $(ARGS) --group audit --output-file requirements/audit.lock
 	$(LOCK) $(ARGS) pyproject.toml --output-file requirements/run.lock
-	$(LOCK) $(ARGS) pyproject.toml --group dev --constraint requirements/build.lock \
-	  --constraint requirements/run.lock --output-file requirements/dev.lock
+	$(LOCK) $(ARGS) pyproject.toml --group sandbox --group build --constraint requirements/build.lock \
+	  --constraint requirements/run.lock --output-file requirements/demo.lock
+	$(LOCK) $(ARGS) pyproject.toml --group dev --constraint requirements/demo.lock --output-file requirements/dev.lock

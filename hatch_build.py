@@ -34,11 +34,16 @@ ENVIRONMENT = {
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
-    """Puts the engine into wheels, editable ones included; a source distribution carries its source."""
+    """Puts the engine into wheels; a source distribution carries its source.
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's interface
+    For an editable install, the module that is there already is enough where it was made from the same source.
+    """
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name == "wheel":
-            build(Path(self.root))
+            root = Path(self.root)
+            if version != "editable" or not is_current(root):
+                build(root)
             build_data["artifacts"].append(MODULE.as_posix())
 
 
@@ -56,9 +61,16 @@ def build(root: Path) -> None:
     fresh.replace(root / MODULE)
 
 
+def is_current(root: Path) -> bool:
+    """Whether the module is there and was made from what is there now."""
+    module = root / MODULE
+    return module.exists() and digest(root).encode() in module.read_bytes()
+
+
 def digest(root: Path) -> str:
     """What the module was made from: it carries this as its build id, so that a stale one can be told."""
     sources = sorted([*(root / SOURCE).glob("*.go"), root / SOURCE / "go.mod"])
+    sources += [root / "hatch_build.py", goroot() / "VERSION"]  # the flags and the compiler
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from sandbox.operator import OperatorProcess
-from sandbox.playground import Object, Playground
+from sandbox.playground import Object, Playground, together
 from secretsyncer.synced_secret import target_of
 
 LIMIT = 30.0
@@ -37,14 +37,13 @@ def main() -> int:
 
 async def _demo() -> int:
     began = time.monotonic()
-    say("Starting Kubernetes and AWS on this machine ...")
+    say("Starting Kubernetes, AWS and the operator on this machine ...")
     async with Playground() as ground:
-        say(f"  Kubernetes: {ground.description}")
-        say(f"  AWS:        moto's server, {await ground.seed_aws()} secrets in it")
-        objects = await ground.apply_samples()
-        say(f"  Samples:    {len(objects)} SyncedSecrets from manifests/samples applied")
+        await together(_start_kubernetes(ground), _start_aws(ground))
         async with ground.operator(POLL_INTERVAL_SEC="1", LOG_FORMAT="text") as operator:
-            say(f"  Operator:   ready after {await operator.until_ready():.1f} s (POLL_INTERVAL_SEC=1)\n")
+            say(f"  Operator:   ready after {await operator.until_ready():.1f} s (POLL_INTERVAL_SEC=1)")
+            objects = await ground.apply_samples()
+            say(f"  Samples:    {len(objects)} SyncedSecrets from manifests/samples applied\n")
             failures = [await _show_objects(ground, objects), await _show_rotation(ground)]
             await _show_conditions(ground, objects)
             await _show_calls(operator)
@@ -56,6 +55,15 @@ async def _demo() -> int:
         f"{'FAILED' if bad else 'Done'} in {time.monotonic() - began:.0f} s. Next: make sandbox, to try it by hand."
     )
     return int(bool(bad))
+
+
+async def _start_kubernetes(ground: Playground) -> None:
+    await ground.start_kubernetes()
+    say(f"  Kubernetes: {ground.description}")
+
+
+async def _start_aws(ground: Playground) -> None:
+    say(f"  AWS:        moto's server, {await ground.start_aws()} secrets in it")
 
 
 async def _show_objects(ground: Playground, objects: list[Object]) -> bool:
@@ -142,10 +150,10 @@ async def _sandbox() -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     print("Starting Kubernetes, AWS and the operator ...", file=sys.stderr, flush=True)
     async with Playground() as ground:
-        await ground.seed_aws()
-        await ground.apply_samples()
+        await together(ground.start_kubernetes(), ground.start_aws())
         async with ground.operator(POLL_INTERVAL_SEC="1", LOG_FORMAT="text") as operator:
             await operator.until_ready()
+            await ground.apply_samples()
             print(f"Kubernetes is {ground.description}. In another terminal:\n", file=sys.stderr, flush=True)
             variables = {"KUBECONFIG": str(ground.kubeconfig), **ground.aws.environment()}
             say("\n".join(f"export {name}={value}" for name, value in variables.items()))

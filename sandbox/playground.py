@@ -3,6 +3,9 @@
 Kubernetes is the real one where `make envtest` (or KUBEBUILDER_ASSETS) has it, else the embedded API; AWS
 is moto's server; the operator is the real process. The samples of `manifests/samples` are applied, and AWS holds
 the secrets that they use. Everything listens on loopback and is gone at the end.
+
+What does not need each other starts side by side: Kubernetes, AWS with its secrets, and the template engine, which is
+compiled into the operator's cache.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ import base64
 import json
 import ssl
 import tempfile
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +29,8 @@ from sandbox.apiserver import EmbeddedKubernetes
 from sandbox.aws.moto import MotoServer
 from sandbox.envtest import RealKubernetes, find_assets
 from sandbox.operator import OperatorProcess
+from secretsyncer.gotemplate.engine import EngineCatalogue, EngineUnavailable, TemplateEngine
+from secretsyncer.settings import Settings
 
 Object = dict[str, Any]
 _PATHS = {
@@ -42,42 +48,57 @@ def manifests_folder() -> Path:
 
 
 class Playground:
-    """`async with Playground() as ground:` starts everything but the operator."""
+    """`async with Playground() as ground:`, then `start_kubernetes` and `start_aws` in any order, then the others.
+
+    All of it ends with the block.
+    """
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
         self.folder = Path()
         self.kubernetes: KubernetesApi
         self.description = ""
-        self.aws: MotoServer
+        self.aws = MotoServer()
+        self._compiling: asyncio.Task[None]
         self._secretsmanager: Any = None
         self._http: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        stack = self._stack
-        try:
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="secretsyncer-sandbox-")))
-            assets = find_assets()
-            if assets:
-                self.kubernetes = await stack.enter_async_context(RealKubernetes(assets))
-                self.description = f"a real API server with etcd and controllers ({assets})"
-            else:
-                self.kubernetes = await stack.enter_async_context(EmbeddedKubernetes())
-                self.description = "the embedded API (make envtest gets the real one)"
-            self.aws = await stack.enter_async_context(MotoServer())
-            ca = self.kubernetes.ca_file
-            context = ssl.create_default_context(cafile=ca) if ca else True
-            self._http = await stack.enter_async_context(
-                aiohttp.ClientSession(
-                    self.kubernetes.url,
-                    headers={"Authorization": f"Bearer {self.kubernetes.token}"},
-                    connector=aiohttp.TCPConnector(ssl=context),
-                )
-            )
-        except BaseException:
-            await stack.aclose()
-            raise
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="secretsyncer-sandbox-")))
+        self._compiling = asyncio.create_task(asyncio.to_thread(_compile_engine))
+        self._stack.push_async_callback(asyncio.wait, {self._compiling})
         return self
+
+    async def start_kubernetes(self) -> None:
+        """Start Kubernetes, with the CRD."""
+        assets = find_assets()
+        if assets:
+            self.kubernetes = await self._stack.enter_async_context(RealKubernetes(assets))
+            self.description = f"a real API server with etcd and controllers ({assets})"
+        else:
+            self.kubernetes = await self._stack.enter_async_context(EmbeddedKubernetes())
+            self.description = "the embedded API (make envtest gets the real one)"
+        ca = self.kubernetes.ca_file
+        self._http = await self._stack.enter_async_context(
+            aiohttp.ClientSession(
+                self.kubernetes.url,
+                headers={"Authorization": f"Bearer {self.kubernetes.token}"},
+                connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=ca) if ca else True),
+            )
+        )
+        await self._create(yaml.safe_load((manifests_folder() / "crd.yaml").read_text()))
+        await self._until_served()
+        if isinstance(self.kubernetes, RealKubernetes):
+            self.kubernetes.start_controllers()
+
+    async def start_aws(self) -> int:
+        """Start AWS and put the secrets of the samples into it; how many."""
+        await self._stack.enter_async_context(self.aws)
+        secrets = yaml.safe_load((manifests_folder() / "samples/aws/secrets.yaml").read_text())
+        for name, fields in secrets.items():
+            tags = [{"Key": key, "Value": value} for key, value in fields.get("tags", {}).items()]
+            await self.call_aws("create_secret", Name=name, Tags=tags, **_payload(fields))
+        return len(secrets)
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
@@ -85,14 +106,6 @@ class Playground:
     @property
     def kubeconfig(self) -> Path:
         return self.kubernetes.write_kubeconfig(self.folder / "kubeconfig")
-
-    async def seed_aws(self) -> int:
-        """Put the secrets of the samples into AWS; how many."""
-        secrets = yaml.safe_load((manifests_folder() / "samples/aws/secrets.yaml").read_text())
-        for name, fields in secrets.items():
-            tags = [{"Key": key, "Value": value} for key, value in fields.get("tags", {}).items()]
-            await self.call_aws("create_secret", Name=name, Tags=tags, **_payload(fields))
-        return len(secrets)
 
     async def call_aws(self, operation: str, **parameters: Any) -> Any:
         """One operation of Secrets Manager, as a user with their own AWS client would call it."""
@@ -108,16 +121,12 @@ class Playground:
         return await asyncio.to_thread(getattr(self._secretsmanager, operation), **parameters)
 
     async def apply_samples(self) -> list[Object]:
-        """Create the CRD and the samples; the SyncedSecrets among them."""
-        folder = manifests_folder()
-        await self.create(yaml.safe_load((folder / "crd.yaml").read_text()))
-        await self._until_served()
-        if isinstance(self.kubernetes, RealKubernetes):
-            self.kubernetes.start_controllers()
+        """Apply the samples, once there is an engine for their templates; the SyncedSecrets among them."""
+        await self._compiling
         created: list[Object] = []
-        for file in sorted((folder / "samples").glob("*.yaml")):
+        for file in sorted((manifests_folder() / "samples").glob("*.yaml")):
             for document in yaml.safe_load_all(file.read_text()):
-                await self.create(document)
+                await self._create(document)
                 created.append(document)
         return [obj for obj in created if obj["kind"] == "SyncedSecret"]
 
@@ -126,7 +135,7 @@ class Playground:
             while (await self._http.get(_PATHS["SyncedSecret"].format(namespace="default"))).status != 200:
                 await asyncio.sleep(0.05)
 
-    async def create(self, obj: Object) -> None:
+    async def _create(self, obj: Object) -> None:
         async with self._http.post(_path(obj["kind"], obj["metadata"].get("namespace", "")), json=obj) as response:
             if response.status not in {201, 409}:
                 raise RuntimeError(f"{obj['kind']} {obj['metadata']['name']}: {await response.text()}")
@@ -139,6 +148,24 @@ class Playground:
     def operator(self, **settings: str) -> OperatorProcess:
         """An operator for this ground, not started."""
         return OperatorProcess(kubeconfig=self.kubeconfig, environment={**self.aws.environment(), **settings})
+
+
+async def together(*parts: Coroutine[Any, Any, Any]) -> None:
+    """Run all of them to their end. The first failure cancels the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _compile_engine() -> None:
+    """Put the compiled template engine where the operator looks for it, which takes seconds the first time."""
+    engine = TemplateEngine(cache_dir=Settings().cache_folder)
+    with suppress(EngineUnavailable):  # the operator says what is wrong with it
+        engine.render_sync("", EngineCatalogue({}), {})
+    engine.close()
 
 
 def _path(kind: str, namespace: str) -> str:

@@ -39,8 +39,7 @@ def cache_dir(request):
 
 @pytest.fixture(scope="session", autouse=True)
 def _built():
-    made_from = hatch_build.digest(compiled.WASM.parents[2]).encode()
-    if not compiled.WASM.exists() or made_from not in compiled.WASM.read_bytes():
+    if not hatch_build.is_current(compiled.WASM.parents[2]):
         pytest.fail("engine.wasm is missing or not of this source: python hatch_build.py builds it", pytrace=False)
 
 
