@@ -6,12 +6,14 @@ BIN := .venv/bin
 INSTALL := @PYTHON=$(PYTHON) .ci/install
 LOCK := .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-emit-index-url
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' secretsyncer/__init__.py)
+SOURCE := .
+SBOM := sbom.json
 BUILDER = $(firstword $(foreach tool,podman buildah docker,$(shell command -v $(tool))))
 NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create cluster), choose one (kubectl config \
   use-context NAME), or use make sandbox, which needs none. kubectl says:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test chaos bench demo run sandbox docs envtest tools image sbom audit lock
+.PHONY: help install check test chaos bench demo run sandbox docs envtest tools image release sbom audit lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,11 +28,15 @@ install: .venv/.installed ## make .venv from the lock files, and put this projec
 	$(INSTALL) dev
 	@touch $@
 
-check: .venv/.installed ## lint, format, types and the direction of imports
+check: .venv/.installed .cache/actionlint ## lint, format, types, the direction of imports and the workflows
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	.cache/actionlint -shellcheck= -pyflakes=
+
+.cache/actionlint: .ci/actionlint/go.mod .ci/actionlint/go.sum | .venv/.installed
+	cd .ci/actionlint && GOTOOLCHAIN=local $(abspath $(BIN))/go build -buildvcs=false -o $(abspath $@) github.com/rhysd/actionlint/cmd/actionlint
 
 test: .venv/.installed ## all tests that this machine can run (make envtest adds those on real servers)
 	$(BIN)/python -m pytest $(ARGS)
@@ -63,12 +69,17 @@ tools: ## get promtool and helm for the tests of the alerts and the chart (once)
 
 image: ## build the image with podman, buildah or docker, whichever is there
 	$(or $(BUILDER),$(error make image needs podman, buildah or docker)) build --file Containerfile --tag secretsyncer:$(VERSION) \
-	  --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || date +%s) $(ARGS) .
+	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || date +%s) $(ARGS) .
+
+release: .venv/.installed .cache/audit/.installed tools ## build what a release consists of, from the last commit, into dist/
+	.ci/release dist
 
 sbom: .cache/audit/.installed ## list what the operator runs on, with versions and licences: sbom.json (CycloneDX)
-	$(INSTALL) only .cache/runtime requirements/run.lock
-	.cache/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
-	  --output-file sbom.json .cache/runtime
+	$(INSTALL) only .cache/runtime $(SOURCE)/requirements/run.lock
+	sed 's/^dynamic = \["version"\]/version = "$(VERSION)"/' $(SOURCE)/pyproject.toml >.cache/pyproject.toml
+	.cache/audit/bin/cyclonedx-py environment --pyproject .cache/pyproject.toml --mc-type application --output-reproducible \
+	  --output-file $(SBOM) .cache/runtime
 
 audit: .cache/audit/.installed ## look up the locked dependencies among the known vulnerabilities (needs PyPI itself)
 	.cache/audit/bin/pip-audit --disable-pip --require-hashes --strict -r requirements/run.lock

@@ -22,6 +22,7 @@ from sandbox.operator import OperatorProcess
 from secretsyncer import __version__
 from tests.support.measures import complaints
 from tests.support.specs import all_keys, template
+from tests.support.tools import CACHE
 
 HOW_TO_GET = (
     "no unpacked image: make it with .ci/image (as root, on Debian), or set SECRETSYNCER_ROOTFS to the root file "
@@ -32,8 +33,7 @@ BUILD_TOOLS = ("gcc", "cc", "go", "make", "hatchling", "git", "uv", "curl", "wge
 
 def find_image():
     """The image's unpacked root file system; None where there is none."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(os.environ.get("SECRETSYNCER_ROOTFS") or cache / "secretsyncer" / "image" / "rootfs")
+    folder = Path(os.environ.get("SECRETSYNCER_ROOTFS") or CACHE / "image/rootfs")
     return folder if (folder / "opt" / "secretsyncer").is_dir() else None
 
 
@@ -164,6 +164,14 @@ print(time.process_time() - started < 2)
 engine.close()
 """
     assert run(config, tmp_path, program) == "True"
+
+
+def test_no_byte_code_is_checked_against_its_source():
+    """Checked byte code carries the time of its source, which building an image changes: it would never be used."""
+    files = list(ROOTFS.glob("opt/secretsyncer/lib/**/*.pyc"))
+    unchecked_hash = (1).to_bytes(4, "little")  # the flags of PEP 552
+    assert len(files) > 1000
+    assert [str(file) for file in files if file.read_bytes()[4:8] != unchecked_hash] == []
 
 
 def test_it_says_what_it_is_and_runs_as_nobody(config):

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 KUBECTL = "no kubectl 1.21 or later on the PATH, which knows kustomize's components"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "secretsyncer"
+"""Where `make tools`, `make envtest` and `.ci/image` put what they make."""
+
 HOW_TO_GET = "no {0} here: run `make tools`, or put {0} on the PATH"
 
 
 def tool(name: str) -> str:
     """The path of the program; the test is skipped, and says how to get it, where there is none."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    made = cache / "secretsyncer/tools" / platform.machine()
+    made = CACHE / "tools" / platform.machine()
     found = shutil.which(name) or shutil.which(name, path=made)
     if found is None:
         pytest.skip(HOW_TO_GET.format(name))
