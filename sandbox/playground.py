@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import ssl
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import aiohttp
 import boto3
 import yaml
 
@@ -24,16 +22,8 @@ from sandbox.access import KubernetesApi
 from sandbox.apiserver import EmbeddedKubernetes
 from sandbox.aws.moto import MotoServer
 from sandbox.envtest import RealKubernetes, find_assets
+from sandbox.kubernetes_client import KubernetesClient, Object
 from sandbox.operator import OperatorProcess
-
-Object = dict[str, Any]
-_PATHS = {
-    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-    "Namespace": "/api/v1/namespaces",
-    "SyncedSecret": "/apis/secrets.contentful.com/v1/namespaces/{namespace}/syncedsecrets",
-    "Secret": "/api/v1/namespaces/{namespace}/secrets",
-}
-_SETTLE_LIMIT = 30.0  # seconds
 
 
 def manifests_folder() -> Path:
@@ -51,7 +41,7 @@ class Playground:
         self.description = ""
         self.aws: MotoServer
         self._secretsmanager: Any = None
-        self._http: aiohttp.ClientSession
+        self.client: KubernetesClient
 
     async def __aenter__(self) -> Self:
         stack = self._stack
@@ -65,15 +55,7 @@ class Playground:
                 self.kubernetes = await stack.enter_async_context(EmbeddedKubernetes())
                 self.description = "the embedded API (make envtest gets the real one)"
             self.aws = await stack.enter_async_context(MotoServer())
-            ca = self.kubernetes.ca_file
-            context = ssl.create_default_context(cafile=ca) if ca else True
-            self._http = await stack.enter_async_context(
-                aiohttp.ClientSession(
-                    self.kubernetes.url,
-                    headers={"Authorization": f"Bearer {self.kubernetes.token}"},
-                    connector=aiohttp.TCPConnector(ssl=context),
-                )
-            )
+            self.client = await stack.enter_async_context(KubernetesClient(self.kubernetes))
         except BaseException:
             await stack.aclose()
             raise
@@ -110,39 +92,20 @@ class Playground:
     async def apply_samples(self) -> list[Object]:
         """Create the CRD and the samples; the SyncedSecrets among them."""
         folder = manifests_folder()
-        await self.create(yaml.safe_load((folder / "crd.yaml").read_text()))
-        await self._until_served()
+        await self.client.create(yaml.safe_load((folder / "crd.yaml").read_text()))
+        await self.client.until_served("SyncedSecret")
         if isinstance(self.kubernetes, RealKubernetes):
             self.kubernetes.start_controllers()
         created: list[Object] = []
         for file in sorted((folder / "samples").glob("*.yaml")):
             for document in yaml.safe_load_all(file.read_text()):
-                await self.create(document)
+                await self.client.create(document)
                 created.append(document)
         return [obj for obj in created if obj["kind"] == "SyncedSecret"]
-
-    async def _until_served(self) -> None:
-        async with asyncio.timeout(_SETTLE_LIMIT):
-            while (await self._http.get(_PATHS["SyncedSecret"].format(namespace="default"))).status != 200:
-                await asyncio.sleep(0.05)
-
-    async def create(self, obj: Object) -> None:
-        async with self._http.post(_path(obj["kind"], obj["metadata"].get("namespace", "")), json=obj) as response:
-            if response.status not in {201, 409}:
-                raise RuntimeError(f"{obj['kind']} {obj['metadata']['name']}: {await response.text()}")
-
-    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """The object, or None where there is none."""
-        async with self._http.get(f"{_path(kind, namespace)}/{name}") as response:
-            return await response.json() if response.status == 200 else None
 
     def operator(self, **settings: str) -> OperatorProcess:
         """An operator for this ground, not started."""
         return OperatorProcess(kubeconfig=self.kubeconfig, environment={**self.aws.environment(), **settings})
-
-
-def _path(kind: str, namespace: str) -> str:
-    return _PATHS[kind].format(namespace=namespace)
 
 
 def _payload(fields: Object) -> Object:

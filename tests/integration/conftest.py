@@ -11,7 +11,7 @@ from sandbox.apiserver import EmbeddedKubernetes
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.loops import Heartbeats
 from secretsyncer.metrics import Metrics
-from tests.support import cluster
+from tests.support.cluster import Cluster
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def client(server, connect):
 @pytest.fixture
 async def admin(server):
     """The world, seen with another client."""
-    async with cluster.connect(server) as admin:
+    async with Cluster(server) as admin:
         yield admin
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sandbox.contract import MERGE, secret, widget
+from tests.sandbox.contract import MERGE_PATCH, secret, widget
 
 
 async def test_created_object_gets_server_owned_metadata(client, secrets):
@@ -327,7 +327,7 @@ async def test_group_that_is_not_served_is_404_in_plain_text(client):
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 async def test_collections_cannot_be_replaced_or_patched(client, secrets, method):
-    reply = await client.request(method, secrets, {}, MERGE)
+    reply = await client.request(method, secrets, {}, MERGE_PATCH)
     assert (reply.status, reply.reason) == (405, "MethodNotAllowed")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sandbox.contract import JSON_PATCH, MERGE, STRATEGIC, secret, widget
+from tests.sandbox.contract import JSON_PATCH, MERGE_PATCH, STRATEGIC, secret, widget
 
 
 async def test_merge_patch_merges_objects_and_null_removes(client, secrets):
@@ -92,7 +92,7 @@ async def test_patch_that_is_no_object_is_refused(client, secrets, minor):
     reply = await client.patch(f"{secrets}/a", [1])
     assert (reply.status, reply.reason) == (400, "BadRequest")
     assert "error decoding patch" in reply.body["message"]
-    reply = await client.request("PATCH", f"{secrets}/a", b"{oops", MERGE)
+    reply = await client.request("PATCH", f"{secrets}/a", b"{oops", MERGE_PATCH)
     assert (reply.status, reply.reason) == (400, "BadRequest")
     assert ("error decoding patch" if minor <= 32 else "invalid JSON patch") in reply.body["message"]
 
