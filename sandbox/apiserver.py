@@ -2,7 +2,7 @@
 
 It keeps everything in memory, listens on loopback in the caller's event loop, and behaves as the
 documented API does: resource versions and 410, bookmarks, selectors, pages, CRDs with pruning and
-validation, the status subresource, every kind of patch, field ownership, conflicts. It knows users by
+validation, the status subresource, merge patches, conflicts. It knows users by
 their tokens but no RBAC: everybody may do everything. The same contract tests run against it and
 against a real kube-apiserver (`tests/sandbox`).
 """
@@ -63,7 +63,7 @@ class EmbeddedKubernetes:
         self._runner: web.ServerRunner | None = None
         for name in NAMESPACES:
             body = {"metadata": {"name": name}}
-            objects.create(Target(builtins.NAMESPACES, "", ""), body, Writer("kube-apiserver"))
+            objects.create(Target(builtins.NAMESPACES, "", ""), body, Writer())
 
     @property
     def url(self) -> str:

@@ -27,14 +27,13 @@ class Target(NamedTuple):
 class Writer(NamedTuple):
     """How a write was asked for, beside its body."""
 
-    manager: str
     subresource: str = ""
     dry_run: bool = False
     strict: bool = False  # fieldValidation=Strict: unknown fields are an error
 
 
 def check_sent(target: Target, body: Json, *, strict: bool = False) -> None:
-    """The body of a create, update or apply: it is of its kind and for its namespace."""
+    """The body of a create or update: it is of its kind and for its namespace."""
     resource = target.resource
     if resource.custom and not body.get("kind"):
         raise errors.DecodeError(resource.kind, resource.version, "Object 'Kind' is missing")
@@ -48,25 +47,6 @@ def check_sent(target: Target, body: Json, *, strict: bool = False) -> None:
     if given and given != target.namespace:
         why = "the namespace of the provided object does not match the namespace sent on the request"
         raise errors.bad_request(why)
-
-
-def check_applied(target: Target, body: Json, *, exists: bool) -> None:
-    """The body of an apply: it says its version, for a new object its name, and no field that is unknown."""
-    resource = target.resource
-    if (version := body.get("apiVersion", "")) != resource.api_version:
-        why = f"Incorrect version specified in apply patch. Specified patch version: {version}, expected"
-        raise errors.bad_request(f"{why}: {resource.api_version}")
-    try:
-        check_sent(target, body, strict=not resource.custom)
-    except errors.DecodeError as error:
-        if resource.custom:
-            raise
-        raise errors.ApiError(500, "", f"failed to create typed patch object: {error.why}") from None
-    if not body["metadata"].get("name") and not exists:
-        why = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
-        raise errors.bad_request(why)
-    body["metadata"].setdefault("name", target.name)
-    check_name(target, body)
 
 
 def check_patched(target: Target, body: Any, old: Json) -> None:

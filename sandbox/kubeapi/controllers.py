@@ -18,7 +18,7 @@ from sandbox.kubeapi.store import Store, Stored
 
 _FOREGROUND = "foregroundDeletion"
 _ORPHAN = "orphan"
-_WRITER = Writer("kube-controller-manager")
+_WRITER = Writer()
 
 
 class Controllers:

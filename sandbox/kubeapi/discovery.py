@@ -21,20 +21,6 @@ VERSION: Json = {
     "platform": "linux/amd64",
 }
 
-REVIEWS = (
-    "selfsubjectaccessreviews",
-    "subjectaccessreviews",
-    "localsubjectaccessreviews",
-    "selfsubjectrulesreviews",
-)
-REVIEW_GROUP = "authorization.k8s.io"
-_REVIEW_KINDS = (
-    "SelfSubjectAccessReview",
-    "SubjectAccessReview",
-    "LocalSubjectAccessReview",
-    "SelfSubjectRulesReview",
-)
-
 
 def document(registry: Registry, path: str) -> Json | None:
     """The document at a path; None where there is none."""
@@ -64,7 +50,7 @@ def document(registry: Registry, path: str) -> Json | None:
 
 def _groups(registry: Registry) -> list[Json]:
     groups = []
-    for group, versions in {**registry.groups(), REVIEW_GROUP: ["v1"]}.items():
+    for group, versions in registry.groups().items():
         if group:
             listed = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
             groups.append({"name": group, "versions": listed, "preferredVersion": listed[0]})
@@ -72,19 +58,7 @@ def _groups(registry: Registry) -> list[Json]:
 
 
 def _resources(registry: Registry, group: str, version: str) -> Json | None:
-    if (group, version) == (REVIEW_GROUP, "v1"):
-        entries = [
-            {
-                "name": plural,
-                "singularName": "",
-                "namespaced": plural.startswith("local"),
-                "kind": kind,
-                "verbs": ["create"],
-            }
-            for plural, kind in zip(REVIEWS, _REVIEW_KINDS, strict=True)
-        ]
-    else:
-        entries = [entry for resource in registry.of_version(group, version) for entry in _entries(resource)]
+    entries = [entry for resource in registry.of_version(group, version) for entry in _entries(resource)]
     if not entries:
         return None
     group_version = f"{group}/{version}" if group else version

@@ -136,20 +136,6 @@ def conflict(plural: str, group: str, name: str, why: str = MODIFIED) -> ApiErro
     return ApiError(409, "Conflict", message, details=_named(name, plural, group))
 
 
-def apply_conflict(causes: list[Cause]) -> ApiError:
-    """Server-side apply met fields that other managers own with another value (KEP-555)."""
-    if len(causes) == 1:
-        text = f"1 conflict: {causes[0].message}: {causes[0].field}"
-    else:
-        fields: dict[str, str] = {}
-        for cause in causes:
-            manager = cause.message.replace("conflict with", "conflicts with", 1)
-            fields[manager] = f"{fields.get(manager, '')}\n- {cause.field}"
-        text = f"{len(causes)} conflicts: " + "\n".join(f"{manager}:{own}" for manager, own in fields.items())
-    details = {"causes": [cause._asdict() for cause in causes]}
-    return ApiError(409, "Conflict", f"Apply failed with {text}", details=details)
-
-
 def expired(message: str, *, continue_token: str | None = None) -> ApiError:
     metadata = {"continue": continue_token} if continue_token else None
     return ApiError(410, "Expired", message, metadata=metadata)
@@ -172,10 +158,6 @@ def invalid(kind: str, group: str, name: str, causes: list[Cause]) -> ApiError:
     details = _named(name, kind, group, causes=[cause._asdict() for cause in causes])
     message = f'{_qualified(kind, group)} "{name}" is invalid: {text}'
     return ApiError(422, "Invalid", message, details=details)
-
-
-def unprocessable() -> ApiError:
-    return _generic(422, "Invalid", "the server rejected our request due to an error in our request")
 
 
 def undecodable_patch(body: Any, why: str) -> ApiError:

@@ -26,7 +26,7 @@ _TEXTS = (
 )
 _NUMBERS = ("deletionGracePeriodSeconds", "generation")
 _MAPS = ("labels", "annotations")
-_LISTS = ("finalizers", "ownerReferences", "managedFields")
+_LISTS = ("finalizers", "ownerReferences")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")

@@ -2,7 +2,7 @@
 
 The generic registry of an API server (`k8s.io/apiserver/pkg/registry/generic`) in small: names and
 namespaces are checked, server-owned metadata is kept, specs are completed and validated, generations
-and field owners are counted, conflicts refused, and a write that changes nothing is none.
+are counted, conflicts refused, and a write that changes nothing is none.
 Synchronous: between the reading and the writing of one operation nothing else happens.
 """
 
@@ -12,11 +12,10 @@ import copy
 import json
 from collections.abc import Callable
 
-from sandbox.kubeapi import errors, metadata, ownership
+from sandbox.kubeapi import errors, metadata
 from sandbox.kubeapi.bodies import (
     Target,
     Writer,
-    check_applied,
     check_name,
     check_patched,
     check_sent,
@@ -49,8 +48,7 @@ class Objects:
     def create(self, target: Target, body: Json, writer: Writer) -> Stored:
         """What a POST brings."""
         check_sent(target, body, strict=writer.strict)
-        body["metadata"].pop("managedFields", None)
-        return self._create(target, body, writer, managed=False)
+        return self._create(target, body, writer)
 
     def update(self, target: Target, body: Json, writer: Writer) -> tuple[Stored, bool]:
         """Replace by what a PUT brings; the second value says that it was created."""
@@ -72,20 +70,6 @@ class Objects:
             return self._replace(target, current, body, writer)
         except DecodeError as error:
             raise errors.undecodable_patch(body, error.why) from None
-
-    def apply(self, target: Target, body: Json, writer: Writer, *, force: bool) -> tuple[Stored, bool]:
-        """Server-side apply; the second value says that it was created."""
-        resource, namespace, name = target
-        current = self._store.get(resource.key, namespace, name)
-        check_applied(target, body, exists=current is not None)
-        manager = ownership.Manager(writer.manager, "Apply", resource.api_version, writer.subresource)
-        if current is None and writer.subresource:
-            raise errors.not_found(resource.plural, resource.group, name)
-        live = _as_served(target, current) if current else None
-        result = ownership.apply(live, body, manager, resource.schema, force=force)
-        if current is None:
-            return self._create(target, result, writer, managed=True), True
-        return self._replace(target, current, result, writer, managed=True), False
 
     def delete(self, target: Target, options: Json, *, dry_run: bool = False) -> tuple[Stored, bool]:
         """Delete, or mark as being deleted where finalizers wait; the second value says that it is gone."""
@@ -122,15 +106,12 @@ class Objects:
         current = self.get(target)
         self._save_changed(target.resource, target.namespace, current, {**current.obj, "status": status})
 
-    def _create(self, target: Target, body: Json, writer: Writer, *, managed: bool) -> Stored:
-        """Make an object of a checked body. `managed`: an apply has set its `managedFields`."""
+    def _create(self, target: Target, body: Json, writer: Writer) -> Stored:
+        """Make an object of a checked body."""
         resource, namespace, _ = target
         self._check_namespace(target, body)
         if body["metadata"].get("resourceVersion"):
             raise errors.ApiError(500, "", "resourceVersion should not be set on objects to be created")
-        if managed and (uid := body["metadata"].get("uid")):
-            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-            raise errors.conflict(resource.plural, resource.group, target.name, why)
         metadata.begin(body)
         if resource.namespaced:
             body["metadata"]["namespace"] = namespace
@@ -139,33 +120,23 @@ class Objects:
         if resource.generation:
             body["metadata"]["generation"] = 1
         complete(resource, body, None, strict=writer.strict)
-        if not managed:
-            ownership.record_update(None, body, _updater(resource, writer), resource.schema)
         name = body["metadata"]["name"]
         if self._store.get(resource.key, namespace, name):
             raise errors.already_exists(resource.plural, resource.group, name)
         return self._save(resource, namespace, body, dry_run=writer.dry_run)
 
-    def _replace(
-        self, target: Target, current: Stored, body: Json, writer: Writer, *, managed: bool = False
-    ) -> Stored:
-        """Put a checked body in the place of the present object. `managed`: by an apply."""
+    def _replace(self, target: Target, current: Stored, body: Json, writer: Writer) -> Stored:
+        """Put a checked body in the place of the present object."""
         resource, namespace, _ = target
         old = _as_served(target, current)
         check_version(target, old, body["metadata"])
-        fields = (body if managed else old)["metadata"].get("managedFields")
         new = _with_its_part(old, body, resource, writer.subresource)
         metadata.carry_over(new, old)
-        new["metadata"].pop("managedFields", None)
-        if fields:
-            new["metadata"]["managedFields"] = fields
         if resource.namespaced:
             new["metadata"]["namespace"] = namespace
         complete(resource, new, old, strict=writer.strict)
         if resource.generation and _spec(new, resource) != _spec(old, resource):
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
-        if not managed:
-            ownership.record_update(old, new, _updater(resource, writer), resource.schema)
         finished = new["metadata"].get("deletionTimestamp") and old["metadata"].get("finalizers")
         if finished and not new["metadata"].get("finalizers") and resource.key != "namespaces":
             return self._remove(resource, namespace, current, dry_run=writer.dry_run)
@@ -215,10 +186,6 @@ class Objects:
 def _same(one: Json, other: Json) -> bool:
     """Whether two objects are one JSON; in Python alone, 1 and true would be equal."""
     return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
-def _updater(resource: Resource, writer: Writer) -> ownership.Manager:
-    return ownership.Manager(writer.manager, "Update", resource.api_version, writer.subresource)
 
 
 def _as_served(target: Target, stored: Stored) -> Json:

@@ -10,9 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import yaml
-
-from sandbox.kubeapi import discovery, errors, patches, protobuf
+from sandbox.kubeapi import discovery, errors, patches
 from sandbox.kubeapi.bodies import Target, Writer
 from sandbox.kubeapi.errors import Json
 from sandbox.kubeapi.lists import Options, Page, list_page
@@ -22,13 +20,8 @@ from sandbox.kubeapi.resources import Registry, Resource
 from sandbox.kubeapi.store import Store, Stored, encode
 from sandbox.kubeapi.views import View, negotiate
 
-_APPLY = "application/apply-patch+yaml"
-_JSON_PATCH = "application/json-patch+json"
-_PATCHES: dict[str, Callable[[Any, Any], Any]] = {
-    _JSON_PATCH: patches.json_patch,
-    "application/merge-patch+json": patches.merge,
-    "application/strategic-merge-patch+json": patches.strategic_merge,
-}
+_MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
 
 
 class Answer(NamedTuple):
@@ -59,8 +52,6 @@ class Operations:
         """Do what is asked."""
         if not request.plural:
             return self._answer_document(request)
-        if request.group == discovery.REVIEW_GROUP and request.plural in discovery.REVIEWS:
-            return _review(_decode(request, body))
         target = self.target(request)
         if request.verb not in self._verbs or bool(request.name) != (request.verb in _OF_ONE):
             raise errors.method_not_allowed()
@@ -109,24 +100,12 @@ class Operations:
         return _one(request, target.resource, stored, created=created)
 
     def _patch(self, request: Request, target: Target, body: bytes) -> Answer:
-        strategic = () if target.resource.custom else ("application/strategic-merge-patch+json",)
-        accepted = [_JSON_PATCH, "application/merge-patch+json", *strategic, _APPLY]
+        accepted = [_MERGE] if target.resource.custom else [_MERGE, _STRATEGIC]
         media = _media(request)
         if media not in accepted:
             raise errors.unsupported_media_type(accepted)
-        writer = _writer(request)
-        if media == _APPLY:
-            if not request.query.get("fieldManager"):
-                causes = [errors.required("fieldManager", "is required for apply patch")]
-                raise errors.invalid("PatchOptions", "meta.k8s.io", "", causes)
-            force = request.query.get("force") in {"true", "1"}
-            stored, created = self._objects.apply(target, _decode(request, body), writer, force=force)
-            return _one(request, target.resource, stored, created=created)
-        if "force" in request.query:
-            causes = [errors.may_not("force", "may not be specified for non-apply patch")]
-            raise errors.invalid("PatchOptions", "meta.k8s.io", "", causes)
-        change, patch = _PATCHES[media], _parse_patch(body, media)
-        stored = self._objects.patch(target, lambda obj: change(obj, patch), writer)
+        change, patch = patches.merge if media == _MERGE else patches.strategic_merge, _parse_patch(body)
+        stored = self._objects.patch(target, lambda obj: change(obj, patch), _writer(request))
         return _one(request, target.resource, stored)
 
     def _delete(self, request: Request, target: Target, body: bytes) -> Answer:
@@ -167,32 +146,24 @@ def _media(request: Request) -> str:
 
 
 def _decode(request: Request, body: bytes) -> Json:
-    """The object in a body, of JSON or YAML."""
-    media = _media(request)
+    """The JSON object in a body."""
+    if _media(request) not in {"", "application/json", "application/octet-stream"}:
+        raise errors.unsupported_media_type(["application/json"])
     try:
-        if media in {_APPLY, "application/yaml"}:
-            obj = _parse_yaml(body)
-        elif media in {"", "application/json", "application/octet-stream"}:
-            obj = _parse(body)
-        elif media == protobuf.MEDIA:
-            obj = protobuf.decode(body)
-        else:
-            raise errors.unsupported_media_type(["application/json", "application/yaml"])
-    except KeyError as exc:
-        raise errors.bad_request(f"no kind {exc} is known in protobuf here: send JSON") from None
-    except (ValueError, yaml.YAMLError) as exc:
+        obj = _parse(body)
+    except ValueError as exc:
         raise errors.bad_request(f"error decoding the body: {exc}") from None
     if not isinstance(obj, dict):
         raise errors.bad_request("couldn't get version/kind; json parse error")
     return obj
 
 
-def _parse_patch(body: bytes, media: str) -> Any:
+def _parse_patch(body: bytes) -> Json:
     try:
         patch = _parse(body)
     except ValueError:
         raise errors.bad_request("invalid JSON patch") from None
-    if media != _JSON_PATCH and not isinstance(patch, dict):
+    if not isinstance(patch, dict):
         raise errors.bad_request("error decoding patch: it is no JSON object")
     return patch
 
@@ -200,14 +171,6 @@ def _parse_patch(body: bytes, media: str) -> Any:
 def _parse(body: bytes) -> Any:
     """JSON as Go's unstructured objects have it: 2.0 is 2."""
     return json.loads(body, parse_float=_number)
-
-
-def _parse_yaml(body: bytes) -> Any:
-    """YAML; most clients send JSON for it, which is read as that because it is a hundred times faster."""
-    try:
-        return _parse(body)
-    except ValueError:
-        return yaml.safe_load(body)
 
 
 def _number(text: str) -> float | int:
@@ -226,7 +189,7 @@ def _dry_run(request: Request) -> bool:
 
 def _writer(request: Request) -> Writer:
     strict = request.query.get("fieldValidation") == "Strict"
-    return Writer(request.manager, request.subresource, _dry_run(request), strict)
+    return Writer(request.subresource, _dry_run(request), strict)
 
 
 def _delete_options(request: Request, body: bytes) -> Json:
@@ -242,13 +205,3 @@ def _deleted(resource: Resource, stored: Stored) -> Json:
     if resource.group:
         details["group"] = resource.group
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-
-
-def _review(body: Json) -> Answer:
-    """Everything is allowed to everybody."""
-    status: Json = {"allowed": True}
-    if body.get("kind") == "SelfSubjectRulesReview":
-        rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
-        urls = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
-        status = {"resourceRules": rules, "nonResourceRules": urls, "incomplete": False}
-    return Answer(201, encode({**body, "status": status}))

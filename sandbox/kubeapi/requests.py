@@ -36,11 +36,6 @@ class Request:
             return self.path
         return f"{self.plural}/{self.subresource}" if self.subresource else self.plural
 
-    @property
-    def manager(self) -> str:
-        """The field manager: named, or the program of the User-Agent."""
-        return self.query.get("fieldManager") or self.headers.get("User-Agent", "unknown").partition("/")[0][:128]
-
 
 def read(method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Request:
     """Read a request's line and headers."""

@@ -11,9 +11,7 @@ from sandbox.kubernetes_client import MERGE_PATCH, KubernetesClient
 from tests.support.eventually import eventually
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
-APPLY = "application/apply-patch+yaml"
 
 WIDGET_SCHEMA = {
     "type": "object",
