@@ -29,7 +29,7 @@ from sandbox.kubeapi.server import RequestKey, Server
 from sandbox.kubeapi.store import Store
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-_CORE = (builtins.NAMESPACES, builtins.SECRETS, builtins.CONFIG_MAPS, builtins.EVENTS, builtins.LEASES, CRDS)
+_RESOURCES = (builtins.NAMESPACES, builtins.SECRETS, builtins.EVENTS, builtins.LEASES, CRDS)
 
 
 class EmbeddedKubernetes:
@@ -50,7 +50,7 @@ class EmbeddedKubernetes:
         self._port = port or access.free_port()
         self._tokens = {f"token-of-{user}": user for user in users}
         self._store = Store(history)
-        registry = Registry((*_CORE, *builtins.PLAIN))
+        registry = Registry(_RESOURCES)
         objects = Objects(self._store, registry)
         Controllers(self._store, registry, objects)
         self._server = Server(

@@ -28,7 +28,6 @@ class Writer(NamedTuple):
     """How a write was asked for, beside its body."""
 
     subresource: str = ""
-    dry_run: bool = False
     strict: bool = False  # fieldValidation=Strict: unknown fields are an error
 
 

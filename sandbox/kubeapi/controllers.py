@@ -52,12 +52,10 @@ class Controllers:
 
     def _define(self, stored: Stored, *, gone: bool) -> None:
         definition = stored.obj
-        spec = definition["spec"]
         if gone:
-            resource = self._registry.by_key(definition["metadata"]["name"])
-            for instance in self._store.select(definition["metadata"]["name"]) if resource else []:
+            for instance in self._store.select(definition["metadata"]["name"]):
                 self._objects.finalize(instance)
-            self._registry.remove(spec["group"], spec["names"]["plural"])
+            self._registry.remove(definition["metadata"]["name"])
             return
         crds.serve(self._registry, definition)
         if not (definition.get("status") or {}).get("conditions"):

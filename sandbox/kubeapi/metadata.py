@@ -138,9 +138,6 @@ def _wrong_name(name: str, resource: Resource) -> list[Cause]:
     field = "metadata.name"
     if not name:
         return [required(field, "name or generateName is required")]
-    if resource.group == "rbac.authorization.k8s.io":
-        bad = name in {".", ".."} or "/" in name or "%" in name
-        return [wrong(field, name, "may not contain '/' or '%'")] if bad else []
     if resource.key == "namespaces":
         ok = len(name) <= 63 and _LABEL.fullmatch(name)
         return [] if ok else [wrong(field, name, LABEL_RULE)]

@@ -50,20 +50,16 @@ class Objects:
         check_sent(target, body, strict=writer.strict)
         return self._create(target, body, writer)
 
-    def update(self, target: Target, body: Json, writer: Writer) -> tuple[Stored, bool]:
-        """Replace by what a PUT brings; the second value says that it was created."""
-        resource, namespace, name = target
+    def update(self, target: Target, body: Json, writer: Writer) -> Stored:
+        """Replace by what a PUT brings."""
         check_sent(target, body, strict=writer.strict)
         check_name(target, body)
-        if resource.upsert and not writer.subresource and not self._store.get(resource.key, namespace, name):
-            body["metadata"].pop("resourceVersion", None)
-            return self.create(target, body, writer), True
-        return self._replace(target, self.get(target), body, writer), False
+        return self._replace(target, self.get(target), body, writer)
 
     def patch(self, target: Target, change: Callable[[Json], object], writer: Writer) -> Stored:
         """Replace by what `change` makes of the present object."""
         current = self.get(target)
-        body = change(_as_served(target, current))
+        body = change(copy.deepcopy(current.obj))
         try:
             check_patched(target, body, current.obj)
             assert isinstance(body, dict)  # noqa: S101 - just checked
@@ -71,7 +67,7 @@ class Objects:
         except DecodeError as error:
             raise errors.undecodable_patch(body, error.why) from None
 
-    def delete(self, target: Target, options: Json, *, dry_run: bool = False) -> tuple[Stored, bool]:
+    def delete(self, target: Target, options: Json) -> tuple[Stored, bool]:
         """Delete, or mark as being deleted where finalizers wait; the second value says that it is gone."""
         resource, namespace, name = target
         current = self.get(target)
@@ -82,7 +78,7 @@ class Objects:
         finalizers = _finalizers(obj, options)
         holds = resource.key == "namespaces" and obj.get("spec", {}).get("finalizers")
         if not finalizers and not holds:
-            return self._remove(resource, namespace, current, dry_run=dry_run), True
+            return self._remove(resource, namespace, current), True
         obj["metadata"]["finalizers"] = finalizers
         if not finalizers:
             del obj["metadata"]["finalizers"]
@@ -93,13 +89,13 @@ class Objects:
             if holds:
                 del obj["metadata"]["deletionGracePeriodSeconds"]
                 obj["status"] = {**obj.get("status", {}), "phase": "Terminating"}
-        return self._save_changed(resource, namespace, current, obj, dry_run=dry_run), False
+        return self._save_changed(resource, namespace, current, obj), False
 
     def finalize(self, stored: Stored) -> None:
         """Remove an object whatever its finalizers say: the end of a namespace that is empty."""
         resource = self._registry.by_kind(stored.obj["apiVersion"], stored.obj["kind"])
         if resource:
-            self._remove(resource, stored.obj["metadata"].get("namespace", ""), stored, dry_run=False)
+            self._remove(resource, stored.obj["metadata"].get("namespace", ""), stored)
 
     def set_status(self, target: Target, status: Json) -> None:
         """The part of a controller of the server's own."""
@@ -123,12 +119,12 @@ class Objects:
         name = body["metadata"]["name"]
         if self._store.get(resource.key, namespace, name):
             raise errors.already_exists(resource.plural, resource.group, name)
-        return self._save(resource, namespace, body, dry_run=writer.dry_run)
+        return self._save(resource, namespace, body)
 
     def _replace(self, target: Target, current: Stored, body: Json, writer: Writer) -> Stored:
         """Put a checked body in the place of the present object."""
         resource, namespace, _ = target
-        old = _as_served(target, current)
+        old = copy.deepcopy(current.obj)
         check_version(target, old, body["metadata"])
         new = _with_its_part(old, body, resource, writer.subresource)
         metadata.carry_over(new, old)
@@ -139,8 +135,8 @@ class Objects:
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
         finished = new["metadata"].get("deletionTimestamp") and old["metadata"].get("finalizers")
         if finished and not new["metadata"].get("finalizers") and resource.key != "namespaces":
-            return self._remove(resource, namespace, current, dry_run=writer.dry_run)
-        return self._save_changed(resource, namespace, current, new, dry_run=writer.dry_run)
+            return self._remove(resource, namespace, current)
+        return self._save_changed(resource, namespace, current, new)
 
     def _check_namespace(self, target: Target, body: Json) -> None:
         resource, namespace, _ = target
@@ -157,27 +153,20 @@ class Objects:
             name = (body.get("metadata") or {}).get("name", "")
             raise errors.forbidden(resource.plural, resource.group, name, why, cause)
 
-    def _save(self, resource: Resource, namespace: str, obj: Json, *, dry_run: bool) -> Stored:
-        if dry_run:
-            return Stored(obj, self._store.revision)
+    def _save(self, resource: Resource, namespace: str, obj: Json) -> Stored:
         stored = self._store.write(resource.key, namespace, obj)
         self.written(resource, stored, False)
         return stored
 
-    def _save_changed(
-        self, resource: Resource, namespace: str, current: Stored, new: Json, *, dry_run: bool = False
-    ) -> Stored:
+    def _save_changed(self, resource: Resource, namespace: str, current: Stored, new: Json) -> Stored:
         """Save, unless nothing changed: then there is no new version and no event."""
         version = current.obj["metadata"]["resourceVersion"]
         new = {**new, "metadata": {**new["metadata"], "resourceVersion": version}}
-        new["apiVersion"] = current.obj["apiVersion"]  # versions of one resource share their objects
         if _same(new, current.obj):
             return current
-        return self._save(resource, namespace, new, dry_run=dry_run)
+        return self._save(resource, namespace, new)
 
-    def _remove(self, resource: Resource, namespace: str, current: Stored, *, dry_run: bool) -> Stored:
-        if dry_run:
-            return current
+    def _remove(self, resource: Resource, namespace: str, current: Stored) -> Stored:
         gone = self._store.remove(resource.key, namespace, current.obj["metadata"]["name"])
         self.written(resource, gone, True)
         return gone
@@ -186,11 +175,6 @@ class Objects:
 def _same(one: Json, other: Json) -> bool:
     """Whether two objects are one JSON; in Python alone, 1 and true would be equal."""
     return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
-def _as_served(target: Target, stored: Stored) -> Json:
-    """A copy of a stored object in the version of the request."""
-    return {**copy.deepcopy(stored.obj), "apiVersion": target.resource.api_version}
 
 
 def _with_its_part(old: Json, body: Json, resource: Resource, subresource: str) -> Json:

@@ -1,7 +1,7 @@
 """What requests do: from a request and its body to an answer, without HTTP and without waiting.
 
-Finds the resource, reads options and body, calls `objects.py` or `lists.py`, and shows the result in
-the form that was asked for. Everything that is refused is raised as an `ApiError`.
+Finds the resource, reads options and body, calls `objects.py` or `lists.py`, and shows the result in the form that
+was asked for. Every refusal is an `ApiError`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sandbox.kubeapi.views import View, negotiate
 
 _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
+_NO_DRY_RUN = "the embedded API server has no dry run"
 
 
 class Answer(NamedTuple):
@@ -55,6 +56,8 @@ class Operations:
         target = self.target(request)
         if request.verb not in self._verbs or bool(request.name) != (request.verb in _OF_ONE):
             raise errors.method_not_allowed()
+        if request.query.get("dryRun"):
+            raise errors.bad_request(_NO_DRY_RUN)
         return self._verbs[request.verb](request, target, body)
 
     def target(self, request: Request) -> Target:
@@ -62,8 +65,8 @@ class Operations:
         group, version = request.group, request.version
         resource = self._registry.find(group, version, request.plural)
         if resource is None:
-            known = self._registry.of_version(group, version)
-            raise errors.unknown_path() if any(not item.custom for item in known) else errors.NoPageError()
+            served = self._registry.by_root().get(f"apis/{group}/{version}" if group else f"api/{version}", [])
+            raise errors.unknown_path() if any(not item.custom for item in served) else errors.NoPageError()
         if request.namespace is not None and not resource.namespaced:
             raise errors.unknown_path()
         if request.subresource and not (request.subresource == "status" and resource.status):
@@ -96,8 +99,8 @@ class Operations:
         return _one(request, target.resource, stored, created=True)
 
     def _update(self, request: Request, target: Target, body: bytes) -> Answer:
-        stored, created = self._objects.update(target, _decode(request, body), _writer(request))
-        return _one(request, target.resource, stored, created=created)
+        stored = self._objects.update(target, _decode(request, body), _writer(request))
+        return _one(request, target.resource, stored)
 
     def _patch(self, request: Request, target: Target, body: bytes) -> Answer:
         accepted = [_MERGE] if target.resource.custom else [_MERGE, _STRATEGIC]
@@ -109,8 +112,7 @@ class Operations:
         return _one(request, target.resource, stored)
 
     def _delete(self, request: Request, target: Target, body: bytes) -> Answer:
-        options = _delete_options(request, body)
-        stored, gone = self._objects.delete(target, options, dry_run=_dry_run(request))
+        stored, gone = self._objects.delete(target, _delete_options(request, body))
         if not gone:
             return _one(request, target.resource, stored)
         return Answer(200, encode(_deleted(target.resource, stored)))
@@ -119,8 +121,7 @@ class Operations:
         page, options = self._page(request, target), _delete_options(request, body)
         for item in page.items:
             own = item.obj["metadata"]
-            single = Target(target.resource, own.get("namespace", ""), own["name"])
-            self._objects.delete(single, options, dry_run=_dry_run(request))
+            self._objects.delete(Target(target.resource, own.get("namespace", ""), own["name"]), options)
         return Answer(200, view(request, target.resource).page(page))
 
     def _page(self, request: Request, target: Target) -> Page:
@@ -178,24 +179,16 @@ def _number(text: str) -> float | int:
     return int(number) if number.is_integer() and abs(number) < 1e15 else number
 
 
-def _dry_run(request: Request) -> bool:
-    asked = request.query.get("dryRun")
-    if asked not in {None, "", "All"}:
-        options = {"patch": "PatchOptions", "update": "UpdateOptions", "create": "CreateOptions"}
-        kind = options.get(request.verb, "DeleteOptions")
-        raise errors.invalid(kind, "meta.k8s.io", "", [errors.unsupported("dryRun", [asked], ["All"])])
-    return asked == "All"
-
-
 def _writer(request: Request) -> Writer:
-    strict = request.query.get("fieldValidation") == "Strict"
-    return Writer(request.subresource, _dry_run(request), strict)
+    return Writer(request.subresource, strict=request.query.get("fieldValidation") == "Strict")
 
 
 def _delete_options(request: Request, body: bytes) -> Json:
     options = _decode(request, body) if body.strip() else {}
     if policy := request.query.get("propagationPolicy"):
         options["propagationPolicy"] = policy
+    if options.get("dryRun"):
+        raise errors.bad_request(_NO_DRY_RUN)
     return options
 
 

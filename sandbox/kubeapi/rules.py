@@ -1,4 +1,4 @@
-"""The rules of built-in kinds that clients run into: Secrets, ConfigMaps, Namespaces, Events, Leases.
+"""The rules of built-in kinds that clients run into: Secrets, Namespaces, Events, Leases.
 
 Each is a `Rule` (see `resources.py`): it completes the new object in place and returns what is wrong
 with it. Types and encodings were checked against the schema before (`builtins.py`). Limits follow
@@ -51,22 +51,6 @@ def secret(new: Json, old: Json | None) -> list[Cause]:
             causes.append(wrong("type", new["type"], "field is immutable"))
         causes += _frozen(new, old, ("data",))
     return causes
-
-
-def config_map(new: Json, old: Json | None) -> list[Cause]:
-    """As for Secrets, with plain text in `data` and bytes in `binaryData`."""
-    for field in ("data", "binaryData"):
-        values = {key: value or "" for key, value in (new.pop(field, None) or {}).items()}
-        if values:
-            new[field] = values
-    texts, binary = new.get("data", {}), new.get("binaryData", {})
-    causes = _wrong_keys("data", texts) + _wrong_keys("binaryData", binary)
-    twice = [key for key in texts if key in binary]
-    causes += [wrong(f"data[{key}]", key, "duplicate of key present in binaryData") for key in twice]
-    size = sum(len(text.encode()) for text in texts.values())
-    if size + sum(len(base64.b64decode(value)) for value in binary.values()) > SECRET_LIMIT:
-        causes.append(too_long("", f"must have at most {SECRET_LIMIT} bytes"))
-    return causes + (_frozen(new, old, ("data", "binaryData")) if old else [])
 
 
 def namespace(new: Json, old: Json | None) -> list[Cause]:

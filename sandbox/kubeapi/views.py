@@ -58,7 +58,7 @@ class View:
             raise not_acceptable("you requested PartialObjectMetadataList, but the requested object is not a list")
         if self._form is Form.METADATA:
             return encode(_metadata_only(stored.obj))
-        return self._whole(stored)
+        return stored.encoded
 
     def page(self, page: Page) -> bytes:
         """A list."""
@@ -96,15 +96,10 @@ class View:
             obj |= {"kind": self._form.value, "apiVersion": _META}
         return encode({"type": "BOOKMARK", "object": obj}) + b"\n"
 
-    def _whole(self, stored: Stored) -> bytes:
-        if stored.obj["apiVersion"] == self._resource.api_version:
-            return stored.encoded
-        return encode({**stored.obj, "apiVersion": self._resource.api_version})
-
     def _item(self, stored: Stored) -> bytes:
         """Items of built-in lists have no kind of their own: a trap that clients must know."""
         if self._resource.custom:
-            return self._whole(stored)
+            return stored.encoded
         return encode({key: value for key, value in stored.obj.items() if key not in {"kind", "apiVersion"}})
 
     def _table(self, items: list[Stored], metadata: Json) -> Json:
@@ -113,7 +108,7 @@ class View:
                 "name": column.name,
                 "type": column.type,
                 "format": column.format,
-                "description": column.description,
+                "description": "",
                 "priority": column.priority,
             }
             for column in self._resource.columns

@@ -167,13 +167,6 @@ async def test_body_over_three_mebibytes_is_too_large(client, secrets):
     assert (reply.status, reply.reason) == (413, "RequestEntityTooLarge")
 
 
-async def test_dry_run_answers_and_does_nothing(client, secrets):
-    reply = await client.post(f"{secrets}?dryRun=All", secret("a"))
-    assert reply.status == 201
-    assert reply.body["metadata"]["uid"]
-    assert (await client.get(f"{secrets}/a")).status == 404
-
-
 async def test_update_replaces_and_moves_the_version(client, secrets):
     made = await client.make(secrets, secret("a", data={"k": "dg=="}))
     made["data"] = {"other": "dg=="}

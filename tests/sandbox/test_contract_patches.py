@@ -136,15 +136,6 @@ async def test_strategic_merge_obeys_its_directives(client, secrets):
     assert "finalizers" not in reply.body["metadata"]
 
 
-async def test_dry_run_of_a_patch_does_nothing(client, secrets):
-    made = await client.make(secrets, secret("a"))
-    reply = await client.patch(f"{secrets}/a?dryRun=All", {"data": {"k": "MQ=="}})
-    assert reply.body["data"] == {"k": "MQ=="}
-    assert (await client.get(f"{secrets}/a")).body == made
-    reply = await client.patch(f"{secrets}/a?dryRun=Some", {"data": {"k": "MQ=="}})
-    assert (reply.status, reply.causes()) == (422, {("dryRun", "FieldValueNotSupported")})
-
-
 async def test_one_and_true_are_two_values(client, widgets):
     made = await client.make(widgets, widget("a", free={"x": 1}))
     reply = await client.patch(f"{widgets}/a", {"spec": {"free": {"x": True}}})

@@ -27,7 +27,7 @@ async def test_failure_has_its_status_object_and_retry_after(api, client):
     assert (reply.status, reply.reason) == (429, "TooManyRequests")
     assert reply.headers["Retry-After"] == "7"
     assert reply.body["details"]["retryAfterSeconds"] == 7
-    assert (await client.get("/api/v1/namespaces/default/configmaps")).status == 200
+    assert (await client.get("/api/v1/namespaces/default/events")).status == 200
     assert (await client.post(SECRETS, secret("a"))).status == 201
 
 
@@ -145,7 +145,7 @@ async def test_injected_line_arrives_as_it_is(api, client):
         await _until_watched(api)
         assert api.faults.inject(b"{oops\n", resource="secrets") == 1
         assert await watch.content.readline() == b"{oops\n"
-        assert api.faults.inject(b"x\n", resource="configmaps") == 0
+        assert api.faults.inject(b"x\n", resource="events") == 0
 
 
 async def _until_watched(api, count=1):
@@ -239,7 +239,7 @@ async def test_requests_are_counted_by_verb_and_resource(api, client):
 async def test_bookmarks_come_at_the_interval(api, client):
     start = (await client.get(SECRETS)).version
     async with client.watch(f"{SECRETS}?resourceVersion={start}&allowWatchBookmarks=1") as watch:
-        await client.make("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "a"}})
+        await client.make("/api/v1/namespaces", {"metadata": {"name": "a"}})
         for _ in range(2):
             event = await watch.next(within=3)
             assert event["type"] == "BOOKMARK"
