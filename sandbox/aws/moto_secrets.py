@@ -1,4 +1,4 @@
-"""The user of moto's AWS: makes and changes secrets as an AWS client does, with boto3."""
+"""Secrets on moto's server: creates and changes them with boto3, as a user's AWS client does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The built-in resources that the operator uses: Secrets, Namespaces, Events and Leases.
 
-The schemas hold what the types of Go hold, because built-in kinds are decoded into those: other fields are dropped.
+The schemas have the fields of the Go types. A real server decodes built-in kinds into those and drops other fields.
 """
 
 from __future__ import annotations

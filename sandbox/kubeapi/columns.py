@@ -1,4 +1,4 @@
-"""Cells of tables: the JSONPath of printer columns, and ages as kubectl shows them."""
+"""Cells of tables: the JSONPath of printer columns, and ages in the format of kubectl."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _text(value: Any) -> str:
 
 
 def age(moment: str | None) -> str:
-    """The time since an RFC 3339 moment, as `duration.HumanDuration` puts it."""
+    """The time since an RFC 3339 timestamp, in the format of `duration.HumanDuration`."""
     if not moment:
         return "<unknown>"
     try:
@@ -88,7 +88,7 @@ def age(moment: str | None) -> str:
 
 
 def human_duration(seconds: int) -> str:
-    """Two significant units at the most: `90s`, `5m30s`, `3h20m`, `2d3h`, `400d`."""
+    """At most two units: `90s`, `5m30s`, `3h20m`, `2d3h`, `400d`."""
     seconds = max(0, seconds)
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     for limit, whole, rest in (

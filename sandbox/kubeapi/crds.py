@@ -1,6 +1,6 @@
-"""CustomResourceDefinitions: established at once, and their storage version served as a resource of its own.
+"""CustomResourceDefinitions: established at once. The storage version is served as a resource.
 
-Only what would break this server is refused. Whether a schema is structural is for a real server to tell.
+It refuses only what would break this server. Use a real one to check whether a schema is structural.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ CRDS = Resource(
 
 
 def serve(registry: Registry, definition: Json) -> None:
-    """Serve what a definition defines, instead of what it defined before."""
+    """Serve the resource of a definition, in place of the one that it defined before."""
     spec, names = definition["spec"], definition["spec"]["names"]
     version = next(version for version in spec["versions"] if version.get("storage"))
     resource = Resource(

@@ -23,7 +23,7 @@ VERSION: Json = {
 
 
 def document(registry: Registry, path: str) -> Json | None:
-    """The document at a path; None where there is none."""
+    """The document at a path; None if there is none."""
     path = path.strip("/")
     root = path.removeprefix("openapi/v3").strip("/")
     served = registry.by_root()

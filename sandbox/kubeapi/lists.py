@@ -56,7 +56,7 @@ class Options(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A list answer: objects, the revision they show, and how to go on."""
+    """One page of a list: objects, their revision, and the token of the next page."""
 
     items: list[Stored]
     revision: int
@@ -65,7 +65,7 @@ class Page(NamedTuple):
 
 
 def list_page(store: Store, resource: Resource, namespace: str | None, options: Options) -> Page:
-    """One page, or the whole list where no limit is asked."""
+    """One page, or the whole list without a limit."""
     revision, start = _starting_point(store, options)
     try:
         found = store.select_at(revision, resource.key, namespace)
@@ -80,7 +80,7 @@ def list_page(store: Store, resource: Resource, namespace: str | None, options: 
 
 
 def _starting_point(store: Store, options: Options) -> tuple[int, str]:
-    """The revision to show, and the place in the order after which to begin."""
+    """The revision to show, and the place in the order after which to start."""
     if options.after:
         if options.version not in {"", "0"}:
             raise bad_request("specifying resource version is not allowed when using continue")

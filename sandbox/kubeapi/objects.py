@@ -1,9 +1,8 @@
-"""The life of objects: create, update, patch, delete, with the rules that hold for all kinds.
+"""The lifecycle of objects: create, update, patch and delete, with the rules that are the same for all kinds.
 
-The generic registry of an API server (`k8s.io/apiserver/pkg/registry/generic`) in small: names and
-namespaces are checked, server-owned metadata is kept, specs are completed and validated, generations
-are counted, conflicts refused, and a write that changes nothing is none.
-Synchronous: between the reading and the writing of one operation nothing else happens.
+A small version of an API server's generic registry (`k8s.io/apiserver/pkg/registry/generic`). It checks names and
+namespaces, keeps server-owned metadata, completes and validates specs, counts generations, refuses conflicts, and
+skips a write that changes nothing. Synchronous: nothing happens between the read and the write of one operation.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _IMMORTAL = {"default", "kube-system", "kube-public"}
 
 
 class Objects:
-    """Objects of all kinds in one store. `written` is told of every object written or removed."""
+    """Objects of all kinds in one store. `written` is called after each write and each removal."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store = store
@@ -38,7 +37,7 @@ class Objects:
         self.written: Callable[[Resource, Stored, bool], None] = lambda _resource, _stored, _gone: None
 
     def get(self, target: Target) -> Stored:
-        """ApiError 404 where there is none."""
+        """The object; ApiError 404 if there is none."""
         resource, namespace, name = target
         stored = self._store.get(resource.key, namespace, name)
         if stored is None:
@@ -46,29 +45,28 @@ class Objects:
         return stored
 
     def create(self, target: Target, body: Json, writer: Writer) -> Stored:
-        """What a POST brings."""
+        """Create the object in the body of a POST."""
         check_sent(target, body, strict=writer.strict)
         return self._create(target, body, writer)
 
     def update(self, target: Target, body: Json, writer: Writer) -> Stored:
-        """Replace by what a PUT brings."""
+        """Replace the object by the body of a PUT."""
         check_sent(target, body, strict=writer.strict)
         check_name(target, body)
         return self._replace(target, self.get(target), body, writer)
 
-    def patch(self, target: Target, change: Callable[[Json], object], writer: Writer) -> Stored:
-        """Replace by what `change` makes of the present object."""
+    def patch(self, target: Target, change: Callable[[Json], Json], writer: Writer) -> Stored:
+        """Replace the object by what `change` makes of it."""
         current = self.get(target)
         body = change(copy.deepcopy(current.obj))
         try:
             check_patched(target, body, current.obj)
-            assert isinstance(body, dict)  # noqa: S101 - just checked
             return self._replace(target, current, body, writer)
         except DecodeError as error:
             raise errors.undecodable_patch(body, error.why) from None
 
     def delete(self, target: Target, options: Json) -> tuple[Stored, bool]:
-        """Delete, or mark as being deleted where finalizers wait; the second value says that it is gone."""
+        """Delete, or mark for deletion if there are finalizers. The second value is whether it is gone."""
         resource, namespace, name = target
         current = self.get(target)
         _check_preconditions(target, current, options.get("preconditions") or {})
@@ -92,18 +90,18 @@ class Objects:
         return self._save_changed(resource, namespace, current, obj), False
 
     def finalize(self, stored: Stored) -> None:
-        """Remove an object whatever its finalizers say: the end of a namespace that is empty."""
+        """Remove an object regardless of its finalizers: an empty namespace, or an object of a removed definition."""
         resource = self._registry.by_kind(stored.obj["apiVersion"], stored.obj["kind"])
         if resource:
             self._remove(resource, stored.obj["metadata"].get("namespace", ""), stored)
 
     def set_status(self, target: Target, status: Json) -> None:
-        """The part of a controller of the server's own."""
+        """Set the status, as a controller of the server."""
         current = self.get(target)
         self._save_changed(target.resource, target.namespace, current, {**current.obj, "status": status})
 
     def _create(self, target: Target, body: Json, writer: Writer) -> Stored:
-        """Make an object of a checked body."""
+        """Create an object from a body that has been checked."""
         resource, namespace, _ = target
         self._check_namespace(target, body)
         if body["metadata"].get("resourceVersion"):
@@ -122,7 +120,7 @@ class Objects:
         return self._save(resource, namespace, body)
 
     def _replace(self, target: Target, current: Stored, body: Json, writer: Writer) -> Stored:
-        """Put a checked body in the place of the present object."""
+        """Replace the current object by a body that has been checked."""
         resource, namespace, _ = target
         old = copy.deepcopy(current.obj)
         check_version(target, old, body["metadata"])
@@ -159,7 +157,7 @@ class Objects:
         return stored
 
     def _save_changed(self, resource: Resource, namespace: str, current: Stored, new: Json) -> Stored:
-        """Save, unless nothing changed: then there is no new version and no event."""
+        """Save, unless nothing has changed: then there is no new version and no event."""
         version = current.obj["metadata"]["resourceVersion"]
         new = {**new, "metadata": {**new["metadata"], "resourceVersion": version}}
         if _same(new, current.obj):
@@ -173,17 +171,17 @@ class Objects:
 
 
 def _same(one: Json, other: Json) -> bool:
-    """Whether two objects are one JSON; in Python alone, 1 and true would be equal."""
+    """Whether two objects are the same JSON. In Python, 1 and true are equal."""
     return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _with_its_part(old: Json, body: Json, resource: Resource, subresource: str) -> Json:
-    """The old object with what this endpoint may change: everything but the status, or the status."""
+    """The old object with the part that this endpoint may change: everything but the status, or the status."""
     if not resource.status:
         return body
     spec, status = (old, body) if subresource == "status" else (body, old)
     new = {key: value for key, value in spec.items() if key != "status"}
-    # metadata: the status of a custom resource leaves it alone, that of a built-in one does not
+    # The status endpoint of a custom resource ignores metadata. That of a built-in kind does not.
     new["metadata"] = dict((old if subresource == "status" and resource.custom else body)["metadata"])
     if "status" in status:
         new["status"] = status["status"]
@@ -205,7 +203,7 @@ def _check_preconditions(target: Target, current: Stored, wanted: Json) -> None:
 
 
 def _finalizers(obj: Json, options: Json) -> list[str]:
-    """Those of the object, and the one that the propagation policy adds for the garbage collector."""
+    """The object's finalizers, and the one that the propagation policy adds for the garbage collector."""
     present = list(obj["metadata"].get("finalizers", []))
     wanted = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}.get(options.get("propagationPolicy", ""))
     kept = [
@@ -217,6 +215,6 @@ def _finalizers(obj: Json, options: Json) -> list[str]:
 
 
 def _spec(obj: Json, resource: Resource) -> Json:
-    """What counts as a change of the spec: everything but metadata, and status where it is apart."""
+    """The part whose changes count as generations: without the metadata, and without a separate status."""
     apart = {"metadata", "status"} if resource.status else {"metadata"}
     return {key: value for key, value in obj.items() if key not in apart}

@@ -1,7 +1,7 @@
-"""What requests do: from a request and its body to an answer, without HTTP and without waiting.
+"""From a request and its body to an answer, without HTTP and without waiting.
 
-Finds the resource, reads options and body, calls `objects.py` or `lists.py`, and shows the result in the form that
-was asked for. Every refusal is an `ApiError`.
+Finds the resource, reads options and body, calls `objects.py` or `lists.py`, and renders the result in the requested
+form. Every refusal is an `ApiError`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sandbox.kubeapi.resources import Registry, Resource
 from sandbox.kubeapi.store import Store, Stored, encode
 from sandbox.kubeapi.views import View, negotiate
 
-_MERGE = "application/merge-patch+json"
-_STRATEGIC = "application/strategic-merge-patch+json"
+_MERGE_PATCH = {"application/merge-patch+json": patches.merge_patch}
+_STRATEGIC_MERGE_PATCH = {"application/strategic-merge-patch+json": patches.strategic_merge_patch}
 _NO_DRY_RUN = "the embedded API server has no dry run"
 
 
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Operations:
-    """Answers requests out of one store."""
+    """Answers requests from one store."""
 
     def __init__(self, store: Store, registry: Registry, objects: Objects) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class Operations:
         }
 
     def answer(self, request: Request, body: bytes) -> Answer:
-        """Do what is asked."""
+        """The answer to a request."""
         if not request.plural:
             return self._answer_document(request)
         target = self.target(request)
@@ -61,7 +61,7 @@ class Operations:
         return self._verbs[request.verb](request, target, body)
 
     def target(self, request: Request) -> Target:
-        """What a request is about; ApiError 404 or 405 where there is no such resource."""
+        """What a request is about; ApiError 404 or 405 if there is no such resource."""
         group, version = request.group, request.version
         resource = self._registry.find(group, version, request.plural)
         if resource is None:
@@ -103,11 +103,11 @@ class Operations:
         return _one(request, target.resource, stored)
 
     def _patch(self, request: Request, target: Target, body: bytes) -> Answer:
-        accepted = [_MERGE] if target.resource.custom else [_MERGE, _STRATEGIC]
-        media = _media(request)
-        if media not in accepted:
-            raise errors.unsupported_media_type(accepted)
-        change, patch = patches.merge if media == _MERGE else patches.strategic_merge, _parse_patch(body)
+        accepted = _MERGE_PATCH if target.resource.custom else _MERGE_PATCH | _STRATEGIC_MERGE_PATCH
+        change = accepted.get(_media(request))
+        if change is None:
+            raise errors.unsupported_media_type(list(accepted))
+        patch = _parse_patch(body)
         stored = self._objects.patch(target, lambda obj: change(obj, patch), _writer(request))
         return _one(request, target.resource, stored)
 
@@ -165,12 +165,12 @@ def _parse_patch(body: bytes) -> Json:
     except ValueError:
         raise errors.bad_request("invalid JSON patch") from None
     if not isinstance(patch, dict):
-        raise errors.bad_request("error decoding patch: it is no JSON object")
+        raise errors.bad_request("error decoding patch: not a JSON object")
     return patch
 
 
 def _parse(body: bytes) -> Any:
-    """JSON as Go's unstructured objects have it: 2.0 is 2."""
+    """Parse JSON as Go's unstructured objects do: 2.0 is 2."""
     return json.loads(body, parse_float=_number)
 
 

@@ -1,4 +1,4 @@
-"""JSON merge patch (RFC 7386), and as much of the strategic merge patch as kubectl sends, as pure functions.
+"""JSON merge patch (RFC 7386), and the part of the strategic merge patch that kubectl sends. Pure functions.
 
 kubectl sends strategic merge patches for built-in kinds, from `apply` and `edit`. The built-in kinds here have two
 lists that are merged item by item, both in the metadata: `finalizers` and `ownerReferences`.
@@ -12,24 +12,28 @@ from typing import Any
 from sandbox.kubeapi.errors import Json
 
 
-def merge(target: Any, patch: Any) -> Any:
+def merge_patch(target: Json, patch: Json) -> Json:
     """RFC 7386: objects merge, null removes, everything else replaces. Neither argument is changed."""
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    merged = dict(target) if isinstance(target, dict) else {}
+    merged = dict(target)
     for key, value in patch.items():
         if value is None:
             merged.pop(key, None)
         else:
-            merged[key] = merge(merged.get(key), value)
+            merged[key] = _merged(merged.get(key), value)
     return merged
 
 
-def strategic_merge(target: Json, patch: Json) -> Any:
-    """As a merge patch, but the two lists of the metadata are merged item by item."""
+def _merged(target: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    return merge_patch(target if isinstance(target, dict) else {}, patch)
+
+
+def strategic_merge_patch(target: Json, patch: Json) -> Json:
+    """A merge patch that merges the two lists of the metadata item by item."""
     own = patch.get("metadata")
     if not isinstance(own, dict):
-        return merge(target, patch)
+        return merge_patch(target, patch)
     plain = {key: value for key, value in own.items() if not key.startswith("$")}
     finalizers, owners = (target["metadata"].get(key, []) for key in ("finalizers", "ownerReferences"))
     if removed := own.get("$deleteFromPrimitiveList/finalizers", []):
@@ -38,7 +42,7 @@ def strategic_merge(target: Json, patch: Json) -> Any:
         plain["finalizers"] = list(dict.fromkeys([*plain.get("finalizers", []), *finalizers]))
     if plain.get("ownerReferences"):
         plain["ownerReferences"] = _merged_owners(owners, plain["ownerReferences"])
-    return merge(target, {**patch, "metadata": plain})
+    return merge_patch(target, {**patch, "metadata": plain})
 
 
 def _merged_owners(present: list[Json], patch: list[Json]) -> list[Json]:
@@ -48,5 +52,5 @@ def _merged_owners(present: list[Json], patch: list[Json]) -> list[Json]:
         if owner.get("$patch") == "delete":
             owners.pop(owner["uid"], None)
         else:
-            owners[owner["uid"]] = merge(owners.get(owner["uid"]), owner)
+            owners[owner["uid"]] = merge_patch(owners.get(owner["uid"], {}), owner)
     return list(owners.values())

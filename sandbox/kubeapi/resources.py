@@ -20,7 +20,7 @@ VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update
 
 
 def no_rule(_new: Json, _old: Json | None) -> list[Cause]:
-    """For resources that are stored as they come."""
+    """For resources without a rule."""
     return []
 
 

@@ -47,7 +47,7 @@ def violations(schema: Json, obj: Json, old: Json | None = None) -> list[Cause]:
 
 
 def _is_unchanged(error: ValidationError, old: Any) -> bool:
-    """Whether the old object has the same value there. Items of lists are not found again."""
+    """Whether the old object has the same value at this path. Items of lists are not compared."""
     for step in error.absolute_path:
         if not isinstance(old, dict) or step not in old:
             return False
@@ -90,7 +90,7 @@ def _enum(_validator: Any, values: list[Any], value: Any, schema: Json) -> Itera
 
 
 def _required(validator: Any, names: list[str], value: Any, _schema: Json) -> Iterator[ValidationError]:
-    """One error for each field that is missing, with the name of the field as its message."""
+    """One error for each missing field; its message is the name of the field."""
     if validator.is_type(value, "object"):
         yield from (ValidationError(name) for name in names if name not in value)
 
@@ -106,7 +106,7 @@ def _int_or_string(_validator: Any, asked: bool, value: Any, _schema: Json) -> I
 
 
 def _list_type(validator: Any, kind: str, items: Any, schema: Json) -> Iterator[ValidationError]:
-    """One error for each repeated item of a set or a map, with what is repeated, as JSON, as its message."""
+    """One error for each repeated item of a set or map; its message is the repeated value as JSON."""
     if kind not in {"set", "map"} or not validator.is_type(items, "array"):
         return
     seen = set()
@@ -126,7 +126,7 @@ def _is_time(text: str) -> bool:
 
 
 def _is_micro_time(text: str) -> bool:
-    """Go reads `metav1.MicroTime` with exactly six digits of the second's fraction."""
+    """Go parses `metav1.MicroTime` with exactly six digits after the point."""
     return bool(re.fullmatch(r"[^.]+\.\d{6}(Z|[+-]\d\d:\d\d)", text)) and _is_time(text)
 
 

@@ -23,12 +23,12 @@ _EXISTENCE = re.compile(rf"(!?)\s*({_KEY})")
 
 
 def everything(_obj: Json) -> bool:
-    """The selector that is not there."""
+    """Matches every object: there is no selector."""
     return True
 
 
 def parse(labels: str, fields: str, indexed: Iterable[str]) -> Matcher:
-    """One matcher for both selectors. `indexed`: the resource's own fields, dotted."""
+    """One matcher for both selectors. `indexed` are the fields of the resource that can be selected, dotted."""
     tests = [_label_test(part.strip()) for part in _split(labels)]
     wanted = [_field_test(part, {"metadata.name", "metadata.namespace", *indexed}) for part in _split(fields)]
     if not tests and not wanted:
@@ -42,7 +42,7 @@ def parse(labels: str, fields: str, indexed: Iterable[str]) -> Matcher:
 
 
 def _split(selector: str) -> list[str]:
-    """Parts between the commas that are outside of parentheses."""
+    """The parts between commas outside of parentheses."""
     return [part for part in re.split(r",(?![^()]*\))", selector) if part.strip()]
 
 
