@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from sandbox.apiserver import EmbeddedKubernetes
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.loops import Heartbeats
-from secretsyncer.metrics import Metrics
 from tests.support.cluster import Cluster
 
 
@@ -24,17 +22,6 @@ async def embedded():
 def server(request):
     """Either."""
     return request.getfixturevalue("embedded" if request.param == "embedded" else "real_server")
-
-
-@pytest.fixture
-def metrics():
-    return Metrics(CollectorRegistry())
-
-
-@pytest.fixture
-def value(metrics):
-    """The value of a metric's series."""
-    return lambda name, **labels: metrics.registry.get_sample_value(name, labels)
 
 
 @pytest.fixture
