@@ -82,7 +82,7 @@ async def _show_rotation(ground: Playground) -> bool:
         return password in {base64.b64decode(value).decode() for value in (secret.get("data") or {}).values()}
 
     value = f'{{"user": "contentful", "password": "{password}", "port": 3306}}'
-    await ground.call_aws("put_secret_value", SecretId=_ROTATED, SecretString=value)
+    await ground.secrets.put(_ROTATED, value)
     began = time.monotonic()
     await _until(followed, "the Secret does not follow the rotation")
     say(f"  Secret demo/single-keys has it after {time.monotonic() - began:.2f} s")

@@ -7,20 +7,20 @@ the secrets that they use. Everything listens on loopback and is gone at the end
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import tempfile
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import boto3
 import yaml
 
 from sandbox.access import KubernetesApi
 from sandbox.apiserver import EmbeddedKubernetes
-from sandbox.aws.moto import MotoServer
+from sandbox.aws.moto_secrets import MotoSecrets
+from sandbox.aws.moto_server import MotoServer
 from sandbox.envtest import RealKubernetes, find_assets
 from sandbox.kubernetes_client import KubernetesClient, Object
 from sandbox.operator import OperatorProcess
@@ -29,6 +29,16 @@ from sandbox.operator import OperatorProcess
 def manifests_folder() -> Path:
     """The CRD and the samples."""
     return Path(__file__).resolve().parents[1] / "manifests"
+
+
+def sample_secrets() -> Iterator[tuple[str, str | bytes, dict[str, str]]]:
+    """Name, value and tags of each AWS secret that the samples use."""
+    for name, fields in yaml.safe_load((manifests_folder() / "samples/aws/secrets.yaml").read_text()).items():
+        if "binary" in fields:
+            value: str | bytes = base64.b64decode(fields["binary"])
+        else:
+            value = json.dumps(fields["json"]) if "json" in fields else fields["value"]
+        yield name, value, fields.get("tags", {})
 
 
 class Playground:
@@ -40,7 +50,7 @@ class Playground:
         self.kubernetes: KubernetesApi
         self.description = ""
         self.aws: MotoServer
-        self._secretsmanager: Any = None
+        self.secrets: MotoSecrets
         self.client: KubernetesClient
 
     async def __aenter__(self) -> Self:
@@ -55,6 +65,7 @@ class Playground:
                 self.kubernetes = await stack.enter_async_context(EmbeddedKubernetes())
                 self.description = "the embedded API (make envtest gets the real one)"
             self.aws = await stack.enter_async_context(MotoServer())
+            self.secrets = MotoSecrets(self.aws)
             self.client = await stack.enter_async_context(KubernetesClient(self.kubernetes))
         except BaseException:
             await stack.aclose()
@@ -70,24 +81,10 @@ class Playground:
 
     async def seed_aws(self) -> int:
         """Put the secrets of the samples into AWS; how many."""
-        secrets = yaml.safe_load((manifests_folder() / "samples/aws/secrets.yaml").read_text())
-        for name, fields in secrets.items():
-            tags = [{"Key": key, "Value": value} for key, value in fields.get("tags", {}).items()]
-            await self.call_aws("create_secret", Name=name, Tags=tags, **_payload(fields))
+        secrets = list(sample_secrets())
+        for name, value, tags in secrets:
+            await self.secrets.create(name, value, **tags)
         return len(secrets)
-
-    async def call_aws(self, operation: str, **parameters: Any) -> Any:
-        """One operation of Secrets Manager, as a user with their own AWS client would call it."""
-        if self._secretsmanager is None:
-            environment = self.aws.environment()
-            self._secretsmanager = boto3.client(
-                "secretsmanager",
-                endpoint_url=environment["AWS_ENDPOINT_URL"],
-                region_name=environment["AWS_REGION"],
-                aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            )
-        return await asyncio.to_thread(getattr(self._secretsmanager, operation), **parameters)
 
     async def apply_samples(self) -> list[Object]:
         """Create the CRD and the samples; the SyncedSecrets among them."""
@@ -106,9 +103,3 @@ class Playground:
     def operator(self, **settings: str) -> OperatorProcess:
         """An operator for this ground, not started."""
         return OperatorProcess(kubeconfig=self.kubeconfig, environment={**self.aws.environment(), **settings})
-
-
-def _payload(fields: Object) -> Object:
-    if "binary" in fields:
-        return {"SecretBinary": base64.b64decode(fields["binary"])}
-    return {"SecretString": json.dumps(fields["json"]) if "json" in fields else fields["value"]}

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
-from sandbox.aws.moto import MotoServer
+from sandbox.aws.moto_server import MotoServer
 from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
 from secretsyncer.metrics import Metrics
 

@@ -3,7 +3,7 @@
 - `model`: secrets, roles and permissions as plain Python, without clients and without I/O. Other stand-ins build on it.
 - `http`: the model behind the wire protocols of Secrets Manager and STS, with faults and counted calls. For tests of
   the operator as a process, and for benchmarks.
-- `moto`: moto's server, a widely used emulator. For the demo, and to confirm with an independent implementation.
+- `moto_server`: moto's server, a widely used emulator. For the demo, and to confirm with an independent implementation.
 - `moto_secrets` and `moto_sqs`: a user of moto's server, who changes secrets and sends messages with boto3.
 
 Stand-ins that replace a part of the operator are in `tests/support`, because they depend on its interfaces:

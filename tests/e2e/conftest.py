@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from sandbox.apiserver import EmbeddedKubernetes
 from sandbox.aws.http import FakeAws
-from sandbox.aws.moto_secrets import MotoAws
+from sandbox.aws.moto_secrets import MotoSecrets
 from sandbox.aws.state import REGION
 from sandbox.operator import OperatorProcess
 from tests.support.cluster import Cluster, Kubectl
@@ -119,7 +119,7 @@ def name(aws):
 
 @pytest.fixture(scope="session")
 def moto(moto_server):
-    return MotoAws(moto_server)
+    return MotoSecrets(moto_server)
 
 
 async def until_known(operator, count):
