@@ -145,9 +145,9 @@ def too_large(limit: int) -> ApiError:
     return ApiError(413, "RequestEntityTooLarge", message)
 
 
-def unsupported_media_type(accepted: list[str]) -> ApiError:
+def unsupported_media_type(accepted: list[str], hint: str = "") -> ApiError:
     formats = ", ".join(accepted)
-    message = f"the body of the request was in an unknown format - accepted media types include: {formats}"
+    message = f"the body of the request was in an unknown format - accepted media types include: {formats}{hint}"
     return ApiError(415, "UnsupportedMediaType", message)
 
 

@@ -149,7 +149,8 @@ def _media(request: Request) -> str:
 def _decode(request: Request, body: bytes) -> Json:
     """The JSON object in a body."""
     if _media(request) not in {"", "application/json", "application/octet-stream"}:
-        raise errors.unsupported_media_type(["application/json"])
+        hint = ". kubectl create KIND sends protobuf; kubectl create -f FILE and kubectl apply -f FILE send JSON"
+        raise errors.unsupported_media_type(["application/json"], hint)
     try:
         obj = _parse(body)
     except ValueError as exc:
