@@ -10,7 +10,6 @@ from typing import Any
 from bench import objects
 from bench.figures import Figure, Limit, at_least_of, at_most, at_most_times, median, percentile
 from bench.ground import LATENCY, Ground
-from bench.kubernetes import each
 from bench.say import say
 from bench.sync import NAMESPACE, NEVER, scene
 
@@ -18,7 +17,6 @@ ROTATIONS = 30
 FRESH = 12
 """New objects whose latency is measured."""
 FRESH_NAMESPACE = "fresh"
-SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 
 
 async def changes(count: int) -> list[Figure]:
@@ -36,7 +34,7 @@ async def changes(count: int) -> list[Figure]:
 async def _rotations(ground: Ground, count: int) -> list[Figure]:
     work = f"one rotation among {count}"
     delays, round_trips = [], []
-    async with ground.kube.watch(SECRETS) as events:
+    async with ground.kube.watch_from_now("Secret", NAMESPACE) as events:
         for revision in range(1, ROTATIONS + 1):
             number = revision * 7 % count
             ground.rotate(range(number, number + 1), revision)
@@ -62,7 +60,7 @@ async def _round_trip(ground: Ground, events: AsyncIterator[Any]) -> float:
     """One bare patch of a Secret until the watch shows it. Of its label alone: the operator leaves that be."""
     started = time.perf_counter()
     patch = {"metadata": {"labels": {"bench": str(time.time_ns())}}}
-    await ground.kube.patch(f"{SECRETS}/object-00000", patch)
+    await ground.kube.merge("Secret", NAMESPACE, "object-00000", patch)
     while (await anext(events))["object"]["metadata"]["labels"].get("bench") != patch["metadata"]["labels"][
         "bench"
     ]:
@@ -73,7 +71,7 @@ async def _round_trip(ground: Ground, events: AsyncIterator[Any]) -> float:
 async def _many_rotations(ground: Ground, count: int) -> list[Figure]:
     work = f"{count} rotations found by one poll"
     await _listed(ground)
-    async with ground.kube.watch(SECRETS) as events:
+    async with ground.kube.watch_from_now("Secret", NAMESPACE) as events:
         ground.rotate(range(count), 1_000_000)
         waiting = {f"object-{number:05d}" for number in range(count)}
         first = 0.0
@@ -100,9 +98,8 @@ async def _limit_of_patching(ground: Ground, count: int) -> float:
     """Objects a second. Theirs are suspended, so that the operator leaves them alone, and the Secrets are not its own."""
     namespace, names = "limit", [f"object-{number:05d}" for number in range(count)]
     await ground.kube.namespace(namespace)
-    await ground.kube.apply(objects.synced(namespace, number, suspend=True) for number in range(count))
-    secrets = f"/api/v1/namespaces/{namespace}/secrets"
-    await each(names, lambda name: ground.kube.create(secrets, objects.secret(namespace, name)), 16)
+    await ground.kube.create_all(objects.synced(namespace, number, suspend=True) for number in range(count))
+    await ground.kube.create_all((objects.secret(namespace, name) for name in names), concurrency=16)
     await asyncio.sleep(2)  # the operator says of each that it is suspended
     return count / await ground.kube.limit_of_patching(namespace, names)
 
@@ -120,7 +117,7 @@ async def _new_objects(ground: Ground, count: int) -> list[Figure]:
     async with ground.operator(**NEVER) as operator:
         await _until_quiet(operator)
         idle = [await _new_object(ground, "idle", n) for n in range(FRESH)]
-    await ground.kube.call("DELETE", SECRETS)
+    await ground.kube.delete_all("Secret", NAMESPACE)
     async with ground.operator(**NEVER) as operator:
         while (await operator.passes())["changed"] < count // 20:
             await asyncio.sleep(0.02)
@@ -143,10 +140,9 @@ async def _until_quiet(operator: Any) -> None:
 async def _new_object(ground: Ground, prefix: str, number: int) -> float:
     """Seconds from the answer to its creation until the Secret is there."""
     manifest = objects.synced(FRESH_NAMESPACE, number, prefix=prefix)
-    secrets = f"/api/v1/namespaces/{FRESH_NAMESPACE}/secrets"
-    async with ground.kube.watch(secrets) as events, asyncio.timeout(60):
+    async with ground.kube.watch_from_now("Secret", FRESH_NAMESPACE) as events, asyncio.timeout(60):
         started = time.perf_counter()
-        await ground.kube.apply([manifest])
+        await ground.kube.create(manifest)
         while (await anext(events))["object"]["metadata"]["name"] != manifest["metadata"]["name"]:
             pass
         return time.perf_counter() - started

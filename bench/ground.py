@@ -20,7 +20,7 @@ from typing import Any, Self
 import yaml
 
 from bench import objects
-from bench.kubernetes import SYNCED, Kube
+from bench.kubernetes import Kube
 from bench.usage import cpu_seconds
 from sandbox.aws.http import FakeAws
 from sandbox.aws.model import World
@@ -108,9 +108,8 @@ class Ground:
             await self._stack.enter_async_context(self.aws)
             self.kube = await self._stack.enter_async_context(Kube(self.api))
             crd = Path(__file__).parents[1] / "manifests/base/crd.yaml"
-            path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-            await self.kube.create(path, yaml.safe_load(crd.read_text()))
-            await self.kube.until_served(f"{SYNCED}/syncedsecrets")
+            await self.kube.create(yaml.safe_load(crd.read_text()))
+            await self.kube.until_served("SyncedSecret")
         except BaseException:
             await self._stack.aclose()
             raise

@@ -9,7 +9,7 @@ import json
 from base64 import b64encode
 from typing import Any
 
-Object = dict[str, Any]
+from sandbox.kubernetes_client import Object
 
 LABEL = {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
 FILLING = "x" * 940

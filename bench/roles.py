@@ -29,7 +29,7 @@ async def roles(count: int) -> list[Figure]:
             arns = [ground.world.role(f"bench-{number}") for number in range(count)]
             spec = [{"IAMRole": arns[n // SECRETS]} if label == "as the roles" else {} for n in range(total)]
             await ground.kube.namespace("bench")
-            await ground.kube.apply(objects.synced("bench", n, **spec[n]) for n in range(total))
+            await ground.kube.create_all(objects.synced("bench", n, **spec[n]) for n in range(total))
             ground.forget_calls()
             async with ground.operator(**NEVER) as operator:
                 await operator.until_changed(total)

@@ -36,7 +36,7 @@ async def scene(count: int, *, namespace: str = NAMESPACE) -> AsyncIterator[Grou
     async with Ground() as ground:
         ground.seed(count)
         await ground.kube.namespace(namespace)
-        await ground.kube.apply(objects.synced(namespace, number) for number in range(count))
+        await ground.kube.create_all(objects.synced(namespace, number) for number in range(count))
         yield ground
 
 
@@ -45,7 +45,7 @@ async def limit_of_creating(ground: Ground, count: int) -> float:
     say("  the limit: bare writes")
     names = [f"object-{number:05d}" for number in range(min(count, LIMIT_OBJECTS))]
     await ground.kube.namespace(LIMIT_NAMESPACE)
-    await ground.kube.apply(objects.synced(LIMIT_NAMESPACE, number) for number in range(len(names)))
+    await ground.kube.create_all(objects.synced(LIMIT_NAMESPACE, number) for number in range(len(names)))
     seconds = await ground.kube.limit_of_creating(LIMIT_NAMESPACE, names)
     await ground.kube.clear(LIMIT_NAMESPACE)
     return len(names) / seconds
@@ -73,7 +73,7 @@ async def first_sync(ground: Ground, count: int, limit: float) -> list[Figure]:
         cpu = operator.cpu
         calls = ground.calls()
         used = memory(operator.pid)
-    assert len(await ground.kube.secrets(NAMESPACE)) == count, "not every Secret is there"
+    assert len(await ground.kube.list("Secret", NAMESPACE)) == count, "not every Secret is there"
     figures = [
         at_least_of(
             work, "objects", count / seconds, Limit(limit, "bare create + status at the same concurrency"), part=0.6
@@ -161,5 +161,5 @@ async def _until_passes(operator: Operator, count: int) -> None:
 
 async def _versions(ground: Ground) -> dict[str, str]:
     """The resourceVersion of every object and Secret: any write changes one."""
-    found = [*await ground.kube.synced(NAMESPACE), *await ground.kube.secrets(NAMESPACE)]
+    found = [*await ground.kube.list("SyncedSecret", NAMESPACE), *await ground.kube.list("Secret", NAMESPACE)]
     return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in found}

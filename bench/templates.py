@@ -116,7 +116,7 @@ async def _in_the_operator(work: str, values: dict[str, str]) -> list[Figure]:
         async with ground.operator(**NEVER) as operator:
             before = memory(operator.pid).now
             ground.forget_calls()
-            await ground.kube.apply([manifest])
+            await ground.kube.create(manifest)
             await operator.until_changed(1)
             calls, used = ground.calls(), memory(operator.pid).now
     wanted = -(-len(values) // 20)

@@ -1,4 +1,4 @@
-"""What the embedded and the real Kubernetes API have in common: how they are found and entered."""
+"""What the embedded and the real API server have in common: an address, a token and a kubeconfig."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class KubernetesApi(Protocol):
 
 
 def free_port() -> int:
-    """A port of loopback on which nobody listens, and which stays free while a server is stopped.
+    """A port of loopback on which nothing listens, and which stays free while a server is stopped.
 
-    So it is outside of the range that the system takes the ports of outgoing connections from: there,
-    another program could take it, and a client that keeps trying it could even meet itself.
+    It is outside of the range from which the system takes the ports of outgoing connections. Inside that range another
+    program could take it, and a client that keeps trying to connect could even connect to itself.
     """
     while True:
         port = random.randrange(15_000, 30_000)  # noqa: S311 - not a secret

@@ -1,10 +1,10 @@
 """A Kubernetes API server in this process: for the demo, for fast tests, and for faults on demand.
 
-It keeps everything in memory, listens on loopback in the caller's event loop, and behaves as the
-documented API does: resource versions and 410, bookmarks, selectors, pages, CRDs with pruning and
-validation, the status subresource, every kind of patch, field ownership, conflicts. It knows users by
-their tokens but no RBAC: everybody may do everything. The same contract tests run against it and
-against a real kube-apiserver (`tests/sandbox`).
+It keeps everything in memory and listens on loopback in the caller's event loop. It serves what the operator and
+kubectl's get, describe, apply, edit, delete, wait and events need: resource versions and 410, watches with bookmarks,
+selectors, pages, tables, CRDs with pruning and validation, the status subresource, merge patches, conflicts. It knows
+users by their tokens and has no RBAC: every user may do everything. The same contract tests run against it and against
+a real kube-apiserver (`tests/sandbox`); what it does not serve needs the real one (`make envtest`).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from sandbox.kubeapi.server import RequestKey, Server
 from sandbox.kubeapi.store import Store
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-_CORE = (builtins.NAMESPACES, builtins.SECRETS, builtins.CONFIG_MAPS, builtins.EVENTS, builtins.LEASES, CRDS)
+_RESOURCES = (builtins.NAMESPACES, builtins.SECRETS, builtins.EVENTS, builtins.LEASES, CRDS)
 
 
 class EmbeddedKubernetes:
     """`async with EmbeddedKubernetes() as api:` serves until the block ends.
 
-    `port` 0 takes a free one, kept over `stop_listening`. `history` is how many writes can be watched
-    again before they are 410. `bookmark_interval` in seconds.
+    `port` 0 takes a free one and keeps it over `stop_listening`. A watch can start from any of the last `history`
+    writes; from before them, the answer is 410. `bookmark_interval` is in seconds.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class EmbeddedKubernetes:
         self._port = port or access.free_port()
         self._tokens = {f"token-of-{user}": user for user in users}
         self._store = Store(history)
-        registry = Registry((*_CORE, *builtins.PLAIN))
+        registry = Registry(_RESOURCES)
         objects = Objects(self._store, registry)
         Controllers(self._store, registry, objects)
         self._server = Server(
@@ -63,7 +63,7 @@ class EmbeddedKubernetes:
         self._runner: web.ServerRunner | None = None
         for name in NAMESPACES:
             body = {"metadata": {"name": name}}
-            objects.create(Target(builtins.NAMESPACES, "", ""), body, Writer("kube-apiserver"))
+            objects.create(Target(builtins.NAMESPACES, "", ""), body, Writer())
 
     @property
     def url(self) -> str:
@@ -87,7 +87,7 @@ class EmbeddedKubernetes:
         return self._server.requests
 
     def writes(self) -> int:
-        """How many requests asked for a change."""
+        """The number of requests that asked for a change."""
         return sum(count for key, count in self.requests.items() if key.verb in WRITES)
 
     def write_kubeconfig(self, path: Path, user: str = "admin") -> Path:
@@ -95,11 +95,11 @@ class EmbeddedKubernetes:
         return access.write_kubeconfig(path, url=self.url, user=user, token=token)
 
     def compact(self) -> None:
-        """Forget the history, as etcd's compaction does: what resumes from before is 410."""
+        """Forget the history, as etcd's compaction does: a watch that resumes from before gets 410."""
         self._store.compact()
 
     async def start_listening(self) -> None:
-        """Listen (again), on the port of before, with the data of before."""
+        """Listen, or listen again: on the same port, with the same data."""
         server = web.Server(self._server.handle, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.05)
         await self._runner.setup()

@@ -11,8 +11,9 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+from sandbox.kubernetes_client import Object
 from sandbox.operator import OperatorProcess
-from sandbox.playground import Object, Playground, together
+from sandbox.playground import Playground, together
 from secretsyncer.synced_secret import target_of
 
 LIMIT = 30.0
@@ -73,7 +74,7 @@ async def _show_objects(ground: Playground, objects: list[Object]) -> bool:
     for obj in objects:
         name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
         ready = await _condition(ground, namespace, name)
-        secret = await ground.get("Secret", *target_of(obj))
+        secret = await ground.client.get("Secret", *target_of(obj))
         keys = ", ".join(sorted((secret or {}).get("data") or {})) or "no Secret"
         say(f"  {name:<18} Ready={ready['status']:<6} {ready['reason']:<20} {keys}")
         wrong |= (ready["status"] == "True") == (name in _NOT_SYNCED) or (ready["status"] == "True") != bool(secret)
@@ -85,11 +86,11 @@ async def _show_rotation(ground: Playground) -> bool:
     password = f"rotated-{os.getpid()}"
 
     async def followed() -> bool:
-        secret = await ground.get("Secret", "demo", "single-keys") or {}
+        secret = await ground.client.get("Secret", "demo", "single-keys") or {}
         return password in {base64.b64decode(value).decode() for value in (secret.get("data") or {}).values()}
 
     value = f'{{"user": "contentful", "password": "{password}", "port": 3306}}'
-    await ground.call_aws("put_secret_value", SecretId=_ROTATED, SecretString=value)
+    await ground.secrets.put(_ROTATED, value)
     began = time.monotonic()
     await _until(followed, "the Secret does not follow the rotation")
     say(f"  Secret demo/single-keys has it after {time.monotonic() - began:.2f} s")
@@ -119,7 +120,7 @@ async def _condition(ground: Playground, namespace: str, name: str) -> Object:
     found: list[Object] = []
 
     async def there() -> bool:
-        obj = await ground.get("SyncedSecret", namespace, name) or {}
+        obj = await ground.client.get("SyncedSecret", namespace, name) or {}
         found[:] = [c for c in (obj.get("status") or {}).get("conditions") or [] if c["type"] == "Ready"]
         return bool(found)
 

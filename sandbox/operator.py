@@ -1,8 +1,7 @@
 """The real operator as a child process, for the demo and for tests.
 
 `async with OperatorProcess(kubeconfig=..., environment=...) as operator:` starts `python -m secretsyncer run` on a
-free port of loopback. Its log goes to a file; nothing of the parent's environment that could send it to another
-cluster or account is handed down.
+free port of loopback. Its log goes to a file. It inherits no variable that could send it to another cluster or account.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Self
 
 import aiohttp
 
-_HANDED_DOWN = (
+_INHERITED = (
     "PATH",
     "HOME",
     "XDG_CACHE_HOME",
@@ -30,14 +29,14 @@ _HANDED_DOWN = (
     "VIRTUAL_ENV",
     "COVERAGE_PROCESS_START",
 )
-_LOOK_EVERY = 0.02  # seconds
+_PROBE_EVERY = 0.02  # seconds
 
 
 class OperatorProcess:
     """One operator. `environment` holds its settings and AWS's variables."""
 
     def __init__(self, *, kubeconfig: Path, environment: Mapping[str, str]) -> None:
-        inherited = {name: os.environ[name] for name in _HANDED_DOWN if name in os.environ}
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self.environment = {
             **inherited,
             "METRICS_LISTEN": "127.0.0.1:0",
@@ -62,7 +61,7 @@ class OperatorProcess:
 
     @property
     def log(self) -> str:
-        """All that it has logged."""
+        """Everything that it has logged."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     @property
@@ -74,7 +73,7 @@ class OperatorProcess:
         return int(found[1] or found[2])
 
     def command(self) -> tuple[str, ...]:
-        """What is started; tests start it out of an image."""
+        """The command line. Tests override it to start the operator from an image."""
         return sys.executable, "-m", "secretsyncer", "run"
 
     async def start(self) -> None:
@@ -93,7 +92,7 @@ class OperatorProcess:
             return response.status, await response.text()
 
     async def until_ready(self, limit: float = 30.0) -> float:
-        """Seconds from its start until /readyz says ok; RuntimeError, with the log's end, where it does not."""
+        """Seconds from its start until /readyz is ok; RuntimeError with the end of the log if it never is."""
         answer = ""
         while time.monotonic() - self._started < limit and self._running.returncode is None:
             try:
@@ -102,7 +101,7 @@ class OperatorProcess:
                     return time.monotonic() - self._started
             except (aiohttp.ClientError, RuntimeError):
                 pass
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_PROBE_EVERY)
         raise RuntimeError(f"the operator is not ready: {answer}\n{self.log[-4000:]}")
 
     async def metrics(self) -> dict[str, float]:

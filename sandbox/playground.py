@@ -13,38 +13,38 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import ssl
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
-import aiohttp
-import boto3
 import yaml
 
 from sandbox.access import KubernetesApi
 from sandbox.apiserver import EmbeddedKubernetes
-from sandbox.aws.moto import MotoServer
+from sandbox.aws.moto_secrets import MotoSecrets
+from sandbox.aws.moto_server import MotoServer
 from sandbox.envtest import RealKubernetes, find_assets
+from sandbox.kubernetes_client import KubernetesClient, Object
 from sandbox.operator import OperatorProcess
 from secretsyncer.gotemplate.engine import EngineCatalogue, EngineUnavailable, TemplateEngine
 from secretsyncer.settings import Settings
-
-Object = dict[str, Any]
-_PATHS = {
-    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-    "Namespace": "/api/v1/namespaces",
-    "SyncedSecret": "/apis/secrets.contentful.com/v1/namespaces/{namespace}/syncedsecrets",
-    "Secret": "/api/v1/namespaces/{namespace}/secrets",
-}
-_SETTLE_LIMIT = 30.0  # seconds
 
 
 def manifests_folder() -> Path:
     """The CRD and the samples."""
     return Path(__file__).resolve().parents[1] / "manifests"
+
+
+def sample_secrets() -> Iterator[tuple[str, str | bytes, dict[str, str]]]:
+    """Name, value and tags of each AWS secret that the samples use."""
+    for name, fields in yaml.safe_load((manifests_folder() / "samples/aws/secrets.yaml").read_text()).items():
+        if "binary" in fields:
+            value: str | bytes = base64.b64decode(fields["binary"])
+        else:
+            value = json.dumps(fields["json"]) if "json" in fields else fields["value"]
+        yield name, value, fields.get("tags", {})
 
 
 class Playground:
@@ -59,15 +59,18 @@ class Playground:
         self.kubernetes: KubernetesApi
         self.description = ""
         self.aws = MotoServer()
+        self.secrets: MotoSecrets
+        self.client: KubernetesClient
         self._compiling: asyncio.Task[None]
-        self._secretsmanager: Any = None
-        self._http: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="secretsyncer-sandbox-")))
         self._compiling = asyncio.create_task(asyncio.to_thread(_compile_engine))
         self._stack.push_async_callback(asyncio.wait, {self._compiling})
         return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
 
     async def start_kubernetes(self) -> None:
         """Start Kubernetes, with the CRD."""
@@ -78,47 +81,24 @@ class Playground:
         else:
             self.kubernetes = await self._stack.enter_async_context(EmbeddedKubernetes())
             self.description = "the embedded API (make envtest gets the real one)"
-        ca = self.kubernetes.ca_file
-        self._http = await self._stack.enter_async_context(
-            aiohttp.ClientSession(
-                self.kubernetes.url,
-                headers={"Authorization": f"Bearer {self.kubernetes.token}"},
-                connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=ca) if ca else True),
-            )
-        )
-        await self._create(yaml.safe_load((manifests_folder() / "crd.yaml").read_text()))
-        await self._until_served()
+        self.client = await self._stack.enter_async_context(KubernetesClient(self.kubernetes))
+        await self.client.create(yaml.safe_load((manifests_folder() / "crd.yaml").read_text()))
+        await self.client.until_served("SyncedSecret")
         if isinstance(self.kubernetes, RealKubernetes):
             self.kubernetes.start_controllers()
 
     async def start_aws(self) -> int:
         """Start AWS and put the secrets of the samples into it; how many."""
         await self._stack.enter_async_context(self.aws)
-        secrets = yaml.safe_load((manifests_folder() / "samples/aws/secrets.yaml").read_text())
-        for name, fields in secrets.items():
-            tags = [{"Key": key, "Value": value} for key, value in fields.get("tags", {}).items()]
-            await self.call_aws("create_secret", Name=name, Tags=tags, **_payload(fields))
+        self.secrets = MotoSecrets(self.aws)
+        secrets = list(sample_secrets())
+        for name, value, tags in secrets:
+            await self.secrets.create(name, value, **tags)
         return len(secrets)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
 
     @property
     def kubeconfig(self) -> Path:
         return self.kubernetes.write_kubeconfig(self.folder / "kubeconfig")
-
-    async def call_aws(self, operation: str, **parameters: Any) -> Any:
-        """One operation of Secrets Manager, as a user with their own AWS client would call it."""
-        if self._secretsmanager is None:
-            environment = self.aws.environment()
-            self._secretsmanager = boto3.client(
-                "secretsmanager",
-                endpoint_url=environment["AWS_ENDPOINT_URL"],
-                region_name=environment["AWS_REGION"],
-                aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            )
-        return await asyncio.to_thread(getattr(self._secretsmanager, operation), **parameters)
 
     async def apply_samples(self) -> list[Object]:
         """Apply the samples, once there is an engine for their templates; the SyncedSecrets among them."""
@@ -126,24 +106,9 @@ class Playground:
         created: list[Object] = []
         for file in sorted((manifests_folder() / "samples").glob("*.yaml")):
             for document in yaml.safe_load_all(file.read_text()):
-                await self._create(document)
+                await self.client.create(document)
                 created.append(document)
         return [obj for obj in created if obj["kind"] == "SyncedSecret"]
-
-    async def _until_served(self) -> None:
-        async with asyncio.timeout(_SETTLE_LIMIT):
-            while (await self._http.get(_PATHS["SyncedSecret"].format(namespace="default"))).status != 200:
-                await asyncio.sleep(0.05)
-
-    async def _create(self, obj: Object) -> None:
-        async with self._http.post(_path(obj["kind"], obj["metadata"].get("namespace", "")), json=obj) as response:
-            if response.status not in {201, 409}:
-                raise RuntimeError(f"{obj['kind']} {obj['metadata']['name']}: {await response.text()}")
-
-    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """The object, or None where there is none."""
-        async with self._http.get(f"{_path(kind, namespace)}/{name}") as response:
-            return await response.json() if response.status == 200 else None
 
     def operator(self, **settings: str) -> OperatorProcess:
         """An operator for this ground, not started."""
@@ -166,13 +131,3 @@ def _compile_engine() -> None:
     with suppress(EngineUnavailable):  # the operator says what is wrong with it
         engine.render_sync("", EngineCatalogue({}), {})
     engine.close()
-
-
-def _path(kind: str, namespace: str) -> str:
-    return _PATHS[kind].format(namespace=namespace)
-
-
-def _payload(fields: Object) -> Object:
-    if "binary" in fields:
-        return {"SecretBinary": base64.b64decode(fields["binary"])}
-    return {"SecretString": json.dumps(fields["json"]) if "json" in fields else fields["value"]}

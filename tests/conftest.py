@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 import pytest_asyncio
+from prometheus_client import CollectorRegistry
 
-from sandbox.aws.moto import MotoServer
+from sandbox.aws.moto_server import MotoServer
 from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
+from secretsyncer.metrics import Metrics
 
 pytest.register_assert_rewrite("tests.support.cluster", "tests.support.measures")
 
@@ -55,3 +57,15 @@ async def moto_server():
     """moto's AWS, started once: it is one account for all tests, so their secrets have random names."""
     async with MotoServer() as server:
         yield server
+
+
+@pytest.fixture
+def metrics():
+    """The operator's metrics, in a registry of their own."""
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def value(metrics):
+    """The value of a metric's series."""
+    return lambda metric, **labels: metrics.registry.get_sample_value(metric, labels)

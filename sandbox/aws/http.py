@@ -1,6 +1,6 @@
-"""A stand-in for AWS over HTTP: the wire protocols of Secrets Manager and STS over an `awsworld.World`.
+"""A stand-in for AWS over HTTP: the wire protocols of Secrets Manager and STS on top of `model.World`.
 
-For tests that need what moto does not enforce, and for benchmarks, where moto is the bottleneck. In process:
+For tests that need what moto does not enforce, and for benchmarks, where moto is the bottleneck. In this process:
 
     async with FakeAws() as aws:            # aws.url is its endpoint
         aws.world.create("app/config", "{}")
@@ -8,10 +8,10 @@ For tests that need what moto does not enforce, and for benchmarks, where moto i
         ...
         assert aws.calls["GetSecretValue", role] == 1
 
-On its own: `python -m sandbox.aws.http --port 8123 --latency 0.02 --open` prints one line of JSON with its
-URL, and answers under `/_fake/` to whoever drives it (see `_admin`).
+As a process of its own: `python -m sandbox.aws.http --port 8123 --latency 0.02 --open` prints one line of JSON with
+its URL, and is controlled by requests to `/_fake/` (see `_admin`).
 
-Signatures are not checked, only whose access key and session token they carry. Fault kinds: `throttle`,
+Signatures are not checked, only the access key and the session token that they contain. Fault kinds: `throttle`,
 `500`, `503`, `502html`, `html`, `reset`, `hang`, `slow`, `truncated`, `cut`, `no-list`, `token-loop`,
 `endless`, `expired`, `denied`, and `code:<AWS error code>`.
 """
@@ -42,7 +42,7 @@ _STS = {"AssumeRole", "GetCallerIdentity"}
 
 @dataclass
 class Fault:
-    """Something that goes wrong, for calls of that operation and role (None: any), so many times."""
+    """A failure of calls of this operation and role (None: any), a number of times."""
 
     kind: str
     operation: str | None = None
@@ -50,9 +50,9 @@ class Fault:
     times: float = float("inf")
     delay: float = 10.0
     skip: int = 0
-    """Calls that still go right before it sets in."""
+    """The number of calls that succeed before it starts."""
 
-    def strikes(self, operation: str, role: str) -> bool:
+    def applies(self, operation: str, role: str) -> bool:
         if self.times <= 0 or self.operation not in {None, operation} or self.role not in {None, role}:
             return False
         if self.skip > 0:
@@ -63,16 +63,16 @@ class Fault:
 
 
 class FakeAws:
-    """The stand-in, serving on loopback while its context is entered."""
+    """The stand-in. `async with` serves it on loopback."""
 
     def __init__(self, world: World | None = None, *, latency: float = 0.0, port: int = 0) -> None:
         self.world = world or World()
         self.latency = latency
         self.calls: Counter[tuple[str, str]] = Counter()
-        """Answered calls by (operation, role ARN; empty: the operator)."""
+        """Calls by (operation, role ARN; empty: the operator)."""
 
         self.batches: list[int] = []
-        """Sizes of the batches asked for."""
+        """Sizes of the requested batches."""
 
         self.faults: list[Fault] = []
         self.url = ""
@@ -98,13 +98,13 @@ class FakeAws:
             await self._runner.cleanup()
 
     def fault(self, kind: str, operation: str | None = None, role: str | None = None, **more: Any) -> Fault:
-        """Let this go wrong from now on; gives the fault, to be taken out of `faults` again."""
+        """Fail from now on. Remove the returned fault from `faults` to end it."""
         fault = Fault(kind, operation, role, **more)
         self.faults.append(fault)
         return fault
 
     def count(self, operation: str) -> int:
-        """Calls of that operation by anybody."""
+        """Calls of that operation by all callers."""
         return sum(number for (name, _), number in self.calls.items() if name == operation)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
@@ -120,23 +120,23 @@ class FakeAws:
             self.batches.append(len(params.get("SecretIdList", ())))
         if self.latency:
             await asyncio.sleep(self.latency)
-        # A fault on AssumeRole is meant for the role that is to be assumed.
+        # A fault of AssumeRole names the role that is to be assumed.
         about = params.get("RoleArn", "") if operation == "AssumeRole" else role
-        struck = next((fault for fault in self.faults if fault.strikes(operation, about)), None)
+        struck = next((fault for fault in self.faults if fault.applies(operation, about)), None)
         try:
-            if struck and (spoilt := await self._strike(struck, request)):
+            if struck and (spoilt := await self._fail(struck, request)):
                 return spoilt
             who = self.world.authenticate(access_key, request.headers.get("X-Amz-Security-Token", ""))
             answer = self.world.perform(who, region, operation, params)
-        except Refused as no:
-            return _refusal(no, sts=service_sts)
+        except Refused as refusal:
+            return _refusal(refusal, sts=service_sts)
         if struck:
-            answer = _bend(struck.kind, answer)
+            answer = _change_content(struck.kind, answer)
         response = _answer(operation, answer, sts=service_sts)
-        return await _mangle(struck.kind, request, response) if struck else response
+        return await _send_broken(struck.kind, request, response) if struck else response
 
-    async def _strike(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
-        """Faults that come instead of an answer."""
+    async def _fail(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
+        """Apply a fault that replaces the answer."""
         kind = fault.kind
         if kind in _CODES or kind.startswith("code:"):
             code, status = _CODES.get(kind, (kind.removeprefix("code:"), 400))
@@ -156,7 +156,7 @@ class FakeAws:
         return None
 
     async def _admin(self, request: web.Request) -> web.Response:
-        """Driving it from another process.
+        """Control from another process.
 
         GET calls; DELETE calls; DELETE faults; POST faults {Fault's fields}; POST latency {"seconds"};
         POST roles {"name", rules...}; POST seed {"count", "prefix", "value", "account", "region", "tags",
@@ -218,20 +218,20 @@ def _parse(request: web.Request, body: bytes) -> tuple[str, dict[str, Any]]:
     return form.pop("Action", ""), form
 
 
-def _refusal(no: Refused, *, sts: bool) -> web.Response:
+def _refusal(refusal: Refused, *, sts: bool) -> web.Response:
     request_id = str(uuid.uuid4())
     if not sts:
         return web.json_response(
-            {"__type": no.code, "Message": no.sentence},
-            status=no.status,
+            {"__type": refusal.code, "Message": refusal.sentence},
+            status=refusal.status,
             headers={"x-amzn-RequestId": request_id},
             content_type="application/x-amz-json-1.1",
         )
-    code = _STS_CODES.get(no.code, no.code)
-    status = 403 if code in {"AccessDenied", "ExpiredToken", "InvalidClientTokenId"} else no.status
+    code = _STS_CODES.get(refusal.code, refusal.code)
+    status = 403 if code in {"AccessDenied", "ExpiredToken", "InvalidClientTokenId"} else refusal.status
     text = (
         '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>'
-        f"<Code>{code}</Code><Message>{escape(no.sentence)}</Message></Error>"
+        f"<Code>{code}</Code><Message>{escape(refusal.sentence)}</Message></Error>"
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     )
     return web.Response(status=status, text=text, content_type="text/xml")
@@ -257,8 +257,8 @@ def _xml(value: Any) -> str:
     return escape(str(value))
 
 
-def _bend(kind: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """Faults inside an answer."""
+def _change_content(kind: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """Apply a fault to the content of an answer."""
     if kind == "no-list":
         return {}
     if kind == "token-loop":
@@ -266,8 +266,8 @@ def _bend(kind: str, answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-async def _mangle(kind: str, request: web.Request, response: web.Response) -> web.StreamResponse:
-    """Faults in how the answer travels."""
+async def _send_broken(kind: str, request: web.Request, response: web.Response) -> web.StreamResponse:
+    """Apply a fault to the transmission of an answer."""
     body = response.body if isinstance(response.body, bytes) else b""
     if kind == "truncated":
         return web.Response(body=body[: len(body) // 2], content_type=response.content_type)

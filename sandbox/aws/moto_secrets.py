@@ -1,4 +1,4 @@
-"""The user of moto's AWS: makes and changes secrets as an AWS client does, with boto3."""
+"""Secrets on moto's server: creates and changes them with boto3, as a user's AWS client does."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import boto3
 
-from sandbox.aws.moto import MotoServer
+from sandbox.aws.moto_server import MotoServer
 
 
-class MotoAws:
+class MotoSecrets:
     """Secrets Manager on a running moto server."""
 
     def __init__(self, server: MotoServer) -> None:
@@ -26,7 +26,7 @@ class MotoAws:
     async def call(self, operation: str, **parameters: Any) -> Any:
         return await asyncio.to_thread(getattr(self._client, operation), **parameters)
 
-    async def create(self, name: str, value: str | bytes, **tags: str) -> dict[str, Any]:
+    async def create(self, name: str, value: str | bytes, /, **tags: str) -> dict[str, Any]:
         """A new secret; ARN, Name and VersionId."""
         pairs = [{"Key": key, "Value": text} for key, text in tags.items()]
         answer = await self.call("create_secret", Name=name, Tags=pairs, **_payload(value))

@@ -1,4 +1,4 @@
-"""A queue of moto's SQS: what EventBridge does with it, and what is left in it."""
+"""An SQS queue on moto's server: sends messages as EventBridge does, and counts those that are left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import boto3
 
 
 class MotoQueue:
-    """One queue. It is there from the start."""
+    """One queue, which exists from the start."""
 
     def __init__(self, environment: Mapping[str, str], name: str) -> None:
         self._client = boto3.client(
@@ -31,13 +31,13 @@ class MotoQueue:
         self._client.delete_queue(QueueUrl=self.url)
 
     async def send(self, *messages: Any) -> None:
-        """Each as one message; what is no text as JSON."""
+        """Send each as one message; those that are not text as JSON."""
         for message in messages:
             body = message if isinstance(message, str) else json.dumps(message)
             await asyncio.to_thread(self._client.send_message, QueueUrl=self.url, MessageBody=body)
 
     async def left(self) -> int:
-        """Messages in it, those that somebody has received and not deleted among them."""
+        """Messages in the queue, including those that were received and not deleted."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = await asyncio.to_thread(self._client.get_queue_attributes, QueueUrl=self.url, AttributeNames=names)
         return sum(int(answer["Attributes"][name]) for name in names)

@@ -1,9 +1,9 @@
-"""The embedded Kubernetes API, written against Kubernetes' documented behaviour and not our client.
+"""A Kubernetes API server in memory, written against the documented behaviour and not against our client.
 
-The way of a request: `server` (HTTP) reads it with `requests`, lets `faults` strike, and asks
-`operations`, which call `objects` (the life of objects, with `bodies` for what is sent) or `lists` and
-show the result with `views`; a watch is a stream of `watches`. Below them: `store` (revisions and
-history), `resources` with `builtins`, `rules` and `crds` (what is served), `metadata`, `pruning`,
-`schema`, `selectors`, `patches`, `ownership` with `fieldsets`, `columns`, `errors` (rules of one thing
-each), `discovery` (what clients read to find all this), `controllers` (what follows from a write).
+A request goes through `server` (HTTP), `requests` (reads it), `faults` (injected failures) and `operations`. These
+call `objects` (create, update, patch, delete; `bodies` checks what is sent) or `lists`, and return what `views`
+makes of the result. A watch is a stream of `watches`. All of them use `store` (revisions and history), `resources`
+(what is served: `builtins` with their `rules`, and `crds`) and a module for each kind of check: `metadata`, `pruning`,
+`schema`, `selectors`, `patches`. `columns` has the cells of tables, `discovery` what clients read first, `errors` the
+refusals. `controllers` does what follows from a write.
 """

@@ -1,13 +1,13 @@
-"""From what a client sent to an object that can be stored: the checks that hold for all kinds.
+"""The checks of what a client sends, which are the same for all kinds.
 
-Kind, name and place must be those of the request; versions those of the stored object; the rest is
-pruned, defaulted and validated by the kind's schema and rule. Texts and codes are the real server's,
-also where creates, updates and patches differ for no good reason.
+Kind, name and namespace must be those of the request, and versions those of the stored object. The rest is pruned,
+defaulted and validated by the schema and the rule of the kind. Messages and codes are those of the real server, also
+where creates, updates and patches differ without a reason.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sandbox.kubeapi import errors, metadata
 from sandbox.kubeapi.errors import Cause, Json
@@ -25,16 +25,14 @@ class Target(NamedTuple):
 
 
 class Writer(NamedTuple):
-    """How a write was asked for, beside its body."""
+    """The options of a write."""
 
-    manager: str
     subresource: str = ""
-    dry_run: bool = False
     strict: bool = False  # fieldValidation=Strict: unknown fields are an error
 
 
 def check_sent(target: Target, body: Json, *, strict: bool = False) -> None:
-    """The body of a create, update or apply: it is of its kind and for its namespace."""
+    """Check the kind and the namespace in the body of a create or update."""
     resource = target.resource
     if resource.custom and not body.get("kind"):
         raise errors.DecodeError(resource.kind, resource.version, "Object 'Kind' is missing")
@@ -50,30 +48,9 @@ def check_sent(target: Target, body: Json, *, strict: bool = False) -> None:
         raise errors.bad_request(why)
 
 
-def check_applied(target: Target, body: Json, *, exists: bool) -> None:
-    """The body of an apply: it says its version, for a new object its name, and no field that is unknown."""
-    resource = target.resource
-    if (version := body.get("apiVersion", "")) != resource.api_version:
-        why = f"Incorrect version specified in apply patch. Specified patch version: {version}, expected"
-        raise errors.bad_request(f"{why}: {resource.api_version}")
-    try:
-        check_sent(target, body, strict=not resource.custom)
-    except errors.DecodeError as error:
-        if resource.custom:
-            raise
-        raise errors.ApiError(500, "", f"failed to create typed patch object: {error.why}") from None
-    if not body["metadata"].get("name") and not exists:
-        why = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
-        raise errors.bad_request(why)
-    body["metadata"].setdefault("name", target.name)
-    check_name(target, body)
-
-
-def check_patched(target: Target, body: Any, old: Json) -> None:
-    """The result of a patch: its kind, its names and its uid are those of before."""
+def check_patched(target: Target, body: Json, old: Json) -> None:
+    """Check that the result of a patch has the kind, names and uid of the old object."""
     resource, namespace, name = target
-    if not isinstance(body, dict):
-        raise errors.undecodable_patch(body, "couldn't get version/kind; json parse error")
     version = body.setdefault("apiVersion", resource.api_version)
     if version != resource.api_version:
         causes = [errors.wrong("apiVersion", version, f"must be {resource.api_version}")]
@@ -92,13 +69,13 @@ def check_patched(target: Target, body: Any, old: Json) -> None:
 
 
 def check_name(target: Target, body: Json) -> None:
-    """The body of an update says the name of the URL."""
+    """Check that the body of an update has the name of the URL."""
     if (given := body["metadata"].get("name", "")) != target.name:
         raise errors.bad_request(_wrong_name(given, target.name))
 
 
 def check_version(target: Target, old: Json, given: Json) -> None:
-    """Optimistic locking: a resource version or a uid that is given must be the present one."""
+    """Optimistic locking: a resource version or uid in the body must be the current one."""
     resource, _, name = target
     version = given.get("resourceVersion")
     if not version and not resource.unconditional:
@@ -111,7 +88,7 @@ def check_version(target: Target, old: Json, given: Json) -> None:
 
 
 def complete(resource: Resource, new: Json, old: Json | None, *, strict: bool) -> None:
-    """Default and validate a new object, in place. ApiError 400 or 422 where it is wrong."""
+    """Default and validate a new object, in place. ApiError 400 or 422 if it is invalid."""
     mistakes: list[Cause] = []
     if resource.custom:
         _prune(resource, new, strict=strict)
@@ -123,7 +100,7 @@ def complete(resource: Resource, new: Json, old: Json | None, *, strict: bool) -
 
 
 def _decode(resource: Resource, body: Json, *, strict: bool) -> None:
-    """What decoding into the types of Go does: unknown fields and nulls go, other types are refused."""
+    """Do what decoding into Go types does: drop unknown fields and nulls, refuse wrong types."""
     metadata.clean(body, resource)
     if resource.custom:
         return
@@ -145,7 +122,7 @@ def _check_kind(resource: Resource, body: Json) -> None:
     if kind == resource.kind:
         return
     if not resource.custom:
-        raise errors.DecodeError(str(kind), resource.version, f"it is no {resource.kind}")
+        raise errors.DecodeError(str(kind), resource.version, f"expected kind {resource.kind}")
     name = str((body.get("metadata") or {}).get("name", ""))
     causes = [errors.wrong("kind", kind, f"must be {resource.kind}")]
     raise errors.invalid(str(kind), resource.group, name, causes)

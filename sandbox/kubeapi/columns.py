@@ -1,4 +1,4 @@
-"""Cells of tables: the JSONPath of printer columns, and ages as kubectl shows them."""
+"""Cells of tables: the JSONPath of printer columns, and ages in the format of kubectl."""
 
 from __future__ import annotations
 
@@ -10,28 +10,19 @@ from sandbox.kubeapi.errors import Json
 from sandbox.kubeapi.resources import Column
 
 _STEP = re.compile(
-    r"""\.(?P<name>(?:[\w-]|\\.)+)                # .name, .a\.b
-      | \[(?P<index>\d+|\*)\]                     # [0], [*]
-      | \[['"](?P<quoted>[^'"]+)['"]\]            # ['a.b/c']
-      | \[\?\(@\.(?P<field>[\w.-]+)\s*==\s*["'](?P<wanted>[^"']*)["']\)\]
+    r"""\.(?P<name>(?:[\w-]|\\.)+)                                             # .name, .a\.b
+      | \[\?\(@\.(?P<field>[\w.-]+)\s*==\s*["'](?P<wanted>[^"']*)["']\)\]   # [?(@.type=="Ready")]
     """,
     re.VERBOSE,
 )
 
-NAME = Column(
-    "Name", "string", lambda obj: obj["metadata"]["name"], format="name", description="The object's name."
-)
-AGE = Column(
-    "Age",
-    "string",
-    lambda obj: age(obj["metadata"].get("creationTimestamp")),
-    description="Time since creation.",
-)
+NAME = Column("Name", "string", lambda obj: obj["metadata"]["name"], format="name")
+AGE = Column("Age", "string", lambda obj: age(obj["metadata"].get("creationTimestamp")))
 CREATED_AT = Column("Created At", "date", lambda obj: obj["metadata"].get("creationTimestamp"))
 
 
 def steps_of(path: str) -> list[re.Match[str]]:
-    """The steps of a simple JSONPath; ValueError for one that is not (no unions, no recursion)."""
+    """The steps of a simple JSONPath: names and filters. ValueError for any other."""
     steps, at = [], 0
     while at < len(path):
         step = _STEP.match(path, at)
@@ -52,14 +43,11 @@ def found_at(obj: Json, steps: list[re.Match[str]]) -> list[Any]:
 
 def _select(value: Any, step: re.Match[str]) -> list[Any]:
     part = step.groupdict()
-    if name := part["quoted"] or (part["name"] and re.sub(r"\\(.)", r"\1", part["name"])):
+    if part["name"]:
+        name = re.sub(r"\\(.)", r"\1", part["name"])
         return [value[name]] if isinstance(value, dict) and name in value else []
     if not isinstance(value, list):
         return []
-    if part["index"] == "*":
-        return value
-    if part["index"]:
-        return value[int(part["index"]) : int(part["index"]) + 1]
     inner = steps_of("." + part["field"])
     return [item for item in value if [str(found) for found in found_at(item, inner)] == [part["wanted"]]]
 
@@ -80,10 +68,7 @@ def _custom_column(given: Json) -> Column:
             return " ".join(_text(value) for value in values)
         return age(values[0]) if kind == "date" else values[0]
 
-    description = (
-        given.get("description") or "Custom resource definition column (in JSONPath format): " + given["jsonPath"]
-    )
-    return Column(given["name"], kind, cell, given.get("format", ""), description, given.get("priority", 0))
+    return Column(given["name"], kind, cell, given.get("format", ""), given.get("priority", 0))
 
 
 def _text(value: Any) -> str:
@@ -91,7 +76,7 @@ def _text(value: Any) -> str:
 
 
 def age(moment: str | None) -> str:
-    """The time since an RFC 3339 moment, as `duration.HumanDuration` puts it."""
+    """The time since an RFC 3339 timestamp, in the format of `duration.HumanDuration`."""
     if not moment:
         return "<unknown>"
     try:
@@ -103,7 +88,7 @@ def age(moment: str | None) -> str:
 
 
 def human_duration(seconds: int) -> str:
-    """Two significant units at the most: `90s`, `5m30s`, `3h20m`, `2d3h`, `400d`."""
+    """At most two units: `90s`, `5m30s`, `3h20m`, `2d3h`, `400d`."""
     seconds = max(0, seconds)
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     for limit, whole, rest in (

@@ -1,7 +1,7 @@
-"""What follows from a write: definitions are served, namespaces emptied, dependents collected.
+"""What follows a write: definitions are served, namespaces emptied, dependents garbage-collected.
 
-kube-apiserver serves custom resources itself, while namespaces and owner references are the business
-of kube-controller-manager, a moment later. Here it all happens at once.
+In a real cluster kube-apiserver serves custom resources, and kube-controller-manager handles namespaces and owner
+references a moment later. Here everything happens at once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sandbox.kubeapi.store import Store, Stored
 
 _FOREGROUND = "foregroundDeletion"
 _ORPHAN = "orphan"
-_WRITER = Writer("kube-controller-manager")
+_WRITER = Writer()
 
 
 class Controllers:
-    """Follows every write of `objects`; synchronous, so that a write and what follows are one."""
+    """Acts after every write of `objects`. Synchronous: a write and what follows it are one step."""
 
     def __init__(self, store: Store, registry: Registry, objects: Objects) -> None:
         self._store = store
@@ -52,12 +52,10 @@ class Controllers:
 
     def _define(self, stored: Stored, *, gone: bool) -> None:
         definition = stored.obj
-        spec = definition["spec"]
         if gone:
-            resource = self._registry.by_key(definition["metadata"]["name"])
-            for instance in self._store.select(definition["metadata"]["name"]) if resource else []:
+            for instance in self._store.select(definition["metadata"]["name"]):
                 self._objects.finalize(instance)
-            self._registry.remove(spec["group"], spec["names"]["plural"])
+            self._registry.remove(definition["metadata"]["name"])
             return
         crds.serve(self._registry, definition)
         if not (definition.get("status") or {}).get("conditions"):
@@ -73,7 +71,7 @@ class Controllers:
             self._objects.finalize(home)
 
     def _finish(self, stored: Stored) -> None:
-        """Obey the propagation policy of a deletion, which is kept as a finalizer."""
+        """Apply the propagation policy of a deletion, which is stored as a finalizer."""
         meta = stored.obj["metadata"]
         if _FOREGROUND in meta.get("finalizers", []):
             self._collect_dependents(meta["uid"])
@@ -103,7 +101,7 @@ class Controllers:
         self._take(item, "ownerReferences", lambda owner: owner.get("uid") == uid)
 
     def _owned(self, item: Stored, *, besides: str = "") -> bool:
-        """Whether an owner of an object, other than `besides`, is there; one of an unknown kind may be."""
+        """Whether an owner other than `besides` exists. An owner of an unknown kind may exist."""
         references = item.obj["metadata"].get("ownerReferences", [])
         kinds = [(owner.get("apiVersion", ""), owner.get("kind", "")) for owner in references]
         if any(self._registry.by_kind(*kind) is None for kind in kinds):
@@ -111,7 +109,7 @@ class Controllers:
         return any(owner.obj["metadata"]["uid"] != besides for owner in self._owners(item))
 
     def _owners(self, item: Stored) -> list[Stored]:
-        """Those owners of an object that are there."""
+        """The owners of an object that exist."""
         found = []
         for owner in item.obj["metadata"].get("ownerReferences", []):
             resource = self._registry.by_kind(owner.get("apiVersion", ""), owner.get("kind", ""))

@@ -1,8 +1,7 @@
-"""Errors as a Kubernetes API server sends them: `Status` objects with a reason, details and causes.
+"""Errors in the form of a Kubernetes API server: `Status` objects with a reason, details and causes.
 
-Every module of the emulator raises `ApiError`; `server.py` turns it into the HTTP answer, and
-`watches.py` into an ERROR event. Reasons and texts follow `k8s.io/apimachinery/pkg/api/errors`,
-because clients and people match on them.
+Every module raises `ApiError`; `server.py` turns it into the HTTP answer, and `watches.py` into an ERROR event.
+Reasons and messages follow `k8s.io/apimachinery/pkg/api/errors`, because clients and people match on them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class Cause(NamedTuple):
 
 
 class ApiError(Exception):
-    """An answer that is not a success; `status()` is its body."""
+    """A refusal; `status()` is the body of the answer."""
 
     def __init__(
         self,
@@ -46,7 +45,7 @@ class ApiError(Exception):
             self.details = {**(details or {}), "retryAfterSeconds": retry_after}
 
     def status(self) -> Json:
-        """The `Status` object that says this."""
+        """The `Status` object."""
         status: Json = {
             "kind": "Status",
             "apiVersion": "v1",
@@ -63,7 +62,7 @@ class ApiError(Exception):
 
 
 class DecodeError(ApiError):
-    """A body that is no object of its kind: 400, but 422 with the whole object where a patch made it."""
+    """A body that cannot be decoded as its kind: 400, or 422 with the whole object if a patch produced it."""
 
     def __init__(self, kind: str, version: str, why: str) -> None:
         message = f'{kind} in version "{version}" cannot be handled as a {kind}: {why}'
@@ -72,7 +71,7 @@ class DecodeError(ApiError):
 
 
 class NoPageError(ApiError):
-    """A path under which nothing is served: the answer is plain text, no Status."""
+    """A path under which nothing is served: the answer is plain text and not a Status."""
 
     def __init__(self) -> None:
         super().__init__(404, "NotFound", "404 page not found\n")
@@ -106,7 +105,7 @@ def not_found(plural: str, group: str, name: str) -> ApiError:
 
 
 def _generic(code: int, reason: str, message: str) -> ApiError:
-    """What `errors.NewGenericServerResponse` makes: with empty details."""
+    """As `errors.NewGenericServerResponse`: with empty details."""
     return ApiError(code, reason, message, details={})
 
 
@@ -136,20 +135,6 @@ def conflict(plural: str, group: str, name: str, why: str = MODIFIED) -> ApiErro
     return ApiError(409, "Conflict", message, details=_named(name, plural, group))
 
 
-def apply_conflict(causes: list[Cause]) -> ApiError:
-    """Server-side apply met fields that other managers own with another value (KEP-555)."""
-    if len(causes) == 1:
-        text = f"1 conflict: {causes[0].message}: {causes[0].field}"
-    else:
-        fields: dict[str, str] = {}
-        for cause in causes:
-            manager = cause.message.replace("conflict with", "conflicts with", 1)
-            fields[manager] = f"{fields.get(manager, '')}\n- {cause.field}"
-        text = f"{len(causes)} conflicts: " + "\n".join(f"{manager}:{own}" for manager, own in fields.items())
-    details = {"causes": [cause._asdict() for cause in causes]}
-    return ApiError(409, "Conflict", f"Apply failed with {text}", details=details)
-
-
 def expired(message: str, *, continue_token: str | None = None) -> ApiError:
     metadata = {"continue": continue_token} if continue_token else None
     return ApiError(410, "Expired", message, metadata=metadata)
@@ -160,9 +145,9 @@ def too_large(limit: int) -> ApiError:
     return ApiError(413, "RequestEntityTooLarge", message)
 
 
-def unsupported_media_type(accepted: list[str]) -> ApiError:
+def unsupported_media_type(accepted: list[str], hint: str = "") -> ApiError:
     formats = ", ".join(accepted)
-    message = f"the body of the request was in an unknown format - accepted media types include: {formats}"
+    message = f"the body of the request was in an unknown format - accepted media types include: {formats}{hint}"
     return ApiError(415, "UnsupportedMediaType", message)
 
 
@@ -174,23 +159,19 @@ def invalid(kind: str, group: str, name: str, causes: list[Cause]) -> ApiError:
     return ApiError(422, "Invalid", message, details=details)
 
 
-def unprocessable() -> ApiError:
-    return _generic(422, "Invalid", "the server rejected our request due to an error in our request")
-
-
 def undecodable_patch(body: Any, why: str) -> ApiError:
-    """A patch whose result is no object of its kind. The message holds the whole result, data and all."""
+    """A patch whose result cannot be decoded as its kind. The message contains the whole result with its data."""
     return invalid("", "", "", [wrong("patch", json.dumps(body, separators=(",", ":")), why)])
 
 
 def version_required(plural: str, group: str, name: str) -> ApiError:
-    """An update without a resource version, of a kind that does not take it."""
+    """An update without a resource version, of a kind that requires one."""
     message = "Invalid value: 0x0: must be specified for an update"
     return invalid(plural, group, name, [Cause("metadata.resourceVersion", "FieldValueInvalid", message)])
 
 
 def version_too_large(asked: int, current: int) -> ApiError:
-    """A version that this server has not reached: it lags, or was restored from a backup."""
+    """A version that this server has not reached, because it lags or was restored from a backup."""
     causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     message = f"Timeout: Too large resource version: {asked}, current: {current}"
     return ApiError(504, "Timeout", message, details={"causes": causes}, retry_after=1)

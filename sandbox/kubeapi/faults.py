@@ -1,8 +1,8 @@
-"""Faults on demand, for tests of clients: what a real API server cannot be asked to do.
+"""Faults on demand, for tests of clients: failures that a real API server cannot be told to produce.
 
-A fault holds for the requests that its filters match (verb, resource, namespace, name, or any
-predicate), as often as `times` says (None: until it is removed). It counts its `hits`, and is removed
-by `remove()`, by leaving it as a context manager, or by `Faults.clear()`.
+A fault applies to the requests that match its filters (verb, resource, namespace, name, or any predicate), `times`
+times (None: until it is removed). It counts its `hits`. `remove()`, the end of its `with` block and `Faults.clear()`
+remove it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REASONS = {
 
 
 class Where(TypedDict, total=False):
-    """Which requests a fault is for: those that match everything that is given."""
+    """The requests that a fault applies to: those that match every filter given."""
 
     verb: str
     resource: str  # "secrets", "widgets/status"
@@ -57,7 +57,7 @@ class Kind(Enum):
 
 @dataclass(eq=False)
 class Fault:
-    """One fault in force."""
+    """One active fault."""
 
     kind: Kind
     where: Where
@@ -72,7 +72,7 @@ class Fault:
         return not spent and not self.over.is_set() and _matches(self.where, request)
 
     def remove(self) -> None:
-        """No longer in force; what hangs or is silent because of it goes on."""
+        """End the fault. Requests that hang and watches that are silent because of it continue."""
         self.over.set()
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class Fault:
 
 
 class LiveWatch:
-    """One watch that a client has open: the lines that are still to be sent; None ends it."""
+    """One open watch: the lines that are still to be sent; None ends it."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -93,7 +93,7 @@ class LiveWatch:
 
 
 class Faults:
-    """The faults in force, and the watches that are open."""
+    """The active faults and the open watches."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -113,19 +113,19 @@ class Faults:
         return self._add(Fault(Kind.FAIL, where, times, error=error))
 
     def delay(self, seconds: float, *, times: int | None = None, **where: Unpack[Where]) -> Fault:
-        """Answer only after so many seconds."""
+        """Answer after this many seconds."""
         return self._add(Fault(Kind.DELAY, where, times, seconds=seconds))
 
     def hang(self, *, times: int | None = None, **where: Unpack[Where]) -> Fault:
-        """Take the request and never answer, until the fault is removed."""
+        """Do not answer until the fault is removed."""
         return self._add(Fault(Kind.HANG, where, times))
 
     def drop(self, *, times: int | None = None, **where: Unpack[Where]) -> Fault:
-        """Close the connection without an answer. A write was not done."""
+        """Close the connection without an answer. A write has not happened."""
         return self._add(Fault(Kind.DROP, where, times))
 
     def drop_answer(self, *, times: int | None = None, **where: Unpack[Where]) -> Fault:
-        """Do what is asked, then close the connection without saying so."""
+        """Do the write, then close the connection without an answer."""
         return self._add(Fault(Kind.DROP_ANSWER, where, times))
 
     def cut(self, *, times: int | None = 1, **where: Unpack[Where]) -> Fault:
@@ -133,25 +133,25 @@ class Faults:
         return self._add(Fault(Kind.CUT, where, times))
 
     def silence(self, *, times: int | None = None, **where: Unpack[Where]) -> Fault:
-        """Keep watches open, live ones too, and send them nothing until the fault is removed."""
+        """Keep watches open, also those that are open already, and send nothing until the fault is removed."""
         return self._add(Fault(Kind.SILENCE, where, times))
 
     def inject(self, line: bytes, **where: Unpack[Where]) -> int:
-        """Send raw bytes into the live watches; returns into how many."""
+        """Send raw bytes into the open watches; returns their number."""
         return self._send([line], where)
 
     def end_watches(self, **where: Unpack[Where]) -> int:
-        """End the live watches as a server does in good order; returns how many."""
+        """End the open watches as a server does at their timeout; returns their number."""
         return self._send([None], where)
 
     def expire_watches(self, **where: Unpack[Where]) -> int:
-        """End the live watches with an ERROR event of code 410; returns how many."""
+        """End the open watches with an ERROR event of code 410; returns their number."""
         return self._send(
             [error_event(expired("The resourceVersion for the provided watch is too old.")), None], where
         )
 
     def live_watches(self, **where: Unpack[Where]) -> int:
-        """How many watches are open."""
+        """The number of open watches."""
         return self._send([], where)
 
     def clear(self) -> None:
@@ -160,8 +160,8 @@ class Faults:
             fault.remove()
         self._faults.clear()
 
-    def strike(self, request: Request, *kinds: Kind) -> Fault | None:
-        """The server asks: the first fault of these kinds for a request, counted as a hit."""
+    def hit(self, request: Request, *kinds: Kind) -> Fault | None:
+        """Called by the server: the first fault of these kinds for a request, counted as a hit."""
         self._faults = [fault for fault in self._faults if not fault.over.is_set()]
         for fault in self._faults:
             if fault.kind in kinds and fault.matches(request):
@@ -171,7 +171,7 @@ class Faults:
 
     @contextlib.contextmanager
     def watching(self, request: Request) -> Iterator[LiveWatch]:
-        """The server tells: a watch is open."""
+        """Called by the server: a watch is open within this block."""
         watch = LiveWatch(request)
         self._watches.add(watch)
         try:

@@ -1,10 +1,8 @@
 """Lists: which revision they show, and their pages.
 
-Rules: Kubernetes, "API Concepts", sections "Resource versions" and "Retrieving large results sets
-in chunks". An empty version is the newest state; "0" is any state (here the newest); N is not older
-than N, or exactly N with `resourceVersionMatch=Exact` and with a limit. All pages of a list show the
-revision of its first page; where that is compacted the answer is 410 with a token that goes on
-inconsistently.
+Rules: Kubernetes, "API Concepts", sections "Resource versions" and "Retrieving large results sets in chunks". A list
+shows the newest state, whatever version it asks for; `resourceVersionMatch` is refused. All pages of a list show the
+revision of the first page. Where that is compacted, the answer is 410 with a token that continues inconsistently.
 """
 
 from __future__ import annotations
@@ -15,16 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sandbox.kubeapi.errors import (
-    ApiError,
-    Cause,
-    bad_request,
-    expired,
-    invalid,
-    may_not,
-    unsupported,
-    version_too_large,
-)
+from sandbox.kubeapi.errors import bad_request, expired, invalid, may_not, version_too_large
 from sandbox.kubeapi.resources import Resource
 from sandbox.kubeapi.selectors import Matcher, everything, parse
 from sandbox.kubeapi.store import Compacted, Store, Stored
@@ -35,7 +24,6 @@ _CONTINUE_EXPIRED = (
     "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
     "modified, or deleted between the time the first chunk was returned and now may show up in the list."
 )
-_VERSION_EXPIRED = "The resourceVersion for the provided list is too old."
 
 
 class Options(NamedTuple):
@@ -43,7 +31,6 @@ class Options(NamedTuple):
 
     matcher: Matcher
     version: str = ""
-    match: str = ""
     limit: int = 0
     after: str = ""  # the continue token
     timeout: float | None = None
@@ -52,24 +39,24 @@ class Options(NamedTuple):
     @classmethod
     def read(cls, query: Mapping[str, str], resource: Resource) -> Options:
         """Raises ApiError 400 or 422 for a query that the real server refuses."""
-        timeout, watch = query.get("timeoutSeconds"), query.get("watch") in {"true", "1"}
+        timeout = query.get("timeoutSeconds")
         options = cls(
             matcher=parse(query.get("labelSelector", ""), query.get("fieldSelector", ""), resource.indexed),
             version=query.get("resourceVersion", ""),
-            match=query.get("resourceVersionMatch", ""),
             limit=_number(query.get("limit") or "0"),
             after=query.get("continue", ""),
             timeout=float(_number(timeout)) if timeout else None,
             bookmarks=query.get("allowWatchBookmarks") in {"true", "1"},
         )
-        _check_version(options.version, watch=watch)
-        if causes := _wrong_match(options, watch=watch):
-            raise invalid("ListOptions", "meta.k8s.io", "", causes)
+        version_number(options.version)
+        for field in ("resourceVersionMatch", "sendInitialEvents"):  # without these, client-go lists and watches
+            if query.get(field):
+                raise invalid("ListOptions", "meta.k8s.io", "", [may_not(field, "not supported by this server")])
         return options
 
 
 class Page(NamedTuple):
-    """A list answer: objects, the revision they show, and how to go on."""
+    """One page of a list: objects, their revision, and the token of the next page."""
 
     items: list[Stored]
     revision: int
@@ -78,17 +65,12 @@ class Page(NamedTuple):
 
 
 def list_page(store: Store, resource: Resource, namespace: str | None, options: Options) -> Page:
-    """One page, or the whole list where no limit is asked."""
+    """One page, or the whole list without a limit."""
     revision, start = _starting_point(store, options)
     try:
-        exact = revision != store.revision
-        found = (
-            store.select_at(revision, resource.key, namespace) if exact else store.select(resource.key, namespace)
-        )
+        found = store.select_at(revision, resource.key, namespace)
     except Compacted:
-        if options.after:
-            raise expired(_CONTINUE_EXPIRED, continue_token=_token(-1, start)) from None
-        raise expired(_VERSION_EXPIRED) from None
+        raise expired(_CONTINUE_EXPIRED, continue_token=_token(-1, start)) from None
     matching = [item for item in found if _place(item) > start and options.matcher(item.obj)]
     if options.limit <= 0 or len(matching) <= options.limit:
         return Page(matching, revision)
@@ -98,7 +80,7 @@ def list_page(store: Store, resource: Resource, namespace: str | None, options: 
 
 
 def _starting_point(store: Store, options: Options) -> tuple[int, str]:
-    """The revision to show, and the place in the order after which to begin."""
+    """The revision to show, and the place in the order after which to start."""
     if options.after:
         if options.version not in {"", "0"}:
             raise bad_request("specifying resource version is not allowed when using continue")
@@ -107,8 +89,7 @@ def _starting_point(store: Store, options: Options) -> tuple[int, str]:
     asked = version_number(options.version)
     if asked > store.revision:
         raise version_too_large(asked, store.revision)
-    exact = options.match == "Exact" or (options.limit and not options.match)
-    return (asked if exact and asked else store.revision), ""
+    return store.revision, ""
 
 
 def version_number(text: str) -> int:
@@ -116,17 +97,8 @@ def version_number(text: str) -> int:
     if not text:
         return 0
     if not text.isascii() or not text.isdigit():
-        why = f'strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise ApiError(500, "", f'resourceVersion: Invalid value: "{text}": {why}')
+        raise bad_request(f'invalid resource version: parsing "{text}": invalid syntax')
     return int(text)
-
-
-def _check_version(text: str, *, watch: bool) -> None:
-    """A list is refused with another code than a watch."""
-    try:
-        version_number(text)
-    except ApiError as error:
-        raise error if watch else bad_request(f"invalid resource version: {error.message}") from None
 
 
 def _number(text: str) -> int:
@@ -134,24 +106,6 @@ def _number(text: str) -> int:
         return int(text)
     except ValueError:
         raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
-
-
-def _wrong_match(options: Options, *, watch: bool) -> list[Cause]:
-    field, match = "resourceVersionMatch", options.match
-    if watch and match:
-        forbidden = may_not(field, f"{field} is forbidden for watch unless sendInitialEvents is provided")
-        return [forbidden, *([] if match == "NotOlderThan" else [unsupported(field, match, ["NotOlderThan"])])]
-    reasons = {
-        "when continue is provided": bool(options.after),
-        "unless resourceVersion is provided": not options.version,
-    }
-    if match and (why := next((why for why, holds in reasons.items() if holds), "")):
-        return [may_not(field, f"{field} is forbidden {why}")]
-    if match not in {"", "Exact", "NotOlderThan"}:
-        return [unsupported(field, match, ["Exact", "NotOlderThan", ""])]
-    if match == "Exact" and options.version == "0":
-        return [may_not(field, f'{field} "exact" is forbidden for resourceVersion "0"')]
-    return []
 
 
 def _place(item: Stored) -> str:

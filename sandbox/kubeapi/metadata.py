@@ -1,7 +1,7 @@
-"""`ObjectMeta`: what clients may say in it, what the server says, and what is refused.
+"""`ObjectMeta`: the fields of clients, the fields of the server, and what is refused.
 
-Follows `k8s.io/apimachinery/pkg/api/validation`. Unknown fields are dropped and empty ones left out,
-as the real server's typed metadata does even for custom resources.
+Follows `k8s.io/apimachinery/pkg/api/validation`. Unknown and empty fields are dropped, also from custom resources, as
+the typed metadata of the real server does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEXTS = (
 )
 _NUMBERS = ("deletionGracePeriodSeconds", "generation")
 _MAPS = ("labels", "annotations")
-_LISTS = ("finalizers", "ownerReferences", "managedFields")
+_LISTS = ("finalizers", "ownerReferences")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
@@ -54,21 +54,21 @@ _VALUE_RULE = (
 
 
 def timestamp() -> str:
-    """Now, as `metav1.Time`: whole seconds of UTC."""
+    """Now, as `metav1.Time`: UTC in whole seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def clean(obj: Json, resource: Resource) -> None:
-    """Keep what `ObjectMeta` has, drop what is empty. DecodeError for a field of a wrong type."""
+    """Keep the fields of `ObjectMeta` that are not empty. DecodeError for a field of a wrong type."""
     given = {} if obj.get("metadata") is None else obj["metadata"]
     if not isinstance(given, dict):
-        raise DecodeError(resource.kind, resource.version, "ObjectMeta is no object")
+        raise DecodeError(resource.kind, resource.version, "ObjectMeta is not an object")
     kept: Json = {}
     for fields, kind in ((_TEXTS, str), (_NUMBERS, int), (_MAPS, dict), (_LISTS, list)):
         for field in fields:
             value = given.get(field)
             if value is not None and not isinstance(value, kind):
-                raise DecodeError(resource.kind, resource.version, f"ObjectMeta.{field} is no {kind.__name__}")
+                raise DecodeError(resource.kind, resource.version, f"ObjectMeta.{field} is not a {kind.__name__}")
             if value:
                 kept[field] = value
     for field in _MAPS:
@@ -76,12 +76,12 @@ def clean(obj: Json, resource: Resource) -> None:
             if value is None:
                 kept[field][key] = ""
             elif not isinstance(value, str):
-                raise DecodeError(resource.kind, resource.version, f"ObjectMeta.{field}.{key} is no string")
+                raise DecodeError(resource.kind, resource.version, f"ObjectMeta.{field}.{key} is not a string")
     obj["metadata"] = kept
 
 
 def begin(obj: Json) -> None:
-    """Make the metadata that of a new object: name, uid, time of creation."""
+    """Set the metadata of a new object: name, uid, creation timestamp."""
     metadata = obj["metadata"]
     for field in SERVER_OWNED:
         metadata.pop(field, None)
@@ -93,7 +93,7 @@ def begin(obj: Json) -> None:
 
 
 def carry_over(new: Json, old: Json) -> None:
-    """Give an update the server-owned metadata of the object that it replaces."""
+    """Copy the server-owned metadata of the old object into its replacement."""
     for field in SERVER_OWNED:
         new["metadata"].pop(field, None)
         if field in old["metadata"]:
@@ -138,9 +138,6 @@ def _wrong_name(name: str, resource: Resource) -> list[Cause]:
     field = "metadata.name"
     if not name:
         return [required(field, "name or generateName is required")]
-    if resource.group == "rbac.authorization.k8s.io":
-        bad = name in {".", ".."} or "/" in name or "%" in name
-        return [wrong(field, name, "may not contain '/' or '%'")] if bad else []
     if resource.key == "namespaces":
         ok = len(name) <= 63 and _LABEL.fullmatch(name)
         return [] if ok else [wrong(field, name, LABEL_RULE)]
@@ -149,7 +146,7 @@ def _wrong_name(name: str, resource: Resource) -> list[Cause]:
 
 
 def _wrong_key(field: str, key: str) -> list[Cause]:
-    """The rule of a qualified name: an optional DNS prefix, `/`, and up to 63 characters."""
+    """The rule for qualified names: an optional DNS prefix, `/`, and up to 63 characters."""
     prefix, slash, name = key.rpartition("/")
     if slash and not (prefix and len(prefix) <= 253 and _SUBDOMAIN.fullmatch(prefix.lower())):
         return [wrong(field, key, f"prefix part {SUBDOMAIN_RULE}")]

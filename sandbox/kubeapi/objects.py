@@ -1,9 +1,8 @@
-"""The life of objects: create, update, patch, delete, with the rules that hold for all kinds.
+"""The lifecycle of objects: create, update, patch and delete, with the rules that are the same for all kinds.
 
-The generic registry of an API server (`k8s.io/apiserver/pkg/registry/generic`) in small: names and
-namespaces are checked, server-owned metadata is kept, specs are completed and validated, generations
-and field owners are counted, conflicts refused, and a write that changes nothing is none.
-Synchronous: between the reading and the writing of one operation nothing else happens.
+A small version of an API server's generic registry (`k8s.io/apiserver/pkg/registry/generic`). It checks names and
+namespaces, keeps server-owned metadata, completes and validates specs, counts generations, refuses conflicts, and
+skips a write that changes nothing. Synchronous: nothing happens between the read and the write of one operation.
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ import copy
 import json
 from collections.abc import Callable
 
-from sandbox.kubeapi import errors, metadata, ownership
+from sandbox.kubeapi import errors, metadata
 from sandbox.kubeapi.bodies import (
     Target,
     Writer,
-    check_applied,
     check_name,
     check_patched,
     check_sent,
@@ -31,7 +29,7 @@ _IMMORTAL = {"default", "kube-system", "kube-public"}
 
 
 class Objects:
-    """Objects of all kinds in one store. `written` is told of every object written or removed."""
+    """Objects of all kinds in one store. `written` is called after each write and each removal."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store = store
@@ -39,7 +37,7 @@ class Objects:
         self.written: Callable[[Resource, Stored, bool], None] = lambda _resource, _stored, _gone: None
 
     def get(self, target: Target) -> Stored:
-        """ApiError 404 where there is none."""
+        """The object; ApiError 404 if there is none."""
         resource, namespace, name = target
         stored = self._store.get(resource.key, namespace, name)
         if stored is None:
@@ -47,48 +45,28 @@ class Objects:
         return stored
 
     def create(self, target: Target, body: Json, writer: Writer) -> Stored:
-        """What a POST brings."""
+        """Create the object in the body of a POST."""
         check_sent(target, body, strict=writer.strict)
-        body["metadata"].pop("managedFields", None)
-        return self._create(target, body, writer, managed=False)
+        return self._create(target, body, writer)
 
-    def update(self, target: Target, body: Json, writer: Writer) -> tuple[Stored, bool]:
-        """Replace by what a PUT brings; the second value says that it was created."""
-        resource, namespace, name = target
+    def update(self, target: Target, body: Json, writer: Writer) -> Stored:
+        """Replace the object by the body of a PUT."""
         check_sent(target, body, strict=writer.strict)
         check_name(target, body)
-        if resource.upsert and not writer.subresource and not self._store.get(resource.key, namespace, name):
-            body["metadata"].pop("resourceVersion", None)
-            return self.create(target, body, writer), True
-        return self._replace(target, self.get(target), body, writer), False
+        return self._replace(target, self.get(target), body, writer)
 
-    def patch(self, target: Target, change: Callable[[Json], object], writer: Writer) -> Stored:
-        """Replace by what `change` makes of the present object."""
+    def patch(self, target: Target, change: Callable[[Json], Json], writer: Writer) -> Stored:
+        """Replace the object by what `change` makes of it."""
         current = self.get(target)
-        body = change(_as_served(target, current))
+        body = change(copy.deepcopy(current.obj))
         try:
             check_patched(target, body, current.obj)
-            assert isinstance(body, dict)  # noqa: S101 - just checked
             return self._replace(target, current, body, writer)
         except DecodeError as error:
             raise errors.undecodable_patch(body, error.why) from None
 
-    def apply(self, target: Target, body: Json, writer: Writer, *, force: bool) -> tuple[Stored, bool]:
-        """Server-side apply; the second value says that it was created."""
-        resource, namespace, name = target
-        current = self._store.get(resource.key, namespace, name)
-        check_applied(target, body, exists=current is not None)
-        manager = ownership.Manager(writer.manager, "Apply", resource.api_version, writer.subresource)
-        if current is None and writer.subresource:
-            raise errors.not_found(resource.plural, resource.group, name)
-        live = _as_served(target, current) if current else None
-        result = ownership.apply(live, body, manager, resource.schema, force=force)
-        if current is None:
-            return self._create(target, result, writer, managed=True), True
-        return self._replace(target, current, result, writer, managed=True), False
-
-    def delete(self, target: Target, options: Json, *, dry_run: bool = False) -> tuple[Stored, bool]:
-        """Delete, or mark as being deleted where finalizers wait; the second value says that it is gone."""
+    def delete(self, target: Target, options: Json) -> tuple[Stored, bool]:
+        """Delete, or mark for deletion if there are finalizers. The second value is whether it is gone."""
         resource, namespace, name = target
         current = self.get(target)
         _check_preconditions(target, current, options.get("preconditions") or {})
@@ -98,7 +76,7 @@ class Objects:
         finalizers = _finalizers(obj, options)
         holds = resource.key == "namespaces" and obj.get("spec", {}).get("finalizers")
         if not finalizers and not holds:
-            return self._remove(resource, namespace, current, dry_run=dry_run), True
+            return self._remove(resource, namespace, current), True
         obj["metadata"]["finalizers"] = finalizers
         if not finalizers:
             del obj["metadata"]["finalizers"]
@@ -109,28 +87,25 @@ class Objects:
             if holds:
                 del obj["metadata"]["deletionGracePeriodSeconds"]
                 obj["status"] = {**obj.get("status", {}), "phase": "Terminating"}
-        return self._save_changed(resource, namespace, current, obj, dry_run=dry_run), False
+        return self._save_changed(resource, namespace, current, obj), False
 
     def finalize(self, stored: Stored) -> None:
-        """Remove an object whatever its finalizers say: the end of a namespace that is empty."""
+        """Remove an object regardless of its finalizers: an empty namespace, or an object of a removed definition."""
         resource = self._registry.by_kind(stored.obj["apiVersion"], stored.obj["kind"])
         if resource:
-            self._remove(resource, stored.obj["metadata"].get("namespace", ""), stored, dry_run=False)
+            self._remove(resource, stored.obj["metadata"].get("namespace", ""), stored)
 
     def set_status(self, target: Target, status: Json) -> None:
-        """The part of a controller of the server's own."""
+        """Set the status, as a controller of the server."""
         current = self.get(target)
         self._save_changed(target.resource, target.namespace, current, {**current.obj, "status": status})
 
-    def _create(self, target: Target, body: Json, writer: Writer, *, managed: bool) -> Stored:
-        """Make an object of a checked body. `managed`: an apply has set its `managedFields`."""
+    def _create(self, target: Target, body: Json, writer: Writer) -> Stored:
+        """Create an object from a body that has been checked."""
         resource, namespace, _ = target
         self._check_namespace(target, body)
         if body["metadata"].get("resourceVersion"):
             raise errors.ApiError(500, "", "resourceVersion should not be set on objects to be created")
-        if managed and (uid := body["metadata"].get("uid")):
-            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-            raise errors.conflict(resource.plural, resource.group, target.name, why)
         metadata.begin(body)
         if resource.namespaced:
             body["metadata"]["namespace"] = namespace
@@ -139,37 +114,27 @@ class Objects:
         if resource.generation:
             body["metadata"]["generation"] = 1
         complete(resource, body, None, strict=writer.strict)
-        if not managed:
-            ownership.record_update(None, body, _updater(resource, writer), resource.schema)
         name = body["metadata"]["name"]
         if self._store.get(resource.key, namespace, name):
             raise errors.already_exists(resource.plural, resource.group, name)
-        return self._save(resource, namespace, body, dry_run=writer.dry_run)
+        return self._save(resource, namespace, body)
 
-    def _replace(
-        self, target: Target, current: Stored, body: Json, writer: Writer, *, managed: bool = False
-    ) -> Stored:
-        """Put a checked body in the place of the present object. `managed`: by an apply."""
+    def _replace(self, target: Target, current: Stored, body: Json, writer: Writer) -> Stored:
+        """Replace the current object by a body that has been checked."""
         resource, namespace, _ = target
-        old = _as_served(target, current)
+        old = copy.deepcopy(current.obj)
         check_version(target, old, body["metadata"])
-        fields = (body if managed else old)["metadata"].get("managedFields")
         new = _with_its_part(old, body, resource, writer.subresource)
         metadata.carry_over(new, old)
-        new["metadata"].pop("managedFields", None)
-        if fields:
-            new["metadata"]["managedFields"] = fields
         if resource.namespaced:
             new["metadata"]["namespace"] = namespace
         complete(resource, new, old, strict=writer.strict)
         if resource.generation and _spec(new, resource) != _spec(old, resource):
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
-        if not managed:
-            ownership.record_update(old, new, _updater(resource, writer), resource.schema)
         finished = new["metadata"].get("deletionTimestamp") and old["metadata"].get("finalizers")
         if finished and not new["metadata"].get("finalizers") and resource.key != "namespaces":
-            return self._remove(resource, namespace, current, dry_run=writer.dry_run)
-        return self._save_changed(resource, namespace, current, new, dry_run=writer.dry_run)
+            return self._remove(resource, namespace, current)
+        return self._save_changed(resource, namespace, current, new)
 
     def _check_namespace(self, target: Target, body: Json) -> None:
         resource, namespace, _ = target
@@ -186,53 +151,37 @@ class Objects:
             name = (body.get("metadata") or {}).get("name", "")
             raise errors.forbidden(resource.plural, resource.group, name, why, cause)
 
-    def _save(self, resource: Resource, namespace: str, obj: Json, *, dry_run: bool) -> Stored:
-        if dry_run:
-            return Stored(obj, self._store.revision)
+    def _save(self, resource: Resource, namespace: str, obj: Json) -> Stored:
         stored = self._store.write(resource.key, namespace, obj)
         self.written(resource, stored, False)
         return stored
 
-    def _save_changed(
-        self, resource: Resource, namespace: str, current: Stored, new: Json, *, dry_run: bool = False
-    ) -> Stored:
-        """Save, unless nothing changed: then there is no new version and no event."""
+    def _save_changed(self, resource: Resource, namespace: str, current: Stored, new: Json) -> Stored:
+        """Save, unless nothing has changed: then there is no new version and no event."""
         version = current.obj["metadata"]["resourceVersion"]
         new = {**new, "metadata": {**new["metadata"], "resourceVersion": version}}
-        new["apiVersion"] = current.obj["apiVersion"]  # versions of one resource share their objects
         if _same(new, current.obj):
             return current
-        return self._save(resource, namespace, new, dry_run=dry_run)
+        return self._save(resource, namespace, new)
 
-    def _remove(self, resource: Resource, namespace: str, current: Stored, *, dry_run: bool) -> Stored:
-        if dry_run:
-            return current
+    def _remove(self, resource: Resource, namespace: str, current: Stored) -> Stored:
         gone = self._store.remove(resource.key, namespace, current.obj["metadata"]["name"])
         self.written(resource, gone, True)
         return gone
 
 
 def _same(one: Json, other: Json) -> bool:
-    """Whether two objects are one JSON; in Python alone, 1 and true would be equal."""
+    """Whether two objects are the same JSON. In Python, 1 and true are equal."""
     return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _updater(resource: Resource, writer: Writer) -> ownership.Manager:
-    return ownership.Manager(writer.manager, "Update", resource.api_version, writer.subresource)
-
-
-def _as_served(target: Target, stored: Stored) -> Json:
-    """A copy of a stored object in the version of the request."""
-    return {**copy.deepcopy(stored.obj), "apiVersion": target.resource.api_version}
-
-
 def _with_its_part(old: Json, body: Json, resource: Resource, subresource: str) -> Json:
-    """The old object with what this endpoint may change: everything but the status, or the status."""
+    """The old object with the part that this endpoint may change: everything but the status, or the status."""
     if not resource.status:
         return body
     spec, status = (old, body) if subresource == "status" else (body, old)
     new = {key: value for key, value in spec.items() if key != "status"}
-    # metadata: the status of a custom resource leaves it alone, that of a built-in one does not
+    # The status endpoint of a custom resource ignores metadata. That of a built-in kind does not.
     new["metadata"] = dict((old if subresource == "status" and resource.custom else body)["metadata"])
     if "status" in status:
         new["status"] = status["status"]
@@ -254,7 +203,7 @@ def _check_preconditions(target: Target, current: Stored, wanted: Json) -> None:
 
 
 def _finalizers(obj: Json, options: Json) -> list[str]:
-    """Those of the object, and the one that the propagation policy adds for the garbage collector."""
+    """The object's finalizers, and the one that the propagation policy adds for the garbage collector."""
     present = list(obj["metadata"].get("finalizers", []))
     wanted = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}.get(options.get("propagationPolicy", ""))
     kept = [
@@ -266,6 +215,6 @@ def _finalizers(obj: Json, options: Json) -> list[str]:
 
 
 def _spec(obj: Json, resource: Resource) -> Json:
-    """What counts as a change of the spec: everything but metadata, and status where it is apart."""
+    """The part whose changes count as generations: without the metadata, and without a separate status."""
     apart = {"metadata", "status"} if resource.status else {"metadata"}
     return {key: value for key, value in obj.items() if key not in apart}

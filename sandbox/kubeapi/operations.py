@@ -1,7 +1,7 @@
-"""What requests do: from a request and its body to an answer, without HTTP and without waiting.
+"""From a request and its body to an answer, without HTTP and without waiting.
 
-Finds the resource, reads options and body, calls `objects.py` or `lists.py`, and shows the result in
-the form that was asked for. Everything that is refused is raised as an `ApiError`.
+Finds the resource, reads options and body, calls `objects.py` or `lists.py`, and renders the result in the requested
+form. Every refusal is an `ApiError`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import yaml
-
-from sandbox.kubeapi import discovery, errors, patches, protobuf
+from sandbox.kubeapi import discovery, errors, patches
 from sandbox.kubeapi.bodies import Target, Writer
 from sandbox.kubeapi.errors import Json
 from sandbox.kubeapi.lists import Options, Page, list_page
@@ -22,13 +20,9 @@ from sandbox.kubeapi.resources import Registry, Resource
 from sandbox.kubeapi.store import Store, Stored, encode
 from sandbox.kubeapi.views import View, negotiate
 
-_APPLY = "application/apply-patch+yaml"
-_JSON_PATCH = "application/json-patch+json"
-_PATCHES: dict[str, Callable[[Any, Any], Any]] = {
-    _JSON_PATCH: patches.json_patch,
-    "application/merge-patch+json": patches.merge,
-    "application/strategic-merge-patch+json": patches.strategic_merge,
-}
+_MERGE_PATCH = {"application/merge-patch+json": patches.merge_patch}
+_STRATEGIC_MERGE_PATCH = {"application/strategic-merge-patch+json": patches.strategic_merge_patch}
+_NO_DRY_RUN = "the embedded API server has no dry run"
 
 
 class Answer(NamedTuple):
@@ -39,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Operations:
-    """Answers requests out of one store."""
+    """Answers requests from one store."""
 
     def __init__(self, store: Store, registry: Registry, objects: Objects) -> None:
         self._store = store
@@ -56,23 +50,23 @@ class Operations:
         }
 
     def answer(self, request: Request, body: bytes) -> Answer:
-        """Do what is asked."""
+        """The answer to a request."""
         if not request.plural:
             return self._answer_document(request)
-        if request.group == discovery.REVIEW_GROUP and request.plural in discovery.REVIEWS:
-            return _review(_decode(request, body))
         target = self.target(request)
         if request.verb not in self._verbs or bool(request.name) != (request.verb in _OF_ONE):
             raise errors.method_not_allowed()
+        if request.query.get("dryRun"):
+            raise errors.bad_request(_NO_DRY_RUN)
         return self._verbs[request.verb](request, target, body)
 
     def target(self, request: Request) -> Target:
-        """What a request is about; ApiError 404 or 405 where there is no such resource."""
+        """What a request is about; ApiError 404 or 405 if there is no such resource."""
         group, version = request.group, request.version
         resource = self._registry.find(group, version, request.plural)
         if resource is None:
-            known = self._registry.of_version(group, version)
-            raise errors.unknown_path() if any(not item.custom for item in known) else errors.NoPageError()
+            served = self._registry.by_root().get(f"apis/{group}/{version}" if group else f"api/{version}", [])
+            raise errors.unknown_path() if any(not item.custom for item in served) else errors.NoPageError()
         if request.namespace is not None and not resource.namespaced:
             raise errors.unknown_path()
         if request.subresource and not (request.subresource == "status" and resource.status):
@@ -105,33 +99,20 @@ class Operations:
         return _one(request, target.resource, stored, created=True)
 
     def _update(self, request: Request, target: Target, body: bytes) -> Answer:
-        stored, created = self._objects.update(target, _decode(request, body), _writer(request))
-        return _one(request, target.resource, stored, created=created)
+        stored = self._objects.update(target, _decode(request, body), _writer(request))
+        return _one(request, target.resource, stored)
 
     def _patch(self, request: Request, target: Target, body: bytes) -> Answer:
-        strategic = () if target.resource.custom else ("application/strategic-merge-patch+json",)
-        accepted = [_JSON_PATCH, "application/merge-patch+json", *strategic, _APPLY]
-        media = _media(request)
-        if media not in accepted:
-            raise errors.unsupported_media_type(accepted)
-        writer = _writer(request)
-        if media == _APPLY:
-            if not request.query.get("fieldManager"):
-                causes = [errors.required("fieldManager", "is required for apply patch")]
-                raise errors.invalid("PatchOptions", "meta.k8s.io", "", causes)
-            force = request.query.get("force") in {"true", "1"}
-            stored, created = self._objects.apply(target, _decode(request, body), writer, force=force)
-            return _one(request, target.resource, stored, created=created)
-        if "force" in request.query:
-            causes = [errors.may_not("force", "may not be specified for non-apply patch")]
-            raise errors.invalid("PatchOptions", "meta.k8s.io", "", causes)
-        change, patch = _PATCHES[media], _parse_patch(body, media)
-        stored = self._objects.patch(target, lambda obj: change(obj, patch), writer)
+        accepted = _MERGE_PATCH if target.resource.custom else _MERGE_PATCH | _STRATEGIC_MERGE_PATCH
+        change = accepted.get(_media(request))
+        if change is None:
+            raise errors.unsupported_media_type(list(accepted))
+        patch = _parse_patch(body)
+        stored = self._objects.patch(target, lambda obj: change(obj, patch), _writer(request))
         return _one(request, target.resource, stored)
 
     def _delete(self, request: Request, target: Target, body: bytes) -> Answer:
-        options = _delete_options(request, body)
-        stored, gone = self._objects.delete(target, options, dry_run=_dry_run(request))
+        stored, gone = self._objects.delete(target, _delete_options(request, body))
         if not gone:
             return _one(request, target.resource, stored)
         return Answer(200, encode(_deleted(target.resource, stored)))
@@ -140,8 +121,7 @@ class Operations:
         page, options = self._page(request, target), _delete_options(request, body)
         for item in page.items:
             own = item.obj["metadata"]
-            single = Target(target.resource, own.get("namespace", ""), own["name"])
-            self._objects.delete(single, options, dry_run=_dry_run(request))
+            self._objects.delete(Target(target.resource, own.get("namespace", ""), own["name"]), options)
         return Answer(200, view(request, target.resource).page(page))
 
     def _page(self, request: Request, target: Target) -> Page:
@@ -167,47 +147,32 @@ def _media(request: Request) -> str:
 
 
 def _decode(request: Request, body: bytes) -> Json:
-    """The object in a body, of JSON or YAML."""
-    media = _media(request)
+    """The JSON object in a body."""
+    if _media(request) not in {"", "application/json", "application/octet-stream"}:
+        hint = ". kubectl create KIND sends protobuf; kubectl create -f FILE and kubectl apply -f FILE send JSON"
+        raise errors.unsupported_media_type(["application/json"], hint)
     try:
-        if media in {_APPLY, "application/yaml"}:
-            obj = _parse_yaml(body)
-        elif media in {"", "application/json", "application/octet-stream"}:
-            obj = _parse(body)
-        elif media == protobuf.MEDIA:
-            obj = protobuf.decode(body)
-        else:
-            raise errors.unsupported_media_type(["application/json", "application/yaml"])
-    except KeyError as exc:
-        raise errors.bad_request(f"no kind {exc} is known in protobuf here: send JSON") from None
-    except (ValueError, yaml.YAMLError) as exc:
+        obj = _parse(body)
+    except ValueError as exc:
         raise errors.bad_request(f"error decoding the body: {exc}") from None
     if not isinstance(obj, dict):
         raise errors.bad_request("couldn't get version/kind; json parse error")
     return obj
 
 
-def _parse_patch(body: bytes, media: str) -> Any:
+def _parse_patch(body: bytes) -> Json:
     try:
         patch = _parse(body)
     except ValueError:
         raise errors.bad_request("invalid JSON patch") from None
-    if media != _JSON_PATCH and not isinstance(patch, dict):
-        raise errors.bad_request("error decoding patch: it is no JSON object")
+    if not isinstance(patch, dict):
+        raise errors.bad_request("error decoding patch: not a JSON object")
     return patch
 
 
 def _parse(body: bytes) -> Any:
-    """JSON as Go's unstructured objects have it: 2.0 is 2."""
+    """Parse JSON as Go's unstructured objects do: 2.0 is 2."""
     return json.loads(body, parse_float=_number)
-
-
-def _parse_yaml(body: bytes) -> Any:
-    """YAML; most clients send JSON for it, which is read as that because it is a hundred times faster."""
-    try:
-        return _parse(body)
-    except ValueError:
-        return yaml.safe_load(body)
 
 
 def _number(text: str) -> float | int:
@@ -215,24 +180,16 @@ def _number(text: str) -> float | int:
     return int(number) if number.is_integer() and abs(number) < 1e15 else number
 
 
-def _dry_run(request: Request) -> bool:
-    asked = request.query.get("dryRun")
-    if asked not in {None, "", "All"}:
-        options = {"patch": "PatchOptions", "update": "UpdateOptions", "create": "CreateOptions"}
-        kind = options.get(request.verb, "DeleteOptions")
-        raise errors.invalid(kind, "meta.k8s.io", "", [errors.unsupported("dryRun", [asked], ["All"])])
-    return asked == "All"
-
-
 def _writer(request: Request) -> Writer:
-    strict = request.query.get("fieldValidation") == "Strict"
-    return Writer(request.manager, request.subresource, _dry_run(request), strict)
+    return Writer(request.subresource, strict=request.query.get("fieldValidation") == "Strict")
 
 
 def _delete_options(request: Request, body: bytes) -> Json:
     options = _decode(request, body) if body.strip() else {}
     if policy := request.query.get("propagationPolicy"):
         options["propagationPolicy"] = policy
+    if options.get("dryRun"):
+        raise errors.bad_request(_NO_DRY_RUN)
     return options
 
 
@@ -242,13 +199,3 @@ def _deleted(resource: Resource, stored: Stored) -> Json:
     if resource.group:
         details["group"] = resource.group
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-
-
-def _review(body: Json) -> Answer:
-    """Everything is allowed to everybody."""
-    status: Json = {"allowed": True}
-    if body.get("kind") == "SelfSubjectRulesReview":
-        rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
-        urls = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
-        status = {"resourceRules": rules, "nonResourceRules": urls, "incomplete": False}
-    return Answer(201, encode({**body, "status": status}))

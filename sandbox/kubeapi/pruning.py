@@ -1,7 +1,7 @@
-"""What a structural schema makes of an object before it is validated: pruning and defaults.
+"""What a structural schema does to an object before validation: pruning and defaults.
 
 Kubernetes, "Extend the Kubernetes API with CustomResourceDefinitions", sections "Field pruning",
-"Defaulting" and "Defaulting and Nullable". Metadata is not the schema's business.
+"Defaulting" and "Defaulting and Nullable". Schemas do not apply to metadata.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _TYPE_META = ("apiVersion", "kind", "metadata")
 
 
 def prune(schema: Json, obj: Json) -> list[str]:
-    """Drop the fields of a whole object that its schema does not know; returns their paths."""
+    """Drop the fields of an object that are not in its schema; returns their paths."""
     return list(_prune(schema, obj, "", _TYPE_META))
 
 
@@ -43,7 +43,7 @@ def _prune(schema: Json, value: Any, path: str, kept: tuple[str, ...] = ()) -> I
 
 
 def set_defaults(schema: Json, value: Any) -> None:
-    """Fill in defaults, in place. A null that is not allowed gives way to its default, or goes."""
+    """Fill in defaults, in place. A null that is not allowed is replaced by the default, or dropped."""
     if isinstance(value, list):
         for item in value:
             set_defaults(schema.get("items") or {}, item)

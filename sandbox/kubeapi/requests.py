@@ -1,6 +1,6 @@
-"""What a request asks for: its verb, resource, place and options, read from the URL and the headers.
+"""A request: its verb, resource, namespace, name and options, read from the URL and the headers.
 
-The words are those of Kubernetes' audit log and RBAC: list, watch, get, create, update, patch, delete,
+The verbs are those of Kubernetes' audit log and RBAC: list, watch, get, create, update, patch, delete,
 deletecollection, and `resource/subresource`.
 """
 
@@ -16,7 +16,7 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request, as the API server understands it. `plural` is empty for paths that are no resource."""
+    """One request, as the API server understands it. `plural` is empty if the path is not a resource."""
 
     verb: str
     path: str
@@ -31,19 +31,14 @@ class Request:
 
     @property
     def resource(self) -> str:
-        """As in RBAC: `secrets`, `widgets/status`; the path where it is no resource."""
+        """As in RBAC: `secrets`, `widgets/status`; else the path."""
         if not self.plural:
             return self.path
         return f"{self.plural}/{self.subresource}" if self.subresource else self.plural
 
-    @property
-    def manager(self) -> str:
-        """The field manager: named, or the program of the User-Agent."""
-        return self.query.get("fieldManager") or self.headers.get("User-Agent", "unknown").partition("/")[0][:128]
-
 
 def read(method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Request:
-    """Read a request's line and headers."""
+    """Read the request line and the headers."""
     parts = [part for part in path.split("/") if part]
     group, version, rest = _split_group(parts)
     if not rest:

@@ -1,7 +1,7 @@
-"""The rules of built-in kinds that clients run into: Secrets, ConfigMaps, Namespaces, Events, Leases.
+"""The rules of the built-in kinds: Secrets, Namespaces, Events and Leases.
 
-Each is a `Rule` (see `resources.py`): it completes the new object in place and returns what is wrong
-with it. Types and encodings were checked against the schema before (`builtins.py`). Limits follow
+Each is a `Rule` (see `resources.py`): it completes the new object in place and returns what is wrong with it. The
+schemas (`builtins.py`) have checked types and encodings before. Limits follow
 `k8s.io/kubernetes/pkg/apis/core/validation`.
 """
 
@@ -30,7 +30,7 @@ _IMMUTABLE = "field is immutable when `immutable` is set"
 
 
 def secret(new: Json, old: Json | None) -> list[Cause]:
-    """`stringData` folds into `data`; the type never changes; keys and size are checked."""
+    """`stringData` is merged into `data`, the type is immutable, and keys and size have limits."""
     data = {key: value or "" for key, value in (new.pop("data", None) or {}).items()}
     for key, text in (new.pop("stringData", None) or {}).items():
         data[key] = base64.b64encode((text or "").encode()).decode()
@@ -53,24 +53,8 @@ def secret(new: Json, old: Json | None) -> list[Cause]:
     return causes
 
 
-def config_map(new: Json, old: Json | None) -> list[Cause]:
-    """As for Secrets, with plain text in `data` and bytes in `binaryData`."""
-    for field in ("data", "binaryData"):
-        values = {key: value or "" for key, value in (new.pop(field, None) or {}).items()}
-        if values:
-            new[field] = values
-    texts, binary = new.get("data", {}), new.get("binaryData", {})
-    causes = _wrong_keys("data", texts) + _wrong_keys("binaryData", binary)
-    twice = [key for key in texts if key in binary]
-    causes += [wrong(f"data[{key}]", key, "duplicate of key present in binaryData") for key in twice]
-    size = sum(len(text.encode()) for text in texts.values())
-    if size + sum(len(base64.b64decode(value)) for value in binary.values()) > SECRET_LIMIT:
-        causes.append(too_long("", f"must have at most {SECRET_LIMIT} bytes"))
-    return causes + (_frozen(new, old, ("data", "binaryData")) if old else [])
-
-
 def namespace(new: Json, old: Json | None) -> list[Cause]:
-    """Namespaces carry their own name as a label, and the finalizer that empties them."""
+    """A Namespace has its name as a label, and the finalizer that empties it."""
     metadata = new["metadata"]
     if name := metadata.get("name"):
         metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = name
@@ -80,7 +64,7 @@ def namespace(new: Json, old: Json | None) -> list[Cause]:
 
 
 def event(new: Json, _old: Json | None) -> list[Cause]:
-    """An Event is in the namespace of what it is about; one of the new kind says who reports what."""
+    """An Event is in the namespace of its object. With an `eventTime`, it must name its reporter and action."""
     for field in ("firstTimestamp", "lastTimestamp", "eventTime"):
         _in_utc(new, field, micro=field == "eventTime")
         new.setdefault(field, None)
@@ -101,7 +85,7 @@ def _elsewhere(about: str) -> Cause:
 
 
 def lease(new: Json, _old: Json | None) -> list[Cause]:
-    """Durations are positive; times are written in UTC."""
+    """Durations are positive, and times are stored in UTC."""
     spec = new.setdefault("spec", {})
     for field in ("acquireTime", "renewTime"):
         _in_utc(spec, field, micro=True)

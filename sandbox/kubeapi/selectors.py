@@ -1,7 +1,7 @@
 """Label and field selectors of list and watch requests.
 
-Grammar: Kubernetes, "Labels and Selectors" (equality, sets, existence, `>` and `<`) and "Field
-Selectors". A field that a resource does not index is refused with 400, as the real server does.
+Grammar: Kubernetes, "Labels and Selectors" (equality, sets, existence) and "Field Selectors". A field that a resource
+does not index is refused with 400, as the real server does.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _LabelTest = Callable[[Mapping[str, str]], bool]
 _KEY = r"[A-Za-z0-9](?:[-\w./]*[A-Za-z0-9])?"
 _VALUE = r"[-\w.]*"
 _SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(([^()]*)\)")
-_COMPARISON = re.compile(rf"({_KEY})\s*(==|=|!=|>|<)\s*({_VALUE})")
+_COMPARISON = re.compile(rf"({_KEY})\s*(==|=|!=)\s*({_VALUE})")
 _EXISTENCE = re.compile(rf"(!?)\s*({_KEY})")
 
 
 def everything(_obj: Json) -> bool:
-    """The selector that is not there."""
+    """Matches every object: there is no selector."""
     return True
 
 
 def parse(labels: str, fields: str, indexed: Iterable[str]) -> Matcher:
-    """One matcher for both selectors. `indexed`: the resource's own fields, dotted."""
+    """One matcher for both selectors. `indexed` are the fields of the resource that can be selected, dotted."""
     tests = [_label_test(part.strip()) for part in _split(labels)]
     wanted = [_field_test(part, {"metadata.name", "metadata.namespace", *indexed}) for part in _split(fields)]
     if not tests and not wanted:
@@ -42,7 +42,7 @@ def parse(labels: str, fields: str, indexed: Iterable[str]) -> Matcher:
 
 
 def _split(selector: str) -> list[str]:
-    """Parts between the commas that are outside of parentheses."""
+    """The parts between commas outside of parentheses."""
     return [part for part in re.split(r",(?![^()]*\))", selector) if part.strip()]
 
 
@@ -54,31 +54,12 @@ def _label_test(text: str) -> _LabelTest:
             return lambda labels: labels.get(key) in values
         return lambda labels: labels.get(key) not in values
     if match := _COMPARISON.fullmatch(text):
-        return _comparison(*match.groups())
+        key, operator, value = match.groups()
+        return lambda labels: (labels.get(key) == value) == (operator != "!=")
     if match := _EXISTENCE.fullmatch(text):
         negated, key = match.groups()
         return lambda labels: (key in labels) != bool(negated)
     raise bad_request(f"unable to parse requirement: {text!r}")
-
-
-def _comparison(key: str, operator: str, value: str) -> _LabelTest:
-    if operator in "==":
-        return lambda labels: labels.get(key) == value
-    if operator == "!=":
-        return lambda labels: labels.get(key) != value
-    try:
-        limit = int(value)
-    except ValueError:
-        raise bad_request(f"for 'Gt', 'Lt' operators, the value must be an integer: {value!r}") from None
-
-    def compares(labels: Mapping[str, str]) -> bool:
-        try:
-            number = int(labels[key])
-        except (KeyError, ValueError):
-            return False
-        return number > limit if operator == ">" else number < limit
-
-    return compares
 
 
 def _field_test(text: str, indexed: set[str]) -> Matcher:

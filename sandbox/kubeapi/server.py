@@ -1,7 +1,7 @@
-"""The HTTP side of the emulator: connections, tokens, faults, streams.
+"""The HTTP side: connections, tokens, faults and streams.
 
-A request is read (`requests.py`), counted, struck by faults, and answered by `operations.py`, or by a
-stream of lines if it is a watch. Every `ApiError` becomes a `Status` answer here, and only here.
+A request is read (`requests.py`), counted, subjected to faults, and answered by `operations.py`, or by a stream of
+lines if it is a watch. Only this module turns an `ApiError` into a `Status` answer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BODY_LIMIT = 3 * 1024 * 1024
 
 
 class RequestKey(NamedTuple):
-    """What requests are counted by: `("patch", "secrets")`, `("get", "/version")`."""
+    """The key by which requests are counted: `("patch", "secrets")`, `("get", "/version")`."""
 
     verb: str
     resource: str
@@ -59,31 +59,31 @@ class Server:
         request = read(http.method, http.path, http.query, http.headers)
         self.requests[RequestKey(request.verb, request.resource)] += 1
         try:
-            await self._suffer(http, request)
+            await self._apply_faults(http, request)
             self._authenticate(request)
             if request.verb == "watch":
                 return await self._watch(http, request)
             answer = self._operations.answer(request, await _body_of(http))
         except ApiError as error:
             return _failure(error)
-        if self.faults.strike(request, Kind.DROP_ANSWER):
+        if self.faults.hit(request, Kind.DROP_ANSWER):
             await _close(http)
         media = "application/json" if answer.body.startswith(b"{") else "text/plain"
         return web.Response(status=answer.status, body=answer.body, content_type=media)
 
-    async def _suffer(self, http: web.BaseRequest, request: Request) -> None:
-        """Let the faults strike that come before the answer."""
-        if fault := self.faults.strike(request, Kind.DELAY):
+    async def _apply_faults(self, http: web.BaseRequest, request: Request) -> None:
+        """Apply the faults that come before the answer."""
+        if fault := self.faults.hit(request, Kind.DELAY):
             await asyncio.sleep(fault.seconds)
-        if fault := self.faults.strike(request, Kind.HANG):
+        if fault := self.faults.hit(request, Kind.HANG):
             await fault.over.wait()
-        if self.faults.strike(request, Kind.DROP):
+        if self.faults.hit(request, Kind.DROP):
             await _close(http)
-        if (fault := self.faults.strike(request, Kind.FAIL)) and fault.error:
+        if (fault := self.faults.hit(request, Kind.FAIL)) and fault.error:
             raise fault.error
 
     def _authenticate(self, request: Request) -> None:
-        """Refuse unknown tokens. No token is welcome: kubectl sends none over plain HTTP."""
+        """Refuse unknown tokens. A request without a token is accepted: kubectl sends none over plain HTTP."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme and token not in self._tokens:
             raise errors.unauthorized()
@@ -113,32 +113,32 @@ class Server:
         return response
 
     async def _send(self, http: web.BaseRequest, response: web.StreamResponse, live: LiveWatch) -> None:
-        """Send the lines of a watch, as far as its faults let them through."""
+        """Send the lines of a watch, subject to its faults."""
         while True:
             line = await live.lines.get()
-            if fault := self.faults.strike(live.request, Kind.SILENCE):
+            if fault := self.faults.hit(live.request, Kind.SILENCE):
                 await fault.over.wait()
             if line is None:
                 return
-            if self.faults.strike(live.request, Kind.CUT):
+            if self.faults.hit(live.request, Kind.CUT):
                 await response.write(line[: len(line) // 2])
                 await _close(http)
             await response.write(line)
 
 
 async def _pump(watch: Watch, live: LiveWatch) -> None:
-    """Move the lines of a watch to where injected ones come too."""
+    """Move the lines of a watch into its queue, which injected lines share."""
     try:
         async for line in watch.lines():
             live.lines.put_nowait(line)
     except ApiError:
-        pass  # a form that events cannot have: the real server ends the stream without a word
+        pass  # the requested form is not for events: the real server ends the stream without an error
     finally:
         live.lines.put_nowait(None)
 
 
 async def _close(http: web.BaseRequest) -> None:
-    """Close the connection under a request. Its handler is cancelled for that, so this does not return."""
+    """Close the connection of a request. This cancels its handler, so it does not return."""
     if http.transport is not None:
         http.transport.close()
     await asyncio.Event().wait()

@@ -1,9 +1,8 @@
-"""What etcd is to the API server: objects under one revision counter, with a window of history.
+"""The role of etcd: objects under one revision counter, with a window of history.
 
-Every write moves the one revision, becomes the object's `metadata.resourceVersion`, and adds one
-`Change`. Changes are kept for the last `window` writes; asking for older ones raises `Compacted`,
-which the layers above tell as 410. A stored object is never changed in place: readers may keep it,
-and must not touch it.
+Every write increases the revision, which becomes the object's `metadata.resourceVersion`, and adds one `Change`. The
+last `window` changes are kept. Older ones raise `Compacted`, which the layers above report as 410. A stored object is
+never changed in place: readers may keep it and must not modify it.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from typing import NamedTuple
 from sandbox.kubeapi.errors import Json
 
 
-class Compacted(Exception):  # noqa: N818 - etcd's own word for it
-    """The history that was asked for is no longer kept."""
+class Compacted(Exception):  # noqa: N818 - the term of etcd
+    """The requested history is no longer kept."""
 
 
 class Stored:
-    """One object at one revision, with its JSON text made at most once."""
+    """One object at one revision. Its JSON is encoded at most once."""
 
     __slots__ = ("_encoded", "obj", "revision")
 
@@ -54,12 +53,12 @@ def encode(value: object) -> bytes:
 
 
 def _path(namespace: str, name: str) -> str:
-    """The order of a list is the order of these, as it is in etcd."""
+    """Lists are sorted by this key, as in etcd."""
     return f"{namespace}/{name}"
 
 
 class Store:
-    """Objects by resource, namespace and name. `window` is how many writes are remembered."""
+    """Objects by resource, namespace and name. `window` is the number of writes that are kept."""
 
     def __init__(self, window: int) -> None:
         self.revision = 1
@@ -73,7 +72,7 @@ class Store:
         return self._objects.get(resource, {}).get(_path(namespace, name))
 
     def select(self, resource: str, namespace: str | None = None) -> list[Stored]:
-        """The present objects, of one namespace or of all (None), in the order of a list."""
+        """The current objects, of one namespace or of all (None), in the order of a list."""
         return _in_order(self._objects.get(resource, {}), namespace)
 
     def select_at(self, revision: int, resource: str, namespace: str | None = None) -> list[Stored]:
@@ -94,7 +93,7 @@ class Store:
         return [resource for resource, objects in self._objects.items() if objects]
 
     def write(self, resource: str, namespace: str, obj: Json) -> Stored:
-        """Create or replace; sets the object's resource version and takes the object over."""
+        """Create or replace. Sets the resource version of the object, which the caller must not use any more."""
         bucket = self._objects.setdefault(resource, {})
         path = _path(namespace, obj["metadata"]["name"])
         old = bucket.get(path)
@@ -127,7 +126,7 @@ class Store:
 
     @contextmanager
     def listening(self) -> Iterator[asyncio.Event]:
-        """An event that is set after every write."""
+        """An `asyncio.Event` that every write sets."""
         event = asyncio.Event()
         self._listeners.add(event)
         try:
@@ -145,7 +144,7 @@ class Store:
 
 
 def at_revision(stored: Stored, revision: int) -> Stored:
-    """The same object under another revision, as watches show removed objects."""
+    """The same object with another revision, as watches report removed objects."""
     metadata = {**stored.obj["metadata"], "resourceVersion": str(revision)}
     return Stored({**stored.obj, "metadata": metadata}, revision)
 

@@ -1,4 +1,4 @@
-"""How objects are shown: whole, as metadata only, or as a table, whichever `Accept` asks for.
+"""The form of an answer: whole objects, metadata only, or a table, as the Accept header asks.
 
 Kubernetes, "API Concepts", sections "Alternate representations of resources" and "Receiving
 resources as Tables". kubectl asks for tables, metadata informers for `PartialObjectMetadata`.
@@ -18,7 +18,7 @@ _META = "meta.k8s.io/v1"
 
 
 class Form(Enum):
-    """The shape of an answer; the value is what follows `as=`."""
+    """The form of an answer. The value is what follows `as=` in the Accept header."""
 
     WHOLE = ""
     TABLE = "Table"
@@ -27,7 +27,7 @@ class Form(Enum):
 
 
 def negotiate(accept: str) -> Form:
-    """The first form of the Accept header that can be had; ApiError 406 where none can."""
+    """The first form of the Accept header that is supported; ApiError 406 if none is."""
     for choice in (accept or "*/*").split(","):
         media, *given = (part.strip() for part in choice.split(";"))
         parameters = dict(part.partition("=")[::2] for part in given)
@@ -43,7 +43,7 @@ _SHAPES = {form.value for form in Form}
 
 
 class View:
-    """Shows the objects of one resource in one form. `include` is the query's `includeObject`."""
+    """Renders the objects of one resource in one form. `include` is `includeObject` of the query."""
 
     def __init__(self, resource: Resource, form: Form, include: str = "") -> None:
         self._resource = resource
@@ -51,14 +51,14 @@ class View:
         self._include = include or "Metadata"
 
     def one(self, stored: Stored) -> bytes:
-        """One object, as the answer of a get or of a write."""
+        """One object, as the answer to a get or a write."""
         if self._form is Form.TABLE:
             return encode(self._table([stored], {"resourceVersion": stored.obj["metadata"]["resourceVersion"]}))
         if self._form is Form.METADATA_LIST:
             raise not_acceptable("you requested PartialObjectMetadataList, but the requested object is not a list")
         if self._form is Form.METADATA:
             return encode(_metadata_only(stored.obj))
-        return self._whole(stored)
+        return stored.encoded
 
     def page(self, page: Page) -> bytes:
         """A list."""
@@ -85,7 +85,7 @@ class View:
         return b'{"type":"' + kind.encode() + b'","object":' + self.one(stored) + b"}\n"
 
     def bookmark(self, revision: int) -> bytes:
-        """The line that tells how far the watch has come."""
+        """The event that reports how far the watch has progressed."""
         metadata = {"resourceVersion": str(revision), "creationTimestamp": None}
         obj: Json = {
             "kind": self._resource.kind,
@@ -96,15 +96,10 @@ class View:
             obj |= {"kind": self._form.value, "apiVersion": _META}
         return encode({"type": "BOOKMARK", "object": obj}) + b"\n"
 
-    def _whole(self, stored: Stored) -> bytes:
-        if stored.obj["apiVersion"] == self._resource.api_version:
-            return stored.encoded
-        return encode({**stored.obj, "apiVersion": self._resource.api_version})
-
     def _item(self, stored: Stored) -> bytes:
-        """Items of built-in lists have no kind of their own: a trap that clients must know."""
+        """Items of built-in lists have neither kind nor apiVersion, as on the real server."""
         if self._resource.custom:
-            return self._whole(stored)
+            return stored.encoded
         return encode({key: value for key, value in stored.obj.items() if key not in {"kind", "apiVersion"}})
 
     def _table(self, items: list[Stored], metadata: Json) -> Json:
@@ -113,7 +108,7 @@ class View:
                 "name": column.name,
                 "type": column.type,
                 "format": column.format,
-                "description": column.description,
+                "description": "",
                 "priority": column.priority,
             }
             for column in self._resource.columns

@@ -1,10 +1,8 @@
-"""Watches: the lines that a watch answers, from a resource version on.
+"""Watches: the events since a resource version, as encoded lines, without HTTP.
 
-Kubernetes, "API Concepts", section "Efficient detection of changes". The stream is pure: it yields
-encoded lines and knows nothing of HTTP. A selector turns changes into what its viewer sees: an object
-that begins to match is ADDED, one that no longer matches is DELETED (in its last matching state,
-under the revision of the change). A history that is gone is an ERROR event with code 410, as the real
-server's watch cache tells it, and the end of the stream.
+Kubernetes, "API Concepts", section "Efficient detection of changes". With a selector, an object that starts to match
+is ADDED, and one that no longer matches is DELETED (in its last matching state, with the revision of the change). If
+the history is gone, the stream ends with an ERROR event of code 410, as the watch cache of the real server does.
 """
 
 from __future__ import annotations
@@ -21,12 +19,12 @@ from sandbox.kubeapi.store import Change, Compacted, Store, at_revision, encode
 from sandbox.kubeapi.views import View
 
 _LONGEST = (1800.0, 3600.0)  # --min-request-timeout of the real server, and twice that
-_LAST_BOOKMARK = 2.0  # one more bookmark is due so many seconds before the end
+_LAST_BOOKMARK = 2.0  # seconds before the end at which one more bookmark is due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """One watch request. `bookmark_interval` in seconds; `alive` says whether the resource is served."""
+    """One watch request. `bookmark_interval` in seconds; `alive` returns whether the resource is still served."""
 
     store: Store
     resource: Resource
@@ -37,7 +35,7 @@ class Watch:
     alive: Callable[[], bool]
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """The lines, until the time is over, the history is gone, or the resource is."""
+        """The lines, until the timeout, or until the history or the resource is gone."""
         start = position = version_number(self.options.version)
         deadline = _now() + (self.options.timeout or random.uniform(*_LONGEST))  # noqa: S311 - spreads load
         bookmarks = _Bookmarks(self.bookmark_interval, deadline) if self.options.bookmarks else None
@@ -65,7 +63,7 @@ class Watch:
                     return
 
     def _line(self, change: Change) -> bytes:
-        """What this watch shows of a change; nothing where it is not about what it sees."""
+        """The line for a change; empty if the change is outside of this watch."""
         if self.namespace is not None and change.namespace != self.namespace:
             return b""
         before = change.old if change.old and self.options.matcher(change.old.obj) else None

@@ -19,11 +19,12 @@ import aiohttp
 from sandbox.aws.http import FakeAws
 from sandbox.aws.state import REGION
 from sandbox.envtest import RealKubernetes
+from sandbox.kubernetes_client import KubernetesError
 from sandbox.operator import OperatorProcess
 from tests.chaos.changes import Changes
 from tests.chaos.faults import Faults
 from tests.chaos.model import Model, Reason
-from tests.support.cluster import WRITES, Space, connect
+from tests.support.cluster import WRITES, Cluster, Space
 from tests.support.eventually import eventually
 
 SETTLE = 90.0
@@ -59,7 +60,7 @@ async def run(assets: Path, *, seed: int, seconds: float, say: Callable[[str], N
     rand = random.Random(seed)
     verdict = Verdict(seed)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        async with RealKubernetes(assets, audit=True) as server, FakeAws() as aws, connect(server) as cluster:
+        async with RealKubernetes(assets, audit=True) as server, FakeAws() as aws, Cluster(server) as cluster:
             aws.world.role("reader")
             await cluster.install("crd.yaml", "namespace.yaml", "rbac.yaml")
             token = await server.service_account_token("k8s-secret-syncer", "secretsyncer")
@@ -129,7 +130,7 @@ async def _wrong_now(model: Model, space: Space) -> list[str]:
     """Secrets that hold what was never right. The API server may be away: then there is nothing to see."""
     try:
         secrets = await space.cluster.list("Secret", space.name)
-    except (aiohttp.ClientError, OSError, AssertionError):
+    except (aiohttp.ClientError, OSError, KubernetesError):
         return []
     problems = (model.wrong_now(secret["metadata"]["name"], _texts(secret)) for secret in secrets)
     return [problem for problem in problems if problem]

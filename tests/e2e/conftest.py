@@ -16,10 +16,10 @@ import pytest_asyncio
 
 from sandbox.apiserver import EmbeddedKubernetes
 from sandbox.aws.http import FakeAws
-from sandbox.aws.moto_secrets import MotoAws
+from sandbox.aws.moto_secrets import MotoSecrets
 from sandbox.aws.state import REGION
 from sandbox.operator import OperatorProcess
-from tests.support.cluster import Kubectl, connect
+from tests.support.cluster import Cluster, Kubectl
 from tests.support.eventually import eventually
 from tests.support.measures import complaints, total
 
@@ -48,7 +48,7 @@ def pytest_runtest_makereport(item, call):
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster(real_server):
     """The real API server with everything of manifests/base/ but the Deployment in it."""
-    async with connect(real_server) as made:
+    async with Cluster(real_server) as made:
         await made.install("crd.yaml", "namespace.yaml", "rbac.yaml")
         real_server.start_controllers()
         yield made
@@ -119,7 +119,7 @@ def name(aws):
 
 @pytest.fixture(scope="session")
 def moto(moto_server):
-    return MotoAws(moto_server)
+    return MotoSecrets(moto_server)
 
 
 async def until_known(operator, count):
@@ -200,7 +200,7 @@ async def embedded():
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def small_cluster(embedded):
-    async with connect(embedded) as made:
+    async with Cluster(embedded) as made:
         await made.install("crd.yaml")
         yield made
 

@@ -157,10 +157,9 @@ async def test_a_status_leads_to_no_pass_whoever_has_written_it(small_operator, 
     space = await small_cluster.space()
     await space.write("demo", data=[literal("a", "1")])
     await space.until_synced("demo")
-    path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets/demo/status"
     for number in range(5):
         patch = {"status": {"currentVersionID": f"by-hand-{number}"}}
-        assert (await space.cluster.call("PATCH", path, patch, "application/merge-patch+json"))[0] == 200
+        await space.cluster.merge("SyncedSecret", space.name, "demo", patch, subresource="status")
     await space.write("later", data=[literal("a", "1")])  # its event comes after those of the status
     await space.until_synced("later")
 

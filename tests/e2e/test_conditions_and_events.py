@@ -31,10 +31,8 @@ def name():
 async def date_back(space, name):
     """As if its last transition were long ago."""
     condition = {**await space.ready(name), "lastTransitionTime": LONG_AGO}
-    path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets/{name}/status"
     patch = {"status": {"conditions": [condition]}}
-    status, body = await space.cluster.call("PATCH", path, patch, "application/merge-patch+json")
-    assert status == 200, body
+    await space.cluster.merge("SyncedSecret", space.name, name, patch, subresource="status")
 
 
 async def said(space, name):

@@ -28,8 +28,7 @@ async def collected(space):
 
 
 async def delete(space, name, policy):
-    path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets/{name}"
-    assert (await space.cluster.call("DELETE", path, {"propagationPolicy": policy}))[0] == 200
+    await space.cluster.delete("SyncedSecret", space.name, name, propagation_policy=policy)
 
 
 @pytest.mark.parametrize("policy", ["Background", "Foreground"])
@@ -153,12 +152,8 @@ async def test_a_namespace_made_again_under_its_old_name_is_served(operator, clu
     await space.write("demo", dataFrom=all_keys(name))
     await space.until_synced("demo")
     await cluster.delete("Namespace", "", space.name)
-
-    async def made_again():
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space.name}}
-        assert (await cluster.call("POST", "/api/v1/namespaces", body))[0] == 201
-
-    await eventually(made_again)
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space.name}}
+    await eventually(lambda: cluster.create(body))
     assert await space.synced("demo") is None
     await space.write("demo", dataFrom=all_keys(name))
     await space.until_data("demo", {"a": b"1"})

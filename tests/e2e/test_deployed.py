@@ -17,7 +17,7 @@ import yaml
 
 from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
 from sandbox.operator import OperatorProcess
-from tests.support.cluster import MANIFESTS, Kubectl, Space, connect
+from tests.support.cluster import MANIFESTS, Cluster, Kubectl, Space
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys, key, literal
 from tests.support.tools import needs_kubectl, run, tool
@@ -89,7 +89,7 @@ async def site(tmp_path_factory):
     assets = find_assets()
     if assets is None:
         pytest.skip(HOW_TO_GET)
-    async with RealKubernetes(assets, audit=True) as server, connect(server) as cluster:
+    async with RealKubernetes(assets, audit=True) as server, Cluster(server) as cluster:
         made = Site(server, cluster, server.write_kubeconfig(tmp_path_factory.mktemp("site") / "kubeconfig"))
         await made.apply([definition(kind) for kind in FOREIGN])
         await made.apply(await made.build(MANIFESTS / "base"))

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox import access
+from sandbox.kubernetes_client import path_of
 from tests.e2e.conftest import SERVICE_ACCOUNT, until_known
 from tests.support.cluster import WRITES
 from tests.support.eventually import eventually
@@ -193,7 +194,6 @@ async def test_an_object_from_before_the_schema_is_told_what_is_wrong_and_distur
     (version,) = definition["spec"]["versions"]
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     loose = {**version, "schema": {"openAPIV3Schema": anything}}
-    path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets"
     strange = {
         "no-spec": {},
         "spec-of-text": {"spec": "all of it"},
@@ -205,8 +205,8 @@ async def test_an_object_from_before_the_schema_is_told_what_is_wrong_and_distur
         for obj, content in strange.items():
             head = {"apiVersion": "secrets.contentful.com/v1", "kind": "SyncedSecret"}
             body = {**head, "metadata": {"name": obj, "namespace": space.name}, **content}
-            status, answer = await cluster.call("POST", path, body)
-            assert status in {201, 409}, answer["message"]
+            reply = await cluster.request("POST", path_of("SyncedSecret", space.name), body)
+            assert reply.status in {201, 409}, reply.body["message"]
 
     try:
         await cluster.merge("CustomResourceDefinition", "", name, {"spec": {"versions": [loose]}})

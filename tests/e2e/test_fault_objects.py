@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from sandbox.kubernetes_client import path_of
 from secretsyncer.commands.render import Renderer, render_all
 from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
 from secretsyncer.gotemplate.engine import TemplateEngine
@@ -151,10 +152,9 @@ async def test_a_hundred_made_up_objects_leave_the_queue_empty_and_the_process_w
     for number, spec in enumerate(specs):
         obj = synced_secret(name=f"made-up-{number}", namespace=space.name)
         del obj["metadata"]["uid"], obj["metadata"]["generation"]
-        path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets"
-        status, _ = await cluster.call("POST", path, {**obj, "spec": spec})
-        assert status in {201, 400, 422}  # what the CRD's schema refuses does not get in
-        taken += status == 201
+        reply = await cluster.request("POST", path_of("SyncedSecret", space.name), {**obj, "spec": spec})
+        assert reply.status in {201, 400, 422}  # what the CRD's schema refuses does not get in
+        taken += reply.status == 201
     assert taken >= ON_THE_SERVER, f"only {taken} of {len(specs)} got in"
 
     async def all_judged():
@@ -174,13 +174,11 @@ async def test_a_hundred_made_up_objects_leave_the_queue_empty_and_the_process_w
 async def test_a_storm_of_200_edits_a_second_ends_with_the_last_one(operator, space):
     await space.write("demo", data=[literal("a", "0")])
     await space.until_synced("demo")
-    path = f"/apis/secrets.contentful.com/v1/namespaces/{space.name}/syncedsecrets/demo"
     began = time.monotonic()
 
     async def edit(number):
         patch = {"spec": {"data": [literal("a", str(number))]}}
-        status, body = await space.cluster.call("PATCH", path, patch, "application/merge-patch+json")
-        assert status == 200, body
+        await space.cluster.merge("SyncedSecret", space.name, "demo", patch)
 
     burst = EDITS_A_SECOND // 10
     for start in range(1, EDITS, burst):

@@ -194,6 +194,14 @@ def test_nothing_that_builds_is_in_it():
     assert not (ROOTFS / "build").exists()
 
 
+def test_neither_the_sandbox_nor_go_source_nor_tests_are_in_it():
+    (packages,) = ROOTFS.glob("opt/secretsyncer/lib/python3*/site-packages")
+    unwanted = {"sandbox", "tests", "bench"}
+    assert unwanted & {path.name for path in packages.iterdir()} == set()
+    assert unwanted & {path.name for path in (packages / "secretsyncer").rglob("*")} == set()
+    assert [str(path) for path in (ROOTFS / "opt/secretsyncer").rglob("*.go")] == []
+
+
 def test_what_is_installed_is_what_is_locked():
     lock = Path(__file__).parents[2] / "requirements" / "run.lock"
     wanted = {line.split("==")[0].lower() for line in lock.read_text().splitlines() if "==" in line}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import uuid
 
 import pytest
 import pytest_asyncio
-import yaml
 
+from sandbox.playground import sample_secrets
 from secretsyncer.synced_secret import target_of
 from tests.support.cluster import MANIFESTS, Space
 from tests.support.eventually import eventually
@@ -92,10 +90,8 @@ async def demo(cluster):
 
 
 async def test_the_samples_do_what_their_comments_say(operator, aws, kubectl, demo):
-    for name, fields in yaml.safe_load((MANIFESTS / "samples/aws/secrets.yaml").read_text()).items():
-        value = json.dumps(fields["json"]) if "json" in fields else fields.get("value")
-        binary = base64.b64decode(fields["binary"]) if "binary" in fields else None
-        aws.world.create(name, binary or value, tags=fields.get("tags"))
+    for name, value, tags in sample_secrets():
+        aws.world.create(name, value, tags=tags)
     aws.world.role("iam_role")
     aws.world.role("team/demo-reader")
     aws.world.role("secret-syncer")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from sandbox.apiserver import EmbeddedKubernetes
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.loops import Heartbeats
-from secretsyncer.metrics import Metrics
-from tests.support import cluster
+from tests.support.cluster import Cluster
 
 
 @pytest.fixture
@@ -24,17 +22,6 @@ async def embedded():
 def server(request):
     """Either."""
     return request.getfixturevalue("embedded" if request.param == "embedded" else "real_server")
-
-
-@pytest.fixture
-def metrics():
-    return Metrics(CollectorRegistry())
-
-
-@pytest.fixture
-def value(metrics):
-    """The value of a metric's series."""
-    return lambda name, **labels: metrics.registry.get_sample_value(name, labels)
 
 
 @pytest.fixture
@@ -60,7 +47,7 @@ async def client(server, connect):
 @pytest.fixture
 async def admin(server):
     """The world, seen with another client."""
-    async with cluster.connect(server) as admin:
+    async with Cluster(server) as admin:
         yield admin
 
 

@@ -20,19 +20,12 @@ from secretsyncer.sync.render import references, select
 from secretsyncer.synced_secret import SecretKeyReference, SyncedSecretSpec, parse
 from tests.support.builders import catalogue, entry
 from tests.support.crd import schema, validator
+from tests.support.specs import PGBOUNCER
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 BASE = MANIFESTS / "base"
 SAMPLES = MANIFESTS / "samples"
-
-PGBOUNCER = r"""{{- $cfg := "" -}}
-{{- range $secretID, $_ := filterByTagKey .Secrets "tag1" -}}
-{{- $secretValue := getSecretValueMap $secretID -}}
-{{- $cfg = printf "%shost=%s user=%s password=%s\n" $cfg $secretValue.host $secretValue.user $secretValue.password -}}
-{{- end -}}
-{{- $cfg -}}
-"""
 
 
 @cache

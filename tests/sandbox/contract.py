@@ -1,27 +1,17 @@
-"""What the contract tests speak with: a bare HTTP client, and the objects they make.
-
-Nothing of the project's own client takes part, so that the emulator is held to the API and not to
-what we make of it.
-"""
+"""What the contract tests share: requests by path, and the objects that they create."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import json
-import ssl
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
-import aiohttp
-
+from sandbox import kubernetes_client
+from sandbox.kubernetes_client import MERGE_PATCH, KubernetesClient
 from tests.support.eventually import eventually
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-MERGE = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
-APPLY = "application/apply-patch+yaml"
 
 WIDGET_SCHEMA = {
     "type": "object",
@@ -118,12 +108,8 @@ def secret(name: str, **fields: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, **fields}
 
 
-class Reply(NamedTuple):
-    """An answer: `body` is the JSON object, or the text where it is none."""
-
-    status: int
-    body: Any
-    headers: Any
+class Reply(kubernetes_client.Reply):
+    """An answer, with what the tests read most."""
 
     @property
     def version(self) -> str:
@@ -144,15 +130,16 @@ class Reply(NamedTuple):
 class Stream:
     """An open watch."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
+    def __init__(self, watch: kubernetes_client.Watch) -> None:
+        self._watch = watch
+        self.content = watch.content
 
     async def next(self, within: float = 10) -> dict[str, Any]:
         """The next event; AssertionError at the end of the stream."""
         async with asyncio.timeout(within):
-            line = await self._response.content.readline()
-        assert line, "the watch ended"
-        return json.loads(line)
+            event = await anext(self._watch, None)
+        assert event, "the watch ended"
+        return event
 
     async def short(self) -> tuple[str, str]:
         """Type and name of the next event."""
@@ -162,23 +149,17 @@ class Stream:
     async def rest(self, within: float = 15) -> list[dict[str, Any]]:
         """All events until the server ends the stream."""
         async with asyncio.timeout(within):
-            return [json.loads(line) async for line in self._response.content]
+            return [event async for event in self._watch]
 
 
 class Client:
-    """Requests with the administrator's token."""
+    """Requests by path, with the administrator's token or another one."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self.session = session
+    def __init__(self, kubernetes: KubernetesClient) -> None:
+        self._kubernetes = kubernetes
 
     async def request(self, method: str, path: str, body: Any = None, kind: str = "", **headers: str) -> Reply:
-        sent = {"Content-Type": kind or "application/json", **headers}
-        text = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        data = text if text is None else io.BytesIO(text)
-        async with self.session.request(method, path, data=data, headers=sent) as response:
-            answer = await response.text()
-            is_json = response.content_type == "application/json"
-            return Reply(response.status, json.loads(answer) if is_json else answer, response.headers)
+        return Reply(*await self._kubernetes.request(method, path, body, kind or "application/json", **headers))
 
     async def get(self, path: str, **headers: str) -> Reply:
         return await self.request("GET", path, **headers)
@@ -189,7 +170,7 @@ class Client:
     async def put(self, path: str, body: Any) -> Reply:
         return await self.request("PUT", path, body)
 
-    async def patch(self, path: str, body: Any, kind: str = MERGE) -> Reply:
+    async def patch(self, path: str, body: Any, kind: str = MERGE_PATCH) -> Reply:
         return await self.request("PATCH", path, body, kind)
 
     async def delete(self, path: str, body: Any = None) -> Reply:
@@ -203,24 +184,15 @@ class Client:
 
     @asynccontextmanager
     async def watch(self, path: str, **headers: str):
-        separator = "&" if "?" in path else "?"
-        async with self.session.get(f"{path}{separator}watch=1", headers=headers) as response:
-            assert response.status == 200, await response.text()
-            try:
-                yield Stream(response)
-            finally:
-                if response.connection and response.connection.transport:
-                    response.connection.transport.abort()  # TLS would say goodbye after the test is over
+        async with self._kubernetes.watch(path, **headers) as watch:
+            yield Stream(watch)
 
 
 @asynccontextmanager
 async def connect(server, token: str = ""):
     """A client of a server."""
-    trust = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else True
-    headers = {"Authorization": f"Bearer {token or server.token}", "User-Agent": "contract/1.0"}
-    connector = aiohttp.TCPConnector(ssl=trust)
-    async with aiohttp.ClientSession(server.url, connector=connector, headers=headers) as session:
-        yield Client(session)
+    async with KubernetesClient(server, token=token) as kubernetes:
+        yield Client(kubernetes)
 
 
 async def define(client: Client, definition: dict[str, Any]) -> None:

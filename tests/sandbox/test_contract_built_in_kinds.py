@@ -1,4 +1,4 @@
-"""The rules of Secrets, ConfigMaps, Namespaces, Leases and Events."""
+"""The rules of Secrets, Namespaces, Leases and Events."""
 
 from __future__ import annotations
 
@@ -94,16 +94,6 @@ async def test_typed_secrets_need_their_keys(client, secrets, kind, data):
     assert (reply.status, reply.reason) == (422, "Invalid")
 
 
-async def test_config_map_holds_text_and_bytes_apart(client, namespace):
-    path = f"/api/v1/namespaces/{namespace}/configmaps"
-    body = {"metadata": {"name": "a"}, "data": {"k": "v"}, "binaryData": {"b": "MQ=="}}
-    made = await client.make(path, body)
-    assert (made["data"], made["binaryData"]) == ({"k": "v"}, {"b": "MQ=="})
-    both = {"metadata": {"name": "b"}, "data": {"k": "v"}, "binaryData": {"k": "MQ=="}}
-    assert (await client.post(path, both)).status == 422
-    assert (await client.post(path, {"metadata": {"name": "b"}, "data": {"k": 1}})).status == 400
-
-
 async def test_namespace_is_a_dns_label_and_active(client, namespace):
     reply = await client.post("/api/v1/namespaces", {"metadata": {"name": "a.b"}})
     assert (reply.status, reply.causes()) == (422, {("metadata.name", "FieldValueInvalid")})
@@ -160,13 +150,6 @@ async def test_lease_update_needs_its_version(client, lease):
     current["spec"]["holderIdentity"] = "other"
     assert (await client.put(lease, current)).status == 200
     assert (await client.put(lease, current)).status == 409
-
-
-async def test_lease_update_of_a_missing_one_creates_it(client, lease):
-    path = f"{lease}-new"
-    reply = await client.put(path, {"metadata": {"name": "a-new"}, "spec": LEASE})
-    assert reply.status == 201
-    assert (await client.get(path)).body == reply.body
 
 
 def event(namespace, **fields):

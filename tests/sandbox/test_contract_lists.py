@@ -90,30 +90,6 @@ async def test_pages_with_a_selector_do_not_say_what_remains(client, secrets):
     assert second.names() == ["e"]
 
 
-async def test_exact_version_shows_the_past(client, secrets):
-    await make_some(client, secrets, "ab")
-    then = (await client.get(secrets)).version
-    await client.delete(f"{secrets}/a")
-    await client.patch(f"{secrets}/b", {"data": {"k": "dg=="}})
-    await client.make(secrets, secret("c"))
-    reply = await client.get(f"{secrets}?resourceVersion={then}&resourceVersionMatch=Exact")
-    assert reply.names() == ["a", "b"]
-    assert reply.version == then
-    assert "data" not in reply.body["items"][1]
-    limited = await client.get(f"{secrets}?resourceVersion={then}&limit=10")
-    assert limited.names() == ["a", "b"]
-    newer = await client.get(f"{secrets}?resourceVersion={then}&resourceVersionMatch=NotOlderThan")
-    assert sorted(newer.names()) == ["b", "c"]  # a list out of the watch cache has no order
-
-
-async def test_compacted_exact_version_is_410(api, client, secrets):
-    then = (await client.get(secrets)).version
-    await make_some(client, secrets, "ab")
-    await expire(api)
-    reply = await client.get(f"{secrets}?resourceVersion={then}&resourceVersionMatch=Exact")
-    assert (reply.status, reply.reason) == (410, "Expired")
-
-
 async def test_expired_continue_token_is_410_with_an_inconsistent_one(api, client, secrets):
     await make_some(client, secrets)
     first = await client.get(f"{secrets}?limit=2")
@@ -137,20 +113,6 @@ async def test_continue_with_a_version_is_a_bad_request(client, secrets):
     token = (await client.get(f"{secrets}?limit=2")).body["metadata"]["continue"]
     reply = await client.get(f"{secrets}?limit=2&continue={token}&resourceVersion=1")
     assert (reply.status, reply.reason) == (400, "BadRequest")
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "resourceVersionMatch=Exact",
-        "resourceVersion=0&resourceVersionMatch=Exact",
-        "resourceVersion=1&resourceVersionMatch=Roughly",
-    ],
-)
-async def test_version_match_has_rules(client, secrets, query):
-    reply = await client.get(f"{secrets}?{query}")
-    assert (reply.status, reply.reason) == (422, "Invalid")
-    assert {field for field, _ in reply.causes()} == {"resourceVersionMatch"}
 
 
 async def test_options_that_are_no_numbers_are_refused(client, secrets, minor):

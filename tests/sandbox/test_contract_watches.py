@@ -181,16 +181,6 @@ async def test_watch_for_metadata_lists_is_deaf(client, secrets):
         assert await watch.rest() == []
 
 
-async def test_watch_takes_no_version_match(client, secrets):
-    reply = await client.get(f"{secrets}?watch=1&resourceVersion=1&resourceVersionMatch=NotOlderThan")
-    assert reply.status == 422
-    assert reply.causes() == {("resourceVersionMatch", "FieldValueForbidden")}
-
-
-async def test_watch_version_that_is_no_number_is_refused(client, secrets):
-    assert (await client.get(f"{secrets}?watch=1&resourceVersion=new")).status == 500
-
-
 async def test_watch_from_before_the_remembered_past_is_an_error_event(api, client, secrets):
     """The server answers 200 and says 410 in the stream."""
     start = await version_of(client, secrets)

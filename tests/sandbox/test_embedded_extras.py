@@ -20,3 +20,17 @@ async def test_thousand_objects_are_no_problem(embedded):
                 assert await watch.short() == ("ADDED", f"s{number}")
         assert len((await client.get(SECRETS)).body["items"]) == 1000
         assert time.monotonic() - began < 30
+
+
+async def test_watch_that_asks_for_the_present_objects_is_refused_so_that_kubectl_lists_first(embedded):
+    async with connect(embedded) as client:
+        reply = await client.get(f"{SECRETS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan")
+        assert (reply.status, reply.reason) == (422, "Invalid")
+
+
+async def test_dry_run_is_refused_and_does_nothing(embedded):
+    async with connect(embedded) as client:
+        assert (await client.post(f"{SECRETS}?dryRun=All", secret("a"))).status == 400
+        await client.make(SECRETS, secret("b"))
+        assert (await client.delete(f"{SECRETS}/b", {"dryRun": ["All"]})).status == 400
+        assert (await client.get(SECRETS)).names() == ["b"]

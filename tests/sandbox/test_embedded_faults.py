@@ -27,7 +27,7 @@ async def test_failure_has_its_status_object_and_retry_after(api, client):
     assert (reply.status, reply.reason) == (429, "TooManyRequests")
     assert reply.headers["Retry-After"] == "7"
     assert reply.body["details"]["retryAfterSeconds"] == 7
-    assert (await client.get("/api/v1/namespaces/default/configmaps")).status == 200
+    assert (await client.get("/api/v1/namespaces/default/events")).status == 200
     assert (await client.post(SECRETS, secret("a"))).status == 201
 
 
@@ -105,18 +105,18 @@ async def test_dropped_answer_was_done(api, client):
 
 async def test_cut_ends_a_stream_in_the_middle_of_a_line(api, client):
     fault = api.faults.cut(resource="secrets")
-    async with client.session.get(f"{SECRETS}?watch=1") as response:
+    async with client.watch(SECRETS) as watch:
         await client.make(SECRETS, secret("a"))
         received = bytearray()
         with pytest.raises(aiohttp.ClientPayloadError):
-            await _read_into(received, response)
+            await _read_into(received, watch.content)
     assert received.startswith(b'{"type":"ADDED"')
     assert not received.endswith(b"\n")
     assert fault.hits == 1
 
 
-async def _read_into(received, response):
-    async for chunk in response.content.iter_any():
+async def _read_into(received, content):
+    async for chunk in content.iter_any():
         received += chunk
 
 
@@ -141,11 +141,11 @@ async def test_silent_watch_gets_no_bookmarks_and_no_end(api, client):
 
 
 async def test_injected_line_arrives_as_it_is(api, client):
-    async with client.session.get(f"{SECRETS}?watch=1") as response:
+    async with client.watch(SECRETS) as watch:
         await _until_watched(api)
         assert api.faults.inject(b"{oops\n", resource="secrets") == 1
-        assert await response.content.readline() == b"{oops\n"
-        assert api.faults.inject(b"x\n", resource="configmaps") == 0
+        assert await watch.content.readline() == b"{oops\n"
+        assert api.faults.inject(b"x\n", resource="events") == 0
 
 
 async def _until_watched(api, count=1):
@@ -195,11 +195,11 @@ async def test_refused_connections_and_the_same_data_afterwards(api, client):
 
 async def test_watch_is_cut_when_the_server_stops_and_resumes_after(api, client):
     start = (await client.get(SECRETS)).version
-    async with client.session.get(f"{SECRETS}?watch=1&resourceVersion={start}") as response:
+    async with client.watch(f"{SECRETS}?resourceVersion={start}") as watch:
         await _until_watched(api)
         await api.stop_listening()
         with pytest.raises(aiohttp.ClientError):
-            await response.content.readline()
+            await watch.content.readline()
     await api.start_listening()
     await client.make(SECRETS, secret("a"))
     async with client.watch(f"{SECRETS}?resourceVersion={start}") as watch:
@@ -239,7 +239,7 @@ async def test_requests_are_counted_by_verb_and_resource(api, client):
 async def test_bookmarks_come_at_the_interval(api, client):
     start = (await client.get(SECRETS)).version
     async with client.watch(f"{SECRETS}?resourceVersion={start}&allowWatchBookmarks=1") as watch:
-        await client.make("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "a"}})
+        await client.make("/api/v1/namespaces", {"metadata": {"name": "a"}})
         for _ in range(2):
             event = await watch.next(within=3)
             assert event["type"] == "BOOKMARK"

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiobotocore.session import get_session
 
-from sandbox.aws.moto import MotoServer
+from sandbox.aws.moto_server import MotoServer
 
 
 @pytest.fixture

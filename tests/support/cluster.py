@@ -1,47 +1,26 @@
-"""Kubernetes as a user of the tests sees it: a bare HTTP client, and namespaces with what is in them.
+"""Kubernetes as the tests see it: the administrator's client, and namespaces with what is in them.
 
-Nothing of the operator's own client takes part. Works against any server with the interface of
-`sandbox.access.KubernetesApi`.
+Works against any server with the interface of `sandbox.access.KubernetesApi`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import io
-import json
 import shutil
-import ssl
 import tempfile
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import yaml
 
 from sandbox.access import KubernetesApi
+from sandbox.kubeapi.requests import WRITES
+from sandbox.kubernetes_client import KubernetesClient, Object
 from tests.support.eventually import LIMIT, eventually
 
-Object = dict[str, Any]
-
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
-WRITES = {"create", "update", "patch", "delete", "deletecollection"}
-_KINDS = {
-    "Namespace": "/api/v1/namespaces",
-    "Secret": "/api/v1/namespaces/{}/secrets",
-    "Event": "/api/v1/namespaces/{}/events",
-    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
-    "SyncedSecret": "/apis/secrets.contentful.com/v1/namespaces/{}/syncedsecrets",
-    "Lease": "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
-    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
-    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
-}
 
 
 def writes(server: Any) -> int:
@@ -49,70 +28,19 @@ def writes(server: Any) -> int:
     return sum(count for key, count in server.requests.items() if key.verb in WRITES)
 
 
-class Cluster:
+class Cluster(KubernetesClient):
     """The administrator of one server."""
 
-    def __init__(self, server: KubernetesApi, session: aiohttp.ClientSession) -> None:
+    def __init__(self, server: KubernetesApi) -> None:
+        super().__init__(server)
         self.server = server
-        self._session = session
-
-    async def call(
-        self, method: str, path: str, body: Object | None = None, kind: str = "application/json"
-    ) -> tuple[int, Any]:
-        """Status and JSON of the answer."""
-        data = None if body is None else io.BytesIO(json.dumps(body).encode())  # as bytes, large ones are warned of
-        async with self._session.request(method, path, data=data, headers={"Content-Type": kind}) as response:
-            return response.status, await response.json()
-
-    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        status, body = await self.call("GET", f"{_KINDS[kind].format(namespace)}/{name}")
-        assert status in {200, 404}, body["message"]
-        return body if status == 200 else None
-
-    async def list(self, kind: str, namespace: str) -> list[Object]:
-        status, body = await self.call("GET", _KINDS[kind].format(namespace))
-        assert status == 200, body["message"]
-        return list(body["items"])
-
-    async def create(self, obj: Object) -> Object:
-        path = _KINDS[obj["kind"]].format(obj["metadata"].get("namespace", ""))
-        status, body = await self.call("POST", path, obj)
-        assert status == 201, body["message"]
-        return dict(body)
-
-    async def merge(self, kind: str, namespace: str, name: str, patch: Object) -> Object:
-        path = f"{_KINDS[kind].format(namespace)}/{name}"
-        status, body = await self.call("PATCH", path, patch, "application/merge-patch+json")
-        assert status == 200, body["message"]
-        return dict(body)
-
-    async def replace(self, obj: Object) -> Object:
-        metadata = obj["metadata"]
-        path = f"{_KINDS[obj['kind']].format(metadata['namespace'])}/{metadata['name']}"
-        status, body = await self.call("PUT", path, obj)
-        assert status == 200, body["message"]
-        return dict(body)
-
-    async def delete(self, kind: str, namespace: str, name: str) -> None:
-        status, body = await self.call("DELETE", f"{_KINDS[kind].format(namespace)}/{name}")
-        assert status == 200, body["message"]
-
-    async def empty(self, kind: str, namespace: str) -> None:
-        """Delete all of that kind in the namespace."""
-        status, body = await self.call("DELETE", _KINDS[kind].format(namespace))
-        assert status == 200, body["message"]
 
     async def install(self, *files: str) -> None:
         """Create what is in these files of `manifests/base/`, and wait until our resource is served."""
         for file in files:
             for obj in yaml.safe_load_all((MANIFESTS / "base" / file).read_text()):
                 await self.create(obj)
-
-        async def served() -> None:
-            status, body = await self.call("GET", _KINDS["SyncedSecret"].format("default"))
-            assert status == 200, body["message"]
-
-        await eventually(served)
+        await self.until_served("SyncedSecret")
 
     async def space(
         self, *, annotations: dict[str, str] | None = None, labels: dict[str, str] | None = None
@@ -122,15 +50,6 @@ class Cluster:
         metadata = {"name": name, "annotations": annotations or {}, "labels": labels or {}}
         await self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         return Space(self, name)
-
-
-@asynccontextmanager
-async def connect(server: KubernetesApi) -> AsyncIterator[Cluster]:
-    trust = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else True
-    headers = {"Authorization": f"Bearer {server.token}", "User-Agent": "tests"}
-    connector = aiohttp.TCPConnector(ssl=trust)
-    async with aiohttp.ClientSession(server.url, connector=connector, headers=headers) as session:
-        yield Cluster(server, session)
 
 
 class Space:
@@ -224,7 +143,7 @@ class Space:
     async def clear(self) -> None:
         """Leave nothing for the operators of other tests."""
         for kind in ("SyncedSecret", "Secret"):
-            await self.cluster.empty(kind, self.name)
+            await self.cluster.delete_all(kind, self.name)
 
 
 class Kubectl:

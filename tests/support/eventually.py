@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from sandbox.kubernetes_client import KubernetesError
+
 T = TypeVar("T")
 
 LIMIT = 30.0
@@ -15,12 +17,12 @@ LOOK_EVERY = 0.03
 
 
 async def eventually(probe: Callable[[], Awaitable[T]], within: float = LIMIT) -> T:
-    """What `probe` gives, once it raises no AssertionError; its last one after `within` seconds."""
+    """What `probe` returns, once no assertion in it fails and Kubernetes refuses nothing; else its last failure."""
     end = time.monotonic() + within
     while True:
         try:
             return await probe()
-        except AssertionError as problem:
+        except (AssertionError, KubernetesError) as problem:
             if time.monotonic() > end:
                 raise AssertionError(f"after {within:g} s still: {problem}") from None
         await asyncio.sleep(LOOK_EVERY)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import hypothesis
 import pytest
-from prometheus_client import CollectorRegistry
 
 from secretsyncer.gotemplate.engine import TemplateEngine
-from secretsyncer.metrics import Metrics
 
 DATA = Path(__file__).parents[1] / "data"
 HERE = Path(__file__).parent
 SHORT = {HERE, *(HERE / name for name in ("commands", "expressions", "operator", "sync"))}
 """Folders whose tests take less than two seconds each."""
-
-# looptime asks for the loop before each test; without this, before the first one asyncio would make one
-# that nobody closes.
-asyncio.set_event_loop(None)
 
 hypothesis.settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, print_blob=False, max_examples=100
@@ -43,11 +36,6 @@ def engine(request):
     made = TemplateEngine(cache_dir=Path(request.config.rootpath, ".cache", "gotemplate"))
     yield made
     made.close()
-
-
-@pytest.fixture
-def metrics():
-    return Metrics(CollectorRegistry())
 
 
 @pytest.fixture

@@ -8,11 +8,6 @@ from secretsyncer.metrics import RESULTS, Metrics
 
 
 @pytest.fixture
-def value(metrics):
-    return lambda metric, **labels: metrics.registry.get_sample_value(metric, labels)
-
-
-@pytest.fixture
 def series(metrics):
     """The series that name an object, without their values."""
 

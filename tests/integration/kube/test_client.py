@@ -39,6 +39,8 @@ async def test_cluster_scoped_object_has_no_namespace(client, namespace):
     assert (await client.get(NAMESPACES, "", namespace))["kind"] == "Namespace"
 
 
+@pytest.mark.real
+@pytest.mark.parametrize("server", ["real"], indirect=True)  # the embedded server records no managers
 async def test_writes_are_ours_by_name(client, admin, namespace):
     await client.create(SECRETS, namespace, secret("x", data={"k": "dg=="}))
     await client.merge_patch(SECRETS, namespace, "x", {"data": {"l": "dw=="}})

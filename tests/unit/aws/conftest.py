@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.support.cache_rig import Rig
-
-# looptime asks for the loop before each test; without this, before the first one asyncio would make one
-# that nobody closes.
-asyncio.set_event_loop(None)
 
 
 @pytest.fixture

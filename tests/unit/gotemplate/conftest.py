@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,6 @@ import pytest
 import hatch_build
 from secretsyncer.gotemplate import compiled
 from secretsyncer.gotemplate.engine import EngineCatalogue, Rendered, TemplateEngine, TemplateFailure
-
-# looptime asks for the loop before each test; without this it would make one that nobody closes.
-asyncio.set_event_loop(None)
 
 CATALOGUE = {
     "db/blue": {

@@ -9,15 +9,7 @@ import json
 import pytest
 
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateFailure
-
-PGBOUNCER = r"""{{- $cfg := "" -}}
-{{- range $secretID, $_ := filterByTagKey .Secrets "tag1" -}}
-{{- $secretValue := getSecretValueMap $secretID -}}
-{{- $cfg = printf "%shost=%s user=%s password=%s\n" $cfg $secretValue.host $secretValue.user $secretValue.password -}}
-{{- end -}}
-{{- $cfg -}}
-"""
-"""The example of the original operator's README, letter by letter."""
+from tests.support.specs import PGBOUNCER
 
 
 def database(number: int) -> str:

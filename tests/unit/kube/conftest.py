@@ -7,30 +7,14 @@ import contextlib
 import dataclasses
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.reflector import BACKOFF
 from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.loops import Heartbeats
-from secretsyncer.metrics import Metrics
 from tests.support.scripted_api import ScriptedApi
 
 STEADY = dataclasses.replace(BACKOFF, rand=lambda: 0.0)
-
-# Else pytest-asyncio, looking for a loop to put back, makes one before Python 3.14, and nobody closes it.
-asyncio.set_event_loop(None)
-
-
-@pytest.fixture
-def metrics():
-    return Metrics(CollectorRegistry())
-
-
-@pytest.fixture
-def value(metrics):
-    """The value of a metric's series."""
-    return lambda name, **labels: metrics.registry.get_sample_value(name, labels)
 
 
 @pytest.fixture

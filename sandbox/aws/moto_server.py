@@ -1,8 +1,8 @@
 """moto's server as the AWS of the sandbox: a child process on a free port of loopback.
 
-A child and not a thread, because moto's backends belong to their process: two servers share nothing,
-and stopping one forgets everything in it. What it does not do as AWS does is listed in the docs
-(no resource policies, no expiry of sessions), so tests of permissions use another stand-in.
+It is a child process and not a thread, because moto's backends belong to their process: two servers share nothing, and
+the data of one ends with it. It has no resource policies and its sessions do not expire, so tests of permissions use
+`http` instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _START_LIMIT = 30.0  # seconds; a start takes about 2
 
 
 class MotoServer:
-    """`async with MotoServer() as aws:` serves until the block ends. RuntimeError where it does not start."""
+    """`async with MotoServer() as aws:` serves until the block ends. RuntimeError if it does not start."""
 
     def __init__(self, *, region: str = REGION) -> None:
         self.url = ""
@@ -30,7 +30,7 @@ class MotoServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def environment(self) -> dict[str, str]:
-        """The variables that send every AWS client to this server, with credentials that mean nothing."""
+        """The variables that send every AWS client to this server, with dummy credentials."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": self._region,
@@ -41,7 +41,7 @@ class MotoServer:
         }
 
     async def reset(self) -> None:
-        """Forget everything that is in it."""
+        """Delete everything in it."""
         async with (
             aiohttp.ClientSession(raise_for_status=True) as session,
             session.post(f"{self.url}/moto-api/reset") as response,
