@@ -10,7 +10,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
   use-context NAME), or use make sandbox, which needs none. kubectl says:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test chaos bench demo run sandbox docs envtest tools image sbom audit lock
+.PHONY: help install check test chaos bench demo run sandbox docs site envtest tools image sbom audit lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,14 @@ run: .venv/.installed ## run against the current kube context with the local AWS
 docs: .venv/.installed ## generate the CRD, the JSON Schema, docs/reference and the files shown in pages
 	$(BIN)/python -m generate
 
+site: .cache/docs/.installed ## build the documentation as a site: build/site/html
+	.cache/docs/bin/python docs/build_site.py
+
+.cache/docs/.installed: requirements/docs.lock .venv/.installed
+	$(PYTHON) -m venv --clear --without-pip .cache/docs
+	$(PIP) --python .cache/docs/bin/python install --require-hashes -r requirements/docs.lock
+	@touch $@
+
 envtest: ## get kube-apiserver and etcd for the tests and the demo (once)
 	@.ci/envtest
 
@@ -81,6 +89,7 @@ lock: .venv/.installed ## lock the dependencies again after a change of pyprojec
 	$(PIP) install uv
 	$(LOCK) $(ARGS) --group build --output-file requirements/build.lock
 	$(LOCK) $(ARGS) --group audit --output-file requirements/audit.lock
+	$(LOCK) $(ARGS) --group docs --output-file requirements/docs.lock
 	$(LOCK) $(ARGS) pyproject.toml --output-file requirements/run.lock
 	$(LOCK) $(ARGS) pyproject.toml --group dev --constraint requirements/build.lock \
 	  --constraint requirements/run.lock --output-file requirements/dev.lock
