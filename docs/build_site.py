@@ -50,7 +50,7 @@ def main() -> int:
 
 def copy_pages() -> set[Path]:
     """Copy the pages and all that they link to, page by page; the pages, relative to the repository."""
-    todo = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    todo = [ROOT / "README.md", ROOT / "docs" / "site.css", *(ROOT / "docs").rglob("*.md")]
     done: set[Path] = set()
     while todo:
         file = todo.pop()
