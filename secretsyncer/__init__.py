@@ -1,4 +1,4 @@
-"""Keeps Kubernetes Secrets in step with AWS Secrets Manager.
+"""Syncs AWS Secrets Manager into Kubernetes Secrets.
 
 How it flows: watch -> queue -> reconcile (authorize, render, patch) <- cache <- poller.
 ARCHITECTURE.md draws it; `app.py` wires it.

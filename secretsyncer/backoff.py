@@ -1,8 +1,8 @@
 """Exponential backoff with jitter, as a value.
 
-One mechanism for the reflectors, the poller, the queue, Events and the AWS roles. A `Backoff` gives the delay
-after the n-th failure in a row and never sleeps itself, so that each owner waits in its own cancellable way and
-tests need no clock. Randomness is injected.
+Used by the reflectors, the poller, the work queue, Events and the AWS roles. A `Backoff` computes the delay after the
+n-th consecutive failure. It never sleeps, so each owner waits in its own cancellable way, and tests need no clock.
+Randomness is injected.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Backoff:
     rand: Callable[[], float] = random.random
 
     def delay(self, failures: int) -> float:
-        """Seconds to wait after `failures` failures in a row (1 or more); safe for any number."""
+        """The delay in seconds after this many consecutive failures (1 or more). Does not overflow."""
         try:
             base = min(self.initial * self.factor ** (max(failures, 1) - 1), self.cap)
         except OverflowError:  # of a float, long after it passed any cap
@@ -35,10 +35,10 @@ class Backoff:
 
 
 class Retries:
-    """Counts failures in a row for one owner, and forgets them after a quiet time.
+    """Counts consecutive failures of one owner, and resets after a quiet time.
 
-    A failure is the first of a row if the one before is over `reset_after` seconds old, so that something that
-    flaps keeps its long delays. client-go's reflector does the same with two minutes.
+    The count restarts if the previous failure is more than `reset_after` seconds old, so that something that flaps keeps
+    its long delays. client-go's reflector does the same with two minutes.
     """
 
     __slots__ = ("_backoff", "_clock", "_failures", "_last_failure", "_reset_after")
@@ -55,7 +55,7 @@ class Retries:
         return self._failures
 
     def failed(self, *, at_least: float | None = None) -> float:
-        """Count a failure; seconds to wait now, never under `at_least` (a server's Retry-After)."""
+        """Count a failure. Returns the delay in seconds, at least `at_least` (a Retry-After)."""
         now = self._clock()
         if now - self._last_failure > self._reset_after:
             self._failures = 0

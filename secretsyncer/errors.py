@@ -1,15 +1,14 @@
-"""What can go wrong, as three kinds that the controller treats differently.
+"""The failures that the controller distinguishes.
 
     SecretsyncerError
-    ├── SyncFailure            a pass over one object cannot succeed; becomes its `Ready=False` condition
-    │   ├── Rejected           the world must change first: wait for a change or the next sync, no backoff
-    │   └── Unavailable        try again: backoff with jitter, at least `retry_after` seconds
-    ├── KubeError              the Kubernetes API answered with an error, or did not answer
-    └── SettingsError          the process was started with a wrong setting: exit code 2
+    ├── SyncFailure            a reconcile failed; becomes the condition `Ready=False` of the object
+    │   ├── Rejected           somebody has to change something: wait for a change or the next resync, no backoff
+    │   └── Unavailable        retry with backoff and jitter, after at least `retry_after` seconds
+    ├── KubeError              the Kubernetes API responded with an error, or did not respond
+    └── SettingsError          a setting is wrong: exit code 2
 
-Everything else that is raised is a bug: logged with its traceback, counted, retried with backoff.
-The text of these errors goes to statuses, events and logs, so it names secrets, keys, roles and
-positions, and never holds a value.
+Any other exception is a bug: logged with its traceback, counted, retried with backoff. The messages go to statuses,
+Events and logs, so they name secrets, keys, roles and positions, and never contain a value.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from __future__ import annotations
 from enum import StrEnum
 
 MESSAGE_LIMIT = 1024
-"""Characters of an error's text that are kept: the limit of an Event's message."""
+"""Maximum length of a message: the limit of the message of an Event."""
 
 
 class Reason(StrEnum):
-    """Reasons of the `Ready` condition. They are API: users write alerts on them."""
+    """Reasons of the `Ready` condition. They are API: users write alerts for them."""
 
     SYNCED = "Synced"
     SUSPENDED = "Suspended"
@@ -37,16 +36,16 @@ class Reason(StrEnum):
 
 
 def clip(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """The text, cut to `limit` characters, with an ellipsis where it was cut."""
+    """The text, truncated to `limit` characters. A truncated text ends with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class SecretsyncerError(Exception):
-    """The root of what this program raises on purpose."""
+    """The base of all exceptions that this program raises on purpose."""
 
 
-class SyncFailure(SecretsyncerError):  # noqa: N818 - a failure of a pass, the word that users see
-    """A pass over one object failed for a reason that its user should see."""
+class SyncFailure(SecretsyncerError):  # noqa: N818 - the word that users see
+    """A reconcile failed for a reason that the user should see."""
 
     def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(clip(message))
@@ -56,18 +55,18 @@ class SyncFailure(SecretsyncerError):  # noqa: N818 - a failure of a pass, the w
 
 
 class Rejected(SyncFailure):
-    """It fails the same way until the spec, the namespace, AWS or Kubernetes changes."""
+    """Fails the same way until the spec, the namespace, AWS or Kubernetes changes."""
 
 
 class Unavailable(SyncFailure):
-    """It may work in a moment: throttling, time-outs, a namespace not seen yet."""
+    """May succeed later: throttling, timeouts, a namespace that is not known yet."""
 
 
 class KubeError(SecretsyncerError):
-    """The Kubernetes API refused or did not answer.
+    """The Kubernetes API responded with an error, or did not respond.
 
-    `status` is the HTTP status, 0 where there was no answer; `reason` is the Status object's reason
-    (`NotFound`, `Conflict`, `Expired`, ...); `retry_after` is what the server asked for, in seconds.
+    `status` is the HTTP status, or 0 without a response. `reason` is the reason of the Status object (`NotFound`,
+    `Conflict`, `Expired`, ...). `retry_after` is the delay that the server asked for, in seconds.
     """
 
     def __init__(self, status: int, reason: str, message: str, *, retry_after: float | None = None) -> None:
@@ -79,7 +78,7 @@ class KubeError(SecretsyncerError):
 
     @property
     def transient(self) -> bool:
-        """Whether the same request may succeed later without anybody's doing."""
+        """Whether the same request may succeed later by itself."""
         return self.status in {0, 408, 409, 425, 429} or self.status >= 500
 
 

@@ -1,8 +1,9 @@
-"""Logging: a constant message with fields, as JSON lines or as text for people.
+"""Logging: a constant message with fields, as JSON lines or as text.
 
-Fields travel in `extra=`; the object's key and the pass's id are bound per pass with `bind` and so are on
-each line, also on those of the layers below. No value of a secret is ever handed to a logger; the libraries
-that would print them at DEBUG are held at INFO whatever `LOG_LEVEL` says.
+A message is a noun and a participle ("listing failed"). Fields go into `extra=`: `error`, `reason` and `key` mean the
+same everywhere. `bind` adds the key of the object and the id of the reconcile to every line of a reconcile, in all
+modules. No value of a secret is ever passed to a logger. Libraries that would log bodies at DEBUG are kept at INFO,
+whatever `LOG_LEVEL` is.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ _bound: ContextVar[dict[str, Any]] = ContextVar("secretsyncer_log_fields", defau
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 TALKATIVE = ("kubernetes_asyncio", "botocore", "aiobotocore", "urllib3", "asyncio", "aiohttp.access")
-"""Loggers kept at INFO: at DEBUG they print request and response bodies, Secrets included."""
+"""Loggers kept at INFO. At DEBUG, they log request and response bodies, including Secrets."""
 
 
-class bind:  # noqa: N801 - a context manager, made for each pass: a class costs a third of a generator
-    """Put these fields on every line logged inside, in this task."""
+class bind:  # noqa: N801 - a context manager; a class costs a third of a generator, for each reconcile
+    """Add these fields to every line that this task logs inside."""
 
     __slots__ = ("_fields", "_token")
 
@@ -42,7 +43,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, fields, error."""
+    """One JSON object per line: time (RFC 3339, UTC), level, logger, message, fields, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -68,19 +69,19 @@ class TextFormatter(logging.Formatter):
 
 
 def _printable(value: Any) -> str:
-    """Its text, fit for a terminal and for one line: users choose names, and others look at the log."""
+    """The text, safe for a terminal and on one line, because users choose names and others read the log."""
     text = str(value)
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def configure(level: str, style: Literal["json", "text"]) -> None:
-    """Send the root logger's lines to standard error in that style."""
+    """Log to standard error in this style."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
-    # It tells at INFO of each endpoint that the environment sets, for each client.
+    # At INFO, it logs each endpoint that the environment sets, for each client.
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    # It logs each failed AssumeRole at WARNING with a traceback; we report the failure ourselves, once.
+    # At WARNING, it logs each failed AssumeRole with a traceback. The operator reports the failure itself, once.
     logging.getLogger("aiobotocore.credentials").setLevel(logging.ERROR)

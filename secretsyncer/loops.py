@@ -1,8 +1,7 @@
-"""Long-lived coroutines: their end is the end of the process.
+"""Long-lived coroutines: if one ends, the process ends.
 
-A loop that ends, by an exception or by returning, ends the process: an operator that is alive but no longer
-watches is worse than one that restarts. `asyncio.TaskGroup` does not notice a plain return, hence `GuardedLoops`.
-`Heartbeats` tells `/healthz` whether every loop still makes progress.
+An operator that is alive but no longer watches is worse than one that restarts. `asyncio.TaskGroup` does not notice a
+coroutine that returns, hence `GuardedLoops`. With `Heartbeats`, `/healthz` checks that every loop makes progress.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ class LoopEndedError(RuntimeError):
 
 
 class GuardedLoops:
-    """A set of loops that must live as long as the process.
+    """The loops that must run as long as the process.
 
-    `start` runs a coroutine; if it ends without having been cancelled, `failed` is set with the reason.
+    `start` runs a coroutine. If it ends without being cancelled, `failed` gets the cause.
     """
 
     def __init__(self) -> None:
@@ -31,7 +30,7 @@ class GuardedLoops:
 
     def start(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._tasks[name] = asyncio.create_task(self._guard(name, coroutine), name=name)
-        task.add_done_callback(lambda _: coroutine.close())  # stopped before it ran, it would never be awaited
+        task.add_done_callback(lambda _: coroutine.close())  # if it is stopped before it runs, it is never awaited
 
     async def _guard(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
@@ -39,7 +38,7 @@ class GuardedLoops:
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if task is None or not task.cancelling():
-                # Nobody stopped it: something that it waited for was cancelled.
+                # Not stopped by us: something that it awaited was cancelled.
                 self._died(name, exc)
                 return
             log.debug("loop cancelled", extra={"loop": name})
@@ -59,7 +58,7 @@ class GuardedLoops:
             self.failed.set_exception(error)
 
     async def stop(self, *names: str) -> None:
-        """Cancel these loops (all, if none is named) and wait until they have ended."""
+        """Cancel these loops (all, if none is given) and wait until they have ended."""
         chosen = [self._tasks.pop(name) for name in (names or tuple(self._tasks)) if name in self._tasks]
         for task in chosen:
             task.cancel()
@@ -69,10 +68,10 @@ class GuardedLoops:
 
 
 class Heartbeats:
-    """Who must have made progress within how many seconds; the clock is monotonic.
+    """Checks that loops make progress, with a monotonic clock.
 
-    A loop registers with its limit and beats at each round. Nothing here is an opinion on errors: a loop that
-    fails and retries is alive. `checks` grows as loops register: for each, None or what is wrong with it.
+    A loop registers with a limit in seconds, and beats in each round. Errors do not matter: a loop that fails and retries
+    is alive. `checks` has a function for each registered loop, which returns None or the problem.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -100,7 +99,7 @@ PULSE = 1.0
 
 
 async def measure_lag(report: Callable[[float], None]) -> None:
-    """Measure for ever how late the event loop is: what blocks it makes everything late."""
+    """Measure the lag of the event loop, for ever."""
     while True:
         before = loop_time()
         await asyncio.sleep(PULSE)

@@ -1,9 +1,8 @@
-"""Every metric of the program, declared in one place.
+"""All metrics of the operator.
 
-One `Metrics` object belongs to one registry (tests make their own). Counters start at 0 for the label sets
-that are known ahead, so that an alert on `rate()` sees the first failure. Series of a deleted object are
-removed by `forget_object`. Units are in the names: seconds, bytes. `secret_sync_success` and
-`secret_sync_failures` are the Go operator's numbers of objects, with right values.
+One `Metrics` belongs to one registry; tests create their own. Counters start at 0 for label values that are known in
+advance, so that an alert on `rate()` sees the first failure. `forget_object` removes the series of a deleted object.
+Units are in the names. `secret_sync_success` and `secret_sync_failures` have the names of the Go operator.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from secretsyncer import __version__
 _OBJECT = ("namespace", "name")
 _LATENCIES = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RESULTS = ("changed", "unchanged", "rejected", "unavailable", "timeout", "bug", "gone")
-"""How a reconcile of one object can end: the label `result` of `secretsyncer_reconciles_total`."""
+"""Values of the label `result` of `secretsyncer_reconciles_total`."""
 
 
 @dataclass(slots=True)
 class _ObjectState:
-    """What the metrics show of one object; `synced_at` is 0 until it has been in step once."""
+    """What the metrics report about one object; `synced_at` is 0 until its first sync."""
 
     reason: str = ""
     ready: bool = False
@@ -38,7 +37,7 @@ class _ObjectState:
 
 
 class ObjectSeries(Collector):
-    """The series of each SyncedSecret, made when they are scraped: a reconcile only notes how it ended."""
+    """The series of each SyncedSecret, created when they are scraped: a reconcile only records its result."""
 
     def __init__(self) -> None:
         self.states: dict[tuple[str, str], _ObjectState] = {}
@@ -47,12 +46,12 @@ class ObjectSeries(Collector):
         return (
             GaugeMetricFamily(
                 "secretsyncer_object_ready",
-                "Whether the SyncedSecret is ready (1 or 0), with the reason of its Ready condition",
+                "Whether the SyncedSecret is ready (1) or not (0), by the reason of its Ready condition",
                 labels=(*_OBJECT, "reason"),
             ),
             GaugeMetricFamily(
                 "secretsyncer_object_last_sync_timestamp_seconds",
-                "When the SyncedSecret was last known to be in step with AWS",
+                "Unix time of the last successful reconcile or resync of the SyncedSecret",
                 labels=_OBJECT,
             ),
         )
@@ -67,92 +66,110 @@ class ObjectSeries(Collector):
 
 
 class Metrics:
-    """The metrics of one process. Attributes are prometheus_client metrics; use them directly."""
+    """The metrics of one process. The attributes are prometheus_client metrics; use them directly."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         gauge = partial(Gauge, registry=registry)
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
-        self.sync_success = gauge("secret_sync_success", "Number of SyncedSecrets that are in step with AWS")
+        self.sync_success = gauge("secret_sync_success", "Number of SyncedSecrets that are in sync")
         self.sync_failures = gauge("secret_sync_failures", "Number of SyncedSecrets that cannot be synced")
         self.objects = ObjectSeries()
         registry.register(self.objects)
         self.reconciles = counter(
-            "secretsyncer_reconciles_total", "Reconciles of one object, by result", ("result",)
+            "secretsyncer_reconciles_total", "Number of reconciles and resyncs, by result", ("result",)
         )
         self.reconcile_seconds = histogram(
             "secretsyncer_reconcile_duration_seconds",
-            "Duration of a reconcile (resyncs that find nothing changed are not timed)",
+            "Duration of a full reconcile (resyncs that find no change are not timed)",
             buckets=_LATENCIES,
         )
-        self.queue_depth = gauge("secretsyncer_queue_depth", "Keys waiting in the work queue")
-        self.queue_delayed = gauge("secretsyncer_queue_delayed", "Keys waiting for a timer (resyncs and retries)")
+        self.queue_depth = gauge("secretsyncer_queue_depth", "Number of keys that wait for a worker")
+        self.queue_delayed = gauge(
+            "secretsyncer_queue_delayed", "Number of keys that wait for a timer: retries and resyncs"
+        )
         self.queue_wait_seconds = histogram(
             "secretsyncer_queue_wait_seconds",
-            "Time a key waited for a worker",
+            "Time that a key waited for a worker, by priority",
             ("priority",),
             buckets=_LATENCIES,
         )
-        self.queue_retries = counter("secretsyncer_queue_retries_total", "Keys queued again after a failure")
+        self.queue_retries = counter("secretsyncer_queue_retries_total", "Number of keys requeued after a failure")
         self.queue_longest_running = gauge(
-            "secretsyncer_queue_longest_running_seconds", "Age of the longest reconcile now running"
+            "secretsyncer_queue_longest_running_seconds", "Duration so far of the longest running reconcile"
         )
         self.aws_calls = counter(
             "secretsyncer_aws_calls_total",
-            "AWS API calls, by operation and outcome",
+            "Number of AWS API calls, by operation and outcome",
             ("operation", "outcome"),
         )
         self.aws_call_seconds = histogram(
             "secretsyncer_aws_call_duration_seconds",
-            "Time of AWS calls",
+            "Duration of AWS API calls, by operation",
             ("operation",),
             buckets=_LATENCIES,
         )
-        self.aws_clients = gauge("secretsyncer_aws_clients", "Open AWS clients (one per role and region)")
+        self.aws_clients = gauge("secretsyncer_aws_clients", "Number of open AWS clients (one per role and region)")
         self.cache_requests = counter(
             "secretsyncer_cache_requests_total",
-            "Values wanted from the cache: hit, miss, joined",
+            "Number of reads from the value cache: hit, miss, joined (another read already fetches the value)",
             ("result",),
         )
-        self.cache_values = gauge("secretsyncer_cache_values", "Values held in the cache")
-        self.catalogue_secrets = gauge("secretsyncer_catalogue_secrets", "Secrets in the last listing")
+        self.cache_values = gauge("secretsyncer_cache_values", "Number of values in the cache")
+        self.catalogue_secrets = gauge(
+            "secretsyncer_catalogue_secrets", "Number of secrets in the last complete listing"
+        )
         self.catalogue_timestamp = gauge(
-            "secretsyncer_catalogue_timestamp_seconds", "When the last complete listing ended (0: never)"
+            "secretsyncer_catalogue_timestamp_seconds", "Unix time of the last complete listing (0: none yet)"
         )
         self.poll_interval = gauge(
             "secretsyncer_poll_interval_seconds",
-            "Time between two listings (POLL_INTERVAL_SEC), for use in alerts",
+            "POLL_INTERVAL_SEC, for use in alerts",
         )
-        self.polls = counter("secretsyncer_polls_total", "Listings, by outcome", ("outcome",))
-        self.poll_seconds = histogram("secretsyncer_poll_duration_seconds", "Time of a listing", buckets=_LATENCIES)
+        self.polls = counter("secretsyncer_polls_total", "Number of listings, by outcome", ("outcome",))
+        self.poll_seconds = histogram(
+            "secretsyncer_poll_duration_seconds", "Duration of a listing", buckets=_LATENCIES
+        )
         self.kube_requests = counter(
             "secretsyncer_kubernetes_requests_total",
-            "Requests to the Kubernetes API, by verb, resource and HTTP status (0: no answer)",
+            "Number of requests to the Kubernetes API, by verb, resource and HTTP status (0: no response)",
             ("verb", "resource", "status"),
         )
         self.watch_restarts = counter(
             "secretsyncer_watch_restarts_total",
-            "Watches opened again, by resource and cause",
+            "Number of watches that were reopened, by resource and cause",
             ("resource", "cause"),
         )
-        self.relists = counter("secretsyncer_relists_total", "Lists of an informer, by resource", ("resource",))
-        self.informer_objects = gauge(
-            "secretsyncer_informer_objects", "Objects in an informer's store", ("resource",)
+        self.relists = counter(
+            "secretsyncer_relists_total",
+            "Number of lists by informers, the first one included, by resource",
+            ("resource",),
         )
-        self.events = counter("secretsyncer_events_total", "Kubernetes Events: sent, dropped, failed", ("outcome",))
+        self.informer_objects = gauge(
+            "secretsyncer_informer_objects",
+            "Number of objects in the store of an informer, by resource",
+            ("resource",),
+        )
+        self.events = counter(
+            "secretsyncer_events_total", "Number of Kubernetes Events: sent, dropped, failed", ("outcome",)
+        )
         self.push_messages = counter(
             "secretsyncer_push_messages_total",
-            "Messages of the events queue: about a secret, ignored, malformed",
+            "Number of messages from the events queue: about a secret, ignored, malformed",
             ("outcome",),
         )
-        self.push_up = gauge("secretsyncer_push_up", "1 while the events queue answers (0: not, or none is set)")
-        self.leader = gauge("secretsyncer_leader", "1 while this process leads (or needs no election)")
-        self.template_renders = counter(
-            "secretsyncer_template_renders_total", "Template renders, by outcome", ("outcome",)
+        self.push_up = gauge(
+            "secretsyncer_push_up", "1 while the events queue answers; 0 if it does not, or if none is configured"
         )
-        self.loop_lag_seconds = gauge("secretsyncer_event_loop_lag_seconds", "Lag of the event loop, last measure")
-        info = gauge("secretsyncer_build_info", "Always 1", ("version", "python"))
+        self.leader = gauge(
+            "secretsyncer_leader", "1 while this process is the leader, or if leader election is off"
+        )
+        self.template_renders = counter(
+            "secretsyncer_template_renders_total", "Number of template renders, by outcome", ("outcome",)
+        )
+        self.loop_lag_seconds = gauge("secretsyncer_event_loop_lag_seconds", "Last measured lag of the event loop")
+        info = gauge("secretsyncer_build_info", "Always 1; the version is in the labels", ("version", "python"))
         info.labels(__version__, platform.python_version()).set(1)
         _start_at_zero(self.reconciles, RESULTS)
         _start_at_zero(self.polls, ("success", "failure"))
@@ -162,7 +179,7 @@ class Metrics:
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 
     def total(self, metric: MetricWrapperBase, **labels: str) -> float:
-        """The sum of a counter's series that carry these labels."""
+        """The sum of the counter over all series with these labels."""
         return sum(
             sample.value
             for family in metric.collect()
@@ -171,7 +188,7 @@ class Metrics:
         )
 
     def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool, failing: bool) -> None:
-        """The state of a SyncedSecret now; it replaces the one before. A suspended one is neither ready nor failing."""
+        """Record the state of a SyncedSecret. A suspended one is neither ready nor failing."""
         state = self.objects.states.get((namespace, name))
         if state is None:
             state = self.objects.states[namespace, name] = _ObjectState()
@@ -183,7 +200,7 @@ class Metrics:
             state.synced_at = time.time()
 
     def forget_object(self, namespace: str, name: str) -> None:
-        """Remove every series of a SyncedSecret that is gone."""
+        """Remove all series of a deleted SyncedSecret."""
         state = self.objects.states.pop((namespace, name), None)
         if state is not None:
             self.sync_success.dec(state.ready)

@@ -1,8 +1,8 @@
-"""Settings, from the environment, checked once at the start.
+"""Settings: environment variables, validated once at start.
 
-Names and defaults are those of the Go operator where it had them. An empty variable means the default. AWS's
-own variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...) and `KUBECONFIG` belong to their clients, not read
-here. Only `cli.py` builds a `Settings`; everything else is given what it needs.
+Names and defaults are those of the Go operator where it has them. An empty variable means the default. The clients
+read AWS's own variables (`AWS_REGION`, `AWS_ENDPOINT_URL`, ...) and `KUBECONFIG` themselves. Only the commands call
+`load`; everything else gets the values that it needs.
 """
 
 from __future__ import annotations
@@ -27,69 +27,69 @@ _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
 class Settings(BaseModel):
-    """How one operator process behaves. Field names in capitals are the environment's variables."""
+    """The settings of one operator process. The environment variables are the field names in capitals."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     poll_interval_sec: float = Field(300, gt=0, le=86_400)
-    """Seconds between two listings of AWS Secrets Manager. Smaller: changes arrive sooner, more AWS calls."""
+    """Seconds between two listings of AWS. A smaller value finds changes sooner and makes more AWS calls."""
 
     sync_interval_sec: float = Field(120, gt=0, le=86_400)
-    """Seconds after which each object is compared again, in memory. Failures are tried again then."""
+    """Seconds between two resyncs of an object. A resync compares in memory, and retries what has failed."""
 
     ns_annotation: str = "iam.amazonaws.com/allowed-roles"
-    """The namespace annotation that lists the IAM roles its SyncedSecrets may use."""
+    """Name of the namespace annotation that lists the IAM roles that SyncedSecrets in the namespace may use."""
 
     metrics_listen: str = ":8080"
-    """Where metrics and health are served: `host:port`, `:port` (all addresses) or `[::1]:port`."""
+    """Address of the metrics, health and status page: `host:port`, `:port` (all addresses) or `[::1]:port`."""
 
     poll_default_search_role: str = ""
-    """Role (name or ARN) that lists the secrets; empty: the operator's own credentials."""
+    """IAM role (name or ARN) that lists AWS secrets. Empty: the operator's own identity."""
 
     role_external_id: str = ""
-    """External id to give when a role is assumed, where the object names none."""
+    """External id for AssumeRole, if the object does not set `externalId`."""
 
     role_session_name: str = Field("secretsyncer", pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$")
-    """Session name of assumed roles, where the object names none. It shows in CloudTrail."""
+    """Session name for AssumeRole, if the object does not set `roleSessionName`. CloudTrail shows it."""
 
     events_queue_url: str = ""
-    """URL of an SQS queue with Secrets Manager's EventBridge events: changes arrive in seconds. Empty: polling."""
+    """URL of an SQS queue with EventBridge events of Secrets Manager. Empty: changes are found by polling only."""
 
     require_ns_annotation: bool = False
-    """True: a namespace without the annotation may use no role (fail closed)."""
+    """True: a namespace without the annotation may not use any role. False: it may use every role."""
 
     adopt_existing: bool = True
-    """False: a Secret of that name that is not ours is left alone, and the object gets `Conflict`."""
+    """False: an existing Secret that the operator does not manage stays as it is, and the object gets `Conflict`."""
 
     watch_namespace: tuple[str, ...] = ()
-    """Namespaces to watch, separated by commas; empty: all. Named, they are asked for, every 5 s; Roles are enough."""
+    """Namespaces to watch, comma-separated. Empty: all. If set, they are read by name every 5 s; Roles suffice."""
 
     watch_selector: str = ""
-    """Label selector of the SyncedSecrets to watch, like `shard=a` or `shard notin (a, b)`; empty: all."""
+    """Label selector of the SyncedSecrets to watch, such as `shard=a` or `shard notin (a, b)`. Empty: all."""
 
     workers: int = Field(16, ge=1, le=256)
-    """Objects that are reconciled at the same time. Bulk (a start, resyncs, retries) gets half of them at most."""
+    """Maximum of concurrent reconciles. Bulk work (a start, resyncs, retries) uses at most half of them."""
 
     status_page: bool = True
-    """False: no page at `/`. It shows what `kubectl get syncedsecrets -A` shows, to whoever reaches the port."""
+    """True: serve a status page at `/`. It shows what `kubectl get syncedsecrets -A` shows, without authentication."""
 
     leader_election: bool = False
-    """True: only the holder of the Lease polls and reconciles. Needed with more than one replica."""
+    """True: only the holder of the Lease polls and reconciles. Required with more than one replica."""
 
     lease_name: str = "5a48bfe8.contentful.com"
-    """The Lease, of the Go operator's name so that the two never work side by side. Each shard needs its own."""
+    """Name of the Lease. The default is the Go operator's, so that the two never run at once. Each shard needs its own."""
 
     pod_namespace: str = ""
-    """The operator's own namespace, where its Lease lives; empty: that of its kubeconfig or token."""
+    """Namespace of the operator and its Lease. Empty: the namespace of its kubeconfig or token."""
 
     cache_dir: str = ""
-    """Where the compiled template engine is kept; empty: `secretsyncer` under the user's cache folder."""
+    """Folder for the compiled template engine. Empty: `secretsyncer` in the user's cache folder."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least level that is logged."""
+    """Minimum level of the log."""
 
     log_format: Literal["json", "text"] = "json"
-    """JSON lines for machines, text for people."""
+    """Format of the log: JSON lines, or text for people."""
 
     @field_validator("watch_namespace", mode="before")
     @classmethod
@@ -103,7 +103,7 @@ class Settings(BaseModel):
     def _namespaces(cls, value: Any) -> Any:
         names = [value] if isinstance(value, str) else value
         if not all(_NAMESPACE.fullmatch(name) for name in names if name):
-            raise ValueError("must hold names of namespaces (a-z 0-9 -)")
+            raise ValueError("must be names of namespaces (a-z 0-9 -)")
         return value
 
     @field_validator("log_level", mode="before")
@@ -116,7 +116,7 @@ class Settings(BaseModel):
     @classmethod
     def _annotation(cls, value: str) -> str:
         if not _ANNOTATION.fullmatch(value):
-            raise ValueError("must be an annotation's name, like iam.amazonaws.com/allowed-roles")
+            raise ValueError("must be the name of an annotation, like iam.amazonaws.com/allowed-roles")
         return value
 
     @field_validator("watch_selector")
@@ -141,7 +141,7 @@ class Settings(BaseModel):
 
     @property
     def listen(self) -> tuple[str | None, int]:
-        """Host (None: all addresses) and port to serve on."""
+        """Host (None: all addresses) and port of the HTTP server."""
         return parse_listen(self.metrics_listen)
 
     @property
@@ -158,14 +158,14 @@ def parse_listen(text: str) -> tuple[str | None, int]:
     if not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise ValueError("must be host:port or :port, like :8080 or 127.0.0.1:8080")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ValueError("an IPv6 host goes in brackets, like [::1]:8080")
+        raise ValueError("must have an IPv6 host in brackets, like [::1]:8080")
     return host.strip("[]") or None, int(port)
 
 
 def load(environment: Mapping[str, str]) -> Settings:
-    """The settings of this environment.
+    """Read the settings from the environment.
 
-    Raises SettingsError, one line that names each wrong variable and what it must be.
+    Raises SettingsError with one line that names each wrong variable and what it must be.
     """
     given = {name: environment[name.upper()] for name in Settings.model_fields if environment.get(name.upper())}
     try:
@@ -179,5 +179,5 @@ def _explain(error: Any) -> str:
     message = str(error["msg"])
     for prefix in ("Value error, ", "Input should ", "String should "):
         message = message.removeprefix(prefix)
-    must = message if message.startswith(("must", "an IPv6")) else f"must {message}"
+    must = message if message.startswith("must") else f"must {message}"
     return f"{name.upper()}={error['input']!r}: {must}"

@@ -1,8 +1,9 @@
-"""AWS: what the operator reads from Secrets Manager and STS, and how it keeps it.
+"""AWS: reads from Secrets Manager and STS.
 
-    poller -> catalogue (what there is)        cache (values) -> batcher -> secrets -> sessions -> AWS
+    listing/   poller -> catalogue: which secrets exist, in which version
+    values/    cache -> batcher: the values, fetched in batches
+    api/       sessions: the only place with AWS clients and credentials
 
-`poller` lists, `cache` answers for values, `sessions` is the one place that holds clients and credentials.
-`arn` and `identity` are pure and import nothing of AWS's libraries, so that the rules above may use them.
-Errors of AWS are turned into `errors.SyncFailure` by the table in `failures`; none leaves this package raw.
+`arn`, `identity`, `value` and `listing/catalogue` are pure and do not import AWS's libraries, so `sync/` can use them
+for its decisions. The table in `failures` turns every error of AWS into an `errors.SyncFailure`.
 """

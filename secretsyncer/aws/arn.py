@@ -1,9 +1,9 @@
-"""Names of roles and secrets, checked and taken apart: pure text, no I/O, nothing of AWS's libraries.
+"""Names and ARNs of roles and secrets: validation and parsing, without I/O and without AWS's libraries.
 
-Rules come from the IAM and Secrets Manager API references: a role ARN has a 12-digit account and a path and
+The rules come from the IAM and Secrets Manager API references: a role ARN has a 12-digit account and a path and
 name of `A-Za-z0-9_+=,.@/-`; a secret's name has 1 to 512 of `A-Za-z0-9/_+=.@-`, and `!` in the names that
-AWS services give to theirs (`rds!cluster-...`). Everything is ASCII and matched as a whole, by patterns
-that cannot backtrack, because these texts come from users.
+AWS services use (`rds!cluster-...`). Everything is ASCII and matched as a whole, by patterns that cannot
+backtrack, because these texts come from users.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple, NewType
 
 RoleArn = NewType("RoleArn", str)
-"""A whole role ARN, as `parse_role` accepts it: the form in which roles are compared."""
+"""A role ARN that `parse_role` accepts. Roles are compared in this form."""
 
 _ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
 _ROLE_NAME = re.compile(r"[\w+=,.@/-]{1,576}", re.ASCII)
@@ -26,18 +26,18 @@ _REGION = re.compile(r"[a-z]{2,10}(-[a-z0-9]{1,20}){1,4}", re.ASCII)
 
 
 class Account(NamedTuple):
-    """An AWS account, and the partition (`aws`, `aws-cn`, `aws-us-gov`, ...) that it lives in."""
+    """An AWS account and its partition (`aws`, `aws-cn`, `aws-us-gov`, ...)."""
 
     partition: str
     id: str
 
 
 class SecretId(NamedTuple):
-    """A reference to a secret, taken apart.
+    """A parsed reference to a secret.
 
-    A plain name has no partition, region and account. `suffix` are the six random characters that end a full
-    ARN; empty for a name and for a partial ARN. Like AWS, an ARN that ends in a hyphen and six letters or
-    digits counts as full.
+    A plain name has no partition, region and account. `suffix` is the six random characters at the end of a full
+    ARN. It is empty for a name and for a partial ARN. As in AWS, an ARN that ends in a hyphen and six letters or
+    digits is a full one.
     """
 
     name: str
@@ -48,16 +48,16 @@ class SecretId(NamedTuple):
 
 
 def parse_role(text: str) -> RoleArn:
-    """The text, if it is a role ARN. Raises ValueError that says what a role ARN looks like."""
+    """The text, if it is a role ARN. Otherwise raises ValueError."""
     if not _ROLE.fullmatch(text):
         raise ValueError(f"{_shown(text)} is not a role ARN (arn:aws:iam::<12 digits>:role/<name>)")
     return RoleArn(text)
 
 
 def complete_role(text: str, account: Account) -> RoleArn:
-    """The ARN of a role given as ARN or as name (`reader`, `team/reader`) in that account.
+    """The ARN of a role that is given as an ARN, or as a name (`reader`, `team/reader`) in that account.
 
-    Raises ValueError where it is neither.
+    Raises ValueError if it is neither.
     """
     if text.startswith("arn:"):
         return parse_role(text)
@@ -74,18 +74,18 @@ def role_account(role: str) -> Account:
 
 
 def home_of(arn: str) -> tuple[Account, str] | None:
-    """The account and the region of an ARN that AWS sent; None where it is not one."""
+    """The account and the region of an ARN from AWS; None if it is not an ARN."""
     parts = arn.split(":", 5)
     return (Account(parts[1], parts[4]), parts[3]) if len(parts) == 6 else None
 
 
 def without_suffix(secret_arn: str) -> str:
-    """A secret's full ARN, as AWS sends it, without the hyphen and the six random characters: a partial ARN."""
+    """The partial ARN of a full one: without the hyphen and the six random characters."""
     return secret_arn[: -len("-xxxxxx")]
 
 
 def possible_names(secret_id: str) -> tuple[str, ...]:
-    """The names of secrets that an id may mean: the end of an ARN may be part of the name or a random suffix."""
+    """The names that an id may mean: the end of an ARN may be part of the name, or the random suffix."""
     try:
         secret = parse_secret_id(secret_id)
     except ValueError:
@@ -94,13 +94,13 @@ def possible_names(secret_id: str) -> tuple[str, ...]:
 
 
 def looks_random(suffix: str) -> bool:
-    """Whether six characters are more likely AWS's than a word: of theirs, 1 in 200 has small letters alone."""
+    """Whether six characters are probably a random suffix: only 1 in 200 of these has lower-case letters only."""
     return not (suffix.isalpha() and suffix.islower())
 
 
 @lru_cache(maxsize=65_536)
 def parse_secret_id(text: str) -> SecretId:
-    """A secret's name, full or partial ARN, taken apart. Raises ValueError where AWS would not take it."""
+    """Parse the name, the full ARN or the partial ARN of a secret. Raises ValueError if AWS would reject it."""
     if not text.startswith("arn:"):
         if not _SECRET_NAME.fullmatch(text):
             raise ValueError(
@@ -119,7 +119,7 @@ def parse_secret_id(text: str) -> SecretId:
 
 
 def check_region(text: str) -> str:
-    """The text, if it can be a region's name. It becomes part of a host name, hence the check."""
+    """The text, if it can be the name of a region. It is checked because it becomes part of a host name."""
     if not _REGION.fullmatch(text):
         raise ValueError(f"{_shown(text)} is not an AWS region")
     return text

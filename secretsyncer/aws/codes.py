@@ -1,8 +1,8 @@
-"""AWS's error codes: what each means for whoever waits, and what to do about it. Pure.
+"""AWS's error codes: the outcome of each, and what to do. Pure.
 
-Codes decide, never HTTP statuses or exception classes: the SDK models only some of the errors, and the services
-differ in their statuses. Every error that botocore's models of Secrets Manager, STS and SQS name is in the table; a
-test holds it to them. A code that is not in the table is `error`: trying again slowly is the harmless mistake.
+Only the code decides, not the HTTP status or the exception class, because the SDK models only some errors and the
+services use different statuses. The table has every error in botocore's models of Secrets Manager, STS and SQS; a test
+compares them. A code that is not in the table is `error`, because a slow retry does no harm.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class CallOutcome(StrEnum):
-    """How one call to AWS ended: the label `outcome` of `secretsyncer_aws_calls_total`."""
+    """The outcome of one AWS call: values of the label `outcome` of `secretsyncer_aws_calls_total`."""
 
     SUCCESS = "success"
     DENIED = "denied"
@@ -47,7 +47,7 @@ _CODES: dict[CallOutcome, tuple[str, ...]] = {
         "PackedPolicyTooLarge",
         "PublicPolicyException",
         "SessionDurationEscalationException",
-        "403",  # a refusal whose body is not JSON
+        "403",  # a denial whose body is not JSON
     ),
     CallOutcome.NOT_FOUND: (
         "ResourceNotFoundException",
@@ -134,12 +134,12 @@ FATES: dict[str, CallOutcome] = {code: outcome for outcome, codes in _CODES.item
 
 
 def outcome_of(code: str) -> CallOutcome:
-    """The fate of an error code."""
+    """The outcome for an error code."""
     return FATES.get(code, CallOutcome.ERROR)
 
 
 def next_step(code: str, operation: str) -> str:
-    """What to do about it, a sentence; empty where waiting is enough."""
+    """What to do, in one sentence; empty if waiting is enough."""
     outcome = outcome_of(code)
     return _BY_CODE.get(code) or _BY_OPERATION.get((outcome, operation)) or _BY_OUTCOME.get(outcome, "")
 
@@ -159,7 +159,7 @@ _BY_CODE = {
     "RequestTimeTooSkewed": "Set the clock of the node.",
     "QueueDoesNotExist": "Correct EVENTS_QUEUE_URL, or create the queue.",
     "AWS.SimpleQueueService.NonExistentQueue": "Correct EVENTS_QUEUE_URL, or create the queue.",
-    "403": "Look at the proxy or the VPC endpoint policy: the refusal has no code of AWS.",
+    "403": "Check the proxy or the VPC endpoint policy: the denial has no AWS error code.",
 }
 _BY_OPERATION = {
     (

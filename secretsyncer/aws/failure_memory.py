@@ -1,8 +1,8 @@
-"""A failure that is remembered, so that what AWS just refused is not asked again at once.
+"""Remembered failures, so that the operator does not repeat a failed call at once.
 
-Used for a role that cannot be assumed, a secret that cannot be read, the operator's own account. A refusal
-stands for a minute (IAM changes take about as long to arrive); a failure that may pass, for a growing time
-with jitter.
+Used for a role that cannot be assumed, a secret that cannot be read, and the operator's own account. A denial is
+remembered for a minute, because changes in IAM take about as long. A temporary failure is remembered for an
+increasing time with jitter.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from secretsyncer.aws.failures import Failure
 from secretsyncer.backoff import Backoff
 
 REFUSAL_STANDS = 60.0
-"""Seconds for which a refusal is repeated to whoever asks, without asking AWS."""
+"""Seconds for which a denial is returned without another call."""
 
 _BACKOFF = Backoff(initial=1, cap=REFUSAL_STANDS)
 
 
 class FailureMemory:
-    """The failures in a row of one thing. Times are those of the caller's clock, in seconds."""
+    """Consecutive failures of one kind of call. Times are from the caller's clock, in seconds."""
 
     __slots__ = ("_failure", "_retry_at", "count")
 
@@ -27,9 +27,9 @@ class FailureMemory:
         self.count = 0
 
     def note(self, failure: Failure, now: float, backoff: Backoff = _BACKOFF) -> Failure:
-        """Remember this failure, and give it with its time to wait."""
+        """Remember this failure, and return it with its delay."""
         self.count += 1
-        # The first refusal's text stays: a new request id at each attempt would look like news.
+        # Keep the text of the first denial: a new request id for each attempt would change the status.
         kept = self._failure if self._failure is not None and failure.same_as(self._failure) else failure
         if failure.transient:
             wait = max(backoff.delay(self.count), failure.retry_after or 0)
@@ -41,7 +41,7 @@ class FailureMemory:
         return self._failure
 
     def standing(self, now: float) -> Failure | None:
-        """The failure, while it is too early to ask again."""
+        """The failure, until the call may be repeated."""
         if self._failure is None or now >= self._retry_at:
             return None
         return (

@@ -1,16 +1,16 @@
-"""What a failed call to AWS means for whoever waits for it.
+"""The meaning of a failed AWS call for its callers.
 
-    denied, not_found, invalid          Rejected: IAM, the secret or the spec must change first
-    throttled, error, no_answer,        Unavailable: try again with backoff
+    denied, not_found, invalid          Rejected: IAM, the secret or the spec has to change
+    throttled, error, no_answer,        Unavailable: retry with backoff
     unreadable, credentials
 
-`codes` decides by AWS's error code. Whatever goes wrong while the operator's own credentials are found, in any
-provider of the SDK and with any exception, is `credentials`, and so never an object's fault. `credentials` are
-renewed once before they count as unavailable. `AwsError` carries a `Failure` inside this package and never leaves
-it; callers get `Failure.error()`.
+`codes` maps AWS's error codes to outcomes. Any failure to find the operator's own credentials is `credentials`, whatever
+the provider of the SDK and the exception, so it never counts against an object. `credentials` are renewed once before
+they count as unavailable. `AwsError` carries a `Failure` inside this package and never leaves it; callers get
+`Failure.error()`.
 
-The texts name secret, role, the operation that failed, its code, AWS's own sentence and what to do next. The sentence
-is quoted only with a code of the table, and never the body of an answer that did not come from AWS.
+The texts name the secret, the role, the failed operation, its code, AWS's own message and what to do next. They quote
+AWS's message only for a code in the table, and never the body of a response that did not come from AWS.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CREDENTIALS = frozenset(
     f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens")
 )
 _QUOTED = 400
-"""Characters of AWS's own sentence that are kept: its beginning, and its end, which holds the reason of a denial."""
+"""Maximum length of AWS's own message. Its beginning and its end are kept: the end has the reason of a denial."""
 
 _REASONS = {
     CallOutcome.DENIED: Reason.ACCESS_DENIED,
@@ -70,7 +70,7 @@ _NO_CREDENTIALS = (
 
 
 class Failure(NamedTuple):
-    """One refusal or failure of AWS. `message` has no request id, so that it is the same at each attempt."""
+    """One failed call. `message` has no request id, so that it is the same for each attempt."""
 
     outcome: CallOutcome
     message: str
@@ -84,11 +84,11 @@ class Failure(NamedTuple):
         return self.outcome not in _REASONS
 
     def same_as(self, other: Failure | None) -> bool:
-        """Whether it says what the other said, apart from the request id and the times."""
+        """Whether both are equal, except for the request id and the delay."""
         return other is not None and self[:4] == other[:4]
 
     def error(self, retry_after: float | None = None) -> SyncFailure:
-        """A new exception for the user's eyes; new each time, so that no traceback grows on a kept one."""
+        """A new exception for the user. It is never reused, so that its traceback cannot grow."""
         text = f"{self.message} (request id {self.request_id})" if self.request_id else self.message
         if self.transient:
             return Unavailable(Reason.AWS_UNAVAILABLE, text, retry_after=retry_after or self.retry_after)
@@ -96,7 +96,7 @@ class Failure(NamedTuple):
 
 
 STOPPING = Failure(CallOutcome.NO_ANSWER, "the operator is stopping")
-"""What is told to whoever still waits for AWS at the end."""
+"""The result for callers that still wait for AWS when the operator stops."""
 
 
 class AwsError(Exception):
@@ -108,7 +108,7 @@ class AwsError(Exception):
 
 
 def explain(exc: Exception, operation: str, identity: Identity, secret: str = "") -> Failure | None:
-    """What the SDK's exception means for this call; None where it is no failure of AWS but a bug."""
+    """The failure for an exception of the SDK; None if it is a bug and not a failure of AWS."""
     if _raised_in(exc, _CREDENTIALS) or isinstance(exc, _NO_CREDENTIALS):
         return without_credentials(exc, operation)
     if isinstance(exc, ClientError):
@@ -136,7 +136,7 @@ def explain(exc: Exception, operation: str, identity: Identity, secret: str = ""
 
 
 def without_credentials(exc: Exception, operation: str) -> Failure:
-    """The operator's own credentials or its client cannot be had: a file, a process, a service or a setting fails."""
+    """The failure to get the operator's own credentials, from a file, a process, a service or a setting."""
     if isinstance(exc, ClientError):
         error = exc.response.get("Error", {})
         code, operation = str(error.get("Code", "")), exc.operation_name or operation
@@ -149,13 +149,13 @@ def without_credentials(exc: Exception, operation: str) -> Failure:
 
 
 def _raised_in(exc: BaseException, modules: frozenset[str]) -> bool:
-    """Whether it came through one of these modules of the SDK, whatever was raised below them."""
+    """Whether the exception passed through one of these modules of the SDK."""
     frames = traceback.walk_tb(exc.__traceback__)
     return any(frame.f_globals.get("__name__") in modules for frame, _ in frames)
 
 
 def _connection_trouble(exc: Exception) -> str:
-    """Which host, and why there was no answer of it. Never the URL: its path and query are nobody's business."""
+    """The host and why it did not answer. Never the whole URL, because path and query may be confidential."""
     known: dict[str, Any] = getattr(exc, "kwargs", {})
     host = _host(str(known.get("endpoint_url") or ""))
     cause = known.get("error")
@@ -174,7 +174,7 @@ def _connection_trouble(exc: Exception) -> str:
 
 
 def _host(url: str) -> str:
-    """Host and port of a URL, without the user and password that a proxy's may hold."""
+    """Host and port of a URL, without the user and password that the URL of a proxy may contain."""
     parts = urlsplit(url)
     try:
         return f"{parts.hostname or 'an unknown host'}:{parts.port or {'http': 80}.get(parts.scheme, 443)}"
@@ -183,7 +183,7 @@ def _host(url: str) -> str:
 
 
 def _cause(error: Any) -> str:
-    """The system's own words: refused, name not known, a certificate that nobody vouches for."""
+    """The message of the operating system or of TLS."""
     for inner in (getattr(error, "certificate_error", None), getattr(error, "os_error", None), error):
         if isinstance(inner, ssl.SSLCertVerificationError):
             return f"certificate verify failed: {inner.verify_message}"
@@ -197,7 +197,7 @@ def _cause(error: Any) -> str:
 def from_code(
     code: str, sentence: str, *, operation: str, identity: Identity, secret: str = "", request_id: str = ""
 ) -> Failure:
-    """The failure behind an error code that AWS sent, with AWS's own sentence."""
+    """The failure for an error code from AWS, with AWS's own message."""
     quoted = one_line(sentence) if code in FATES and not code.isdigit() else ""
     step = next_step(code, operation)
     if code == "InvalidRequestException" and "deletion" in sentence:
@@ -207,8 +207,8 @@ def from_code(
 
 
 def unreadable(operation: str, identity: Identity, secret: str = "") -> Failure:
-    """The answer was a success by its status, but not what AWS sends."""
-    return _failure(CallOutcome.UNREADABLE, "not an answer of AWS", operation, identity, secret)
+    """The status was a success, but the response did not come from AWS."""
+    return _failure(CallOutcome.UNREADABLE, "not a response of AWS", operation, identity, secret)
 
 
 def _failure(
@@ -223,7 +223,7 @@ def _failure(
 ) -> Failure:
     what = _TEXTS.get((outcome, operation)) or _TEXTS.get((outcome, "")) or _OTHER
     if code == "DecryptionFailure":
-        what = "{identity} may not decrypt secret {secret} with its KMS key"
+        what = "{identity} is not allowed to decrypt secret {secret} with its KMS key"
     text = what.format(identity=identity, role=identity.role, secret=secret, operation=operation)
     detail = f"{operation}: {code}" if code else operation
     message = f"{text} ({detail})" + (f": {why}" if why else "")
@@ -232,25 +232,25 @@ def _failure(
 
 _OTHER = "AWS is not available to {identity}"
 _TEXTS: dict[tuple[CallOutcome, str], str] = {
-    (CallOutcome.DENIED, ""): "{identity} may not read secret {secret}",
-    (CallOutcome.DENIED, "AssumeRole"): "the operator may not assume role {role}",
-    (CallOutcome.DENIED, "ListSecrets"): "{identity} may not list secrets",
-    (CallOutcome.DENIED, "DescribeSecret"): "{identity} may not read the tags of secret {secret}",
-    (CallOutcome.DENIED, "GetCallerIdentity"): "the operator may not call sts:GetCallerIdentity",
-    (CallOutcome.NOT_FOUND, ""): "{identity} finds no such secret or version: {secret}",
-    (CallOutcome.INVALID, ""): "AWS does not accept the reference {secret} of {identity}",
+    (CallOutcome.DENIED, ""): "{identity} is not allowed to read secret {secret}",
+    (CallOutcome.DENIED, "AssumeRole"): "the operator is not allowed to assume role {role}",
+    (CallOutcome.DENIED, "ListSecrets"): "{identity} is not allowed to list secrets",
+    (CallOutcome.DENIED, "DescribeSecret"): "{identity} is not allowed to read the tags of secret {secret}",
+    (CallOutcome.DENIED, "GetCallerIdentity"): "the operator is not allowed to call sts:GetCallerIdentity",
+    (CallOutcome.NOT_FOUND, ""): "{identity} cannot find secret {secret}, or the requested version of it",
+    (CallOutcome.INVALID, ""): "AWS rejects the reference {secret} of {identity}",
     (CallOutcome.INVALID, "AssumeRole"): "AWS rejects the request to assume role {role}",
     (CallOutcome.THROTTLED, ""): "AWS throttles {identity}",
-    (CallOutcome.CREDENTIALS, ""): "the credentials of {identity} are missing, expired or refused",
-    (CallOutcome.CREDENTIALS, "AssumeRole"): "the operator's own credentials are missing, expired or refused",
+    (CallOutcome.CREDENTIALS, ""): "the credentials of {identity} are missing, expired or rejected",
+    (CallOutcome.CREDENTIALS, "AssumeRole"): "the operator's own credentials are missing, expired or rejected",
     (CallOutcome.CREDENTIALS, "AssumeRoleWithWebIdentity"): "the operator cannot assume its own role",
     (CallOutcome.NO_ANSWER, ""): "AWS does not answer {identity}",
-    (CallOutcome.UNREADABLE, ""): "the answer to {identity} did not come from AWS",
+    (CallOutcome.UNREADABLE, ""): "the response to {identity} did not come from AWS",
 }
 
 
 def one_line(text: str) -> str:
-    """Foreign text as one printable line; of a long one the middle is cut."""
+    """Foreign text as one printable line. A long text is cut in the middle."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     half = (_QUOTED - 3) // 2
     return line if len(line) <= _QUOTED else f"{line[:half]} … {line[-half:]}"

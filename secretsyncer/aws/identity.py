@@ -1,7 +1,7 @@
-"""As whom AWS is asked, and for what: the two keys of everything in this package. Pure values.
+"""Who reads which secret: the two keys of everything in this package. Pure values.
 
-A value fetched under one `Identity` is never handed out under another, so every cache, client and batch is
-keyed by it.
+A value that was fetched with one `Identity` is never returned to another, so the identity is part of the key of every
+cache, client and batch.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 CURRENT = "AWSCURRENT"
-"""The staging label of the version that is in force."""
+"""The staging label of the current version."""
 
 
 class Identity(NamedTuple):
-    """A role, and how it is assumed.
+    """A role, and the parameters for assuming it.
 
-    `role` is a canonical role ARN; empty means the operator's own credentials, without assuming anything.
-    Empty `external_id` and `session_name` mean the operator's defaults.
+    `role` is a canonical role ARN. Empty means the operator's own credentials, without AssumeRole. Empty `external_id`
+    and `session_name` mean the defaults of the operator.
     """
 
     role: str
@@ -32,10 +32,10 @@ OPERATOR = Identity("")
 
 
 class SecretRef(NamedTuple):
-    """One version of one secret, as one identity asks for it.
+    """One version of one secret, read by one identity.
 
-    `id` is a name, a full or a partial ARN, as the user wrote it. Empty `region`: that of the ARN, else the
-    operator's. Empty `stage`: AWSCURRENT. A `version_id` pins one version, which never changes.
+    `id` is a name, a full or a partial ARN, as the user wrote it. Empty `region`: that of the ARN, or else of the
+    operator. Empty `stage`: AWSCURRENT. A `version_id` pins one version, which never changes.
     """
 
     identity: Identity

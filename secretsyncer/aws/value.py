@@ -1,4 +1,4 @@
-"""The value of a secret, as AWS gave it. Pure: the rules that render it need neither an SDK nor a client."""
+"""The value of a secret. Pure, so that rendering needs neither an SDK nor a client."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from secretsyncer.aws.arn import without_suffix
 
 @dataclass(frozen=True, slots=True)
 class SecretValue:
-    """One version of a secret, as AWS gave it: either text or bytes.
+    """One version of a secret: text or bytes.
 
-    `stages` are the labels that the version carried then. The representation never shows the value.
+    `stages` are the staging labels that the version had. `repr` never shows the value.
     """
 
     name: str
@@ -22,7 +22,7 @@ class SecretValue:
     stages: tuple[str, ...] = ()
 
     def answers(self, secret_id: str) -> bool:
-        """Whether a question for this id (name, full or partial ARN) is answered by this secret."""
+        """Whether the id (name, full or partial ARN) means this secret."""
         if not secret_id.startswith("arn:"):
             return self.name == secret_id
         return secret_id in {self.arn, without_suffix(self.arn)}

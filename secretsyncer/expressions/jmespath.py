@@ -1,8 +1,8 @@
-"""JMESPath over a secret's JSON: for nested values.
+"""JMESPath expressions for nested values in the JSON of a secret.
 
-Everything of JMESPath (https://jmespath.org/specification.html) but what copies: multi-selects (`[a, b]`,
-`{x: a}`) and `map`. Without them no expression makes more than it was given, so a hostile one cannot eat the
-memory of an operator that evaluates it between other work.
+All of JMESPath (https://jmespath.org/specification.html) except the parts that copy: multi-selects (`[a, b]`,
+`{x: a}`) and `map`. Without them, the result of an expression is never larger than its input, so a hostile expression
+cannot exhaust memory.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 LIMIT = 512
-"""Characters of an expression."""
+"""Maximum length of an expression."""
 _COPYING = {"multi_select_list", "multi_select_dict"}
 _BY = {"sort_by", "min_by", "max_by"}
 
 
 def check(expression: str) -> None:
-    """Raises ValueError that says why the expression cannot be used."""
+    """Raise ValueError with the reason, if the expression cannot be used."""
     if len(expression) > LIMIT:
         raise ValueError(f"is longer than {LIMIT} characters")
     _compile(expression)
 
 
 def search(expression: str, document: Any) -> Any:
-    """What the expression finds; None for nothing. Raises ValueError, without any of the document's text."""
+    """The result of the expression; None for no match. The text of a ValueError never quotes the document."""
     try:
         return _compile(expression).search(document)
     except (JMESPathError, TypeError, RecursionError) as exc:

@@ -1,6 +1,6 @@
-"""Users' regular expressions: RE2, which is linear in its input, so that none of them can stall the operator.
+"""Regular expressions of users: RE2, which takes linear time, so that no pattern can block the operator.
 
-The syntax is that of Go's `regexp`, as in templates. Python's own `re` backtracks for ever on a hostile pattern.
+The syntax is that of Go's `regexp`, as in templates. Python's `re` would backtrack for ever on a hostile pattern.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _GROUP = re.compile(r"\$(\$|[0-9]{1,2}|\{[0-9]{1,2}\})")
 
 
 def compile(pattern: str) -> Any:  # noqa: A001 - what it does
-    """The compiled pattern. Raises ValueError that says what is wrong."""
+    """The compiled pattern. Raises ValueError with the problem."""
     options = re2.Options()
     options.log_errors = False
     options.max_mem = 1 << 20  # bytes; RE2's own default is eight times that
@@ -27,7 +27,7 @@ def compile(pattern: str) -> Any:  # noqa: A001 - what it does
 
 
 def replacement(pattern: Any, target: str) -> str:
-    """RE2's form of a replacement written with $1, ${1} and $$. ValueError for a group that is not there."""
+    """The RE2 form of a replacement with $1, ${1} and $$. Raises ValueError for a group that does not exist."""
 
     def group(match: re.Match[str]) -> str:
         name = match[1].strip("{}")
@@ -41,7 +41,7 @@ def replacement(pattern: Any, target: str) -> str:
 
 
 def rewrite(rules: Sequence[tuple[str, str]], key: str) -> str:
-    """The key after all rules of (source, target), in order. One that is no text stays as it is."""
+    """The key after all rules (source, target), in order. A key that is not valid text is not changed."""
     name = key
     try:
         for source, target in rules:
@@ -53,7 +53,7 @@ def rewrite(rules: Sequence[tuple[str, str]], key: str) -> str:
 
 
 def _replace_all(pattern: Any, target: str, text: str) -> str:
-    """As Go does it: `.*` matches once, where Python would find one more empty match at the end."""
+    """Replace like Go: `.*` matches once, where Python would find one more empty match at the end."""
     end = 0
 
     def expand(match: Any) -> str:

@@ -1,10 +1,10 @@
-"""Go templates, by Go itself: text/template compiled to WebAssembly and run in process by wasmtime.
+"""Go templates: Go's own text/template, compiled to WebAssembly and run in process by wasmtime.
 
-    engine.py    what the rest of the program uses: TemplateEngine
-    contract.py  what goes into it and comes out, and the ways to fail
-    instance.py  one instance of the module: calls across the border, memory limit, deadline
+    engine.py    TemplateEngine, which the rest of the program uses
+    contract.py  inputs, outputs and failures
+    instance.py  one instance of the module: calls, memory limit, deadline
     compiled.py  the compiled module and its cache on disk
-    *.go         the engine itself, built into engine.wasm by hatch_build.py
+    go/          the engine itself, built into engine.wasm by hatch_build.py
 
-wasmtime is known here only, and is imported at the first render: most operators have objects without templates.
+Only this folder imports wasmtime, and only at the first render, because many operators have no templates.
 """

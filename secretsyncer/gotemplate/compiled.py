@@ -1,11 +1,11 @@
-"""The compiled module: native code made from engine.wasm in some seconds, loaded from a cache in milliseconds.
+"""The compiled module: native code, compiled from engine.wasm in seconds, or loaded from a cache in milliseconds.
 
-A cache file's name tells what it was made from (wasmtime's version, the platform, the module) and the digest of its
-content, so that a stale or damaged file is never loaded, only passed over. Compiled for the platform's base CPU, it
-runs on every machine of that platform: an image can carry it.
+The name of a cache file has a digest of its inputs (wasmtime's version, the platform, the module) and of its content,
+so a stale or damaged file is never loaded. The code is for the base CPU of the platform and runs on every machine of
+it, so an image can contain it.
 
-What is in the cache is executed. A file is used only if it and its folder belong to this user or to root and nobody
-else may write them. A cache that cannot be read or written is no error: the module is compiled in memory.
+The cache is executed. A file is used only if it and its folder belong to this user or to root, and nobody else may
+write them. If the cache cannot be read or written, the module is compiled in memory.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from wasmtime import Config, Engine, Module, WasmtimeError
 WASM = Path(__file__).with_name("engine.wasm")
 
 STACK = 1 << 20
-"""Bytes of stack for WebAssembly, on the calling thread's stack: half of the smallest that glibc gives a thread."""
+"""Bytes of stack for WebAssembly on the stack of the calling thread: half of glibc's smallest thread stack."""
 
 
 def engine() -> Engine:
-    """A wasmtime engine with what `instance.py` relies on: interruption by epochs, and a bounded stack."""
+    """A wasmtime engine with interruption by epochs and a bounded stack, as `instance.py` needs."""
     config = Config()
     config.epoch_interruption = True
     config.max_wasm_stack = STACK
-    config.parallel_compilation = False  # leaves a core to the event loop, for a second more
+    config.parallel_compilation = False  # leaves a core to the event loop, and takes a second longer
     if sys.platform == "linux":
         config.target = f"{platform.machine()}-unknown-linux-gnu"
     return Engine(config)
 
 
 def load(engine: Engine, cache_dir: Path | None) -> Module:
-    """The module: from the cache, else compiled, and then cached if that is possible.
+    """The module, from the cache or compiled. A compiled module is cached if possible.
 
-    Raises OSError where the module was not built, WasmtimeError where it cannot be compiled.
+    Raises OSError if the module was not built, WasmtimeError if it cannot be compiled.
     """
     wasm = _wasm()
     key = _key(wasm)
@@ -75,7 +75,7 @@ def compile_ahead(cache_dir: Path) -> Path:
 
 
 def _trim() -> None:
-    """Give back the 100 MiB that compiling took, which glibc would keep."""
+    """Release the 100 MiB of the compilation, which glibc would keep."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -94,7 +94,7 @@ def _key(wasm: bytes) -> str:
 
 
 def _trusted(cache_dir: Path | None, key: str) -> Iterator[Path]:
-    """The cache files for the key that may be executed and are as they were written."""
+    """The intact cache files for the key that may be executed."""
     if cache_dir is None:
         return
     try:
@@ -118,7 +118,7 @@ def _digest(path: Path) -> str:
 
 
 def _store(module: Module, cache_dir: Path, key: str) -> Path:
-    """Write the cache file at once or not at all, whoever else writes it at the same time."""
+    """Write the cache file atomically. Other processes may write it at the same time."""
     content = module.serialize()
     path = cache_dir / f"engine-{key}-{hashlib.sha256(content).hexdigest()}.cwasm"
     with tempfile.NamedTemporaryFile(dir=cache_dir, prefix=".engine-", delete=False) as file:

@@ -1,11 +1,11 @@
-"""What goes into the template engine and what comes out of it: plain values, and the ways to fail.
+"""Inputs, outputs and failures of the template engine.
 
-    TemplateFailure          the template's fault, and comes again at each try
-      DeadlineExceeded       it ran for too long
-      MemoryExceeded         it wanted too much memory
-    EngineUnavailable        the engine cannot start: no template's fault
+    TemplateFailure          the template is wrong; every attempt fails
+      DeadlineExceeded       it took too long
+      MemoryExceeded         it needed too much memory
+    EngineUnavailable        the engine cannot start, whatever the template is
 
-A failure's text tells position (line:column, from 1), field or function, and never a secret's value.
+The text of a failure has the position (line:column, from 1), the field or the function, and never a secret value.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, TypedDict
 
 
 class Filter(NamedTuple):
-    """One call of a filter function: its result changes when a secret that matches comes, goes or changes."""
+    """One call of a filter function. Its result changes when a matching secret appears, disappears or changes."""
 
     kind: Literal["tagKey", "tag", "name"]
     args: tuple[str, ...]
@@ -27,32 +27,32 @@ class Filter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A template's output and all that it depends on."""
+    """The output of a template and everything that it depends on."""
 
     output: str
     reads: frozenset[str]
-    """The ids whose values the template read."""
+    """The ids of the values that the template read."""
     filters: tuple[Filter, ...]
-    """Each different filter call. Secrets that match one are dependencies with tags, version and date."""
+    """Each distinct filter call. Matching secrets are dependencies, with their tags, version and date."""
     whole_catalogue: bool
     """True if the template may use `.Secrets` in any other way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The template asked for the values of `required`, and will probably ask for those of `hints`."""
+    """The template needs the values of `required`, and will probably need those of `hints`."""
 
     required: tuple[str, ...]
     hints: tuple[str, ...]
     public: bool = True
-    """False if a required id may have been made from a secret's value: then no message may show it."""
+    """False if a required id may have been computed from a secret value: then no message may show it."""
     reads: frozenset[str] = frozenset()
     filters: tuple[Filter, ...] = ()
     whole_catalogue: bool = False
 
 
 class TemplateFailure(Exception):  # noqa: N818 - a failure is what the whole program calls it
-    """The template cannot be rendered. What it depended on until then is here: a change there may mend it."""
+    """The template cannot be rendered. Its dependencies so far are included, because a change of one may fix it."""
 
     def __init__(
         self,
@@ -69,19 +69,19 @@ class TemplateFailure(Exception):  # noqa: N818 - a failure is what the whole pr
 
 
 class DeadlineExceeded(TemplateFailure):
-    """The template ran for too long."""
+    """The template took too long."""
 
 
 class MemoryExceeded(TemplateFailure):
-    """The template wanted more memory than there is for it."""
+    """The template needed more memory than its limit."""
 
 
 class EngineUnavailable(RuntimeError):  # noqa: N818 - as above
-    """The engine cannot start: not built, or this machine does not let it run. No template's fault."""
+    """The engine cannot start, because it was not built or cannot run on this machine."""
 
 
 class CatalogueEntry(TypedDict):
-    """One secret as templates see it under its name in `.Secrets`."""
+    """One secret in `.Secrets`."""
 
     Tags: Mapping[str, str]
     CurrentVersionID: str
@@ -90,9 +90,9 @@ class CatalogueEntry(TypedDict):
 
 
 class EngineCatalogue:
-    """One listing of AWS, made once and used for all renders until the next listing.
+    """One listing of AWS, used for all renders until the next listing.
 
-    It is encoded when a template first looks at `.Secrets`, and each instance of the engine keeps it decoded.
+    It is encoded when a template first uses `.Secrets`. Each instance of the engine keeps it decoded.
     """
 
     _serials = itertools.count(1)
@@ -105,7 +105,7 @@ class EngineCatalogue:
         self._lock = threading.Lock()
 
     def encoded(self) -> bytes:
-        """The JSON that the engine reads. Encoded in chunks, since the encoder holds the interpreter's lock."""
+        """The JSON for the engine. It is encoded in chunks, because the encoder holds the GIL."""
         with self._lock:
             if not self._encoded:
                 items = iter(self._entries.items())

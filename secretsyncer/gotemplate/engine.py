@@ -1,9 +1,9 @@
 """Renders Go templates: a pure function of template, catalogue and values, with a deadline and a memory limit.
 
-The engine never calls back. A template that asks for a value which it was not given ends with `Needs`; the caller
-fetches and renders again. Nothing is loaded before the first render, which costs some 50 ms with the compiled
-module in the cache and seconds of compiling without. Every other render of a small template costs a fraction of a
-millisecond, in a thread of the engine's own, so that the event loop goes on.
+The engine never calls back. A template that needs a value which it was not given ends with `Needs`. The caller
+fetches the value and renders again. Nothing is loaded before the first render, which takes about 50 ms with the
+compiled module in the cache, and seconds of compiling without it. Every other render of a small template takes a
+fraction of a millisecond, in a thread of the engine, so that the event loop is not blocked.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class TemplateEngine:
     """Renders templates in up to `instances` threads. Any thread may call it; `close` ends it.
 
     `deadline` is in seconds of wall clock for one render, `memory_limit` in bytes for one instance.
-    `cache_dir` keeps the compiled module, which is native code: see `compiled.py` for what is trusted there.
+    `cache_dir` has the compiled module, which is native code: `compiled.py` explains which files are trusted.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class TemplateEngine:
     def render_sync(
         self, template: str, catalogue: EngineCatalogue, values: Mapping[str, bytes | str]
     ) -> Rendered | Needs:
-        """Render in this thread, which it blocks. Raises as `render`."""
+        """Render in the calling thread. Raises like `render`."""
         request = _Request(template, values)
         with self._borrowed(request) as instance:
             reply, output = instance.call("render", request.framed(listed=instance.catalogue == catalogue.serial))
@@ -97,7 +97,7 @@ class TemplateEngine:
         return _result(reply, output)
 
     def close(self) -> None:
-        """Wait for the renders that are running, and let go of memory and threads."""
+        """Wait for running renders, and release memory and threads."""
         self._executor.shutdown(cancel_futures=True)
         with self._lock:
             self._idle.clear()
@@ -106,9 +106,9 @@ class TemplateEngine:
 
     @contextmanager
     def _borrowed(self, request: _Request, catalogue: EngineCatalogue | None = None) -> Iterator[Instance]:
-        """An instance for one call, which holds the catalogue if one is given.
+        """An instance for one call. If a catalogue is given, the instance has it.
 
-        It takes one catalogue in its life, since its memory never shrinks, and is not used again after a trap.
+        An instance loads only one catalogue, because its memory never shrinks. It is not used again after a trap.
         """
         with self._slots:
             instance = self._take()
@@ -150,11 +150,11 @@ class TemplateEngine:
 
 
 class _Request:
-    """Template and values as the engine reads them: framed, see abi.go."""
+    """Template and values in the framing that abi.go describes."""
 
     def __init__(self, template: str, values: Mapping[str, bytes | str]) -> None:
         if _utf8(template) is None:
-            raise TemplateFailure("the template is not valid Unicode text")
+            raise TemplateFailure("the template is not valid Unicode")
         self._template = template
         self._values = {id_: _utf8(value) for id_, value in values.items()}
         self.ids = frozenset(values)
@@ -167,7 +167,7 @@ class _Request:
 
 
 def _utf8(value: bytes | str) -> bytes | None:
-    """The text of a value; None if it is none, as are halves of surrogate pairs, which JSON lets into a str."""
+    """The value as UTF-8; None if it is not text. JSON allows half a surrogate pair in a str, which is not text."""
     try:
         if isinstance(value, str):
             return value.encode()

@@ -1,8 +1,8 @@
-"""One instance of the engine: calls across the border under a deadline and a memory limit.
+"""One instance of the engine: calls with a deadline and a memory limit.
 
-The module gets WASI's clock and randomness, which Go's runtime wants and templates cannot reach, and nothing else:
-no files, no environment, no arguments, no standard streams. An instance that trapped is in an unknown state; the
-caller throws it away. A call releases the interpreter's lock while WebAssembly runs.
+The module gets WASI's clock and random numbers, which Go's runtime needs and templates cannot use. It gets no files,
+environment, arguments or standard streams. An instance that trapped is in an unknown state, so the caller discards
+it. A call releases the GIL while WebAssembly runs.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from secretsyncer.gotemplate import compiled
 from secretsyncer.gotemplate.contract import DeadlineExceeded, EngineUnavailable, MemoryExceeded, TemplateFailure
 
 LARGE = 40 << 20
-"""Bytes from which on an instance is not kept: memory of WebAssembly grows and never shrinks."""
+"""Instances with more memory than this are not reused, because WebAssembly memory never shrinks."""
 
 HEADER = struct.Struct("<I")
-"""What a framed message begins with: the length of its JSON, behind which raw bytes follow (see abi.go)."""
+"""The header of a framed message: the length of its JSON. Raw bytes follow the JSON (see abi.go)."""
 
 SPARE = 64 << 10
-"""Bytes by which a buffer is larger than what it is needed for, so that the next message fits too."""
+"""Additional bytes of a buffer, so that the next message fits, too."""
 
 CATALOGUE_PATIENCE = 5
-"""A catalogue of 10,000 secrets takes longer than a template may, and is not the template's fault."""
+"""Factor of the deadline for loading a catalogue: 10,000 secrets take longer than a template may."""
 
 
 class Instances:
-    """The loaded module, and the clock that its instances share. Raises EngineUnavailable."""
+    """The loaded module, and the clock of its instances. Raises EngineUnavailable."""
 
     def __init__(self, cache_dir: Path | None, deadline: float, memory_limit: int) -> None:
         try:
@@ -49,7 +49,7 @@ class Instances:
         self._memory_limit = memory_limit
 
     def new(self) -> Instance:
-        """A fresh instance, in some milliseconds. Not to be called by two threads at once."""
+        """A new instance, in a few milliseconds. Not thread-safe."""
         store = Store(self._engine)
         store.set_limits(memory_size=self._memory_limit, table_elements=100_000, instances=1, tables=1, memories=1)
         store.set_wasi(WasiConfig())
@@ -76,17 +76,17 @@ class Instance:
         self._clock = clock
         self._buffer, self._capacity = 0, 0
         self.catalogue = 0
-        """Serial number of the catalogue that the instance holds."""
+        """Serial number of the catalogue in this instance."""
 
     def close(self) -> None:
-        """Give the memory back now: the collector would do it late, since wasmtime's traps hold their frames."""
+        """Release the memory now. The garbage collector would be late, because wasmtime's traps keep their frames."""
         self._store.close()
 
     def is_large(self) -> bool:
         return self._memory.data_len(self._store) > LARGE
 
     def load_catalogue(self, serial: int, encoded: bytes) -> None:
-        """Hand over the catalogue. Raises TemplateFailure if it is too large."""
+        """Load the catalogue. Raises TemplateFailure if it is too large."""
         try:
             reply, _ = self.call("catalogue", encoded, patience=CATALOGUE_PATIENCE)
         except TemplateFailure as failure:
@@ -96,7 +96,7 @@ class Instance:
         self.catalogue = serial
 
     def call(self, export: str, message: bytes, *, patience: int = 1) -> tuple[dict[str, Any], bytearray]:
-        """Hand a message to an exported function; its reply and output. Raises TemplateFailure if it traps."""
+        """Call an exported function with a message; its reply and output. Raises TemplateFailure if it traps."""
         with _traps_explained(), self._clock.running(self._store, patience):
             if len(message) > self._capacity:
                 self._capacity = len(message) + SPARE
@@ -110,7 +110,7 @@ class Instance:
 
 
 def _unsigned(value: int) -> int:
-    """An address or a length, which wasmtime hands over as a signed integer."""
+    """An address or a length, which wasmtime returns as a signed integer."""
     return value & 0xFFFF_FFFF
 
 
@@ -130,14 +130,13 @@ def _explained(code: TrapCode | None) -> TemplateFailure:
     if code == TrapCode.STACK_OVERFLOW:
         return TemplateFailure("the template, or a value in it, is nested too deeply")
     if code == TrapCode.UNREACHABLE:
-        # How Go's runtime gives up, by its exit or right after it, when memory.grow fails; the panics of a template
-        # are caught in Go.
+        # Go's runtime exits this way, or right after its exit, when memory.grow fails. Go recovers the panics of templates.
         return MemoryExceeded("the template needs too much memory")
-    return TemplateFailure("the template makes the engine fail")
+    return TemplateFailure("the template crashed the engine")
 
 
 class Clock:
-    """Advances the engine's epoch, in twentieths of the deadline, while anything runs; sleeps otherwise."""
+    """Advances the epoch of the engine, in twentieths of the deadline, while a call runs."""
 
     _ticks = 20
 
@@ -151,7 +150,7 @@ class Clock:
 
     @contextmanager
     def running(self, store: Store, patience: int) -> Iterator[None]:
-        """Let what runs in the store trap after the deadline, taken `patience` times."""
+        """Make a call in the store trap after `patience` deadlines."""
         with self._changed:
             self._running += 1
             self._changed.notify()

@@ -1,7 +1,6 @@
-"""Kubernetes, as raw JSON: client, informers, work queue, events, lease.
+"""Kubernetes, as raw JSON: client, informers, work queue, Events, Lease.
 
-The flow is *reflector -> informer -> work queue*: a `Reflector` lists and watches, its `Informer` keeps the
-objects and tells handlers, handlers put keys into the `WorkQueue`. `EventRecorder` and `LeaderElector` stand
-beside it. All of them talk through `KubeClient`; only `transport.py` and `stream.py` know HTTP, and only
-`credentials.py` knows `kubernetes_asyncio`. Nothing here knows AWS or what a SyncedSecret means.
+The flow is *reflector -> informer -> work queue*: a `Reflector` lists and watches, an `Informer` keeps the objects and
+calls its handlers, and the handlers add keys to the `WorkQueue`. All of them, `EventRecorder` and `LeaderElector` use
+`KubeClient`. Nothing here imports AWS, or the model of a SyncedSecret.
 """

@@ -1,8 +1,8 @@
 """The Kubernetes API: raw JSON objects in and out, no generated classes.
 
-Every request is bounded in time. Every failure is a `KubeError`, with the server's status, reason and
-message, or with status 0 where there was no proper answer. Nothing is retried here, because the callers know
-what a second try means; the one exception is a refused token (see `transport`). Errors never quote bodies.
+Every request has a timeout. Every failure is a `KubeError`, with the status, reason and message of the server, or with
+status 0 without a valid response. Nothing is retried here, because only the caller knows what a retry means. The
+exception is a rejected token (see `transport`). Errors never quote bodies.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from secretsyncer.metrics import Metrics
 FIELD_MANAGER = "secretsyncer"
 REQUEST_TIMEOUT = 30.0
 OPEN_TIMEOUT = 30.0
-"""Seconds for the head of a watch's answer, and for how long it may outlive its own timeout."""
+"""Seconds until the headers of a watch must arrive, and by which it may exceed its own timeout."""
 LIST_TIMEOUT = 60.0
-"""Seconds for one page: as long as the API server itself gives a request (--request-timeout)."""
+"""Seconds for one page: the default of the API server's --request-timeout."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
@@ -36,7 +36,7 @@ _AS_US = {"fieldManager": FIELD_MANAGER}
 
 
 class KubeClient:
-    """One cluster and one identity. `namespace` is that of the context or of the service account."""
+    """One cluster and one identity. `namespace` is that of the context or of the ServiceAccount."""
 
     def __init__(self, credentials: Credentials, *, metrics: Metrics) -> None:
         self.server = credentials.access.server
@@ -46,12 +46,12 @@ class KubeClient:
 
     @classmethod
     async def connect(cls, *, metrics: Metrics) -> Self:
-        """A client of the configured cluster, not yet spoken to; `SettingsError` where none is configured."""
+        """A client for the configured cluster. It does not connect yet. Raises SettingsError without a cluster."""
         return cls(await Credentials.find(), metrics=metrics)
 
     @property
     def refused_for(self) -> float:
-        """Seconds since the server last took the credentials; 0 while it does."""
+        """Seconds since the server last accepted the credentials; 0 while it does."""
         return self._credentials.refused_for
 
     async def close(self) -> None:
@@ -70,7 +70,7 @@ class KubeClient:
         continue_: str = "",
         metadata_only: bool = False,
     ) -> Object:
-        """One page. `limit=0` asks for everything at once."""
+        """One page. `limit=0` requests everything at once."""
         query = {"labelSelector": label_selector, "limit": limit or "", "continue": continue_}
         accept = _METADATA_LIST if metadata_only else JSON
         request = Request("list", resource, resource.path(namespace), query, accept=accept)
@@ -87,11 +87,11 @@ class KubeClient:
         return await self._call(Request("patch", resource, path, _AS_US, body, _MERGE_PATCH))
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
-        """Refused with 409 where `body` carries a resourceVersion that is not the present one."""
+        """Replace. 409 if `body` has an outdated resourceVersion."""
         return await self._call(Request("update", resource, resource.path(namespace, name), _AS_US, body))
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object:
-        """With `uid`, only that very object: 409 where another one took its name."""
+        """Delete. With `uid`, only that object: 409 if another object has the name now."""
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid:
             body["preconditions"] = {"uid": uid}
@@ -109,7 +109,7 @@ class KubeClient:
         inactivity: float,
         metadata_only: bool = False,
     ) -> AsyncIterator[WatchStream]:
-        """Events after `resource_version`; leaving the context closes the connection.
+        """Watch events after `resource_version`. Leaving the context closes the connection.
 
         The server ends the stream after `timeout_seconds`. No event for `inactivity` seconds is a `KubeError`.
         """
@@ -126,7 +126,7 @@ class KubeClient:
         try:
             yield WatchStream(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
         finally:
-            # Not closed politely: TLS would wait for a word from a peer that may be gone.
+            # Aborted, because TLS would wait for a peer that may be gone.
             if response.connection is not None and (socket := response.connection.transport) is not None:
                 socket.abort()
             response.close()
@@ -136,7 +136,7 @@ class KubeClient:
         return decode(response.status, response.headers, content)
 
     async def _open(self, request: Request) -> aiohttp.ClientResponse:
-        """The head has its own limit, because aiohttp's would go on to count during the stream."""
+        """The headers have their own timeout, because aiohttp's would include the stream."""
         try:
             async with asyncio.timeout(OPEN_TIMEOUT):
                 response = await self._transport.open(request)

@@ -1,6 +1,6 @@
-"""How to reach the cluster, and as whom.
+"""The address of the cluster, and the credentials.
 
-Found the way kubectl and client-go find it, first match wins: `KUBECONFIG`; the service account of the pod
+Found like kubectl and client-go do, first match wins: `KUBECONFIG`; the service account of the pod
 (`KUBERNETES_SERVICE_HOST`); `~/.kube/config`.
 
 Everything ages: a service account's token is replaced by the kubelet (KEP-1205, bound service account tokens), client
@@ -36,7 +36,7 @@ LOAD_TIMEOUT = 30.0
 REFRESH_INTERVAL = 10.0
 """Seconds between two refreshes of refused credentials: an exec plugin is a process, not run per request."""
 PLUGIN_SHARE = 0.9
-"""Part of the life of a plugin's credential after which it is asked for the next one."""
+"""Fraction of the life of a plugin's credential after which a new one is requested."""
 
 
 class Tls(NamedTuple):
@@ -103,7 +103,7 @@ Load = Callable[[], Awaitable[Access]]
 
 
 class Credentials:
-    """The present `Access`, kept fresh."""
+    """The current `Access`, refreshed in time."""
 
     def __init__(self, load: Load, access: Access) -> None:
         self.access = access
@@ -131,7 +131,7 @@ class Credentials:
         return self.access
 
     async def refused(self, access: Access) -> bool:
-        """The server refused this access; whether there is another one to try now."""
+        """The server rejected this access; whether there is another one to try now."""
         async with self._lock:
             if self.access == access and self._clock() - self._asked > REFRESH_INTERVAL:
                 self._asked = self._clock()
@@ -139,7 +139,7 @@ class Credentials:
             return self.access != access
 
     def note(self, *, accepted: bool) -> None:
-        """Whether the server took the credentials of a request."""
+        """Record whether the server accepted the credentials of a request."""
         if accepted:
             self._refused_since = None
         elif self._refused_since is None:
@@ -178,7 +178,7 @@ def _source() -> Load:
 
 
 async def from_service_account(folder: Path = SERVICE_ACCOUNT) -> Access:
-    """What every pod is given; `SettingsError` where a file is missing."""
+    """The ServiceAccount of the pod. Raises SettingsError if a file is missing."""
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     try:

@@ -1,8 +1,8 @@
-"""What the API server answered: an object, or a `KubeError` made from its Status.
+"""Responses of the API server: an object, or a `KubeError` for a Status.
 
-A failed request carries a `Status` (Kubernetes API conventions, "Response Status Kind"): reason, message,
-and `details.retryAfterSeconds`. A proxy in between answers with anything, which must never be taken for an
-object. Texts of errors go to statuses and logs, so whatever could quote a request's body is cut off.
+A failed request returns a `Status` (Kubernetes API conventions, "Response Status Kind") with reason, message and
+`details.retryAfterSeconds`. A proxy can respond with anything, which must never be used as an object. Texts of errors
+go to statuses and logs, so anything that could quote the body of a request is cut off.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import aiohttp
 from secretsyncer.errors import KubeError
 
 BAD_ANSWER = "BadAnswer"
-"""Reason of a `KubeError` (status 0): a success that holds no Kubernetes object."""
+"""Reason of a `KubeError` (status 0): a success without a Kubernetes object."""
 CONNECTION = "ConnectionFailed"
 TIMEOUT = "RequestTimedOut"
 
@@ -25,7 +25,7 @@ _QUOTES = ("error found in #", ", bigger context")  # Go's JSON decoder shows th
 
 
 def decode(status: int, headers: Mapping[str, str], content: bytes) -> dict[str, Any]:
-    """The object of a complete answer, or the `KubeError` it stands for, raised."""
+    """The object of a complete response. Raises the `KubeError` for a failure."""
     if not 200 <= status < 300:
         raise failure(status, headers, content)
     answer = _json(content)
@@ -35,7 +35,7 @@ def decode(status: int, headers: Mapping[str, str], content: bytes) -> dict[str,
 
 
 def failure(status: int, headers: Mapping[str, str], content: bytes) -> KubeError:
-    """The error of an answer that is not a success."""
+    """The error for a response that is not a success."""
     answer = _json(content)
     header = headers.get("Retry-After", "")
     retry_after = float(header) if header.isascii() and header.isdigit() else None
@@ -45,7 +45,7 @@ def failure(status: int, headers: Mapping[str, str], content: bytes) -> KubeErro
 
 
 def from_status(answer: dict[str, Any], *, http_status: int = 0, retry_after: float | None = None) -> KubeError:
-    """The error that a Status object tells, from an answer or from an ERROR event of a watch."""
+    """The error for a Status object, from a response or from an ERROR event of a watch."""
     details = answer.get("details")
     details = details if isinstance(details, dict) else {}
     seconds = details.get("retryAfterSeconds")
@@ -71,7 +71,7 @@ def _names_large_version(cause: Any) -> bool:
 
 
 def no_answer(error: Exception) -> KubeError:
-    """A request that got no answer. Only texts of errors in connecting are kept: they quote no body."""
+    """A request without a response. Only texts of connection errors are kept, because they quote no body."""
     if isinstance(error, TimeoutError):
         return KubeError(0, TIMEOUT, "the API server did not answer in time")
     text = str(error) if isinstance(error, aiohttp.ClientConnectionError) else type(error).__name__
@@ -86,7 +86,7 @@ def _phrase(status: int) -> str:
 
 
 def _json(content: bytes) -> Any:
-    """The parsed content, None where it is none; the parser's own error would carry the content along."""
+    """The parsed content; None if it is invalid. The error of the parser is dropped: it contains the content."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

@@ -1,9 +1,9 @@
-"""Kubernetes Events: what `kubectl describe` shows below an object.
+"""Kubernetes Events, which `kubectl describe` shows below an object.
 
-Best effort by nature, so nothing ever waits for it: `event` puts into a bounded queue and `run` sends. Equal
-events within ten minutes become one with a count, an object that says much is slowed down by a token bucket,
-and what does not fit is dropped and counted. The numbers are client-go's (`tools/record/events_cache.go`).
-core/v1 Events, because `kubectl describe` of every version reads them.
+Events are best effort, so nothing waits for them: `event` adds to a bounded queue, and `run` sends. Equal Events within
+ten minutes become one with a count. A token bucket limits the Events of each object. Events that exceed a limit are
+dropped and counted. The numbers are those of client-go (`tools/record/events_cache.go`). Events are core/v1, because
+`kubectl describe` of every version reads them.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from secretsyncer.metrics import Metrics
 log = logging.getLogger(__name__)
 
 AGGREGATION = 600.0
-"""Seconds after its first sending in which an equal event only raises the count."""
+"""Seconds in which an equal Event only increases the count."""
 BURST = 25
 REFILL = 300.0
-"""Seconds for one more event of an object, once it has used up its burst."""
+"""Seconds per Event of an object after its burst."""
 QUEUE_LIMIT = 1000
 REMEMBERED = 4096
-"""Objects and sent events that are remembered; the oldest go."""
+"""Maximum number of remembered objects and sent Events; the oldest are forgotten."""
 TRIES = 5
 BACKOFF = Backoff(initial=1.0, factor=2.0, cap=10.0, jitter=0.5)
 SHORT_NAME = 200
-"""Characters of an object's name that its events' names begin with: 253 are allowed in all."""
+"""Maximum length of the object name in the name of an Event, which can have 253 characters."""
 
 Type = Literal["Normal", "Warning"]
 K = TypeVar("K")
@@ -52,7 +52,7 @@ class EventsApi(Protocol):
 
 
 class _Same(NamedTuple):
-    """What makes two events equal."""
+    """The identity of an Event: Events with the same identity are equal."""
 
     uid: str
     namespace: str
@@ -64,7 +64,7 @@ class _Same(NamedTuple):
 
 @dataclass(slots=True)
 class _Sent:
-    """An event that exists in the cluster."""
+    """An Event in the cluster."""
 
     name: str
     count: int
@@ -73,7 +73,7 @@ class _Sent:
 
 @dataclass(slots=True)
 class _Waiting:
-    """An event to be sent; equal ones that come meanwhile only raise `count`."""
+    """An Event to send. Equal ones only increase `count`."""
 
     involved: Object
     name: str
@@ -99,7 +99,7 @@ class _Recent(OrderedDict[K, V], Generic[K, V]):
 
 
 class EventRecorder:
-    """Records events as `component`, on behalf of the process `instance`."""
+    """Records Events as `component`, for the process `instance`."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class EventRecorder:
         self._buckets: _Recent[str, _Bucket] = _Recent()
 
     def event(self, obj: Object, type: Type, reason: str, message: str) -> None:  # noqa: A002 - the API's word
-        """Record it, some time soon or never. `obj` is any object with kind and metadata."""
+        """Record an Event in the background. `obj` is any object with kind and metadata."""
         metadata = obj["metadata"]
         involved = {
             "apiVersion": obj.get("apiVersion", ""),
@@ -145,13 +145,13 @@ class EventRecorder:
             self._filled.set()
 
     async def run(self) -> None:
-        """Send what is recorded, for ever."""
+        """Send recorded Events, for ever."""
         while True:
             await self._filled.wait()
             await self._send_next()
 
     async def flush(self, deadline: float) -> None:
-        """Send what waits, in at most so many seconds; after `run` was stopped."""
+        """Send the queued Events within this many seconds, after `run` was stopped."""
         try:
             async with asyncio.timeout(deadline):
                 while self._queue:
@@ -186,7 +186,7 @@ class EventRecorder:
         raise AssertionError  # the last attempt returned
 
     async def _send(self, same: _Same, waiting: _Waiting) -> None:
-        """Raise the count of the event that tells the same, or create one."""
+        """Increase the count of the equal Event, or create one."""
         namespace = same.namespace or "default"
         sent = self._sent.get(same)
         if sent is not None and self._clock() - sent.since < AGGREGATION:
@@ -194,7 +194,7 @@ class EventRecorder:
             try:
                 await self._client.merge_patch(EVENTS, namespace, sent.name, patch)
             except KubeError as error:
-                if error.status != 404:  # else it has expired: the server keeps events for an hour or less
+                if error.status != 404:  # otherwise it has expired: the server keeps Events for an hour or less
                     raise
             else:
                 sent.count += waiting.count
@@ -202,7 +202,7 @@ class EventRecorder:
         try:
             await self._client.create(EVENTS, namespace, self._body(same, waiting, namespace))
         except KubeError as error:
-            if error.reason != "AlreadyExists":  # an earlier try got through, its answer did not
+            if error.reason != "AlreadyExists":  # an earlier attempt succeeded, but its response was lost
                 raise
         self._sent.put(same, _Sent(waiting.name, waiting.count, self._clock()))
 
@@ -224,7 +224,7 @@ class EventRecorder:
         }
 
     def _may_speak(self, obj: str) -> bool:
-        """Take one token of the object's bucket."""
+        """Take one token from the bucket of the object."""
         now = self._clock()
         bucket = self._buckets.get(obj) or _Bucket(BURST, now)
         tokens = min(BURST, bucket.tokens + (now - bucket.filled) / REFILL)

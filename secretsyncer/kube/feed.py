@@ -1,4 +1,4 @@
-"""What lists and watches give: pages and events, parsed and checked.
+"""Pages of lists and events of watches, parsed and checked.
 
 A page that is not a Kubernetes list (a proxy's answer with status 200) must not empty a store, and a line that
 is not an event must not move a version, so both are errors here. Texts of errors never quote what was read.
@@ -63,7 +63,7 @@ class WatchEvent(NamedTuple):
 
     @property
     def version(self) -> str:
-        """The object's version; `KubeError` where there is none, for then nobody knows where to go on."""
+        """The version of the object. Raises KubeError without one, because the watch could not resume."""
         metadata = self.obj.get("metadata")
         version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
         if not version:
@@ -74,13 +74,13 @@ class WatchEvent(NamedTuple):
 def read_page(answer: Object) -> ListPage:
     """A page, checked."""
     metadata, items = answer.get("metadata"), answer.get("items", ())
-    items = [] if items is None else items  # how Go writes an empty slice that nobody made
+    items = [] if items is None else items  # Go encodes a nil slice as null
     is_list = str(answer.get("kind")).endswith("List")
     are_objects = isinstance(items, list) and all(isinstance(item, dict) for item in items)
     if not is_list or not isinstance(metadata, dict) or not are_objects:
         raise KubeError(0, BAD_ANSWER, "the answer is not a Kubernetes list")
     version = str(metadata.get("resourceVersion") or "")
-    if version in {"", "0"}:  # a watch from there would replay everything, in no order
+    if version in {"", "0"}:  # a watch from there would replay everything, in any order
         raise KubeError(0, BAD_ANSWER, "the list has no version")
     return ListPage(items, version, str(metadata.get("continue") or ""))
 
@@ -110,12 +110,12 @@ async def read_pages(
         if not page.following:
             return
         if page.following == token:
-            raise KubeError(0, BAD_ANSWER, "the list goes round in circles")
+            raise KubeError(0, BAD_ANSWER, "the list repeats a page")
         token = page.following
 
 
 def read_event(line: bytes) -> WatchEvent:
-    """A line, taken apart. The parser's own error is dropped, because it carries the line along."""
+    """Parse a line. The error of the parser is dropped, because it contains the line."""
     try:
         event = json.loads(line)
         kind, obj = event["type"], event["object"]
@@ -127,10 +127,10 @@ def read_event(line: bytes) -> WatchEvent:
 
 
 def later(version: str, than: str) -> bool | None:
-    """Whether `version` came after the other; None where that is not known.
+    """Whether `version` is later than the other; None if that is not known.
 
-    Within one kind of object resource versions are etcd's revisions: integers that only grow (guaranteed since
-    KEP-5504, "Comparable Resource Version", true long before). Where one is not an integer the order is not known.
+    Within one kind of object, resource versions are revisions of etcd: integers that only increase (guaranteed since
+    KEP-5504, "Comparable Resource Version"). If one is not an integer, the order is not known.
     """
     if version.isdecimal() and than.isdecimal():
         return int(version) > int(than)

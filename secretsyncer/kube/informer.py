@@ -56,7 +56,7 @@ class Informer(ObjectStore):
                 group.create_task(reflector.run(), name=reflector.name)
 
     def health(self) -> str | None:
-        """None while everything is watched; else one line that names what is not, and why."""
+        """None while everything is watched, else one line with the cause."""
         return next((problem for reflector in self._reflectors if (problem := reflector.health())), None)
 
 

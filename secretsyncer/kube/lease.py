@@ -1,11 +1,10 @@
-"""Leader election by a Lease: of several replicas, one acts.
+"""Leader election with a Lease: one of several replicas is the leader.
 
-The algorithm is client-go's (`tools/leaderelection/leaderelection.go`). The Lease names its holder, who
-renews it all the time; who wants it takes it when it has not changed for its duration. Others' clocks are
-never believed: what counts is when *we* saw the Lease change, on our monotonic clock. Each write carries the
-version that was read, so of two that write at once one is refused. The holder gives up (`renew_deadline`)
-well before others may take over (`lease_duration`), and `fresh` tells a process that was stopped meanwhile
-that it may no longer write, before its loop gets to know.
+The algorithm is that of client-go (`tools/leaderelection/leaderelection.go`). The holder renews the Lease regularly. A
+candidate takes it if it has not changed for its duration, measured with the candidate's own monotonic clock, so the
+clocks of other machines do not matter. Each write has the resourceVersion that was read, so one of two concurrent writes
+fails. The holder gives up (`renew_deadline`) well before others may take over (`lease_duration`). After a pause of the
+process, `fresh` reports that it may not write, before the loop notices.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from secretsyncer.metrics import Metrics
 log = logging.getLogger(__name__)
 
 JITTER = 0.5
-"""Tries to acquire come after this part to the whole of `retry_period`: replicas must not go in step."""
+"""Attempts are this fraction to the whole of `retry_period` apart, so that replicas are not synchronised."""
 RELEASE_TIMEOUT = 5.0
 
 
 class LeaseLost(SecretsyncerError):  # noqa: N818 - what happened
-    """Another process may lead now: this one must end without another write."""
+    """Another process may be the leader: this one must end without another write."""
 
 
 class LeaseApi(Protocol):
@@ -45,10 +44,10 @@ class LeaseApi(Protocol):
 
 
 class LeaderElector:
-    """One candidate. `identity` must be this process's own, never used by another (host name and a uuid).
+    """One candidate. `identity` must be unique (host name and a uuid).
 
-    Durations are in seconds; `ValueError` unless lease_duration > renew_deadline > 1.2 * retry_period, and
-    the lease's is a whole number, because the API takes no other.
+    Durations are in seconds. Raises ValueError unless lease_duration > renew_deadline > 1.2 * retry_period, and
+    lease_duration is a whole number, as the API requires.
     """
 
     def __init__(
@@ -86,15 +85,15 @@ class LeaderElector:
         self._gauge.set(0)
 
     def fresh(self) -> bool:
-        """Whether nobody else can lead yet, going by the start of the last renewal that succeeded.
+        """Whether nobody else can be the leader yet, from the start of the last successful renewal.
 
-        To be asked before each write. What is left of the lease then (`lease_duration - renew_deadline`) is
-        the time that the write has to arrive.
+        Check it before each write. The rest of the Lease (`lease_duration - renew_deadline`) is the time for the write
+        to arrive.
         """
         return self.is_leader and self._clock() - self._renewed < self._renew_deadline
 
     async def acquire(self) -> None:
-        """Return as the leader, however long that takes."""
+        """Wait until this process is the leader."""
         trouble = ""
         while True:
             try:
@@ -112,7 +111,7 @@ class LeaderElector:
         log.info("lease acquired", extra=self._fields())
 
     async def hold(self) -> None:
-        """Renew for ever; `LeaseLost` when another holds the lease, or renewing failed for too long."""
+        """Renew for ever. Raises LeaseLost if another holds the Lease, or if renewals fail for too long."""
         try:
             while True:
                 await asyncio.sleep(self._retry_period)
@@ -123,7 +122,7 @@ class LeaderElector:
             raise
 
     async def release(self) -> None:
-        """Leave the lease to others at once, if it is ours; after all work has ended."""
+        """Release the Lease if this process holds it. Call it after all work has ended."""
         if not self.is_leader:
             return
         self._step_down()
@@ -132,7 +131,7 @@ class LeaderElector:
                 # Read again: a renewal that was cancelled may or may not have been written.
                 lease = await self._read()
                 if lease is not None and _holder(lease) == self._identity:
-                    # Left out, not "": that is no identity to newer servers.
+                    # Left out, because newer servers reject "".
                     spec = {**lease["spec"], "leaseDurationSeconds": 1, "renewTime": _timestamp()}
                     await self._write(lease, {f: v for f, v in spec.items() if f != "holderIdentity"})
         except (KubeError, TimeoutError) as error:
@@ -149,14 +148,14 @@ class LeaderElector:
         try:
             await self._claim(lease)
         except KubeError as error:
-            if error.status == 409:  # somebody was faster
+            if error.status == 409:  # another candidate was faster
                 return False
             raise
         self._renewed = started
         return True
 
     async def _renew(self) -> None:
-        """One renewal. A hanging connection may cost half the time at most, so that another try remains."""
+        """One renewal. A connection that hangs takes at most half of the time, so that one more attempt fits."""
         started = self._clock()
         remaining = self._renewed + self._renew_deadline - started
         if remaining <= 0:
@@ -164,7 +163,7 @@ class LeaderElector:
         try:
             async with asyncio.timeout(min(remaining, self._renew_deadline / 2)):
                 lease = await self._read()
-                # Nobody's counts as well: somebody may have led in between.
+                # No holder counts, too: another process may have been the leader in between.
                 if lease is not None and _holder(lease) != self._identity:
                     raise LeaseLost(f"the lease is held by {_holder(lease) or 'nobody'}")
                 await self._claim(lease)
@@ -191,7 +190,7 @@ class LeaderElector:
             raise
 
     async def _claim(self, lease: Object | None) -> None:
-        """Write ourselves as the holder, over what was read."""
+        """Write this process as the holder."""
         old = (lease or {}).get("spec") or {}
         ours = old.get("holderIdentity") == self._identity
         now = _timestamp()
@@ -210,7 +209,7 @@ class LeaderElector:
         await self._client.create(LEASES, self._namespace, body)
 
     async def _write(self, lease: Object, spec: Object) -> None:
-        """Refused with 409 where the lease has changed since it was read: its version goes along."""
+        """Write the Lease. 409 if it has changed since it was read."""
         await self._client.replace(LEASES, self._namespace, self._name, {**lease, "spec": spec})
 
     def _step_down(self) -> None:

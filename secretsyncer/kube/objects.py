@@ -1,4 +1,4 @@
-"""What every Kubernetes object has: raw JSON and a key."""
+"""Raw Kubernetes objects and their keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Object = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """Names one namespaced object: what the queue holds and the stores are keyed by."""
+    """Namespace and name of an object: the key of queue and stores."""
 
     namespace: str
     name: str

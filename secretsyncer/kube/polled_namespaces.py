@@ -1,11 +1,11 @@
-"""Namespaces polled by name, for an operator that may read these and not list all.
+"""Namespaces polled by name, for an operator that may read them but not list all.
 
-A Role can grant `get` on the namespace that it is in. It cannot grant `list` or `watch`, not even of one name: those are
-requests about the whole cluster. So where namespaces are named, each is read every `INTERVAL` seconds. To the
-reflector this looks like the API server: a list of those that exist, then a watch whose events are the differences,
-with a bookmark after each round as the sign of life.
+A Role can grant `get` on its own namespace. It cannot grant `list` or `watch`, not even for one name, because these are
+requests for the whole cluster. With WATCH_NAMESPACE, each namespace is therefore read every `INTERVAL` seconds. For the
+reflector, this looks like the API server: a list of the existing ones, then a watch with the differences as events, and
+a bookmark after each round as a sign of life.
 
-It stands between the client and the informer of namespaces. One reflector may read from it.
+It is between the client and the informer of namespaces. Only one reflector may use it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import Resource
 
 INTERVAL = 5.0
-"""Seconds between two rounds: the most that a change of the annotation goes unnoticed."""
+"""Seconds between two rounds: a change of the annotation takes effect within this time."""
 _NEVER = "1"
-"""The version of an empty list. It must not be empty or 0, which ask a watch for everything."""
+"""The version of an empty list. Not empty or 0, which make a watch send everything."""
 
 
 class Getter(Protocol):
@@ -43,7 +43,7 @@ class PolledNamespaces:
         self._version = _NEVER
 
     async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Object:
-        """Those that exist, in one page."""
+        """The existing ones, in one page."""
         del namespace
         found = [await self._get(resource, name) for name in self._names]
         self._seen = {obj["metadata"]["name"]: obj for obj in found if obj}
@@ -56,9 +56,9 @@ class PolledNamespaces:
     async def watch(
         self, resource: Resource, namespace: str | None = None, *, timeout_seconds: int, **_: Any
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """The differences from what was reported before; ends after `timeout_seconds` like any watch."""
+        """The differences from what was reported before. Ends after `timeout_seconds` like any watch."""
         del namespace
-        # Read before it counts as open, so that a refusal shows in the informer's health.
+        # Read before the watch counts as open, so that a denial shows in the informer's health.
         first = await self._round(resource)
         yield self._events(resource, first, rounds=int(timeout_seconds / self._interval))
 
@@ -73,7 +73,7 @@ class PolledNamespaces:
                 yield event
 
     async def _round(self, resource: Resource) -> Sequence[WatchEvent]:
-        """All namespaces or, where one cannot be read, none: what is noted as seen is also reported."""
+        """Read all namespaces. Raises if one cannot be read, so that nothing is recorded as seen but not reported."""
         found = [(name, await self._get(resource, name)) for name in self._names]
         events = [event for name, new in found for event in self._difference(name, new)]
         bookmark = {"kind": resource.kind, "metadata": {"resourceVersion": self._version}}

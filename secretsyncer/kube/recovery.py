@@ -1,9 +1,8 @@
-"""What a reflector does after its watch ended: the one table of error classes.
+"""What a reflector does after its watch has ended: one table of errors.
 
-Three questions: how the cause is called in metrics and logs, whether the last version is lost (then list
-again), and whether to wait first. To resume is the rule and to list the exception: after a restart of the API
-server thousands of watches open again, and lists at that moment would bring it down once more
-(client-go's `TestNoRelistOnTooManyRequests`).
+The table answers three questions: the name of the cause in metrics and logs, whether the last version is lost (then
+relist), and whether to wait first. Resuming is the rule. After a restart of the API server, thousands of watches reopen,
+and lists at that moment would bring it down again (client-go's `TestNoRelistOnTooManyRequests`).
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from secretsyncer.kube.feed import BAD_LINE
 from secretsyncer.kube.stream import DISCONNECTED, LINE_TOO_LONG, SILENT
 
 ENDED = "Ended"
-"""The server ended the stream in good order: its timeout, or a shutdown."""
+"""The server ended the stream normally: its timeout, or a shutdown."""
 
 PATIENCE = 5
-"""Errors inside streams at one version until it is given up: it may be what they are about."""
+"""Errors in streams from one version until a relist: the version may be the cause."""
 
 _VERSION_LOST = {
     TOO_LARGE_VERSION: "version_too_large",
@@ -29,10 +28,10 @@ _VERSION_LOST = {
 
 
 class Stage(NamedTuple):
-    """How far things had come.
+    """The state of the watch when it ended.
 
-    `opened`: the server had taken the watch. `proven`: the stream brought something, or lived for a while.
-    `settled`: some stream was proven since the last list. `stuck`: failures so far at this version.
+    `opened`: the server had accepted the watch. `proven`: the stream had an event, or lasted for a while. `settled`: a
+    stream was proven since the last list. `stuck`: number of failures at this version.
     """
 
     opened: bool = False
@@ -42,7 +41,7 @@ class Stage(NamedTuple):
 
 
 class Recovery(NamedTuple):
-    """`relist`: the last version is no good. `pause`: wait by the backoff first."""
+    """`relist`: the last version is lost. `pause`: wait with backoff first."""
 
     cause: str
     relist: bool
@@ -53,14 +52,14 @@ def recovery(error: KubeError, stage: Stage) -> Recovery:
     """The next step after this error."""
     status, reason = error.status, error.reason
     if status == 410 or reason in {"Expired", "Gone"}:
-        # At once: nothing is wrong, we were away too long. Unless the list before helped nothing.
+        # At once, because nothing is wrong; unless the previous list did not help.
         return Recovery("expired", relist=True, pause=not stage.settled)
     if reason in {ENDED, DISCONNECTED, SILENT}:
-        # A stream that dies at once is a broken proxy or server; opening it again at once is a hot loop.
+        # A stream that ends at once means a broken proxy or server. Reopening it at once would be a hot loop.
         return Recovery(reason.lower() if stage.proven else "short", relist=False, pause=not stage.proven)
     if reason in _VERSION_LOST:
         return Recovery(_VERSION_LOST[reason], relist=True, pause=True)
-    if status == 0:  # in a stream: an ERROR event that tells nothing
+    if status == 0:  # in a stream: an ERROR event without a status
         return Recovery("bad_event" if stage.opened else "unanswered", relist=stage.opened, pause=True)
     passing = status in {401, 403, 408, 425, 429} or status >= 500
     given_up = stage.opened and stage.stuck >= PATIENCE

@@ -1,12 +1,11 @@
-"""One list and watch, for ever: the objects of one kind in one namespace (or all), mirrored into a store.
+"""List and watch: mirrors the objects of one kind in one namespace (or all) into a store.
 
-The contract is that of client-go's reflector. It lists once, starts the watch at the list's own version, and
-whenever the stream ends it resumes at the last version that the store took. It lists again only where that
-version is lost, and then the store gets the difference, deletions included. It never gives up: failures are
-retried with backoff. It does not miss a dead stream for long: a silent one is opened again, and one
-that brought nothing at all is checked against the server's own version first.
+The contract is that of client-go's reflector. It lists once, watches from the version of the list, and resumes at the
+last version in the store when the stream ends. It relists only if that version is lost; the store then gets the
+difference, including deletions. It never gives up: failures are retried with backoff. It detects dead streams: a silent
+one is reopened, and after a stream without any event, the version of the server is checked first.
 
-The store calls its handlers; `/healthz` gets a beat for every event, page and failure.
+The store calls its handlers. `/healthz` gets a beat for every event, page and failure.
 """
 
 from __future__ import annotations
@@ -30,24 +29,24 @@ from secretsyncer.metrics import Metrics
 log = logging.getLogger(__name__)
 
 BACKOFF = Backoff(initial=0.8, factor=2.0, cap=15.0, jitter=1.0)
-"""client-go's numbers (`reflector.go`) but for the cap, which makes 30 s the longest wait here with its jitter, and
-not 60. Forgotten after as many quiet seconds as there:"""
+"""The numbers of client-go (`reflector.go`), except for the cap: with jitter, the longest wait is 30 s instead of 60 s.
+The backoff is reset after as many quiet seconds as in client-go:"""
 QUIET = 120.0
 WATCH_TIMEOUT = 300.0
-"""A watch is asked to end after once to twice this many seconds, so that watches do not end together."""
+"""A watch lasts one to two times this many seconds, so that watches do not end together."""
 INACTIVITY = 70.0
-"""Seconds without a line until a stream is taken for dead; bookmarks come about every 60 s."""
+"""Seconds without a line after which a stream is dead. Bookmarks come about every 60 s."""
 PROOF = 1.0
-"""Seconds that a stream must live, if it brings no event, to count as a success."""
+"""Seconds that a stream without events must last to count as a success."""
 LONGEST_RETRY_AFTER = 300.0
-"""A server may ask for any wait; we would rather ask again than be deaf for hours."""
+"""Maximum of Retry-After in seconds. A server may ask for hours, in which changes would be missed."""
 BEAT_LIMIT = 240.0
-"""Seconds between beats, at most: longer than a silent stream, a page and new credentials together."""
+"""Maximum seconds between beats: longer than a silent stream, a page and new credentials together."""
 _NAP = 30.0
 
 
 class _Stream:
-    """One watch: when the server accepted it, and what it brought."""
+    """One watch: when the server accepted it, and its events."""
 
     def __init__(self, opened: float) -> None:
         self.opened = opened
@@ -56,7 +55,7 @@ class _Stream:
 
 
 class Reflector:
-    """Mirrors the store's kind of object in one namespace ("" for all) into it. `run` never returns."""
+    """Mirrors the objects in one namespace ("" for all) into the store. `run` never returns."""
 
     def __init__(
         self,
@@ -87,15 +86,15 @@ class Reflector:
         self._retries = Retries(backoff, clock=clock, reset_after=QUIET)
         self._clock = clock
         self._rand = rand
-        self._version = ""  # where the watch goes on; empty: list first
+        self._version = ""  # where the watch resumes; empty: list first
         self._stream: _Stream | None = None
-        self._doubtful = False  # the last stream brought nothing: see _verify
+        self._doubtful = False  # the last stream had no events: see _verify
         self._settled = False
         self._stuck = 0
         self._trouble: str | None = f"{self.name}: the first list is not done"
 
     def health(self) -> str | None:
-        """None while it mirrors; else one line that says why it does not."""
+        """None while it mirrors, else one line with the cause."""
         return None if self._proven() else self._trouble
 
     async def run(self) -> None:
@@ -119,7 +118,7 @@ class Reflector:
         except KubeError as error:
             if error.status != 410:
                 raise
-            objects, version = await self._list(0)  # the pages ran out of time: all in one piece
+            objects, version = await self._list(0)  # the pages took too long: list in one request
         await self._store.replace(self._namespace, objects, version)
         self._version = version
         self._doubtful = self._settled = False
@@ -141,7 +140,7 @@ class Reflector:
             self._beat()
             version = version or page.version
             for item in page.items:
-                # Lists of built-in kinds leave out what every event of a watch carries.
+                # Lists of built-in kinds omit apiVersion and kind, which watch events have.
                 item.setdefault("apiVersion", self._resource.api_version)
                 item.setdefault("kind", self._resource.kind)
                 if kept := self._store.prepare(item):
@@ -149,10 +148,9 @@ class Reflector:
         return objects, version
 
     async def _verify(self) -> None:
-        """Whether the server has come as far as our version: one restored from a backup has not.
+        """Whether the server has reached our version. A server that was restored from a backup has not.
 
-        Such a server keeps a watch open and silent until it has caught up, and what happens till then is
-        missed.
+        Such a server keeps a watch open and silent until it has caught up, and the changes until then would be missed.
         """
         page = await self._client.list(self._resource, self._namespace or None, limit=1, metadata_only=True)
         self._beat()
@@ -181,7 +179,7 @@ class Reflector:
         raise KubeError(0, ENDED, "the server ended the watch")
 
     def _take(self, event: WatchEvent) -> bool:
-        """Hand it to the store, then move on to its version; whether it was a change."""
+        """Apply it to the store, then advance to its version; whether it was a change."""
         kind, obj = event
         if kind == "ERROR":
             raise from_status(obj)
@@ -191,7 +189,7 @@ class Reflector:
             return False
         version = event.version
         change = kind != "BOOKMARK"
-        if not change:  # it has neither a name nor anything else but its version
+        if not change:  # it has nothing but its version
             self._store.bookmark(self._namespace, version)
         elif kept := self._store.prepare(obj):
             self._store.apply(self._namespace, kind, kept, version)
@@ -201,7 +199,7 @@ class Reflector:
         return change
 
     def _proven(self) -> bool:
-        """Not by having been opened: a broken proxy takes every connection."""
+        """An open stream alone is no success: a broken proxy accepts every connection."""
         stream = self._stream
         return stream is not None and (stream.changes > 0 or self._clock() - stream.opened >= PROOF)
 
@@ -217,7 +215,7 @@ class Reflector:
         step = recovery(error, Stage(stream is not None, proven, self._settled, self._stuck))
         self._count(step.cause)
         log.debug("watch ended", extra=self._fields(cause=step.cause, relist=step.relist))
-        # Before the version is dropped, so that health names the failure of a watch, not of a list.
+        # Before the version is dropped, so that health reports the failure of the watch, not of the list.
         if step.pause:
             self._stuck += 1
             await self._pause(error)
@@ -231,7 +229,7 @@ class Reflector:
         level = logging.DEBUG if self._trouble and self._retries.failures > 1 else logging.WARNING
         self._trouble = f"{self.name}: {'watch' if self._version else 'list'} failed: {error.status} {error}"
         log.log(level, "watch failed", extra=self._fields(error=self._trouble, seconds=round(seconds, 1)))
-        while seconds > 0:  # in naps: one that waits to try again is alive
+        while seconds > 0:  # in slices, because a reflector that waits is alive
             self._beat()
             await asyncio.sleep(min(seconds, _NAP))
             seconds -= _NAP

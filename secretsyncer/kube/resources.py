@@ -1,4 +1,4 @@
-"""The kinds of objects that the program reads and writes, and their paths in the API.
+"""The kinds of objects that the operator reads and writes, and their API paths.
 
 Paths follow the Kubernetes API conventions ("Resource URIs" in the API concepts page): the core group lives
 under `/api/v1`, every other under `/apis/<group>/<version>`.
@@ -21,11 +21,11 @@ class Resource(NamedTuple):
 
     @property
     def api_version(self) -> str:
-        """What objects of this kind carry as `apiVersion`."""
+        """The `apiVersion` of objects of this kind."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """The path of the collection, of one object or of its subresource; no namespace means all."""
+        """The path of the collection, of one object or of its subresource. Without a namespace: all namespaces."""
         parts = ["", "apis", self.group, self.version] if self.group else ["", "api", self.version]
         if namespace and self.namespaced:
             parts += ["namespaces", quote(namespace, safe="")]

@@ -2,7 +2,7 @@
 
 The store holds raw dicts (the reconcile validates them: a malformed object is its own failure) and is changed
 before handlers are called. A relist reports what it found different, objects that vanished included. `get` also
-gives what this process wrote itself (`remember`) until the watch has come that far, so that a reconcile never acts
+returns what this process wrote itself (`remember`) until the watch has caught up, so that a reconcile never acts
 on the state before its own write. Reflectors fill it; reconciles and the controller's handlers read it.
 """
 
@@ -22,13 +22,13 @@ from secretsyncer.kube.resources import Resource
 log = logging.getLogger(__name__)
 
 SLICE = 500
-"""Changes of a relist for which handlers are called in one go; other work runs in between."""
+"""Changes of a relist per slice; other work runs in between."""
 
 Transform = Callable[[Object], Object]
 
 
 class EventKind(StrEnum):
-    """What happened to an object, as far as the store knew it."""
+    """The kind of change of an object in the store."""
 
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
@@ -36,11 +36,11 @@ class EventKind(StrEnum):
 
 
 Handler = Callable[[EventKind, Key, Object | None, Object | None], None]
-"""Called with the kind of change, the key, what the store held and what it holds."""
+"""Called with the kind of change, the key, the old and the new object."""
 
 
 class Change(NamedTuple):
-    """One difference. `old` is what the store held, `new` what it holds."""
+    """One difference: the old and the new object in the store."""
 
     kind: EventKind
     key: Key
@@ -51,8 +51,8 @@ class Change(NamedTuple):
 class ObjectStore:
     """Objects by key, filled from one list and watch per namespace ("" for all namespaces).
 
-    `transform` drops what need not be kept, from each object as it arrives. An object recreated under its
-    name (another uid) is reported as DELETED and ADDED, so that nobody takes it for the one before.
+    `transform` removes what is not needed from each object as it arrives. A recreated object (same name, another uid) is
+    reported as DELETED and ADDED.
     """
 
     def __init__(
@@ -73,16 +73,16 @@ class ObjectStore:
         return self.synced.is_set()
 
     def add_handler(self, handler: Handler) -> None:
-        """Call it for each change from now on; its exceptions are logged and do no harm."""
+        """Call the handler for each change from now on. Its exceptions are logged."""
         self._handlers.append(handler)
 
     # Reading
 
     def get(self, key: Key) -> Object | None:
-        """The latest known state, our own writes included. Not to be changed by the caller."""
+        """The latest known state, including our own writes. The caller must not change it."""
         written = self._written.get(key)
         if written is not None:
-            # Its event may have overtaken the answer: then this would hide a deletion that followed.
+            # The watch event may have arrived before the response. Then this would hide a later deletion.
             if later(_version(written), than=self._seen.get(self._scope(key), "")) is not False:
                 return written
             del self._written[key]
@@ -98,7 +98,7 @@ class ObjectStore:
         return len(self._store)
 
     def remember(self, obj: Object) -> None:
-        """An object as the server returned it for our own write: `get` gives it until the watch has caught up."""
+        """Keep the object that the server returned for our own write until the watch has caught up."""
         kept = self.prepare(obj)
         if kept is None:
             return
@@ -110,17 +110,17 @@ class ObjectStore:
     # What reflectors call
 
     def prepare(self, obj: Object) -> Object | None:
-        """The object as it is kept; None for something that has no name."""
+        """The object in the form that is kept; None if it has no name."""
         metadata = obj.get("metadata")
         if not isinstance(metadata, dict) or not metadata.get("name"):
             log.warning("object without a name skipped", extra={"resource": self.resource.plural})
             return None
-        # Who owns which field is for the server alone, and takes more memory than the rest of an object.
+        # Not needed, and larger than the rest of an object.
         metadata.pop("managedFields", None)
         try:
             kept: Object = _sharing_keys(self._transform(obj) if self._transform else obj)
         except Exception as exc:  # noqa: BLE001 - one strange object must not end the watch of all others
-            # Neither its text nor the object whole: a transform is there to drop values.
+            # Log neither the text of the error nor the object, because they may contain values.
             log.error(  # noqa: TRY400 - as above
                 "object kept without its content",
                 extra={
@@ -133,7 +133,7 @@ class ObjectStore:
         return kept
 
     async def replace(self, namespace: str, objects: list[Object], version: str) -> None:
-        """The store becomes this list at once; then handlers are called for the differences."""
+        """Replace the content of the store, then call the handlers for the differences."""
         new = {key_of(obj): obj for obj in objects}
         old = {key: obj for key, obj in self._store.items() if namespace in {"", key.namespace}}
         changes = [Change(EventKind.DELETED, key, obj, None) for key, obj in old.items() if key not in new]
@@ -151,7 +151,7 @@ class ObjectStore:
             self.synced.set()
 
     def apply(self, namespace: str, kind: str, obj: Object, version: str) -> None:
-        """One event. The deletion of an unknown key is ignored: a relist has already reported it."""
+        """Apply one event. The deletion of an unknown key is ignored: a relist has already reported it."""
         key = key_of(obj)
         old = self._store.get(key)
         if kind == EventKind.DELETED:
@@ -175,7 +175,7 @@ class ObjectStore:
         return "" if "" in self._seen else key.namespace
 
     def _advance(self, namespace: str, version: str) -> None:
-        """All changes up to this version are in the store: what we wrote before it is known."""
+        """All changes up to this version are in the store, including our own writes before it."""
         self._seen[namespace] = version
         for key, written in list(self._written.items()):
             if namespace in {"", key.namespace} and not later(_version(written), than=version):
@@ -203,7 +203,7 @@ def _difference(key: Key, old: Object | None, new: Object) -> list[Change]:
 
 
 def _sharing_keys(value: Any) -> Any:
-    """The same, with one string for all keys of a name: the parser makes a new one for each object."""
+    """The same with interned keys, because the parser creates new strings for each object."""
     if isinstance(value, dict):
         return {sys.intern(key): _sharing_keys(inner) for key, inner in value.items()}
     return [_sharing_keys(inner) for inner in value] if isinstance(value, list) else value
@@ -214,7 +214,7 @@ def _version(obj: Object) -> str:
 
 
 def _bare(obj: Object) -> Object:
-    """Just enough to name it."""
+    """The object without its content."""
     kept = ("name", "namespace", "uid", "resourceVersion", "generation")
     metadata = {field: obj["metadata"][field] for field in kept if field in obj["metadata"]}
     return {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind"), "metadata": metadata}

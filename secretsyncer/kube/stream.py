@@ -1,9 +1,9 @@
-"""The events of one watch, with every way in which a stream can go wrong turned into a `KubeError`.
+"""The events of one watch. Every failure of the stream is a `KubeError`.
 
-A watch is an endless HTTP answer, one JSON event a line (Kubernetes API concepts, "Efficient detection of
-changes"). Chunks split and join lines as they like; a line can be megabytes, because etcd takes objects up to
-1.5 MiB. Only whole lines become events; a clean end of the stream ends the iteration. The
-errors have status 0 and one of the reasons below. None of them quotes the stream: its lines hold Secrets.
+A watch is an endless HTTP response with one JSON event per line (Kubernetes API concepts, "Efficient detection of
+changes"). Lines can span chunks, and can be megabytes long, because etcd accepts objects up to 1.5 MiB. Only complete
+lines become events. A clean end of the stream ends the iteration. Errors have status 0 and one of the reasons below.
+They never quote the stream, because its lines contain Secrets.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SILENT = "Silent"
 DISCONNECTED = "Disconnected"
 """The connection broke, or ended in the middle of a line."""
 LINE_TOO_LONG = "LineTooLong"
-"""A line over the reader's limit; the same line would come again, so only a list gets past it."""
+"""A line over the limit. The same line would come again, so only a relist helps."""
 
 READ_BUFFER = 2**21
-"""aiohttp's buffer for a watch, in bytes; the longest line it takes is twice that, 4 MiB."""
+"""aiohttp's buffer for a watch, in bytes. The maximum length of a line is twice that, 4 MiB."""
 
 
 class LineReader(Protocol):
@@ -37,8 +37,8 @@ class LineReader(Protocol):
 class WatchStream:
     """An asynchronous iterator of events.
 
-    `inactivity` is in seconds and is renewed by every line. `lifetime` in seconds bounds the whole stream: a
-    server that does not keep to the timeout it was asked for, or sends bytes but never a line, is left.
+    `inactivity` is in seconds and starts again with every line. `lifetime` bounds the whole stream in seconds: a
+    server may ignore the requested timeout, or send bytes but never a line.
     """
 
     def __init__(self, reader: LineReader, *, inactivity: float, lifetime: float) -> None:
@@ -70,5 +70,5 @@ class WatchStream:
         except (LineTooLong, ValueError):  # its text quotes the line
             raise KubeError(0, LINE_TOO_LONG, f"a line over {2 * READ_BUFFER} bytes") from None
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, RuntimeError) as exc:
-            # RuntimeError is what aiohttp says of a connection that was closed before we read on.
+            # aiohttp raises RuntimeError if the connection was closed before the read.
             raise KubeError(0, DISCONNECTED, f"the stream broke: {type(exc).__name__}") from None

@@ -1,9 +1,9 @@
-"""Requests on the wire: the pool of connections, the credentials, the time limits, the count.
+"""HTTP requests: connection pool, credentials, timeouts, metrics.
 
-Every request is bounded in time, and a failure to answer is a `KubeError` of status 0. A 401 and a failed TLS
-handshake have the credentials loaded again, and the request sent once more if there are others; nothing else is
-retried here. Where certificates, server or proxy have changed, a new pool of connections takes the old one's place.
-Bodies are never logged: they hold Secrets.
+Every request has a timeout. A request without a response is a `KubeError` with status 0. After a 401 or a failed TLS
+handshake, the credentials are reloaded, and the request is sent again if they have changed. Nothing else is retried
+here. If certificates, server or proxy have changed, a new connection pool replaces the old one. Bodies are never logged,
+because they contain Secrets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from secretsyncer.metrics import Metrics
 
 CONNECT_TIMEOUT = 10.0
 KEEP_ALIVE = 30.0
-"""Seconds that an idle connection is kept: less than the API server does, so that it never closes first."""
+"""Seconds that an idle connection is kept: less than in the API server, so that it never closes first."""
 
 JSON = "application/json"
 _METHODS = {"create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}
@@ -36,7 +36,7 @@ _ERRORS = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, 
 
 
 class Request(NamedTuple):
-    """One request. `verb` is Kubernetes' word for it (get, list, watch, create, update, patch, delete)."""
+    """One request. `verb` is that of Kubernetes (get, list, watch, create, update, patch, delete)."""
 
     verb: str
     resource: Resource
@@ -60,7 +60,7 @@ class Transport:
         await _close(self._session)
 
     async def read(self, request: Request, *, limit: float) -> tuple[aiohttp.ClientResponse, bytes]:
-        """The answer and its whole body, within so many seconds."""
+        """The response and its whole body, within this many seconds."""
         try:
             async with await self._send(request, limit) as response:
                 return response, await response.read()
@@ -68,7 +68,7 @@ class Transport:
             raise no_answer(exc) from None
 
     async def open(self, request: Request) -> aiohttp.ClientResponse:
-        """The answer, whose body is still to come; to be closed by the caller, who bounds the time."""
+        """The response without its body. The caller sets the timeout and closes the response."""
         try:
             return await self._send(request, None)
         except _ERRORS as exc:
@@ -106,7 +106,7 @@ class Transport:
         if access.connection != self._connection:
             old, self._session = self._session, _session(access)
             self._connection = access.connection
-            # Watches on it end, and are opened again on the new one.
+            # Watches on the old pool end, and reopen on the new one.
             await _close(old)
         return self._session
 
@@ -120,7 +120,7 @@ class Transport:
             headers["Content-Type"] = request.content_type
             data = json.dumps(request.body, separators=(",", ":")).encode()
             if len(data) > _LARGE:
-                data = BytesIO(data)  # sent in pieces: aiohttp warns of large bytes, which hold up the loop
+                data = BytesIO(data)  # sent in chunks: aiohttp warns about large bodies, which block the loop
         status = 0
         try:
             response = await session.request(
@@ -141,7 +141,7 @@ class Transport:
 
 
 def _session(access: Access) -> aiohttp.ClientSession:
-    # No limit: each watch holds a connection, and who calls bounds the rest.
+    # No limit, because each watch holds a connection, and the callers bound the rest.
     connector = aiohttp.TCPConnector(
         limit=0,
         ssl=access.ssl_context() or True,
@@ -151,19 +151,19 @@ def _session(access: Access) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        # The API server would compress lists: time on both sides, to save a cluster's own network.
+        # Without compression of lists: it costs CPU on both sides, and saves only cluster traffic.
         headers={"User-Agent": f"secretsyncer/{__version__}", "Accept-Encoding": "identity"},
     )
 
 
 async def _close(session: aiohttp.ClientSession) -> None:
-    # Python 3.11.2, which Debian 12 has, raises it where a TLS connection has just been lost; 3.11.7 does not.
+    # Python 3.11.2 (Debian 12) raises it for a lost TLS connection; 3.11.7 does not.
     with suppress(AttributeError):
         await session.close()
 
 
 def _url(server: str, request: Request) -> URL:
-    """Built as text and not parsed again: yarl's quoting costs more than the request's JSON."""
+    """Built as text, because yarl's quoting costs more than the JSON of the request."""
     text = server + request.path
     if request.query:
         text += "?" + urlencode({key: value for key, value in request.query.items() if value != ""})

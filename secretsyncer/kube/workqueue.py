@@ -1,12 +1,14 @@
-"""The work queue: which keys want a pass, in which order, and when to try again.
+"""The work queue: which keys to reconcile, in which order, and when to retry.
 
-The semantics are those of client-go's and controller-runtime's queues. Only keys travel, so many events
-become one pass. A key is never handed out twice at once; an `add` while it runs means exactly one more pass
-after `done`. Fresh edits (`HIGH`) go before bulk (`LOW`), strictly; within one priority it is first come,
-first served. Bulk may not have all workers: a fresh edit finds one free, and a server that is not at its
-limit. A key has at most one timer: the earliest wish wins, and an immediate `add` does not cancel it.
+The semantics are those of client-go's and controller-runtime's queues:
 
-Handlers and the poller add; workers `get`, and call `done` in a `finally`, always.
+- The queue has keys, so many events become one reconcile.
+- A key is never processed twice at once. An `add` while it is processed causes exactly one more reconcile after `done`.
+- New edits (`HIGH`) go before bulk work (`LOW`). Within one priority, the order is first in, first out.
+- Bulk work never uses all workers, so that a new edit finds a free worker, and a server that is not busy.
+- A key has at most one timer. The earliest one wins. An immediate `add` does not cancel it.
+
+Handlers and the poller add keys. Workers call `get`, and always `done` in a `finally`.
 """
 
 from __future__ import annotations
@@ -23,22 +25,22 @@ from secretsyncer.metrics import Metrics
 K = TypeVar("K", bound=Hashable)
 
 BACKOFF = Backoff(initial=1.0, factor=2.0, cap=300.0, jitter=0.5)
-"""Delays of a failing key: a template fixed in AWS or a role allowed again is found within minutes."""
+"""Delays of a failing key. A fix in AWS is found within minutes."""
 
 
 HOLD = 0.005
-"""Seconds that workers whose passes wait for nothing may keep the loop."""
+"""Seconds for which workers may run without yielding to the event loop."""
 
 
 class Priority(IntEnum):
-    """Who goes first. Smaller is sooner."""
+    """The priority of a key. Smaller goes first."""
 
     HIGH = 0
     LOW = 1
 
 
 class QueueClosed(Exception):  # noqa: N818 - a state, not an error
-    """There will be no more keys."""
+    """The queue is closed."""
 
 
 class _Timer(NamedTuple):
@@ -47,14 +49,14 @@ class _Timer(NamedTuple):
 
 
 class _Moment(NamedTuple):
-    """A time at which keys are due: one timer of the loop, however many they are."""
+    """A time at which keys are due, with one timer of the event loop."""
 
     handle: asyncio.TimerHandle
     keys: dict[Any, None]
 
 
 class WorkQueue(Generic[K]):
-    """See the module. Needs a running loop; not thread-safe. `bulk` passes of low priority run at a time, at most."""
+    """See the module. Needs a running loop; not thread-safe. `bulk`: maximum of concurrent keys of low priority."""
 
     def __init__(self, *, metrics: Metrics, backoff: Backoff = BACKOFF, bulk: int | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -78,10 +80,10 @@ class WorkQueue(Generic[K]):
         metrics.queue_delayed.set_function(lambda: len(self._timers))
         metrics.queue_longest_running.set_function(self.longest_running)
 
-    # Putting
+    # Adding
 
     def add(self, key: K, priority: Priority = Priority.HIGH) -> None:
-        """The key wants a pass: as soon as its turn comes, or once more after the one that runs."""
+        """Queue the key. If it is being processed, it is queued again after that."""
         if self._closed:
             return
         if key in self._running:
@@ -96,10 +98,9 @@ class WorkQueue(Generic[K]):
         self._wake()
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.HIGH, *, tick: float = 0.0) -> None:
-        """The key wants a pass in so many seconds, or sooner if it already has an earlier timer.
+        """Queue the key after this many seconds, or sooner if it has an earlier timer.
 
-        With a `tick` (seconds), up to that much sooner: together with the other keys of the same tick, for which the
-        process wakes once.
+        With a `tick` (seconds), up to that much sooner: all keys of the same tick share one timer.
         """
         if self._closed:
             return
@@ -117,9 +118,9 @@ class WorkQueue(Generic[K]):
         moment.keys[key] = None
 
     def retry(self, key: K, *, at_least: float = 0.0, priority: Priority = Priority.LOW) -> float:
-        """The pass failed: again after the key's own backoff, in the seconds returned.
+        """Requeue the key after its backoff. Returns the delay in seconds.
 
-        At low priority, so that a thousand keys that fail do not get in the way of one that works.
+        At low priority, so that many failing keys do not delay one that works.
         """
         failures = self._failures[key] = self.failures(key) + 1
         seconds = max(self._backoff.delay(failures), at_least)
@@ -128,23 +129,23 @@ class WorkQueue(Generic[K]):
         return seconds
 
     def forget(self, key: K) -> None:
-        """The pass succeeded: no failures in a row any more, and nothing to try again."""
+        """Forget the failures of the key, after a success."""
         self._failures.pop(key, None)
         self._cancel(key)
 
     def discard(self, key: K) -> None:
-        """The object is gone: nothing is left of the key, but for a pass that runs.
+        """Remove the key, because its object is gone. A running reconcile continues.
 
-        What was added while that ran stays: it may be a successor of the same name.
+        A key that was added while it was processed stays: a new object may have the same name.
         """
         self.forget(key)
         for waiting in self._waiting:
             waiting.pop(key, None)
 
-    # Taking
+    # Getting
 
     async def get(self) -> K:
-        """The next key, now running: `done` must follow. `QueueClosed` once the queue is closed."""
+        """Wait for the next key. `done` must follow. Raises QueueClosed when the queue is closed."""
         if self._next() is not None and self._loop.time() - self._held_since > HOLD:
             await asyncio.sleep(0)
             self._held_since = self._loop.time()
@@ -167,7 +168,7 @@ class WorkQueue(Generic[K]):
         return self._take(priority)
 
     def done(self, key: K) -> None:
-        """The pass has ended, in whatever way."""
+        """The key has been processed, successfully or not."""
         del self._running[key]
         self._bulk_running.discard(key)
         again = self._again.pop(key, None)
@@ -181,7 +182,7 @@ class WorkQueue(Generic[K]):
     # Ending
 
     def close(self) -> None:
-        """No more keys: what waits is dropped, what is added is ignored, who waits is told."""
+        """Close the queue: drop all keys, ignore new ones, and wake all workers with QueueClosed."""
         self._closed = True
         for moment in self._moments.values():
             moment.handle.cancel()
@@ -194,7 +195,7 @@ class WorkQueue(Generic[K]):
             self._wake()
 
     async def drain(self, deadline: float) -> bool:
-        """Close, and wait for the passes that run; False if they take over `deadline` seconds."""
+        """Close, and wait for running reconciles. False if they take more than `deadline` seconds."""
         self.close()
         try:
             async with asyncio.timeout(deadline):
@@ -203,25 +204,25 @@ class WorkQueue(Generic[K]):
             return False
         return True
 
-    # Asking
+    # State
 
     def __len__(self) -> int:
-        """Keys that wait for a worker."""
+        """Number of keys that wait for a worker."""
         return sum(map(len, self._waiting))
 
     def failures(self, key: K) -> int:
-        """Failed passes in a row."""
+        """Number of consecutive failures."""
         return self._failures.get(key, 0)
 
     def running(self) -> int:
-        """Passes that run now."""
+        """Number of keys that are being processed."""
         return len(self._running)
 
     def longest_running(self) -> float:
-        """Seconds since the oldest pass that still runs began; 0 if none does."""
+        """Duration of the longest running reconcile in seconds; 0 if none is running."""
         return self._loop.time() - min(self._running.values()) if self._running else 0.0
 
-    # Inside
+    # Internals
 
     def _fire(self, when: float) -> None:
         for key in self._moments.pop(when).keys:
@@ -238,7 +239,7 @@ class WorkQueue(Generic[K]):
         return timer
 
     def _next(self) -> Priority | None:
-        """The priority of the key that may run next; None if none may."""
+        """The priority of the next key; None if there is none."""
         if self._waiting[Priority.HIGH]:
             return Priority.HIGH
         may = self._bulk is None or len(self._bulk_running) < self._bulk

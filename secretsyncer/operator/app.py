@@ -1,7 +1,7 @@
 """Starts the parts of the operator, runs them, and stops them.
 
 Start: HTTP, informers synced, leadership, first listing of AWS, workers. Stop: workers drain, poller, informers,
-last Events, lease released, HTTP last. A loop that ends ends the process; so does losing the lease.
+last Events, Lease released, HTTP last. If a loop ends or the Lease is lost, the process ends.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from secretsyncer.settings import Settings
 log = logging.getLogger(__name__)
 
 DRAIN_DEADLINE = 10.0
-"""Seconds that running reconciles get to end at a stop."""
+"""Seconds for running reconciles to end at a stop."""
 FLUSH_DEADLINE = 2.0
 POLLER_LIMIT = 600.0
-"""Seconds between two beats of the poller, at most: more than one call to AWS takes with all its retries."""
+"""Maximum seconds between two beats of the poller: more than an AWS call with all its retries."""
 
 
 async def run(settings: Settings) -> int:
-    """Run the operator until a signal or a failure; the process's exit code."""
+    """Run the operator until a signal or a failure. Returns the exit code."""
     async with AsyncExitStack() as stack:
         metrics = Metrics(REGISTRY)
         sessions = await stack.enter_async_context(
@@ -50,7 +50,7 @@ async def run(settings: Settings) -> int:
 
 
 def _stop_on_signals() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; a second one ends the process on the spot."""
+    """Set by the first SIGTERM or SIGINT. A second one ends the process at once."""
     stopping = asyncio.Event()
 
     def on_signal() -> None:
@@ -74,7 +74,7 @@ class App:
         self._loops = GuardedLoops()
 
     async def run(self, stopping: asyncio.Event) -> int:
-        """Run until `stopping` is set (exit code 0) or a loop dies (1)."""
+        """Run until `stopping` is set (exit code 0) or a loop ends (1)."""
         server = self._parts.server
         try:
             await server.start()
@@ -118,7 +118,7 @@ class App:
         loops.start("poller", parts.poller.run(parts.heartbeats.register("poller", limit=POLLER_LIMIT)))
         await parts.poller.first_round.wait()
         with suppress(SyncFailure):
-            # Bare role names need it: known now, the secrets of such objects are prefetched in full batches, too.
+            # Role names need the account. With it, the secrets of such objects are prefetched in full batches, too.
             await parts.sessions.account()
         await parts.controller.lead()
         for number in range(self._settings.workers):

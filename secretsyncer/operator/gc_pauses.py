@@ -1,9 +1,9 @@
-"""Short pauses of Python's garbage collector, however many objects there are.
+"""Keeps the pauses of Python's garbage collector short, however many objects there are.
 
-A full collection looks at every object of the process: with 5,000 SyncedSecrets it took 0.3 to 0.4 s, in which the
-event loop stood still, to find some sixty objects. What such a collection has spared is long-lived, so it is frozen
-(`gc.freeze`): the next one looks only at what has come since. Frozen objects are still freed when nothing refers to
-them any more. Only cycles among them would stay, and those that were garbage have just been collected.
+A full collection scans every object of the process. With 5,000 SyncedSecrets, it took 0.3 to 0.4 s, blocked the event loop,
+and found about 60 objects. Objects that survive such a collection are long-lived, so they are frozen (`gc.freeze`), and
+the next collection scans only newer objects. Frozen objects are still freed when nothing refers to them any more. Only
+frozen cycles would stay, and those that were garbage have just been collected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONG = 0.02
 def short_pauses(clock: Callable[[], float] = time.thread_time) -> Iterator[None]:
     """Freeze the survivors of slow full collections while the block runs.
 
-    `clock` gives seconds of CPU, because a process that is kept waiting is not slow.
+    `clock` returns CPU seconds, because the wall time of a waiting process says nothing.
     """
     started = 0.0
 

@@ -1,11 +1,11 @@
-"""HTTP: / (the status page), /metrics, /healthz (would a restart help?), /readyz (may a roll-out go on?).
+"""HTTP: / (the status page), /metrics, /healthz (would a restart help?), /readyz (may a rollout continue?).
 
-Health and readiness are lists of named checks; each gives None or one line that says what is wrong. The server
-starts first and stops last, so that probes are always answered. `?verbose` lists every check.
+Health and readiness are lists of named checks. Each returns None, or the problem in one line. The server starts first and
+stops last, so that probes are always answered. `?verbose` lists every check.
 
-The port has no authentication, so what a client may take is bounded: the size of a request, the number of
-connections, and how long one lasts, however slowly it sends or reads. Each answer ends its connection, so that
-nobody who only waits takes the place of another; scrapers and probes come seconds apart and lose nothing.
+The port has no authentication, so the resources of clients are limited: the size of a request, the number of connections,
+and their duration. Each response closes its connection, so that idle clients do not block others. Scrapers and probes
+come seconds apart, so they lose nothing.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from prometheus_client.exposition import choose_encoder
 from secretsyncer.operator import status_page
 
 Check = Callable[[], str | None]
-"""None, or what is wrong in one line."""
+"""None, or the problem in one line."""
 
 Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 QUERY_LIMIT = 200
-"""Characters of a search."""
+"""Maximum length of a search."""
 
 REQUEST_LIMIT = 4096
-"""Bytes of a request's body: nothing here reads one."""
+"""Maximum bytes of the body of a request; nothing reads it."""
 
 CONNECTIONS = 100
-"""The most at a time: a few scrapers, probes and people. One more is closed at once."""
+"""Maximum number of connections: some scrapers, probes and people. Further ones are closed at once."""
 
 LIFETIME = 30.0
-"""Seconds that a connection may last, whatever it is doing."""
+"""Maximum duration of a connection in seconds."""
 
 
 class Server:
     """Serves the metrics of `registry` on `host` (None: all addresses) and `port` (0: any free one).
 
-    `page` makes the HTML of `/` for a search; without it nothing is served there.
+    `page` renders the HTML of `/` for a search. Without it, there is no page.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class Server:
         self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Raises OSError where the port is not available."""
+        """Start to serve. Raises OSError if the port is not available."""
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._connection, self._host, self._port)
 
     def _connection(self) -> asyncio.BaseProtocol:
-        """What serves a connection that has just come in."""
+        """The protocol of a new connection."""
         server, loop = self._runner.server, asyncio.get_running_loop()
         if server is None or len(server.connections) >= CONNECTIONS:
             return _Full()
@@ -82,7 +82,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port served on, once started."""
+        """The port, after the start."""
         if self._listener is None:
             raise RuntimeError("the server has not been started")
         return int(self._listener.sockets[0].getsockname()[1])
@@ -118,9 +118,9 @@ async def _one_answer(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 def _metrics(registry: CollectorRegistry) -> Answer:
-    # prometheus_async's own handler serves the global registry only, and knows no `name[]`.
+    # prometheus_async's own handler serves only the global registry, without `name[]`.
     async def answer(request: web.Request) -> web.Response:
-        """All metrics, or those named by `name[]`, in the format that the scraper asks for."""
+        """All metrics, or those in `name[]`, in the format that the scraper requests."""
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         names = request.query.getall("name[]", [])
         body = encode(registry.restricted_registry(names) if names else registry)
@@ -145,7 +145,7 @@ def _page(render: Callable[[str], str]) -> Answer:
 
 
 def _probe(checks: Mapping[str, Check]) -> Answer:
-    """Answers like the API server's probes: `ok`, or the failed checks; all of them with `?verbose`."""
+    """Answers like the probes of the API server: `ok`, or the failed checks; with `?verbose`, all checks."""
 
     async def answer(request: web.Request) -> web.Response:
         results = {name: check() for name, check in checks.items()}

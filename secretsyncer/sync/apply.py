@@ -1,9 +1,9 @@
 """Writes the Secret and the status of one object.
 
-Writes carry the version that they were made for: where that is stale, the Secret is read again and no edit is lost.
-Each answer goes back to the informer's store (`remember`), so that the next reconcile sees it before the watch does.
-Errors of the API become the failures that the status shows. `may_write` is asked before each write: a process that
-has lost its lease, or was asleep for longer than it lasts, must not write.
+Writes have the version that they apply to. If it is outdated, the Secret is read again, so no edit is lost. Each response
+goes to the informer's store (`remember`), so that the next reconcile sees it before the watch reports it. Errors of the
+API become the failures in the status. `may_write` is checked before each write: a process that has lost its Lease, or
+was paused for longer than its duration, must not write.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Api(Protocol):
 
 
 class Written(NamedTuple):
-    """What a write left behind: the Secret's resourceVersion, and what was done (empty: nothing)."""
+    """The result of a write: the resourceVersion of the Secret, and the action (empty: none)."""
 
     version: str
     action: str = ""
@@ -55,7 +55,7 @@ class Writer:
         self._may_write = may_write
 
     async def write_secret(self, synced: SyncedSecret, data: Mapping[str, bytes]) -> Written:
-        """Make the Secret hold exactly this data. Raises Rejected or Unavailable."""
+        """Write the Secret so that it has exactly this data. Raises Rejected or Unavailable."""
         observed = self._secrets.get(synced.secret)
         for _ in range(TRIES):
             step = plan(synced, data, observed, adopt=self._adopt)
@@ -93,7 +93,7 @@ class Writer:
         self._objects.remember(answer)
 
     def is_current(self, obj: Object) -> bool:
-        """Whether the object is still there, and is not another of its name."""
+        """Whether the object still exists, and is not a new one with the same name."""
         now = self._objects.get(key_of(obj))
         return now is not None and now["metadata"].get("uid") == obj["metadata"].get("uid")
 
@@ -124,8 +124,8 @@ class Writer:
 
 
 def as_failure(error: KubeError, what: str) -> SyncFailure:
-    """The API's error as the failure of a reconcile: refused for good, or worth a retry."""
-    # What follows may quote the whole object, as the server does with a patch that it cannot decode.
+    """The failure for an error of the API: rejected, or to be retried."""
+    # The rest may quote the whole object, for example if the server cannot decode a patch.
     said = error.message.partition("Invalid value")
     message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {error.reason}: {said[0]}{said[1]}"
     if error.status in {400, 413, 422}:

@@ -1,16 +1,16 @@
-"""Who may read AWS as which role: the gate, as pure decisions.
+"""Which role an object may use: pure decisions.
 
-`authorize` takes an object's spec and its namespace and gives a `Grant`, or raises. `reconcile.py` reads AWS only
-with a Grant in hand, whatever the form of the reference, so there is no second way in. The rules:
+`authorize` takes the spec of an object and its namespace, and returns a `Grant` or raises. Every read from AWS requires a
+Grant, whatever the form of the reference. The rules:
 
     annotation on the namespace        spec      result
     a JSON list that has the role      role      granted (compared as ARNs)
-    a JSON list without it             role      refused
-    a JSON list                        no role   refused
+    a JSON list without it             role      denied
+    a JSON list                        no role   denied
     absent                             any       granted, unless REQUIRE_NS_ANNOTATION
-    anything else                      any       refused, and the message says why
+    anything else                      any       denied, and the message says why
 
-With `AWSAccountID` every secret must carry a tag that names the namespace's type as well (`Grant.tag`).
+With `AWSAccountID`, every secret must also have a tag with the type of the namespace (`Grant.tag`).
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ NAMESPACE_TYPE_TAG = "k8s.contentful.com/namespace_type/"
 ACCOUNT_ROLE = "secret-syncer"
 """The role of an account that `AWSAccountID` names."""
 WARNINGS = 10
-"""Entries of an annotation that are warned about one by one."""
+"""Maximum number of entries with a warning of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The operator's settings that decide over access."""
+    """The settings that decide about access."""
 
     annotation: str
     require_annotation: bool
 
 
 class Grant(NamedTuple):
-    """Leave to read AWS as `identity`, only secrets with the tag `tag` = "1" where `tag` is not empty.
+    """Permission to read AWS as `identity`; if `tag` is not empty, only secrets with the tag `tag` = "1".
 
-    `region` is where names without one are looked for; empty: the operator's.
+    `region` is for references without one; empty: the operator's.
     """
 
     identity: Identity
@@ -54,7 +54,7 @@ class Grant(NamedTuple):
     warnings: tuple[str, ...] = ()
 
     def ref(self, secret_id: str, *, region: str = "", version_id: str = "", stage: str = "") -> SecretRef:
-        """The secret as this grant reads it. An ARN brings its own region."""
+        """The secret with the identity and region of this grant. An ARN has its own region."""
         own = "" if secret_id.startswith("arn:") else self.region
         return SecretRef(self.identity, secret_id, region or own, version_id, stage)
 
@@ -64,7 +64,7 @@ class Grant(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """What a namespace's annotation says."""
+    """The content of the annotation of a namespace."""
 
     roles: frozenset[RoleArn]
     warnings: tuple[str, ...]
@@ -73,8 +73,8 @@ class Allowed(NamedTuple):
 def authorize(spec: SyncedSecretSpec, namespace: Mapping[str, Any], account: Account | None, rules: Rules) -> Grant:
     """The grant for this spec in this namespace (a raw object).
 
-    `account` is the operator's own, needed to complete bare role names; None while it is not known.
-    Raises Rejected(RoleNotAllowed or InvalidSpec), or Unavailable where the account is needed and not known.
+    `account` is the operator's own. It completes role names. None while it is not known.
+    Raises Rejected(RoleNotAllowed or InvalidSpec), or Unavailable if the account is needed but not known.
     """
     metadata = namespace["metadata"]
     annotation = rules.annotation
@@ -85,7 +85,7 @@ def authorize(spec: SyncedSecretSpec, namespace: Mapping[str, Any], account: Acc
         if rules.require_annotation:
             raise _refused(f"namespace {metadata['name']} has no annotation {annotation}, and one is required")
         return Grant(_identity(spec, role), tag, spec.region or "")
-    # The API server lets only text in; a manifest for `secretsyncer render` may hold anything.
+    # The API server accepts only strings; a manifest for `secretsyncer render` may contain anything.
     allowed = allowed_roles(text if isinstance(text, str) else "", account, annotation)
     if role is None:
         raise _refused(
@@ -127,7 +127,7 @@ def _tag_of(spec: SyncedSecretSpec, metadata: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1024)
 def allowed_roles(text: str, account: Account | None, annotation: str) -> Allowed:
-    """The roles of an annotation's text. Entries that are no roles are skipped, with a warning each."""
+    """The roles in the annotation. Invalid entries are skipped with a warning."""
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError):
@@ -146,7 +146,7 @@ def allowed_roles(text: str, account: Account | None, annotation: str) -> Allowe
 
 
 def _complete(text: str, account: Account | None) -> RoleArn:
-    # A full ARN needs no account: such objects go on while STS does not answer.
+    # A full ARN needs no account, so these objects work even if STS does not answer.
     return (
         complete_role(text, account or Account("", ""))
         if text.startswith("arn:")

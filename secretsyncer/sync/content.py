@@ -1,7 +1,7 @@
-"""One object's content: everything that its spec asks for, read under a grant and rendered.
+"""The content of a Secret: everything that the spec references, read under a grant and rendered.
 
-The same for the operator and for `secretsyncer render`: only the source of the values differs. The result says what
-it was made from: the next reconcile compares that, and a change of it in AWS leads to a reconcile.
+The operator and `secretsyncer render` use it with different sources of values. The result includes its inputs. The next
+reconcile compares them, and a change of one in AWS causes a reconcile.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from secretsyncer.synced_secret import Find, SyncedSecretSpec
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What was rendered, and from what; `template_reads` are the ids that templates asked for.
+    """The rendered data and its inputs. `template_reads` are the ids that templates read.
 
-    `complete` is False where an optional secret was not there: then only AWS can tell whether it still is not.
+    `complete` is False if an optional secret was missing. Then only AWS knows whether it still is.
     """
 
     data: dict[str, bytes] = field(repr=False)
@@ -67,7 +67,7 @@ class ContentRenderer:
     async def _attempt(
         self, grant: Grant, text: str, catalogue: Catalogue, expected: Iterable[str]
     ) -> RenderedTemplate | SyncFailure:
-        """A template that fails must not hide what else is wrong with the object."""
+        """The template's output or its failure, so that one failure does not hide other problems of the object."""
         try:
             return await self._templates.render(grant, text, catalogue, expected=expected)
         except SyncFailure as failure:
@@ -75,7 +75,7 @@ class ContentRenderer:
 
 
 def _select(find: Find, grant: Grant, catalogue: Catalogue) -> list[SecretRef] | SyncFailure:
-    """What `find` selects. Nothing at all is a failure: it must not empty a Secret that was full before."""
+    """The secrets that `find` selects. No result is a failure, because it must not empty a Secret."""
     try:
         check_listed(catalogue, "find")
     except SyncFailure as failure:
@@ -85,7 +85,7 @@ def _select(find: Find, grant: Grant, catalogue: Catalogue) -> list[SecretRef] |
 
 
 def _filters_of(find: Find | None) -> frozenset[Filter]:
-    """The narrowest part of the catalogue that `find` looks at."""
+    """The smallest part of the catalogue that `find` depends on."""
     if not find:
         return frozenset()
     if find.tags:

@@ -1,7 +1,7 @@
 """Puts keys into the queue, runs the workers, and decides what follows from each outcome.
 
-Handlers decide *whether* a key is queued, never what is done with it. What an outcome leads to is in one place,
-`Controller._settle`. Edits, changes in AWS and drift go first; start-up bulk and resyncs wait behind them.
+Handlers decide only *whether* to queue a key. `Controller._settle` decides what follows from an outcome. Edits, changes in
+AWS and drift go first; the bulk work at start and resyncs come after them.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ log = logging.getLogger(__name__)
 _NOT_FAILING = {Reason.SYNCED, Reason.SUSPENDED}
 
 DEADLINE = 120.0
-"""Seconds that one reconcile may take: more than AWS with all its retries."""
+"""Deadline of one reconcile in seconds: more than an AWS call with all its retries."""
 
 STUCK = 2 * DEADLINE
 
 SLICE = 200
-"""Objects queued in one go; other work runs in between."""
+"""Objects that are queued per slice; other work runs in between."""
 
 TICKS = 100
-"""Moments of a sync interval at which resyncs start: those of one moment cost one wake-up of the process."""
+"""Ticks per sync interval. The resyncs of one tick share a timer."""
 
 
 class Controller:
@@ -86,7 +86,7 @@ class Controller:
     def on_catalogue(
         self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
     ) -> None:
-        """The poller has found `changes` in a listing, or `changed_refs` by asking for what no listing shows."""
+        """A listing has found `changes`, or a recheck of unlisted secrets has found `changed_refs`."""
         keys = self._index.affected(old, new, changes, changed_refs)
         if keys:
             log.info("secrets changed in AWS", extra={"secrets": len(changes.names), "objects": len(keys)})
@@ -95,12 +95,12 @@ class Controller:
         self._add(keys)
 
     def on_secrets(self, ids: Collection[str]) -> None:
-        """These secrets may have changed, and their values must be read again."""
+        """These secrets may have changed: read their values again."""
         self._add(self._index.by_ids(ids))
 
     def _on_object(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
         self._add(self._owners.note(key, new))
-        # Our own status patch comes back as an event too: only what the user changes counts.
+        # Our own status patches are events, too. Only changes by users count.
         if kind is not EventKind.MODIFIED or _intent(old) != _intent(new):
             self._add([key])
 
@@ -110,7 +110,7 @@ class Controller:
         self._add(other for other, _ in self._objects.items() if other.namespace == key.name)
 
     def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, _new: Object | None) -> None:
-        # Our own writes come back here as well; `Reconciler.in_step` tells them apart.
+        # Our own writes are events, too. `Reconciler.in_step` recognises them.
         self._add(self._owners.claimants(key))
 
     def _add(self, keys: Iterable[Key]) -> None:
@@ -121,7 +121,7 @@ class Controller:
     # What a reconcile leads to
 
     async def work(self) -> None:
-        """One worker. Once the queue is closed it waits to be stopped: a loop that returns ends the process."""
+        """One worker. After the queue is closed, it waits to be stopped: a loop that returns ends the process."""
         while True:
             try:
                 key = await self._queue.get()
@@ -136,9 +136,9 @@ class Controller:
                 self._queue.done(key)
 
     def _is_in_step(self, key: Key) -> bool:
-        """Most resyncs end here: no deadline, no timing and no log line for what has not changed.
+        """Most resyncs end here, without a deadline, a timing or a log line.
 
-        Nothing failed last time, so there is nothing to forget, and a resync that is due earlier stays.
+        The last reconcile did not fail, so there is nothing to forget. An earlier resync stays scheduled.
         """
         try:
             outcome = self._reconciler.in_step(key)
@@ -165,7 +165,7 @@ class Controller:
         return f"a reconcile runs for {seconds:.0f} s" if seconds > STUCK else None
 
     def _settle(self, key: Key, result: Outcome | Exception) -> None:
-        """The one table: what each outcome leads to."""
+        """What follows from each outcome."""
         match result:
             case Outcome("gone"):
                 self._count(key, "gone", None)
@@ -199,9 +199,9 @@ class Controller:
                 self._queue.retry(key)
 
     def _resync(self, key: Key, refresh_after: float | None = None) -> None:
-        """Resync in one interval; the first time at a random moment of it, which keeps objects apart from then on.
+        """Schedule a resync in one interval; the first time at a random moment of it, to spread the objects.
 
-        Not within the first tick: nothing has changed yet.
+        Not within the first tick, in which nothing can have changed.
         """
         interval = min(self._sync_interval, refresh_after or self._sync_interval)
         first = key not in self._scheduled

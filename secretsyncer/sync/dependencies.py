@@ -1,8 +1,8 @@
-"""Which objects depend on which AWS secrets: a change in AWS wakes exactly these.
+"""Which objects depend on which AWS secrets, so that a change in AWS reconciles only these.
 
-Reconciles note what they read; the controller asks `affected` after each poll. A secret is found by the name in the
-catalogue; a full ARN ends in a suffix that may be part of a name, so an ARN is noted under both readings. A key
-too many costs a comparison in memory.
+Reconciles record what they read. The controller calls `affected` after each poll. Secrets are indexed by name. The end of
+an ARN may be a random suffix or part of the name, so an ARN is indexed under both names. A needless key costs a
+comparison in memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What an object was, or would have been, rendered from: whose change must lead to a pass."""
+    """The inputs of an object: a change of one must cause a reconcile."""
 
     refs: frozenset[SecretRef] = frozenset()
     filters: frozenset[Filter] = field(default=frozenset(), repr=False)  # a template may filter by a secret's value
@@ -31,12 +31,12 @@ class Dependencies:
 
     @property
     def selections(self) -> set[Filter | None]:
-        """The parts of the catalogue that were looked at; None stands for all of it."""
+        """The parts of the catalogue that were used; None means all of it."""
         return {*self.filters, None} if self.whole_catalogue else set(self.filters)
 
 
 class DependencyIndex:
-    """Dependencies by key, and keys by what they depend on."""
+    """Dependencies by key, and keys by dependency."""
 
     def __init__(self) -> None:
         self._of: dict[Key, Dependencies] = {}
@@ -45,7 +45,7 @@ class DependencyIndex:
         self._by_filter: defaultdict[Filter | None, set[Key]] = defaultdict(set)
 
     def note(self, key: Key, dependencies: Dependencies) -> None:
-        """The object now depends on this, and on nothing else."""
+        """Replace the dependencies of the object."""
         if self._of.get(key) == dependencies:
             return
         self.drop(key)
@@ -70,18 +70,18 @@ class DependencyIndex:
             _discard(self._by_filter, what, key)
 
     def refs(self) -> Collection[SecretRef]:
-        """Every reference that some object depends on."""
+        """All references that objects depend on."""
         return tuple(self._by_ref)
 
     def by_ids(self, ids: Collection[str]) -> set[Key]:
-        """The objects that depend on secrets of these names or ARNs."""
+        """The objects that depend on secrets with these names or ARNs."""
         names = {name for text in ids for name in possible_names(text)}
         return {key for name in names for key in self._by_name.get(name, ())}
 
     def affected(
         self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
     ) -> set[Key]:
-        """The objects for which the new listing, or a look at unlisted secrets, changed something."""
+        """The objects that are affected by a new listing, or by a recheck of unlisted secrets."""
         keys: set[Key] = set()
         for name in changes.names:
             keys |= self._by_name.get(name, set())
@@ -95,7 +95,7 @@ class DependencyIndex:
 
 
 def digest_of(what: Filter | None, catalogue: Catalogue) -> str:
-    """Digest of what a template's filter selects; None stands for the whole catalogue."""
+    """Digest of what a filter selects; None means the whole catalogue."""
     if what is None or what.kind == "name":
         return catalogue.digest()
     if what.kind == "tag":

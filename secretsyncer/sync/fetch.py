@@ -18,7 +18,7 @@ from secretsyncer.sync.status import Source
 from secretsyncer.synced_secret import SecretReference
 
 Fetched = Mapping[SecretRef, SecretValue | SyncFailure]
-"""Each secret's value, or why it was not read."""
+"""The value or the failure of each secret."""
 
 
 class ValueSource(Protocol):
@@ -32,7 +32,7 @@ class ValueSource(Protocol):
 
 
 def ref_of(grant: Grant, reference: SecretReference) -> SecretRef:
-    """The secret that a spec names, as the grant's identity asks for it."""
+    """The referenced secret, with the identity of the grant."""
     return grant.ref(
         reference.name,
         region=reference.region or "",
@@ -52,7 +52,7 @@ class GatedReader:
         self._values = values
 
     async def read(self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue) -> Fetched:
-        """Each secret's value, or why it may not or cannot be read."""
+        """The value or the failure of each secret."""
         refused = await self.refusals(grant, refs, catalogue)
         permitted = [ref for ref in refs if ref not in refused]
         return {**refused, **await self._values.get_many(permitted, catalogue)} if permitted else refused
@@ -60,7 +60,7 @@ class GatedReader:
     async def refusals(
         self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue
     ) -> dict[SecretRef, SyncFailure]:
-        """The secrets that the grant's tag rule excludes, and why."""
+        """The secrets that the tag rule of the grant excludes, and why."""
         if not grant.tag or not refs:
             return {}
         refused: dict[SecretRef, SyncFailure] = {}

@@ -1,6 +1,6 @@
-"""One AWS value and the texts in it: JSON whose numbers keep their source text. Pure.
+"""The value of one AWS secret and the strings in it: JSON whose numbers keep their source text. Pure.
 
-Errors name the secret, the key and the position; never what is written there.
+Errors name the secret, the key and the position, never the content.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from secretsyncer.errors import Reason, Rejected
 from secretsyncer.expressions import jmespath
 
 _INT_DIGITS = 300
-"""Digits up to which JMESPath sees an integer as a number; longer ones stay text."""
+"""Maximum digits of an integer that JMESPath sees as a number. Longer ones stay text."""
 
 
 class Number(str):
@@ -34,27 +34,27 @@ Fraction.__name__ = "float"  # JMESPath's functions go by the name of a type
 
 
 class Absent(Rejected):
-    """The secret is there, and the key is not, or is null."""
+    """The secret exists, but the key does not, or it is null."""
 
 
 def bad(secret: str, problem: str) -> Rejected:
-    """The failure for a value that is not what is needed."""
+    """The failure for an unsuitable value."""
     return Rejected(Reason.INVALID_SECRET_VALUE, f"AWS secret {secret} {problem}")
 
 
 def raw(value: SecretValue) -> bytes:
-    """The whole secret, byte for byte. Raises Rejected for half a surrogate pair, which is no text."""
+    """The whole secret, byte for byte. Raises Rejected for half a surrogate pair."""
     if value.binary is not None:
         return value.binary
     try:
         return (value.text or "").encode()
     except UnicodeEncodeError:
         pass
-    raise bad(value.name, "has half a surrogate pair, which is no text")
+    raise bad(value.name, "is not valid text (half of a surrogate pair)")
 
 
 def parse_object(value: SecretValue, secret: str) -> dict[str, Any]:
-    """The JSON object that the secret holds, its numbers as `Number`. `secret`: as its user names it."""
+    """The JSON object in the secret, with numbers as `Number`. `secret`: the name in the spec."""
     return _parse(value, secret, integer=Number, fraction=Number)
 
 
@@ -67,7 +67,7 @@ def key_text(value: SecretValue, secret: str, key: str) -> bytes:
 
 
 def path_text(value: SecretValue, secret: str, path: str) -> bytes:
-    """The text of what a JMESPath finds."""
+    """The text of the result of a JMESPath expression."""
     parsed = _parse(value, secret, integer=_integer, fraction=_fraction)
     try:
         found = jmespath.search(path, parsed)
@@ -79,13 +79,13 @@ def path_text(value: SecretValue, secret: str, path: str) -> bytes:
 
 
 def compact(secret: str, key: str, value: Any) -> bytes:
-    """A JSON value as a Secret holds it: text as it is, anything else as compact JSON."""
+    """A JSON value for a Secret: text as it is, anything else as compact JSON."""
     if value is None:
         raise _absent(secret, f"has null at key {key!r}")
     try:
         return (value if isinstance(value, str) else _json(value)).encode()
     except UnicodeEncodeError:
-        problem = f"has half a surrogate pair at key {key!r}, which is no text"
+        problem = f"is not valid text at key {key!r} (half of a surrogate pair)"
     except RecursionError:
         problem = f"is nested too deeply at key {key!r}"
     raise bad(secret, problem)
@@ -95,17 +95,17 @@ def _parse(
     value: SecretValue, secret: str, *, integer: Callable[[str], Any], fraction: Callable[[str], Any]
 ) -> dict[str, Any]:
     if value.text is None:
-        raise bad(secret, "is binary, and a JSON object is needed; use secretRef for the whole value")
+        raise bad(secret, "is binary, but a JSON object is required; use secretRef for the whole value")
     try:
         parsed = json.loads(value.text, parse_int=integer, parse_float=fraction, parse_constant=_no_constant)
         if isinstance(parsed, dict):
             return parsed
-        problem = f"is a JSON {_kind(parsed)}, and a JSON object is needed"
+        problem = f"is a JSON {_kind(parsed)}, but a JSON object is required"
     except json.JSONDecodeError as exc:
-        problem = f"is not JSON (line {exc.lineno}, column {exc.colno}), and a JSON object is needed"
+        problem = f"is not JSON (line {exc.lineno}, column {exc.colno}), but a JSON object is required"
     except (ValueError, RecursionError) as exc:
         problem = "is JSON with NaN or Infinity" if isinstance(exc, ValueError) else "is JSON nested too deeply"
-    # Raised outside the except blocks: a JSONDecodeError carries the whole document, so it is no cause to keep.
+    # Raised outside the except blocks: a JSONDecodeError carries the whole document, so it must not become the cause.
     raise bad(secret, problem)
 
 

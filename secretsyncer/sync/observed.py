@@ -1,6 +1,6 @@
-"""What the informers keep of the objects that they watch: the rest only takes memory.
+"""What the informers keep of the objects that they watch. The rest would only use memory.
 
-Secrets are kept without their values: of each, a keyed digest stays, which tells whether it has changed.
+Secrets are kept without their values. A keyed digest of each value shows whether it has changed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
 
 
-# Digests are compared within this process only; a key of its own makes them useless to anybody else.
+# Digests are compared only within this process. With a random key, they are useless to anybody else.
 _KEY = secrets.token_bytes(32)
 
 
@@ -27,9 +27,9 @@ def digest(encoded: str) -> bytes:
 
 
 def summarise(secret: dict[str, Any]) -> dict[str, Any]:
-    """The Secret without its values: metadata that matters, type, `digests` by data key.
+    """The Secret without its values: the metadata that matters, the type, and `digests` by data key.
 
-    kubectl's copy of the manifest may hold values too, so it stays behind.
+    kubectl's copy of the manifest may contain values, too, so it is removed.
     """
     metadata = secret["metadata"]
     annotations = metadata.get("annotations") or {}
@@ -50,14 +50,14 @@ def summarise(secret: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_last_applied(obj: Object) -> Object:
-    """A SyncedSecret without the copy of itself that kubectl keeps in it."""
+    """A SyncedSecret without kubectl's copy of its manifest."""
     annotations = obj["metadata"].get("annotations") or {}
     kept = {name: value for name, value in annotations.items() if not name.startswith("kubectl.kubernetes.io/")}
     return {**obj, "metadata": {**obj["metadata"], "annotations": kept}}
 
 
 def namespace_view(annotation: str) -> Callable[[Object], Object]:
-    """Of a namespace, what the gate looks at."""
+    """The parts of a namespace that `authorize` needs."""
 
     def view(obj: Object) -> Object:
         metadata = obj["metadata"]

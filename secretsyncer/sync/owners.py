@@ -1,6 +1,6 @@
-"""Which SyncedSecret a Secret belongs to. Of several that name one target, the oldest has it.
+"""Which SyncedSecret owns a Secret. If several name the same Secret, the oldest one owns it.
 
-The controller notes each object as the informer shows it, valid or not; a reconcile asks for the owner.
+The controller records each object from the informer, valid or not. A reconcile asks for the owner.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from secretsyncer.synced_secret import target_of
 
 
 class Owners:
-    """Objects by the Secret that they ask for."""
+    """Objects by the Secret that they name."""
 
     def __init__(self) -> None:
         self._target: dict[Key, Key] = {}
         self._claims: defaultdict[Key, dict[Key, str]] = defaultdict(dict)
 
     def note(self, key: Key, obj: dict[str, Any] | None) -> set[Key]:
-        """The object as it is now, None once it is gone. Gives the others whose claim may have changed by it."""
+        """Record the object; None if it is gone. Returns the other objects that may be affected."""
         old, new = self._target.get(key), target_of(obj) if obj else None
         if old is not None and old != new:
             del self._target[key], self._claims[old][key]
@@ -34,10 +34,10 @@ class Owners:
         return affected - {key}
 
     def claimants(self, secret: Key) -> KeysView[Key]:
-        """The objects that ask for this Secret."""
+        """The objects that name this Secret."""
         return self._claims.get(secret, {}).keys()
 
     def owner(self, secret: Key) -> Key | None:
-        """The object that has it: the oldest, by name where they are of one second."""
+        """The owner: the oldest object, or the first by name if they are equally old."""
         claims = self._claims.get(secret, {})
         return min(claims, key=lambda key: (claims[key], key)) if len(claims) > 1 else next(iter(claims), None)

@@ -1,8 +1,8 @@
 """Reconciles one object: fetch, authorize, render, apply, report.
 
-A reconcile is level-triggered: it looks at what is, never at what happened, so it may run too often or too late
-without harm. It returns an `Outcome` or raises a SyncFailure (which the object's status then shows already), and it
-knows no queue. For an object of which nothing has changed since its last reconcile, `in_step` says so at once.
+A reconcile is level-triggered: it looks at the current state, not at events, so a needless or late one does no harm. It
+returns an `Outcome` or raises a SyncFailure, which the status of the object then shows already. It does not know the
+queue. `in_step` finds at once whether anything has changed since the last reconcile.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class Outcome(NamedTuple):
     """How a reconcile ended. `result` is a label of `secretsyncer_reconciles_total`.
 
-    `refresh_after`: seconds after which the object wants its sources read again, if its spec says so.
+    `refresh_after`: seconds until the next read on demand, if the spec has a refreshInterval.
     """
 
     result: Literal["changed", "unchanged", "gone"]
@@ -79,9 +79,9 @@ class Reconciler:
         self._refreshes = Refreshes(clock)
 
     def in_step(self, key: Key) -> Outcome | None:
-        """The outcome for an object of which nothing has changed; None where only a reconcile can tell.
+        """The outcome for an object of which nothing has changed; None if it has to be reconciled.
 
-        This is all that most resyncs cost, and the watch's echo of our own writes: a comparison in memory.
+        Most resyncs, and the watch events of our own writes, need no more than this comparison in memory.
         """
         record, obj = self._records.get(key), self._stores.objects.get(key)
         if record is None or obj is None or not record.is_of(obj):
@@ -124,7 +124,7 @@ class Reconciler:
             await self._reporter.failed(obj, failure)
             raise
         news = await self._reporter.synced(obj, synced, content, written.action)
-        if self._records.get(key) is record:  # else it was deleted or edited meanwhile
+        if self._records.get(key) is record:  # otherwise it was deleted or edited meanwhile
             self._index.note(key, content.dependencies)
             # Only AWS can tell whether tags still grant access, and whether what was missing still is.
             in_step = content.complete and not grant.tag
@@ -133,7 +133,7 @@ class Reconciler:
         return Outcome(done, refresh_after=synced.spec.refresh_interval)
 
     def prefetch(self, keys: Iterable[Key]) -> None:
-        """Start fetching what these objects will read, in full batches, as far as it is known and granted."""
+        """Start to fetch the values of these objects in full batches, as far as they are known and allowed."""
         self._values.prefetch({ref for key in keys for ref in self._will_read(key)}, self._catalogue())
 
     def _will_read(self, key: Key) -> set[SecretRef]:
@@ -147,7 +147,7 @@ class Reconciler:
             grant = authorize(spec, namespace, self._operator.known_account, self._rules)
         except SyncFailure:
             return set()
-        # The reconcile itself asks for tags, and a suspended object reads nothing.
+        # The reconcile itself reads tags, and a suspended object reads nothing.
         if grant.tag or spec.suspend:
             return set()
         return {
@@ -167,8 +167,8 @@ class Reconciler:
             return None
         namespace = self._stores.namespaces.get(Key("", key.namespace))
         if namespace is None:
-            # Neither allowed nor denied, and nothing for a status: the informer will show it in a moment.
-            raise Unavailable(Reason.KUBERNETES_ERROR, f"namespace {key.namespace} has not been seen yet")
+            # Neither allowed nor denied, and not reported in the status: the informer will have it in a moment.
+            raise Unavailable(Reason.KUBERNETES_ERROR, f"namespace {key.namespace} is not known yet")
         return (obj, namespace) if not namespace["metadata"].get("deletionTimestamp") else None
 
     def _parse(self, key: Key, obj: Object) -> Record:
@@ -186,7 +186,7 @@ class Reconciler:
             )
 
     def _refresh(self, obj: Object, record: Record) -> None:
-        """Have the sources read from AWS again if the object's annotation or interval asks for it."""
+        """Read the sources from AWS again, if the annotation or the interval of the object requires it."""
         synced = record.synced
         if self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced):
             read = {ref.id for ref in record.versions}
@@ -195,7 +195,7 @@ class Reconciler:
     # authorize
 
     async def _account(self) -> Account | None:
-        """The operator's account; None while STS does not answer, which only some specs mind."""
+        """The operator's account; None while STS does not answer, which affects only some specs."""
         if self._operator.known_account is None:
             with suppress(SyncFailure):
                 return await self._operator.account()
@@ -204,7 +204,7 @@ class Reconciler:
     # render
 
     async def _render(self, record: Record, grant: Grant, catalogue: Catalogue) -> Content:
-        """The content. Dependencies are noted first: a failure waits for one of them to change."""
+        """The content. Dependencies are recorded first, so that after a failure, a change of one is noticed."""
         key, spec = record.synced.key, record.synced.spec
         for warning in grant.warnings:
             log.warning("annotation entry skipped", extra={"error": warning})

@@ -1,7 +1,7 @@
-"""What the last reconcile of an object read and left behind, and whether any of it has changed since.
+"""The inputs and results of the last reconcile of an object, and whether anything has changed since.
 
-An object of which nothing has changed is in step: its resync is a comparison in memory, without a call to AWS or
-Kubernetes. Whatever is not known to be unchanged is reconciled, which does no harm.
+If nothing has changed, the object is in step: its resync is a comparison in memory, without a call to AWS or Kubernetes.
+In doubt, the object is reconciled, which does no harm.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Version = tuple[str, str]
 class Record:
     """The last reconcile of one object.
 
-    `in_step` is False from the start of a reconcile until it has succeeded. `namespace` holds the fields of the
-    namespace that decided over access.
+    `in_step` is False from the start of a reconcile until it has succeeded. `namespace` has the fields of the namespace
+    that decided about access.
     """
 
     synced: SyncedSecret
@@ -50,7 +50,7 @@ class Record:
     def keep(
         self, content: Content, catalogue: Catalogue, namespace: Object, *, secret_version: str, in_step: bool
     ) -> None:
-        """A reconcile has succeeded: remember what it read and the version of the Secret that it left."""
+        """Record the inputs of a successful reconcile and the resulting version of the Secret."""
         self.namespace = _access_fields(namespace)
         self.versions = {ref: (source.arn, source.version_id) for ref, source in content.read.items()}
         self.digests = {what: digest_of(what, catalogue) for what in content.dependencies.selections}
@@ -65,9 +65,9 @@ class Record:
         catalogue: Catalogue,
         known: Callable[[SecretRef, Catalogue], Version | None],
     ) -> bool:
-        """Whether the namespace, the Secret and what it was rendered from are as they were.
+        """Whether the namespace, the Secret and its inputs are unchanged.
 
-        `known` gives the version that a reference means now, None where only AWS can tell.
+        `known` returns the current version of a reference; None if only AWS knows.
         """
         return (
             self.in_step
@@ -92,7 +92,7 @@ class Records:
     def parse(self, key: Key, obj: Object) -> Record:
         """The record of this object; a new one for each generation and for a recreated object.
 
-        Raises Rejected where its spec is invalid.
+        Raises Rejected if its spec is invalid.
         """
         record = self._records.get(key)
         if record is None or not record.is_of(obj):

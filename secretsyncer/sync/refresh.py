@@ -1,7 +1,7 @@
-"""Reads on demand: `spec.refreshInterval`, and an annotation that asks for one now.
+"""Reads on demand: `spec.refreshInterval`, and the refresh annotation.
 
-By itself the operator reads a value when a listing shows a new version. An object may want it sooner, or without a
-listing. The first reconcile of an object counts as a read: what it is rendered from is read for it.
+Normally, the operator reads a value when a listing shows a new version. An object can request it sooner, or without a
+listing. The first reconcile of an object counts as a read.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from secretsyncer.kube.objects import Key, Object
 from secretsyncer.synced_secret import SyncedSecret
 
 REFRESH_ANNOTATION = "secrets.contentful.com/refresh"
-"""A new value of this annotation has the object's sources read again at once."""
+"""A new value of this annotation causes a read of the object's sources at once."""
 SLACK = 0.9
-"""Part of a refresh interval after which it counts as over: timers are never exact."""
+"""Fraction of a refresh interval after which it counts as over, because timers are not exact."""
 
 
 class _Refresh(NamedTuple):
-    """When an object's sources were last read on demand, and the annotation's value then."""
+    """The time of the last read on demand, and the value of the annotation at that time."""
 
     uid: str
     token: str | None
@@ -34,7 +34,7 @@ class Refreshes:
         self._last: dict[Key, _Refresh] = {}
 
     def is_due(self, obj: Object, synced: SyncedSecret) -> bool:
-        """Whether the object asks for a refresh that it has not had."""
+        """Whether the object needs a refresh."""
         last, interval = self._last.get(synced.key), synced.spec.refresh_interval
         return (
             last is None
@@ -44,7 +44,7 @@ class Refreshes:
         )
 
     def note(self, obj: Object, synced: SyncedSecret) -> bool:
-        """The object is refreshed now. False for its first reconcile."""
+        """Record a refresh. False for the first reconcile of the object."""
         last = self._last.get(synced.key)
         self._last[synced.key] = _Refresh(synced.uid, _token(obj), self._clock())
         return last is not None and last.uid == synced.uid

@@ -1,10 +1,9 @@
-"""From a spec and the AWS values it names to the bytes of the Secret: pure, no I/O.
+"""Renders the data of a Secret from a spec and the AWS values that it references. Pure.
 
-`dataFrom` first, then `data` in order, a later name wins. Nothing half-rendered leaves here: every problem is
-collected and raised as one failure, so that a user sees all the wrong keys at once. JSON numbers keep their
-source text, booleans are `true`/`false`, objects and lists become compact JSON; a missing key and `null` are
-errors, never text, unless the reference is optional or has a default. Used by the operator and by
-`secretsyncer render` alike.
+`dataFrom` is first, then `data` in order; a later name wins. All problems are collected and raised as one failure, so that
+a user sees all wrong keys at once. JSON numbers keep their source text, booleans are `true`/`false`, objects and lists
+become compact JSON. A missing key and `null` are errors, unless the reference is optional or has a default. The operator
+and `secretsyncer render` use it.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from secretsyncer.synced_secret import (
 )
 
 SIZE_LIMIT = 1_048_576
-"""Bytes of data in one Secret (Kubernetes' MaxSecretSize)."""
+"""Maximum bytes of data in one Secret (MaxSecretSize in Kubernetes)."""
 
 Data = dict[str, bytes]
 
@@ -38,17 +37,17 @@ T = TypeVar("T")
 
 
 Values = Mapping[SecretReference, SecretValue | SyncFailure]
-"""What each reference of the spec gave, or why it gave nothing."""
+"""The value or the failure of each reference in the spec."""
 
 Outputs = Mapping[str, str | SyncFailure]
-"""What each template of the spec gave, or why it failed."""
+"""The output or the failure of each template in the spec."""
 
 Found = Sequence[SecretValue | SyncFailure]
 """The secrets that `find` selected, in order."""
 
 
 def references(spec: SyncedSecretSpec) -> list[SecretReference]:
-    """The AWS secrets that the spec names itself (templates and `find` name theirs later)."""
+    """The AWS secrets that the spec references directly, without templates and `find`."""
     named = list(spec.data_from.references) if spec.data_from else []
     for item in spec.items:
         source = item.value_from and (item.value_from.secret_ref or item.value_from.secret_key_ref)
@@ -64,7 +63,7 @@ def templates(spec: SyncedSecretSpec) -> list[str]:
 
 
 def select(find: Find, catalogue: Catalogue) -> list[Entry]:
-    """The listed secrets that `find` means, by name. Tags and names are compared exactly, in memory."""
+    """The listed secrets that `find` selects, by name. Tags and names are compared exactly, in memory."""
     pattern = regexp.compile(find.name.regexp) if find.name and find.name.regexp is not None else None
     prefix = (find.name and find.name.prefix) or ""
 
@@ -80,7 +79,7 @@ def select(find: Find, catalogue: Catalogue) -> list[Entry]:
 
 
 def render(spec: SyncedSecretSpec, values: Values, outputs: Outputs, found: Found | SyncFailure = ()) -> Data:
-    """The data. Raises Rejected or Unavailable that names every key that could not be rendered, and why."""
+    """The data. Raises Rejected or Unavailable with every key that could not be rendered, and why."""
     data: Data = {}
     failures: list[SyncFailure] = []
 
@@ -102,7 +101,7 @@ def render(spec: SyncedSecretSpec, values: Values, outputs: Outputs, found: Foun
 
 
 def combine(failures: Sequence[SyncFailure]) -> SyncFailure:
-    """One failure for several: retried if any of them may pass by itself, all messages, the first's reason."""
+    """One failure for several, with all messages and the first reason. Retried if one of them is temporary."""
     waiting = [failure for failure in failures if isinstance(failure, Unavailable)]
     first = (waiting or failures)[0]
     message = "; ".join(dict.fromkeys(failure.message for failure in failures))
@@ -116,7 +115,7 @@ def _labelled(label: str, failure: SyncFailure) -> SyncFailure:
 
 
 def _item(item: DataItem, values: Values, outputs: Outputs) -> Data:
-    """The item's key and value; nothing where it is optional and absent."""
+    """The key and value of the entry; nothing if it is optional and missing."""
     if item.value_from is None:
         return {item.name: (item.value or "").encode()}
     if item.value_from.template is not None:
@@ -141,14 +140,14 @@ def _bytes(reference: SecretReference, value: SecretValue) -> bytes:
 
 
 def _given(result: T | SyncFailure) -> T:
-    """The result, unless it is a failure: that is raised."""
+    """The result. Raises it if it is a failure."""
     if isinstance(result, SyncFailure):
         raise result
     return result
 
 
 def _is_absent(failure: Rejected) -> bool:
-    """Whether there is nothing, as opposed to something that may not be read or is wrong."""
+    """Whether the value is missing, as opposed to not readable or wrong."""
     return isinstance(failure, Absent) or failure.reason is Reason.SECRET_NOT_FOUND
 
 
@@ -181,7 +180,7 @@ def _all_found(find: Find, values: list[SecretValue]) -> Data:
 
 
 def _renamed(source: DataFrom, data: Data) -> Data:
-    """The keys after rewriting, made fit for Kubernetes as asked for; two keys never become one in silence."""
+    """The keys after `rewrite` and `invalidKeys`. Two keys that become equal are an error."""
     rules = [(rule.source, rule.target) for rule in source.rewrite]
     origins: dict[str, str] = {}
     refused = []
@@ -212,7 +211,7 @@ def _decoded(secret: str, value: bytes) -> bytes:
         return base64.b64decode(b"".join(value.split()), validate=True)
     except (binascii.Error, ValueError):
         pass
-    raise bad(secret, "is not base64, which decode asks for")
+    raise bad(secret, "is not base64, as decode requires")
 
 
 def _check_size(data: Data) -> None:

@@ -1,6 +1,6 @@
 """Reports a reconcile to users: the status of the object, and Events for what has changed.
 
-A status that is the same as before is not written, and comes with no Event.
+An unchanged status is not written, and causes no Event.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EventSink = Callable[[Object, Literal["Normal", "Warning"], str, str], None]
 
 
 class Reporter:
-    """Reports reconciles. `now` gives the time of day in seconds."""
+    """Reports reconciles. `now` returns the Unix time in seconds."""
 
     def __init__(self, writer: Writer, events: EventSink, *, now: Callable[[], float] = time.time) -> None:
         self._writer = writer
@@ -28,7 +28,7 @@ class Reporter:
         self._now = now
 
     async def synced(self, obj: Object, synced: SyncedSecret, content: Content, action: str) -> bool:
-        """The Secret holds the content; `action` is the write, if there was one. Whether the status has changed."""
+        """The Secret is in sync; `action` is the write, if any. Returns whether the status has changed."""
         old = obj.get("status") or {}
         new = status.synced(
             old,
@@ -43,11 +43,11 @@ class Reporter:
         if action:
             self._event(obj, "Normal", "Synced", f"Secret {action}")
         elif status.ready_reason(old) not in {"", str(Reason.SYNCED)}:
-            self._event(obj, "Normal", "Synced", "in step with AWS again")
+            self._event(obj, "Normal", "Synced", "in sync with AWS again")
         return patch is not None
 
     async def suspended(self, obj: Object, synced: SyncedSecret) -> bool:
-        """The object is not synced because its spec says so. Whether the status has changed."""
+        """The object is suspended. Returns whether the status has changed."""
         old = obj.get("status") or {}
         patch = status.patch(old, status.suspended(old, generation=synced.generation, now=self._now()))
         if patch:
@@ -56,7 +56,7 @@ class Reporter:
         return patch is not None
 
     async def failed(self, obj: Object, failure: SyncFailure) -> None:
-        """The reconcile has failed. The Event comes first, because writing the status may fail as well."""
+        """The reconcile has failed. The Event is first, because writing the status may fail as well."""
         old = obj.get("status") or {}
         new = status.failed(old, failure, generation=obj["metadata"].get("generation", 0), now=self._now())
         patch = status.patch(old, new)

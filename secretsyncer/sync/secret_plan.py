@@ -1,9 +1,9 @@
-"""What to write to the Kubernetes Secret: the difference between what is there and what should be. Pure.
+"""The write that a Secret needs: the difference between the observed and the desired state. Pure.
 
 The informer keeps no values: `summarise` turns each Secret into its metadata and a keyed digest per data key, and
-`plan` compares that with what was rendered. The Secret's data becomes exactly what was rendered. Labels and
-annotations of others stay; those that we put there, remembered in the annotation `MANAGED_METADATA`, go when the
-spec no longer asks for them.
+`plan` compares that with what was rendered. The data of the Secret becomes exactly what was rendered. Labels and
+annotations of others stay. Our own are recorded in the annotation `MANAGED_METADATA`, and removed when the spec no
+longer contains them.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _JSON_KEYS = {
 }
 
 
-# None of these shows its body: that holds the values, and base64 hides nothing.
+# None of these shows its body, because it contains the values; base64 hides nothing.
 @dataclass(frozen=True, slots=True)
 class Create:
-    """No such Secret is known: POST this."""
+    """The Secret does not exist: POST this."""
 
     body: dict[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Recreate:
-    """The Secret cannot become what it should be: delete the one with this uid, then create."""
+    """The Secret cannot be changed: delete the one with this uid, then create."""
 
     uid: str
     body: dict[str, Any] = field(repr=False)
@@ -55,7 +55,7 @@ class Recreate:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """JSON merge patch for the Secret that is there; it holds the resourceVersion that it is made for."""
+    """JSON merge patch for the existing Secret, with the resourceVersion that it applies to."""
 
     body: dict[str, Any] = field(repr=False)
     keys: tuple[str, ...]
@@ -64,11 +64,11 @@ class Patch:
 def plan(
     synced: SyncedSecret, data: Mapping[str, bytes], observed: dict[str, Any] | None, *, adopt: bool
 ) -> Create | Recreate | Patch | None:
-    """The write that makes the Secret what it should be; None where it already is.
+    """The write that brings the Secret to the desired state; None if it is there already.
 
-    `adopt` is the operator's setting, which the spec may overrule. Raises Rejected(Conflict) where the Secret is
-    somebody else's and may not be adopted, or would have to be made anew and may not be, and
-    Rejected(InvalidSecretValue) where the data lacks what the type requires.
+    `adopt` is the operator's setting, which the spec can override. Raises Rejected(Conflict) if the Secret belongs to
+    somebody else and may not be adopted, or would have to be recreated and may not be. Raises
+    Rejected(InvalidSecretValue) if the data lacks a key that the type requires.
     """
     _check_type(synced.spec.type, data)
     encoded = {key: b64encode(value).decode() for key, value in data.items()}
@@ -119,7 +119,7 @@ def _body(synced: SyncedSecret, encoded: dict[str, str]) -> dict[str, Any]:
 
 
 def _check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
-    """Kubernetes refuses these too, with less to go by (Secret types, in its documentation)."""
+    """Kubernetes rejects these, too, with a less helpful message (see its documentation on Secret types)."""
     for alternatives in _REQUIRED_KEYS.get(kind or "", ()):
         if not any(key in data for key in alternatives):
             raise Rejected(
@@ -136,7 +136,7 @@ def _check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
 
 
 def _obstacle(synced: SyncedSecret, observed: dict[str, Any], *, changed: bool) -> str:
-    """What keeps the Secret from becoming what it should be, if anything does."""
+    """Why the Secret cannot be changed to the desired state, if so."""
     if synced.spec.type and observed["type"] != synced.spec.type:
         return f"has the type {observed['type']}, and spec.type is {synced.spec.type}, which cannot be changed"
     if observed["immutable"] and (changed or synced.spec.immutable is False):
@@ -149,7 +149,7 @@ def _labels(synced: SyncedSecret) -> dict[str, str]:
 
 
 def _annotations(synced: SyncedSecret) -> dict[str, str]:
-    # Metadata copied from a Secret brings kubectl's copy of its manifest, which may hold values.
+    # Metadata copied from a Secret includes kubectl's copy of its manifest, which may contain values.
     wanted = {name: text for name, text in synced.spec.annotations.items() if name != LAST_APPLIED}
     managed = {"labels": sorted(synced.spec.labels), "annotations": sorted(wanted)}
     if any(managed.values()):
@@ -193,7 +193,7 @@ def _metadata_changes(synced: SyncedSecret, observed: dict[str, Any]) -> dict[st
 
 
 def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
-    """The labels and annotations that we put, by our own note; a note that somebody broke counts for nothing."""
+    """The labels and annotations that MANAGED_METADATA records; an unreadable record is ignored."""
     noted: Any = None
     text = annotations.get(MANAGED_METADATA)
     if text is not None:
@@ -210,9 +210,9 @@ def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Ours is there for `Delete` and else not; those that others put stay.
+    """With ours for `Delete`, and without it otherwise. Those of others stay.
 
-    One left by an object of this name that is gone goes, because Kubernetes would delete the Secret for it.
+    A reference to a deleted object with the same name is removed, because Kubernetes would delete the Secret.
     """
     ours = [ref for ref in observed if _named(ref) == (_API_VERSION, _KIND, synced.key.name)]
     others = [ref for ref in observed if ref not in ours]
@@ -224,16 +224,15 @@ def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> l
 
 
 def _check_controller(synced: SyncedSecret, observed: list[dict[str, Any]]) -> None:
-    """Kubernetes lets a Secret have one controller, and says it in a way that helps nobody."""
+    """Kubernetes allows only one controller per Secret, and its own error does not help."""
     if synced.spec.deletion_policy != "Delete":
         return
     for ref in observed:
         if ref.get("controller") and _named(ref) != (_API_VERSION, _KIND, synced.key.name):
             raise Rejected(
                 Reason.CONFLICT,
-                f"Secret {synced.secret} is controlled by {ref.get('kind')} {ref.get('name')}, so deletionPolicy: "
-                "Delete cannot be had; take that entry out of its metadata.ownerReferences once its operator is "
-                "stopped, or set deletionPolicy: Retain",
+                f"deletionPolicy: Delete is not possible: Secret {synced.secret} is controlled by {ref.get('kind')} "
+                f"{ref.get('name')}; stop its operator and remove that owner reference, or set deletionPolicy: Retain",
             )
 
 

@@ -1,8 +1,8 @@
-"""The status of a SyncedSecret: conditions, versions, and whether a patch says anything new. Pure.
+"""The status of a SyncedSecret: conditions, versions, and the patch. Pure.
 
-A merge patch is made only for what differs from the status that is there, so an unchanged object costs no write,
-and transition times move only on transitions (metav1.Condition). No value, nor a hash of one, is ever in a
-status: `generatedSecretHash` is made of generation, names and version ids.
+The merge patch has only differences, so an unchanged object costs no write, and transition times change only on
+transitions (metav1.Condition). A status never contains a value or the hash of one: `generatedSecretHash` is computed
+from generation, names and version ids.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 
 from secretsyncer.errors import Reason, SyncFailure, clip
 
-# Each attempt has its own, and says nothing new by it.
+# Each attempt has a new one, which is not a change.
 _REQUEST_ID = re.compile(r" \(request id [^)]*\)")
 
 SOURCES_LIMIT = 50
-"""Sources listed in a status; a template may read hundreds."""
+"""Maximum number of sources in a status. A template may read hundreds."""
 
 
 class Source(NamedTuple):
-    """An AWS secret that the object was rendered from."""
+    """An AWS secret that the Secret was rendered from."""
 
     name: str
     arn: str
@@ -44,7 +44,7 @@ def current_version(sources: Iterable[Source]) -> str:
 
 
 def input_hash(generation: int, sources: Iterable[Source]) -> str:
-    """Digest of what the Secret was made from, never of what it holds: that could be guessed offline."""
+    """Digest of the inputs of the Secret, never of its content, which could be guessed offline."""
     pairs = sorted({f"{source.name}@{source.version_id}" for source in sources})
     return sha256("\n".join([str(generation), *pairs]).encode()).hexdigest()[:32]
 
@@ -52,7 +52,7 @@ def input_hash(generation: int, sources: Iterable[Source]) -> str:
 def synced(
     old: dict[str, Any], *, generation: int, sources: tuple[Source, ...], keys: int, now: float
 ) -> dict[str, Any]:
-    """The status of an object in step with AWS."""
+    """The status of an object in sync with AWS."""
     listed = sorted(set(sources))
     origin = f" from {len(listed)} AWS secret{'s' * (len(listed) != 1)}" if listed else ""
     message = f"{keys} key{'s' * (keys != 1)}{origin}"
@@ -69,7 +69,7 @@ def synced(
 
 
 def failed(old: dict[str, Any], failure: SyncFailure, *, generation: int, now: float) -> dict[str, Any]:
-    """The status after a failure: what was last synced stays as it was."""
+    """The status after a failure. What was last synced stays."""
     return {
         **old,
         "observedGeneration": generation,
@@ -78,20 +78,20 @@ def failed(old: dict[str, Any], failure: SyncFailure, *, generation: int, now: f
 
 
 def suspended(old: dict[str, Any], *, generation: int, now: float) -> dict[str, Any]:
-    """The status of an object that is not to be synced."""
+    """The status of a suspended object."""
     message = "spec.suspend is true: the Secret stays as it is"
     conditions = _conditions(old, Reason.SUSPENDED, message, generation=generation, now=now)
     return {**old, "observedGeneration": generation, "conditions": conditions}
 
 
 def patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any] | None:
-    """The merge patch from one status to the other; None where there is nothing to say."""
+    """The merge patch from one status to the other; None if they are equal."""
     changes = {field: value for field, value in new.items() if old.get(field) != value}
     return {"status": changes} if changes else None
 
 
 def ready_reason(status: dict[str, Any]) -> str:
-    """The present reason of the Ready condition, or the empty string."""
+    """The current reason of the Ready condition, or the empty string."""
     return str((_ready(status) or {}).get("reason", ""))
 
 
@@ -102,7 +102,7 @@ def _ready(status: dict[str, Any]) -> dict[str, Any] | None:
 def _conditions(
     old: dict[str, Any], reason: Reason, message: str, *, generation: int, now: float
 ) -> list[dict[str, Any]]:
-    """Conditions of others stay; Ready takes its new place, with its old transition time unless it flips."""
+    """Replace Ready, with its old transition time unless its status changes. Other conditions stay."""
     before = _ready(old) or {}
     if before.get("reason") == reason and _REQUEST_ID.sub("", before.get("message", "")) == _REQUEST_ID.sub(
         "", message

@@ -1,4 +1,4 @@
-"""The three stores of what is watched: what a reconcile sees of the cluster."""
+"""The three stores of watched objects: what a reconcile sees of the cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from secretsyncer.kube.store import ObjectStore
 
 
 class Stores(NamedTuple):
-    """SyncedSecrets, the namespaces that they are in, and the Secrets that carry the operator's label."""
+    """SyncedSecrets, their namespaces, and the Secrets with the operator's label."""
 
     objects: ObjectStore
     namespaces: ObjectStore

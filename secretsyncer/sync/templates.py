@@ -1,7 +1,7 @@
-"""Templates: rounds with the engine, each of which fetches what the template asked for in the round before.
+"""Renders templates in rounds: each round fetches the secrets that the previous one needed.
 
-The engine never calls back (see `gotemplate`): a render gives an output, an error, or the secrets that it needs.
-These are read under the object's grant, like everything else, and the template is rendered again.
+The engine never calls back (see `gotemplate`): a render returns an output, an error, or the secrets that it needs. They
+are read under the grant of the object, and the template is rendered again.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from secretsyncer.sync.render import combine
 from secretsyncer.sync.status import Source
 
 ROUNDS = 20
-"""How often a template may ask for more secrets; each round serves all that it asked for."""
+"""Maximum number of rounds. Each round fetches everything that the template needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedTemplate:
-    """A template's output and everything that it was made from."""
+    """The output of a template and everything that it depends on."""
 
     output: str = field(repr=False)
     read: Mapping[SecretRef, Source]
@@ -54,9 +54,9 @@ class TemplateRenderer:
     async def render(
         self, grant: Grant, text: str, catalogue: Catalogue, *, expected: Iterable[str]
     ) -> RenderedTemplate:
-        """The template's output. `expected` are the ids that it read last time: they are fetched first.
+        """The output of the template. `expected` are the ids that it read last time; they are fetched first.
 
-        Secrets that a filter selected and that the role may not read are left out unless the template insists.
+        Selected secrets that the role may not read are left out, unless the template reads them.
         Raises Rejected(TemplateError), or the failure of a secret that the template needs.
         """
         found: dict[str, SecretValue | SyncFailure] = {}
@@ -74,7 +74,7 @@ class TemplateRenderer:
                 break
         raise Rejected(
             Reason.TEMPLATE_ERROR,
-            f"the template asks for other secrets each time it gets some (gave up after {ROUNDS} rounds)",
+            f"the template keeps requesting more secrets (gave up after {ROUNDS} rounds)",
         )
 
     async def _by_id(
@@ -106,9 +106,11 @@ class TemplateRenderer:
 
 
 def check_listed(catalogue: Catalogue, what: str) -> None:
-    """Raises Unavailable before the first listing: no listing is not a listing of nothing."""
+    """Raises Unavailable before the first listing, because a missing listing is not an empty one."""
     if catalogue.listed_at is None:
-        raise Unavailable(Reason.AWS_UNAVAILABLE, f"{what} needs the list of AWS secrets, which is not there yet")
+        raise Unavailable(
+            Reason.AWS_UNAVAILABLE, f"{what} needs the list of AWS secrets, which has not been read yet"
+        )
 
 
 def _check_listed(result: Rendered | Needs | TemplateFailure, catalogue: Catalogue) -> None:
@@ -117,7 +119,7 @@ def _check_listed(result: Rendered | Needs | TemplateFailure, catalogue: Catalog
 
 
 def engine_catalogue(catalogue: Catalogue) -> EngineCatalogue:
-    """What templates see as `.Secrets`."""
+    """`.Secrets` in templates."""
     return EngineCatalogue(
         {
             entry.name: {
@@ -135,8 +137,8 @@ def payload(value: SecretValue) -> str | bytes:
 
 
 def _unnamed(failure: SyncFailure) -> SyncFailure:
-    """The failure without its text: a name that was made from a secret's value may be one."""
-    text = f"a secret whose name the template takes from another secret cannot be read ({failure.reason})"
+    """The failure without its text: a name that was computed from a secret value may contain it."""
+    text = f"a secret whose name the template computes from another secret cannot be read ({failure.reason})"
     return type(failure)(failure.reason, text, retry_after=failure.retry_after)
 
 

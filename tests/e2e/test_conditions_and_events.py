@@ -141,7 +141,7 @@ async def test_events_tell_of_a_denial_and_of_recovery(operator, new_space, aws,
     aws.world.put(name, "not JSON")
     await until_told(space, "demo", "Warning", "InvalidSecretValue", name)
     aws.world.put(name, '{"a": "1"}')
-    await until_told(space, "demo", "Normal", "Synced", "in step with AWS again")
+    await until_told(space, "demo", "Normal", "Synced", "in sync with AWS again")
 
 
 async def test_a_failure_that_lasts_is_told_once(operator, space, name):
@@ -177,7 +177,7 @@ async def test_describe_says_what_is_wrong_and_where_in_one_line_without_a_value
     if reason == "InvalidSecretValue":
         assert message == (
             "data.x: AWS secret telling/json has no key 'absent'; "
-            "data.y: AWS secret telling/text is not JSON (line 1, column 1), and a JSON object is needed"
+            "data.y: AWS secret telling/text is not JSON (line 1, column 1), but a JSON object is required"
         )
     await until_told(space, "demo", "Warning", reason)
     described = await kubectl("describe", "ss", "demo", "-n", space.name)

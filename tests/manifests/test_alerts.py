@@ -191,8 +191,8 @@ def test_the_alert_about_an_object_says_which_one_and_for_what_reason(play):
     fault = FAULTS["an object fails"]
     said = {
         "summary": "SyncedSecret demo/bad cannot be synced",
-        "description": "Its reason is AccessDenied. Its Secret keeps the last good values; kubectl describe syncedsecret"
-        " says what is wrong.",
+        "description": "Its reason is AccessDenied. Its Secret keeps the last good values. kubectl describe syncedsecret"
+        " shows what is wrong.",
         "runbook": "docs/runbook.md#secretsyncerobjectfailing",
     }
     alert = {
@@ -229,7 +229,7 @@ def test_the_alert_about_the_catalogue_says_how_old_it_is(play, changed, said):
     play(series(changed), alert_rule_test=[expected])
 
 
-# In step with the code and the papers
+# Consistency with the code and the documentation
 
 METRIC = re.compile(r"\b(?:secretsyncer_\w+|secret_sync_\w+)")
 LABELS = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')

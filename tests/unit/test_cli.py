@@ -178,7 +178,7 @@ def test_nothing_is_printed_for_what_failed_and_no_value_is_in_a_message(run, ma
     assert (code, out) == (1, "")
     assert err == (
         "team/demo: InvalidSecretValue: dataFrom: AWS secret app is not JSON (line 1, column 1), "
-        "and a JSON object is needed\n"
+        "but a JSON object is required\n"
     )
 
 

@@ -1,8 +1,9 @@
-"""The papers: what they take from the code is fresh, what they show is valid, what they point to is there."""
+"""The documentation: generated parts are current, examples are valid, and what a page names exists."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
+FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|yaml|json|lock|go|svg))`")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -50,6 +52,24 @@ def test_every_link_inside_the_repository_leads_somewhere(page):
             target = (page.parent / path).resolve() if path else page
             assert target.exists(), path
             assert not fragment or fragment[1:] in anchors(target), path + fragment
+
+
+@every_page
+def test_every_file_that_is_named_exists(page):
+    roots = (ROOT, page.parent, ROOT / "tests", ROOT / "secretsyncer")
+    named = set(FILE.findall(prose(page))) - {"manifests/overlays/mine/kustomization.yaml"}
+    assert {name for name in named if not any((root / name).exists() for root in roots)} == set()
+
+
+def test_some_page_names_files_and_shows_objects():
+    text = "".join(page.read_text() for page in PAGES)
+    assert len(set(FILE.findall(text))) > 20
+    assert text.count("kind: SyncedSecret") > 8
+    assert len(re.findall(r"`(?:secretsyncer|secret_sync)_[a-z_]+", text)) > 40
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().split()) <= 1200
 
 
 @every_page
@@ -97,16 +117,47 @@ def test_the_page_on_templates_has_every_function():
     assert {name for name in functions if not re.search(rf"`{name}\b", page)} == set()
 
 
+def test_every_sample_is_listed():
+    page = (DOCS / "syncedsecret.md").read_text()
+    samples = {path.name for path in (ROOT / "manifests" / "samples").glob("*.yaml")}
+    assert {name for name in samples if f"(../manifests/samples/{name})" not in page} == set()
+
+
 def test_every_recipe_is_shown():
-    text = (DOCS / "templates.md").read_text() + (ROOT / "README.md").read_text()
+    text = (DOCS / "cookbook.md").read_text() + (DOCS / "syncedsecret.md").read_text()
     recipes = {folder.name for folder in (DOCS / "cookbook").iterdir()}
     assert {name for name in recipes if f"cookbook/{name}/manifest.yaml -->" not in text} == set()
 
 
-def test_the_architecture_names_every_module():
-    package = ROOT / "secretsyncer"
-    modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
-    modules |= {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
-    text = (ROOT / "ARCHITECTURE.md").read_text()
-    assert {name for name in modules if f"`{name}`" not in text} == set()
-    assert text.count("\n") <= 160
+def layers_of(container):
+    """The layers of the contract, top first; each is the set of its modules."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract.get("containers") == [container])
+    return [set(layer.split(" | ")) for layer in layers]
+
+
+@pytest.mark.parametrize(
+    ("heading", "container"), [("**The package**", "secretsyncer"), ("**`sync/`**", "secretsyncer.sync")]
+)
+def test_the_architecture_has_the_layers_of_the_contracts(heading, container):
+    table = (
+        (ROOT / "ARCHITECTURE.md")
+        .read_text()
+        .partition(f"{heading}, from top to bottom:\n\n")[2]
+        .partition("\n\n")[0]
+    )
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert [set(re.findall(r"`(\w+)(?:/|\.py)`", cell)) for cell in cells] == layers_of(container)
+
+
+@pytest.mark.parametrize("container", ["secretsyncer", "secretsyncer.sync"])
+def test_every_module_has_a_layer(container):
+    folder = ROOT.joinpath(*container.split("."))
+    modules = {path.stem for path in folder.glob("*.py")} | {
+        path.parent.name for path in folder.glob("*/__init__.py")
+    }
+    assert modules - {"__init__", "__main__"} == set().union(*layers_of(container))
+
+
+def test_the_architecture_is_short():
+    assert (ROOT / "ARCHITECTURE.md").read_text().count("\n") <= 160

@@ -13,7 +13,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* A cluster has one object of each name: two releases of one name, in two namespaces, must not share their rights. */}}
+{{/* The name of cluster-wide objects. Releases with the same name in two namespaces must not share them. */}}
 {{- define "secretsyncer.clusterName" -}}
 {{- $fullname := include "secretsyncer.fullname" . -}}
 {{- ternary $fullname (printf "%s-%s" .Release.Namespace $fullname) (eq .Release.Namespace "k8s-secret-syncer") -}}
@@ -47,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* What the operator may do, where it works: in the cluster, or in each namespace that it watches. */}}
+{{/* The permissions of the operator, for a ClusterRole or for a Role in each watched namespace. */}}
 {{- define "secretsyncer.rules" -}}
 - apiGroups: [secrets.contentful.com]
   resources: [syncedsecrets]

@@ -1,8 +1,8 @@
-"""The credentials of one assumed role, refreshed in time, as botocore's clients ask for them.
+"""The credentials of one assumed role, refreshed in time, with the interface of botocore's credentials.
 
-The SDK's own classes make a new STS client at each refresh, let every waiting call try a failing AssumeRole
-again, one after another, and do not renew what AWS revoked early. This one asks once for all callers,
-remembers a refusal for a minute, and can be told that AWS no longer takes what it holds.
+The SDK's own classes create a new STS client for each refresh. If AssumeRole fails, each waiting call repeats it, one
+after another. They do not renew credentials that AWS revoked early. This class calls AssumeRole once for all callers,
+remembers a denial for a minute, and has a method for credentials that AWS has rejected.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from secretsyncer.aws.failures import AwsError
 from secretsyncer.loops import loop_time
 
 RENEW_BEFORE = 900.0
-"""Seconds before the end at which credentials are renewed, or a quarter of their life if that is less."""
+"""Credentials are renewed this many seconds before they expire, or after three quarters of their life."""
 
 _LAST_MOMENT = 30.0
 
 
 class RoleCredentials(NamedTuple):
-    """What AssumeRole gives."""
+    """The result of AssumeRole."""
 
     frozen: ReadOnlyCredentials
     expires: datetime
@@ -35,7 +35,7 @@ class RoleCredentials(NamedTuple):
 class AssumedRole:
     """The credentials of one role. `assume` calls AWS and raises AwsError.
 
-    Anything may call `get_frozen_credentials` at any time; at most one AssumeRole is under way.
+    `get_frozen_credentials` can be called at any time. At most one AssumeRole runs at a time.
     """
 
     method = "assume-role"
@@ -50,10 +50,10 @@ class AssumedRole:
         self._renew_at = self._dead_at = 0.0
         self._failed = FailureMemory()
         self.generation = 0
-        """Goes up with each new set, so that a caller can tell which one AWS refused."""
+        """Increases with each new set, so that a caller can say which one AWS rejected."""
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        """Credentials that are good for now. Raises AwsError where the role cannot be assumed."""
+        """Valid credentials. Raises AwsError if the role cannot be assumed."""
         now = loop_time()
         if self._frozen is not None and (now < self._renew_at or (now < self._dead_at and self._lock.locked())):
             return self._frozen
@@ -65,14 +65,14 @@ class AssumedRole:
             return self._frozen
 
     def get_deferred_property(self, _name: str) -> Callable[[], None]:
-        """What the SDK offers to endpoint rules (the account's id); those of Secrets Manager use none."""
+        """The SDK passes these (the account id) to its endpoint rules; Secrets Manager uses none."""
         return lambda: None
 
     async def get_account_id(self) -> None:
-        """As above, as aiobotocore asks for it."""
+        """The same for aiobotocore."""
 
     def invalidate(self, generation: int) -> None:
-        """AWS refused the credentials of that generation: do not use them again."""
+        """AWS has rejected the credentials of that generation: do not use them again."""
         if generation == self.generation:
             self._frozen = None
 
@@ -90,7 +90,7 @@ class AssumedRole:
     def _take(self, fresh: RoleCredentials) -> None:
         now = loop_time()
         life = (fresh.expires - datetime.now(UTC)).total_seconds()
-        # A little spread, so that a hundred roles assumed at the start are not renewed in one moment.
+        # Jitter, so that many roles that were assumed at start are not renewed at the same moment.
         self._renew_at = now + life - min(RENEW_BEFORE, life / 4) * (1 + 0.2 * random.random())  # noqa: S311
         self._dead_at = now + life - _LAST_MOMENT
         self._frozen = fresh.frozen

@@ -1,8 +1,8 @@
-"""The HTTP side that all AWS clients share: one connection pool, one SSL context, one count.
+"""HTTP for all AWS clients: one connection pool, one SSL context, and the metrics of calls.
 
-Each client of the SDK would build its own pool and load the CA bundle again (40 ms and 1 MB each). Here they
-all get one `aiohttp.ClientSession` per proxy. Every HTTP attempt, the SDK's own retries and AssumeRole
-included, is counted and timed through botocore's events.
+Each client of the SDK would create its own pool and load the CA bundle again (40 ms and 1 MB each). Here, all clients
+share one `aiohttp.ClientSession` per proxy. Every HTTP attempt, including the retries of the SDK and AssumeRole, is
+counted and timed through botocore's events.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ REQUIRED: Mapping[str, Mapping[str, type]] = {
     "GetSecretValue": {"ARN": str, "Name": str, "VersionId": str},
     "ListSecrets": {"SecretList": list},
 }
-"""Fields of a true answer and their types. A proxy's page with status 200 comes out of the SDK without them."""
+"""Fields of a response from AWS, with their types. The SDK parses a proxy's page with status 200 to a dict without them."""
 
 _STARTED = "secretsyncer.started"
 _ANY_OF = frozenset({"BatchGetSecretValue"})
 
 
 def is_answer(operation: str, parsed: Any) -> bool:
-    """Whether this is what AWS sends when the operation succeeds. It may be anything, even nothing."""
+    """Whether this is a successful response of AWS. `parsed` can be anything."""
     if not isinstance(parsed, dict):
         return False
     if operation not in REQUIRED:
-        # Its answer may be empty, and then only this header of AWS tells it from a proxy's page.
+        # The response may be empty. Then only this header distinguishes it from a proxy's page.
         return bool((parsed.get("ResponseMetadata") or {}).get("RequestId"))
     fields = REQUIRED[operation]
     right = all(isinstance(parsed.get(field), kind | NoneType) for field, kind in fields.items())
@@ -54,9 +54,9 @@ def is_answer(operation: str, parsed: Any) -> bool:
 
 
 def trusted_bundle(configured: str | None) -> str | None:
-    """The file of the authorities that are trusted: AWS's own setting, else SSL_CERT_FILE, as for Go and OpenSSL.
+    """The file with the trusted authorities: AWS's own setting, or else SSL_CERT_FILE, as in Go and OpenSSL.
 
-    None: those that the SDK carries. Raises SettingsError where the file cannot be used.
+    None: those of the SDK. Raises SettingsError if the file cannot be used.
     """
     bundle = configured or os.environ.get("SSL_CERT_FILE")
     if bundle:
@@ -78,7 +78,7 @@ class SharedPool:
         self.http_session_cls = _bound_to(self)
 
     async def pool(self, proxy_url: str | None, http_session: Any) -> aiohttp.ClientSession:
-        """The shared session for this proxy, made from the settings of the first client that asks."""
+        """The shared session for this proxy, with the settings of the first client that needs it."""
         if ready := self._pools.get(proxy_url):
             return ready
         async with self._lock:
@@ -96,7 +96,7 @@ class SharedPool:
         return self._connections
 
     def count_calls_of(self, session: AioSession) -> None:
-        """Count every attempt of the clients that this session will make."""
+        """Count every attempt of the clients of this session."""
         session.register("before-send", self._before_send)
         session.register("response-received", self._received)
         session.register("after-call-error", self._failed)
@@ -121,7 +121,7 @@ class SharedPool:
         self._count(context, operation, outcome)
 
     def _failed(self, context: dict[str, Any], event_name: str, **_: Any) -> None:
-        # The parser gave up on the answer: no `response-received` was sent for this attempt.
+        # The parser failed, so there was no `response-received` for this attempt.
         if _STARTED in context:
             self._count(context, event_name.rpartition(".")[2], CallOutcome.UNREADABLE)
 
@@ -141,7 +141,7 @@ class _Proxies(ProxyConfiguration):
 
 def _bound_to(shared: SharedPool) -> type[AIOHTTPSession]:
     class SharedHttpSession(AIOHTTPSession):
-        """What the SDK takes for a client's own session: it only borrows the shared pool."""
+        """Looks like a client's own session to the SDK, but uses the shared pool."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)

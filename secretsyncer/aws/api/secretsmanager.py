@@ -1,7 +1,7 @@
-"""The four calls of Secrets Manager that the operator makes, with typed answers.
+"""The four calls to Secrets Manager, with typed results.
 
-Each raises AwsError, and gives nothing that AWS did not say about the very secret that was asked for: answers
-are matched by name and ARN, never by their position. `SecretsApi` is what the layers above need of it.
+Each raises AwsError. Results are matched to requests by name and ARN, never by position. `SecretsApi` is the interface
+for the rest of `aws/`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
 from secretsyncer.aws.value import SecretValue
 
 BATCH_SIZE = 20
-"""Most ids of one BatchGetSecretValue (API reference)."""
+"""Maximum number of ids in one BatchGetSecretValue (API reference)."""
 
 PAGE_SIZE = 100
-"""Most secrets of one page of ListSecrets (API reference)."""
+"""Maximum number of secrets in one page of ListSecrets (API reference)."""
 
 
 class Batch(NamedTuple):
-    """The answer of one BatchGetSecretValue: what could be read, and why the rest could not, by id."""
+    """The result of one BatchGetSecretValue: the values, and the failures by id."""
 
     values: list[SecretValue]
     failures: dict[str, Failure]
 
 
 class Page(NamedTuple):
-    """One page of ListSecrets, its entries as AWS sends them, and the token of the next."""
+    """One page of ListSecrets, with its raw entries and the token of the next page."""
 
     entries: list[dict[str, Any]]
     next_token: str
@@ -49,14 +49,14 @@ class SecretsApi(Protocol):
         """The secret's tags."""
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
-        """The secret as a listing shows it, with `SecretVersionsToStages`."""
+        """The secret in the form of a listing, with `SecretVersionsToStages`."""
 
     async def list_page(self, identity: Identity, region: str, token: str) -> Page:
-        """One page of all secrets that the identity's account has in that region."""
+        """One page of all secrets of the identity's account in that region."""
 
 
 class SecretsManager:
-    """SecretsApi over the wire."""
+    """SecretsApi for the real AWS."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -66,7 +66,7 @@ class SecretsManager:
         if ref.version_id:
             params["VersionId"] = ref.version_id
         if ref.stage or not ref.version_id:
-            # Said even where it is AWS's default: some implementations take another version without it.
+            # Sent even though it is AWS's default, because some implementations use another version without it.
             params["VersionStage"] = ref.stage or CURRENT
         answer = await self._sessions.call(ref.identity, ref.region, "GetSecretValue", params, secret=ref.id)
         value = _value(answer)
@@ -127,13 +127,13 @@ class SecretsManager:
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of an entry or a description. A tag may lack its value: it is empty then."""
-    # Interned, because the same few keys come back on thousands of secrets.
+    """The tags of an entry or a description. A tag without a value is empty."""
+    # Interned, because thousands of secrets have the same few keys.
     return {intern(tag["Key"]): tag.get("Value") or "" for tag in raw.get("Tags") or () if tag.get("Key")}
 
 
 def _value(raw: Mapping[str, Any]) -> SecretValue | None:
-    """The value in an answer, None where it is not whole."""
+    """The value in a response; None if it is incomplete."""
     text, binary = raw.get("SecretString"), raw.get("SecretBinary")
     name, arn, version_id = (str(raw.get(key) or "") for key in ("Name", "ARN", "VersionId"))
     if not (name and arn and version_id) or (text is None) == (binary is None):

@@ -1,9 +1,9 @@
 """Clients and credentials: every call to AWS goes through `Sessions.call`.
 
-One client per (identity, region), made when first wanted, at most `max_clients` kept; the least recently used
-goes when nothing uses it. One set of credentials per identity, for all regions, which outlives its clients.
-`call` gives an answer that AWS really sent, or raises AwsError; it renews credentials that AWS refuses,
-once. The SDK repeats throttled and lost calls (standard mode, 4 attempts).
+There is one client per (identity, region), created on first use. At most `max_clients` are kept; the least recently
+used one that is idle is closed. There is one set of credentials per identity, for all regions. `call` returns a
+response from AWS, or raises AwsError. It renews rejected credentials once. The SDK retries throttled and lost calls
+(standard mode, 4 attempts).
 
 The operator's own account comes from sts:GetCallerIdentity, which needs no permission and no EC2 metadata.
 """
@@ -40,7 +40,7 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.proxies import proxy_for
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 25.0
-"""Seconds for each attempt of a call. SQS answers an idle long poll after 20: reading must wait longer."""
+"""Seconds for each attempt of a call. More than the 20 s of an SQS long poll."""
 
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": 4}
 _KEPT_CREDENTIALS = 4096
@@ -53,7 +53,7 @@ class _Key(NamedTuple):
 
 
 class _Client:
-    """An open client, and how many calls use it now."""
+    """An open client, and the number of calls that use it."""
 
     __slots__ = ("api", "context", "users")
 
@@ -64,11 +64,11 @@ class _Client:
 
 
 class Sessions:
-    """Everything that is open towards AWS. Use as an async context manager.
+    """All clients and credentials. An async context manager.
 
-    `region` is the operator's (empty: the SDK's own search: AWS_REGION, profile). `external_id` and
-    `session_name` are used where an Identity has none; `duration` is that of assumed roles in seconds: an
-    hour is the longest that a chained role may have, and under it renewals multiply.
+    `region` is that of the operator (empty: from AWS_REGION or the profile). `external_id` and `session_name` are the
+    defaults for an Identity without them. `duration` is that of assumed roles, in seconds. One hour is the maximum for
+    role chaining; a shorter one would need more renewals.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Sessions:
 
     async def __aenter__(self) -> Self:
         try:
-            # This SDK knows AWS_DEFAULT_REGION alone; AWS_REGION is what EKS and the other SDKs use.
+            # This SDK reads only AWS_DEFAULT_REGION. EKS and the other SDKs use AWS_REGION.
             found = self._region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
             self._region = check_region(found or "")
             self._session.set_config_variable("region", self._region)
@@ -125,16 +125,16 @@ class Sessions:
 
     @property
     def region(self) -> str:
-        """The operator's region, known once the context is entered."""
+        """The operator's region, known after the context is entered."""
         return self._region
 
     @property
     def known_account(self) -> Account | None:
-        """The operator's account, if `account` has found it out."""
+        """The operator's account, if `account` has succeeded."""
         return self._account
 
     async def account(self) -> Account:
-        """The account of the operator's own credentials; asked once, failures remembered with backoff.
+        """The account of the operator's own credentials. It is read once; failures are retried with backoff.
 
         Raises Unavailable or Rejected.
         """
@@ -169,15 +169,15 @@ class Sessions:
         secret: str = "",
         about: Identity | None = None,
     ) -> dict[str, Any]:
-        """One operation as that identity. Raises AwsError.
+        """Call one operation as that identity. Raises AwsError.
 
-        `secret` and `about` (where it is not the caller) are what the text of an error names.
+        `secret`, and `about` if it is not the caller, are named in the text of an error.
         """
         key, role = _Key(service, identity, region), self._role(identity)
         about = about or identity
         for last in (False, True):
             if role is not None:
-                await role.get_frozen_credentials()  # its failure is clearest before the SDK is involved
+                await role.get_frozen_credentials()  # here, its failure is not wrapped by the SDK
             generation = role.generation if role else self._own_generation
             try:
                 async with self._client(key, role) as api:
@@ -201,7 +201,7 @@ class Sessions:
         raise AwsError(failure)
 
     async def _reload_own(self, generation: int) -> None:
-        """Load the operator's own credentials again: a file or the environment may hold fresher ones."""
+        """Reload the operator's own credentials: a file or the environment may have newer ones."""
         if generation != self._own_generation:
             return
         self._own_generation += 1
@@ -255,7 +255,7 @@ class Sessions:
     async def _open(self, key: _Key, role: AssumedRole | None) -> _Client:
         session: Any = self._session
         if role is not None:
-            session = copy.copy(session)  # shares models and loaders; a session of its own would cost 8 MB
+            session = copy.copy(session)  # shares models and loaders; a new session would cost 8 MB
             session._credentials = role  # noqa: SLF001 - create_client takes no credentials object
         config = AioConfig(
             retries=_RETRIES,
@@ -282,12 +282,12 @@ class Sessions:
         client = self._clients.pop(key, None)
         self._metrics.aws_clients.set(len(self._clients))
         if client is not None:
-            # Closing is safe while a call is under way: the connections belong to the shared pool.
+            # Closing is safe during a call, because the connections belong to the shared pool.
             await client.context.__aexit__(None, None, None)
 
 
 def _timestamp(value: Any) -> datetime:
-    """Timestamps as AWS sends them (seconds; ISO 8601 in STS), without dateutil: a list page costs half."""
+    """Parse AWS's timestamps (seconds; ISO 8601 in STS) without dateutil, which halves the cost of a page."""
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
     try:

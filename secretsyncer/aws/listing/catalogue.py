@@ -1,10 +1,9 @@
-"""What AWS has: the last listing, as an immutable value that is replaced by one assignment.
+"""The catalogue: the last listing, as an immutable value that is replaced by one assignment.
 
-The poller makes a `Catalogue` at each round; everybody else takes one reference and works with that. It finds
-the entry that a reference means, but only where no doubt is possible: a name or a partial ARN means something
-in the identity's own account and region alone, and a full ARN must be the entry's to the letter. Short
-digests of what a template's filter would select let the controller see that nothing a template read has
-changed.
+The poller creates a `Catalogue` in each round. Others take one reference and work with it. The catalogue finds the
+entry of a reference only if it is unambiguous: a name or a partial ARN is valid in the account and region of the
+identity only, and a full ARN must equal that of the entry. Digests of what a filter selects let the controller see
+whether anything that a template read has changed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _MARK_BYTES = 12
 
 @dataclass(slots=True, eq=True)
 class Entry:
-    """One listed secret. `version_id` is the version that carries AWSCURRENT. Not to be changed once made."""
+    """One listed secret. `version_id` is the AWSCURRENT version. Immutable."""
 
     name: str
     arn: str
@@ -34,7 +33,7 @@ class Entry:
 
     @property
     def mark(self) -> int:
-        """A digest of all fields, as a number; computed once, and entries live as long as they do not change."""
+        """A digest of all fields, as a number. It is computed once, because unchanged entries are reused."""
         if not self._mark:
             fields = (self.name, self.arn, sorted(self.tags.items()), self.version_id, str(self.last_changed))
             self._mark = int.from_bytes(blake2b(repr(fields).encode(), digest_size=_MARK_BYTES).digest())
@@ -42,10 +41,10 @@ class Entry:
 
 
 class Changes(NamedTuple):
-    """The names in which two catalogues differ; a name is in one of the first three at most.
+    """The names in which two catalogues differ. A name is in at most one of the first three.
 
-    `retagged` have other tags or another date of change, which templates can see, with or without a new
-    version. `updated` have a new version, or are a new secret under an old name.
+    `retagged`: other tags or another date of change, which templates can see, with or without a new version.
+    `updated`: a new version, or a new secret with the same name.
     """
 
     added: frozenset[str]
@@ -62,11 +61,11 @@ class Changes(NamedTuple):
 
 
 class Catalogue:
-    """One listing. Never changed after it was made; the digests are computed once, when wanted.
+    """One listing. Immutable; digests are computed on first use.
 
-    `round` counts the rounds of polling since the start, failed ones included; `listed_round` and `listed_at`
-    (wall clock; None: never) are those of the last complete listing, which is what the entries show.
-    `own_account` says whether the operator's own credentials belong to the listed account.
+    `round` counts the rounds of polling since the start, including failed ones. `listed_round` and `listed_at` (wall
+    clock; None: never) belong to the last complete listing, which the entries are from. `own_account`: the operator's
+    own credentials belong to the listed account.
     """
 
     __slots__ = (
@@ -105,7 +104,7 @@ class Catalogue:
         self._by_tag: dict[str, list[Entry]] | None = None
 
     def at_round(self, number: int) -> Catalogue:
-        """The same entries at a later round, in which the listing failed."""
+        """The same entries in a later round whose listing failed."""
         later = Catalogue.__new__(Catalogue)
         for slot in self.__slots__:
             setattr(later, slot, getattr(self, slot))
@@ -113,7 +112,7 @@ class Catalogue:
         return later
 
     def with_entries(self, changed: Iterable[Entry], removed: Iterable[str]) -> Catalogue:
-        """The same listing with these entries in place of theirs, and without those removed."""
+        """The same listing with these entries replaced or added, and those removed."""
         later = self.at_round(self.round)
         entries = {**self.entries, **{entry.name: entry for entry in changed}}
         for name in removed:
@@ -122,9 +121,9 @@ class Catalogue:
         return later
 
     def find(self, ref: SecretRef) -> Entry | None:
-        """The entry that the reference means, None where the catalogue cannot tell.
+        """The entry of the reference; None if the catalogue does not know.
 
-        Raises ValueError where the id is not one.
+        Raises ValueError if the id is invalid.
         """
         secret = parse_secret_id(ref.id)
         entry = self.entries.get(secret.name)
@@ -137,11 +136,11 @@ class Catalogue:
         return entry if self.is_home(ref.identity) else None
 
     def has_account(self, entry: Entry) -> bool:
-        """Whether the entry is of the listed account and region."""
+        """Whether the entry belongs to the listed account and region."""
         return self.account is not None and home_of(entry.arn) == (self.account, self.region)
 
     def is_home(self, identity: Identity) -> bool:
-        """Whether plain names mean the same to this identity as to this listing."""
+        """Whether plain names mean the same secrets for this identity as in this listing."""
         if not identity.role:
             return self.own_account
         known = self._homes.get(identity)
@@ -150,15 +149,15 @@ class Catalogue:
         return known
 
     def digest(self) -> str:
-        """Of all names, versions, tags and dates."""
+        """Digest of all names, versions, tags and dates."""
         return self._digest((), self.entries.values())
 
     def tag_digest(self, key: str) -> str:
-        """Of what a filter by this tag's key selects."""
+        """Digest of the secrets with this tag."""
         return self._digest((key,), self._tagged(key))
 
     def tag_value_digest(self, key: str, value: str) -> str:
-        """Of what a filter by this tag's key and value selects."""
+        """Digest of the secrets with this tag and value."""
         return self._digest((key, value), [e for e in self._tagged(key) if e.tags[key] == value])
 
     def _tagged(self, key: str) -> list[Entry]:

@@ -2,7 +2,7 @@
 
 Polling remains the safety net, so a failure here does no harm: an unknown or malformed message is counted and
 deleted, duplicates and disorder cost a needless call, and a queue that is gone or refuses is a metric and a
-log line while polling goes on.
+log line while polling continues.
 
 Events (AWS, "Monitor Secrets Manager secrets with Amazon EventBridge"): "Secret Label Updated", and CloudTrail's
 entries for the calls in `CALLS` and for rotations.
@@ -41,9 +41,9 @@ CALLS = frozenset(
     }
 )
 WAIT = 20
-"""Seconds of a long poll, the most that SQS allows."""
+"""Seconds of a long poll, the maximum of SQS."""
 MAX_SECRETS = 20
-"""Secrets that one message may name: an event is about one, under several names."""
+"""Maximum number of names in one message: an event is about one secret, with several names."""
 _MESSAGES = 10
 _BACKOFF = Backoff(initial=5.0, cap=300.0)
 
@@ -132,17 +132,17 @@ class EventQueue:
 
 
 def _read(message: dict[str, Any]) -> set[str] | None:
-    """As `secrets_of`; a message that names more secrets than an event can is malformed."""
+    """Like `secrets_of`. A message with more names than an event can have is malformed."""
     try:
         named = secrets_of(str(message.get("Body", "")))
     except Exception:
-        log.exception("change event not understood")
+        log.exception("change event not parsed")
         return None
     return None if named is not None and len(named) > MAX_SECRETS else named
 
 
 def secrets_of(body: str) -> set[str] | None:
-    """The secrets that a message names; empty for an event of another kind; None where it is no event."""
+    """The secrets that a message names. Empty for another kind of event; None if it is not an event."""
     event = _parsed(body)
     if isinstance(event, dict) and event.get("Type") == "Notification" and isinstance(event.get("Message"), str):
         event = _parsed(event["Message"])  # through SNS

@@ -1,9 +1,8 @@
-"""A complete listing of an account's secrets, or a failure: never half of one.
+"""A complete listing of the secrets of an account, or a failure.
 
-ListSecrets comes in pages. A page that cannot be had, a token that comes back, pages without end and entries
-that are not AWS's are failures, because a listing that misses a secret looks like its deletion. Entries that
-are scheduled for deletion are left out. Secrets without a current version (in the middle of their making, or of
-a rotation) are named, so that somebody can look after them; those that had one before keep it.
+A missing page, a repeated token, endless pages and malformed entries are failures, because a secret that is missing in
+a listing looks deleted. Secrets that are scheduled for deletion are left out. Secrets without a current version (during
+their creation or a rotation) are reported by name; those that had a current version keep it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from secretsyncer.aws.identity import CURRENT, Identity
 from secretsyncer.aws.listing.catalogue import Entry
 
 MAX_PAGES = 10_000
-"""Pages after which a listing is given up: twice AWS's quota of 500,000 secrets in a region."""
+"""Maximum number of pages: twice AWS's quota of 500,000 secrets per region."""
 
 
 class Listing(NamedTuple):
@@ -33,9 +32,9 @@ class Listing(NamedTuple):
 async def list_secrets(
     api: SecretsApi, identity: Identity, region: str, *, beat: Callable[[], None], old: Mapping[str, Entry]
 ) -> Listing:
-    """List everything; `beat` is called at each page. Entries equal to an old one are the old object.
+    """List everything. Calls `beat` for each page. Unchanged entries are the old objects.
 
-    Raises AwsError, and then nothing of the listing may be used.
+    Raises AwsError if the listing is not complete.
     """
     found: dict[str, Entry] = {}
     without: set[str] = set()
@@ -53,20 +52,20 @@ async def list_secrets(
                 without.add(entry.name)
                 if known is None or known.arn != entry.arn:
                     continue
-                # In the middle of a rotation a template must not lose a line: what was current stays in sight.
+                # During a rotation, a template must not lose a line, so the previous version stays visible.
                 entry = replace(entry, version_id=known.version_id)
             found[entry.name] = known if known is not None and known == entry else entry
         token = page.next_token
         if not token:
             return Listing(list(found.values()), frozenset(without))
         if token in tokens:
-            raise _broken("a page's token came back")
+            raise _broken("a page token was repeated")
         tokens.add(token)
     raise _broken(f"no end after {MAX_PAGES} pages")
 
 
 def entry_of(raw: Mapping[str, Any]) -> Entry | None:
-    """The entry, None if it is scheduled for deletion; without a version if none is current."""
+    """The entry; None if it is scheduled for deletion. Without a version if none is current."""
     try:
         if raw.get("DeletedDate"):
             return None
@@ -74,7 +73,7 @@ def entry_of(raw: Mapping[str, Any]) -> Entry | None:
         date = changed if isinstance(changed, datetime) else None
         return Entry(str(raw["Name"]), str(raw["ARN"]), tags_of(raw), _current(raw), date)
     except (AttributeError, KeyError, TypeError):
-        raise _broken("an entry is not one") from None
+        raise _broken("an entry is malformed") from None
 
 
 def _current(raw: Mapping[str, Any]) -> str:

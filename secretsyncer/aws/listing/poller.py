@@ -1,9 +1,9 @@
 """Lists AWS's secrets at an interval, and reports what has changed.
 
-Each round: list everything as the search role (or the operator), replace `catalogue` by one assignment, report the
-changes, then have the cache recheck what no listing shows, and report that. A failed listing keeps the old
-entries, is retried with backoff, and shows in `health` and the metrics; a round counts as over when the
-interval has passed, listed or not, so that rechecks go on even where listing is not permitted.
+Each round lists everything as the search role (or the operator), replaces `catalogue` by one assignment, and reports
+the changes. Then the cache rechecks the secrets that are not listed, and the poller reports these changes. A failed
+listing keeps the old entries, is retried with backoff, and shows in `health` and the metrics. A round ends when the
+interval has passed, listed or not, so rechecks continue even if listing is not allowed.
 
 Calls its handlers (the controller's is one), and serves whoever reads `catalogue`. Decides nothing about objects.
 """
@@ -53,18 +53,18 @@ class Operator(Protocol):
 
 
 ChangeHandler = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
-"""Called with (old catalogue, new catalogue, what the listing changed, references found changed by recheck).
+"""Called with (old catalogue, new catalogue, changes of the listing, references that the recheck found changed).
 
-Up to twice a round: for the listing, at once, with no references; then for the recheck, with no changes. The
-first complete listing is reported even if there is nothing in it.
+Called up to twice per round: after the listing, without references, and after the recheck, without changes. The first
+complete listing is reported even if it is empty.
 """
 
 
 class Poller:
-    """Polls every `interval` seconds. `search_role` is a role's name or ARN, empty for the operator itself.
+    """Polls every `interval` seconds. `search_role` is the name or ARN of a role; empty: the operator itself.
 
-    `catalogue` is never None: before the first listing it is empty. `first_round` is set after the first attempt
-    to list, whether it worked or not. `referenced` gives all references in use, for the recheck.
+    `catalogue` is empty before the first listing. `first_round` is set after the first attempt to list, even if it
+    failed. `referenced` returns all references in use, for the recheck.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Poller:
             recheck: asyncio.Task[None] | None = None
             while True:
                 new_round = await self._list_once(beat)
-                # Beside the loop: one role that hangs must not delay the next listing.
+                # Concurrently, because a role that hangs must not delay the next listing.
                 if new_round and (recheck is None or recheck.done()):
                     recheck = group.create_task(self._recheck(self.catalogue))
                 beat()
@@ -114,7 +114,7 @@ class Poller:
     async def refresh(self, ids: Collection[str]) -> None:
         """Describe these secrets (names or ARNs of the listed account) now, and report changes.
 
-        One that may not or cannot be described waits for the next listing.
+        A secret that cannot be described waits for the next listing.
         """
         try:
             identity = await self._identity()
@@ -134,7 +134,7 @@ class Poller:
             elif entry.version_id and (self.catalogue.account is None or self.catalogue.has_account(entry)):
                 changed.append(entry)
         old = self.catalogue
-        # An ARN that is gone may be that of a namesake: in another region, or the one that was here before.
+        # A missing ARN may belong to a secret of the same name, in another region or from before.
         there = {entry.name for entry in changed}
         removed = {entry.name for ref in gone if (entry := old.find(ref))} - there
         self.catalogue = new = old.with_entries(changed, removed)
@@ -150,7 +150,7 @@ class Poller:
         return f"listing AWS has failed {age}: {message}"
 
     async def poll_once(self) -> bool:
-        """One listing, its report and the recheck; whether the listing worked."""
+        """One listing, its report and the recheck; whether the listing succeeded."""
         if await self._list_once(lambda: None):
             await self._recheck(self.catalogue)
         return self._failing is None
@@ -201,7 +201,7 @@ class Poller:
         )
 
     def _failed(self, old: Catalogue, exc: AwsError | SyncFailure) -> Catalogue:
-        """The old entries; in a new round, if the interval has passed since the last one began."""
+        """The old entries, in a new round if the interval has passed since the last one began."""
         now = loop_time()
         error = exc.failure.error() if isinstance(exc, AwsError) else exc
         self._failures += 1
@@ -226,7 +226,7 @@ class Poller:
         try:
             return listed is not None and listed == await self._operator.account()
         except SyncFailure:
-            return False  # not known: then the operator's own references are asked of AWS
+            return False  # unknown: the operator's own references are then checked with AWS
 
     def _note_without_current(self, names: frozenset[str]) -> None:
         if names != self._without_current and names:

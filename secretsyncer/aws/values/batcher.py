@@ -1,15 +1,13 @@
-"""Fetches values: many wants, few calls.
+"""Fetches values in as few calls as possible.
 
-Wants for the same secret as the same identity share one flight; those of one identity and region (a lane)
-travel together, 20 to a BatchGetSecretValue, several calls at once. Wants of waiting workers go before
-those of a prefetch, and fill up the batches with them. What cannot be batched (another stage, a pinned
-version, a lone want) is a GetSecretValue.
-
-Where a batch does not do: refused as a whole, its ids go singly, for an hour; refused or unclear for one
-secret, that one goes singly, and its own answer counts (a condition on the stage may refuse the batch only).
-
-A lane that AWS throttles or leaves without an answer waits, longer each time: who waits for it is told at
-once, and prefetched wants stay until a single probe gets through. Other lanes are not held up.
+- Requests for the same secret by the same identity share one flight.
+- A lane is one identity in one region. Its flights are batched, 20 per BatchGetSecretValue, with several calls at
+  once. Requests of waiting workers go first; prefetches fill up their batches.
+- Another stage, a pinned version or a single request is a GetSecretValue.
+- If a batch is denied, its ids are fetched one by one for an hour. If a batch fails for one secret, that secret is
+  fetched again, and the second result counts, because a condition may deny the batch only.
+- A lane that AWS throttles or does not answer backs off. Waiting callers fail at once; prefetches stay queued until a
+  single probe succeeds. Other lanes continue.
 """
 
 from __future__ import annotations
@@ -30,20 +28,20 @@ from secretsyncer.loops import loop_time
 log = logging.getLogger(__name__)
 
 BATCH_REFUSED = 3600.0
-"""Seconds for which a refused batch, or a secret refused in a batch, is not tried in a batch again."""
+"""Seconds without batches after a batch, or a secret in a batch, was denied."""
 
 _LANE_WIDE = frozenset({CallOutcome.THROTTLED, CallOutcome.NO_ANSWER, CallOutcome.CREDENTIALS})
-"""Failures that say something about the role or the service, not about one secret."""
+"""Failures of the role or the service, not of one secret."""
 
 _SINGLY_AFTER = 3
-"""Batches that fail in a row before their secrets are tried one by one: one of them may be the cause."""
+"""Consecutive failed batches after which their secrets are fetched one by one: one may be the cause."""
 
 
 class Batcher:
-    """Runs the flights. `deliver` gets each result first, unless it was disowned meanwhile, and gives what the
-    waiters get.
+    """Runs the flights. `deliver` gets each result first, unless the flight was disowned, and returns the result
+    for the waiters.
 
-    `concurrency` is the most calls at once per lane. Times are the loop's.
+    `concurrency` is the maximum number of concurrent calls per lane. Times are those of the event loop.
     """
 
     def __init__(
@@ -65,13 +63,13 @@ class Batcher:
         return ref in self._flights
 
     def __iter__(self) -> Iterator[SecretRef]:
-        """The references that are wanted or being fetched now."""
+        """The references that are queued or being fetched."""
         return iter(list(self._flights))
 
     def want(self, ref: SecretRef, round_: int, *, urgent: bool, waited: bool = True) -> Flight:
-        """The flight that fetches this reference, not sent before round `round_` began.
+        """The flight that fetches this reference. It was not sent before round `round_` began.
 
-        `waited`: somebody awaits it, so that it fails rather than wait for a lane that is not available.
+        `waited`: a caller awaits it, so it fails instead of waiting for a lane that is not available.
         """
         lane = self._lane(ref)
         standing = STOPPING if self._stopped else lane.failed.standing(loop_time()) if waited else None
@@ -79,7 +77,7 @@ class Batcher:
             return Flight.landed(ref, round_, standing)
         flight = self._flights.get(ref)
         if flight is None or (flight.sent and flight.round < round_):
-            # A call that was sent in an earlier round may bring back what that round's listing showed.
+            # A call of an earlier round may return the version of that round.
             flight = self._flights[ref] = Flight(ref, round_)
             lane.add(flight, urgent=urgent, alone=lane.must_go_alone(ref, loop_time()))
         elif not flight.sent:
@@ -91,12 +89,12 @@ class Batcher:
         return flight
 
     def disown(self, refs: Container[SecretRef]) -> None:
-        """Calls under way for these may bring back old news: who asks from now on gets a new one."""
+        """Running calls for these may return old values: later requests start a new call."""
         for ref in [ref for ref, flight in self._flights.items() if flight.sent and ref in refs]:
             del self._flights[ref]
 
     def forget(self, keep: Container[LaneKey]) -> None:
-        """Drop what is known about lanes that nobody uses any more, and what has expired."""
+        """Forget unused lanes and expired failures."""
         now = loop_time()
         for key, lane in list(self._lanes.items()):
             lane.forget_expired(now)
@@ -104,7 +102,7 @@ class Batcher:
                 del self._lanes[key]
 
     async def aclose(self) -> None:
-        """Stop; everybody who waits is told that the operator is stopping."""
+        """Stop. All waiting callers get STOPPING."""
         self._stopped = True
         tasks = list(self._tasks)
         for task in tasks:
@@ -121,7 +119,7 @@ class Batcher:
         return lane
 
     def _schedule(self, lane: Lane) -> None:
-        # On the next tick, so that everything wanted in this one travels together.
+        # On the next tick, so that all requests of this one are batched.
         if not lane.flushing:
             lane.flushing = True
             asyncio.get_running_loop().call_soon(self._flush, lane)
@@ -130,7 +128,7 @@ class Batcher:
         lane.flushing = False
         if self._stopped or lane.failed.standing(loop_time()):
             return
-        # One call first shows whether the role works and may batch; eight refusals would show no more.
+        # A single call shows whether the role works and may batch.
         while lane.running < (self._concurrency if lane.proven else 1) and (chunk := lane.take(loop_time())):
             lane.running += 1
             for flight in chunk:
@@ -211,7 +209,7 @@ class Batcher:
             if newer is flight:
                 flight.sent = False
                 lane.add(flight, urgent=flight.waited, alone=True)
-            else:  # disowned meanwhile: its waiters get what the newer one brings
+            else:  # disowned: its waiters get the result of the newer flight
                 newer.future.add_done_callback(partial(_pass_on, flight))
 
     def _answered(self, lane: Lane) -> None:
@@ -219,7 +217,7 @@ class Batcher:
         lane.failed.clear()
 
     def _block(self, lane: Lane, chunk: list[Flight], failure: Failure) -> None:
-        """The lane is not available: tell everybody who waits, and try again later with one call."""
+        """The lane is not available: fail all waiting callers, and probe later with one call."""
         standing = lane.failed.standing(loop_time())
         lane.proven = False
         if standing is None:
@@ -233,7 +231,7 @@ class Batcher:
             self._settle(flight, failure, deliver=False)
 
     def _settle(self, flight: Flight, result: Result, *, deliver: bool = True) -> None:
-        """End the flight. What is not the secret's own answer is not delivered: the lane remembers it."""
+        """End the flight. A failure of the lane is not delivered; the lane remembers it."""
         if flight.future.done():
             return
         if self._flights.get(flight.ref) is flight:
@@ -243,7 +241,7 @@ class Batcher:
         flight.future.set_result(result)
 
 
-_BUG = Failure(CallOutcome.ERROR, "the operator failed to fetch the secret; its log says why")
+_BUG = Failure(CallOutcome.ERROR, "the operator failed to fetch the secret; its log has the cause")
 
 
 def _pass_on(older: Flight, done: asyncio.Future[Result]) -> None:

@@ -1,20 +1,23 @@
-"""Values of secrets: from memory where nothing changed, from AWS where it did. The one way to a value.
+"""The value cache: the only way to a value.
 
-    known    the version that a reference means now, without any call
-    get_many the values, fetched where needed
-    prefetch starts fetching many, in full batches
-    recheck  once a round: what the catalogue cannot see
-    tags     the tags that decide over access
+    known    the current version of a reference, without a call
+    get_many the values, fetched if needed
+    prefetch starts to fetch many values, in full batches
+    recheck  checks the secrets that are not in the catalogue, once per round
+    tags     the tags that decide about access
 
-What makes a value good. The catalogue shows the secret: its version id, the one that came *with* the value,
-equals the listed one; if not (the list runs behind or ahead), the value was fetched in this round. Versions
-are compared for equality, never by age: a rollback moves AWSCURRENT back. The catalogue does not show it:
-the value was fetched in this round. A pinned version: always.
+When a cached value is current:
 
-Keys hold the identity, so that no value crosses roles. Spellings of one secret share a key where the catalogue
-resolves them; AWS is then asked by name, and an answer with another ARN (the secret was made anew) is not given
-to who asked by ARN. Refusals stand for a minute, or until the catalogue shows another entry. While AWS cannot be
-reached, a value that is not good is not served.
+- The secret is in the catalogue: the version id that came *with* the value equals the listed one, or the value was
+  fetched in this round, because the listing can lag or be ahead. Versions are compared for equality, not for age: a
+  rollback moves AWSCURRENT back.
+- The secret is not in the catalogue: the value was fetched in this round.
+- The version is pinned: always.
+
+Keys include the identity, so no value crosses roles. If the catalogue resolves a reference, all spellings of a secret
+share one key, and AWS is called with the name. A response with another ARN (the secret was recreated) is not returned to
+a caller that used the ARN. A denial is remembered for a minute, or until the entry in the catalogue changes. While AWS
+is not available, a value that is not current is not returned.
 """
 
 from __future__ import annotations
@@ -41,14 +44,14 @@ from secretsyncer.metrics import Metrics
 MAX_VALUES = 20_000
 MAX_BYTES = 256 * 1024 * 1024
 SLICE = 100
-"""References looked at in one go by a recheck; other work runs in between."""
+"""References per slice of a recheck; other work runs in between."""
 
 _STALE_ROUNDS = 3
-"""Rounds without a complete listing after which the catalogue's tags decide over no access."""
+"""Rounds without a complete listing after which the tags of the catalogue are not used for access."""
 
 
 class SecretCache:
-    """The cache. `region` is the operator's, for references that name none. Call within a running loop."""
+    """The cache. `region` is that of the operator, for references without one. Needs a running loop."""
 
     def __init__(
         self,
@@ -66,14 +69,14 @@ class SecretCache:
         self._resolver = Resolver(region)
 
     async def aclose(self) -> None:
-        """Stop fetching; who waits is told that the operator is stopping."""
+        """Stop fetching. All waiting callers get STOPPING."""
         await self._batcher.aclose()
         await self._tags.aclose()
 
     def known(self, ref: SecretRef, catalogue: Catalogue) -> tuple[str, str] | None:
-        """ARN and version id that the reference means now, None if only AWS can tell. No I/O.
+        """The current ARN and version id of the reference; None if only AWS knows. No I/O.
 
-        It is what `get_many` would give. A value that was dropped to save memory is still known by its version.
+        It is what `get_many` would return. The version of an evicted value is still known.
         """
         try:
             lookup = self._lookup(ref, catalogue)
@@ -88,7 +91,7 @@ class SecretCache:
     async def get_many(
         self, refs: Collection[SecretRef], catalogue: Catalogue
     ) -> dict[SecretRef, SecretValue | SyncFailure]:
-        """The value of each reference, or why there is none. Raises nothing but CancelledError."""
+        """The value or the failure of each reference. Raises only CancelledError."""
         results: dict[SecretRef, SecretValue | SyncFailure] = {}
         wanted: dict[SecretRef, Lookup] = {}
         for ref in set(refs):
@@ -108,7 +111,7 @@ class SecretCache:
         return results
 
     def prefetch(self, refs: Collection[SecretRef], catalogue: Catalogue) -> None:
-        """Start fetching what `get_many` would have to fetch; its callers join these flights."""
+        """Start to fetch what `get_many` would fetch. Its callers join these flights."""
         for ref in refs:
             try:
                 lookup = self._lookup(ref, catalogue)
@@ -118,18 +121,17 @@ class SecretCache:
                 self._batcher.want(lookup.key, catalogue.round, urgent=False, waited=False)
 
     async def recheck(self, refs: Collection[SecretRef], catalogue: Catalogue) -> set[SecretRef]:
-        """Ask AWS about what was read before and the catalogue cannot see, once a round, in batches.
+        """Check what was read before and is not in the catalogue, once per round, in batches.
 
-        Gives the references whose version, readability or tags are not what they were; tags only where somebody
-        has asked for them. `refs` are all that are in use; what has not been used for two rounds and is not among
-        them is forgotten.
+        Returns the references whose version, failure or tags have changed; tags only if somebody has read them. `refs`
+        are all references in use. Others that were not used for two rounds are forgotten.
         """
         asked: dict[SecretRef, list[SecretRef]] = {}
         tagged: dict[SecretRef, list[SecretRef]] = {}
         in_use: set[SecretRef] = set()
         for number, ref in enumerate(refs, 1):
             if number % SLICE == 0:
-                await asyncio.sleep(0)  # a listing has just come: what it changed must not wait for all this
+                await asyncio.sleep(0)  # a listing has just ended: its changes must not wait for this
             try:
                 lookup = self._lookup(ref, catalogue)
             except ValueError:
@@ -154,15 +156,15 @@ class SecretCache:
     async def tags(
         self, refs: Collection[SecretRef], catalogue: Catalogue
     ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:
-        """The tags of each secret, at most one round old, or why they cannot be read."""
+        """The tags of each secret, at most one round old, or the failure."""
         unique = list(set(refs))
         found = await asyncio.gather(*(self._tags_of(ref, catalogue) for ref in unique))
         return dict(zip(unique, found, strict=True))
 
     def invalidate(self, ids: Collection[str]) -> None:
-        """Ask AWS again for these names or ARNs at the next want, whatever the catalogue says.
+        """Fetch these names or ARNs again on the next request, whatever the catalogue shows.
 
-        By name alone, so that a namesake in another account is asked for again too; that does no harm.
+        Matched by name only, so a secret with the same name in another account is fetched again, too.
         """
         names = set()
         for text in ids:
@@ -178,7 +180,7 @@ class SecretCache:
         self._tags.invalidate(names)
 
     def _lookup(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
-        """As AWS is asked for it now. Raises ValueError where it is no reference."""
+        """What AWS is asked for. Raises ValueError if the reference is invalid."""
         lookup = self._resolver.lookup(ref, catalogue)
         if lookup.arn:
             slot = self._slots.get(lookup.key)
@@ -187,7 +189,7 @@ class SecretCache:
         return lookup
 
     def _good(self, slot: Slot, lookup: Lookup, catalogue: Catalogue) -> bool:
-        """Whether the version that the slot knows is the one to serve now."""
+        """Whether the version of the slot is current."""
         if slot.stale or not slot.version_id:
             return False
         if lookup.key.version_id:
@@ -198,7 +200,7 @@ class SecretCache:
         return slot.round >= catalogue.round
 
     def _ready(self, lookup: Lookup, catalogue: Catalogue) -> SecretValue | Failure | None:
-        """What can be said without asking AWS; None: ask."""
+        """The result without a call; None if a call is needed."""
         slot = self._slots.get(lookup.key)
         if slot is None:
             return None
@@ -219,12 +221,12 @@ class SecretCache:
         catalogue: Catalogue,
         results: dict[SecretRef, SecretValue | SyncFailure],
     ) -> dict[SecretRef, Lookup]:
-        """Fetch all that is wanted; gives what must be asked for once more, by ARN."""
+        """Fetch all; returns those that must be fetched again by ARN."""
         flights = {}
         for ref, lookup in wanted.items():
             self._count("joined" if lookup.key in self._batcher else "miss")
             flights[ref] = self._batcher.want(lookup.key, catalogue.round, urgent=True)
-        # Not awaited directly: a cancelled caller must not cancel what others wait for.
+        # Not awaited directly: a cancelled caller must not cancel a flight that others share.
         await asyncio.wait({flight.future for flight in flights.values()})
         again = {}
         for ref, flight in flights.items():
@@ -238,7 +240,7 @@ class SecretCache:
         return again
 
     def _store(self, key: SecretRef, round_: int, result: Result) -> Result:
-        """A flight has landed; gives the result, a failure with its time to wait."""
+        """Store the result of a flight; returns it, a failure with its delay."""
         slot = self._slots.make(key)
         slot.used_round = max(slot.used_round, round_)
         if isinstance(result, SecretValue):
@@ -285,5 +287,5 @@ class SecretCache:
 
 
 def _tag_key(lookup: Lookup, ref: SecretRef) -> SecretRef:
-    """Tags are the secret's: all its versions share them."""
+    """All versions of a secret share its tags."""
     return lookup.key._replace(id=ref.id, version_id="", stage="")

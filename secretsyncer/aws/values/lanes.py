@@ -1,9 +1,8 @@
-"""What waits to be fetched: flights in the lines of a lane. Data and its rules, no calls.
+"""Queues of what has to be fetched. Data and rules, without calls.
 
-A `Flight` is one fetch that any number of callers share. Flights of one identity and region form a `Lane`:
-urgent ones and bulk, and in each those that may travel in a batch and those that must go alone. The lane
-remembers what AWS taught it: whether it works at all, whether the role may batch, which secrets must go
-alone. `batcher.py` moves them.
+A `Flight` is one fetch that any number of callers share. A `Lane` has the flights of one identity in one region: urgent
+and bulk, and in each those that can be batched and those that must go alone. It remembers whether the role works,
+whether it may batch, and which secrets must go alone. `batcher.py` sends them.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ Result = SecretValue | Failure
 
 
 class LaneKey(NamedTuple):
-    """As whom and where calls are made."""
+    """The identity and the region of a lane."""
 
     identity: Identity
     region: str
 
 
 class Flight:
-    """One fetch that is wanted or under way; `future` gets its result, and must not be cancelled.
+    """One queued or running fetch. `future` gets the result and must not be cancelled.
 
-    `round` is the round of polling in which it was, or will be, sent. `waited`: somebody awaits it.
-    `suspect`: a batch failed as a whole, perhaps because of this one.
+    `round` is the round of polling in which it is sent. `waited`: a caller awaits it. `suspect`: a batch failed as a
+    whole, perhaps because of this flight.
     """
 
     __slots__ = ("future", "ref", "round", "sent", "suspect", "waited")
@@ -49,14 +48,14 @@ class Flight:
 
     @classmethod
     def landed(cls, ref: SecretRef, round_: int, result: Result) -> Flight:
-        """A flight that has its result already."""
+        """A flight with its result."""
         flight = cls(ref, round_)
         flight.future.set_result(result)
         return flight
 
 
 class _Line:
-    """Flights that wait to be sent, first come first served."""
+    """Flights that wait to be sent, first in, first out."""
 
     __slots__ = ("alone", "batch")
 
@@ -66,7 +65,7 @@ class _Line:
 
 
 class Lane:
-    """What waits, runs and is known for one identity in one region. Times are the caller's clock's."""
+    """The queues and the state of one identity in one region. Times are from the caller's clock."""
 
     __slots__ = (
         "_bulk",
@@ -92,22 +91,22 @@ class Lane:
         self.alone_until: dict[SecretRef, float] = {}
 
     def add(self, flight: Flight, *, urgent: bool, alone: bool) -> None:
-        """Put the flight in line."""
+        """Queue the flight."""
         line = self._urgent if urgent else self._bulk
         (line.alone if alone else line.batch)[flight.ref] = flight
 
     def must_go_alone(self, ref: SecretRef, now: float) -> bool:
-        """Whether a batch cannot ask for it, or AWS refused it in one."""
+        """Whether it cannot be batched, or AWS denied it in a batch."""
         return bool(ref.version_id or ref.stage) or self.alone_until.get(ref, 0.0) > now
 
     def promote(self, ref: SecretRef) -> None:
-        """Make it urgent, if it waits among the bulk."""
+        """Make a bulk flight urgent."""
         for bulk, urgent in ((self._bulk.batch, self._urgent.batch), (self._bulk.alone, self._urgent.alone)):
             if flight := bulk.pop(ref, None):
                 urgent[ref] = flight
 
     def take(self, now: float) -> list[Flight]:
-        """What the next call fetches: urgent before bulk, and bulk to fill up an urgent batch."""
+        """The flights of the next call: urgent ones first, filled up with bulk."""
         size = 1 if self.refused_until > now else BATCH_SIZE
         for line in (self._urgent, self._bulk):
             if line.alone:
@@ -121,7 +120,7 @@ class Lane:
         return []
 
     def take_waited(self) -> list[Flight]:
-        """All in line that somebody awaits."""
+        """All queued flights that a caller awaits."""
         taken = []
         for queue in self._queues():
             mine = [flight for flight in queue.values() if flight.waited]
@@ -141,7 +140,7 @@ class Lane:
 
 
 def match(ids: Sequence[str], values: Sequence[SecretValue]) -> dict[str, SecretValue]:
-    """The value for each id. A name takes no value that answers an ARN: it may be another account's."""
+    """The value for each id. A value for an ARN is not used for a name, which may mean another account."""
     by_arn = {form: value for value in values for form in (value.arn, without_suffix(value.arn))}
     matched = {id_: by_arn[id_] for id_ in ids if id_.startswith("arn:") and id_ in by_arn}
     taken = {value.arn for value in matched.values()}

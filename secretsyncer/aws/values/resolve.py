@@ -1,4 +1,4 @@
-"""What a reference to a secret means under one catalogue: what AWS is asked, and what the catalogue shows of it."""
+"""Resolves references with one catalogue: what to ask AWS for, and the entry in the catalogue."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 
 
 class Lookup(NamedTuple):
-    """What a reference means.
+    """A resolved reference.
 
-    `key` is what AWS is asked, region filled in; `entry` what the catalogue shows of it, if it does; `arn` is
-    the full ARN that the answer must have, where the user gave one but AWS is asked by name.
+    `key` is what AWS is asked for, with its region. `entry` is the entry in the catalogue, if there is one. `arn` is the
+    full ARN that the response must have, if the user gave one but AWS is called with the name.
     """
 
     key: SecretRef
@@ -21,12 +21,12 @@ class Lookup(NamedTuple):
     arn: str = ""
 
     def by_arn(self) -> Lookup:
-        """The same, asked by ARN: AWS has another secret of that name by now."""
+        """The same by ARN, because AWS now has another secret with that name."""
         return Lookup(self.key._replace(id=self.arn))
 
 
 class Resolver:
-    """Resolves references, each once under a catalogue. `region` is for those that name none."""
+    """Resolves each reference once per catalogue. `region` is for references without one."""
 
     def __init__(self, region: str) -> None:
         self._region = region
@@ -34,7 +34,7 @@ class Resolver:
         self.latest = Catalogue()
 
     def lookup(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
-        """What to ask AWS for this reference. Raises ValueError where it is not one."""
+        """Resolve this reference. Raises ValueError if it is invalid."""
         if catalogue is not self.latest and catalogue.round >= self.latest.round:
             self.latest, self._lookups = catalogue, {}
         lookup = self._lookups.get(ref) if catalogue is self.latest else None

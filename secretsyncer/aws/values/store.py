@@ -1,8 +1,8 @@
-"""What is remembered about each fetched secret: the store under the cache.
+"""The store of the value cache.
 
-One `Slot` per (identity, secret, version or stage). A slot knows the version it last got even after its value
-was dropped to save memory, so that an unchanged secret costs no call however little memory there is. Values
-are bounded by count and by bytes, least recently used first; slots themselves by count, oldest first.
+There is one `Slot` per (identity, secret, version or stage). A slot keeps its version when its value is evicted, so an
+unchanged secret costs no call, however little memory there is. Values are bounded by count and by bytes, and evicted
+least recently used first. Slots are bounded by count, and evicted oldest first.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from secretsyncer.aws.value import SecretValue
 
 _SLOTS_PER_VALUE = 5
 _OVERHEAD = 512
-"""Bytes that a value takes beside its text: strings for name, ARN and version, and the objects."""
+"""Bytes of a value in addition to its text: the strings for name, ARN and version, and the objects."""
 
 
 class Slot:
-    """What AWS last answered about one secret, as one identity sees it.
+    """The last result for one secret and one identity.
 
-    `arn` and `version_id` are those of the last value, empty after a refusal. `round` is the round in which
-    AWS was last asked and answered; `used_round` the last in which somebody wanted it. `failed` is made at
-    the first failure; `seen` is what the catalogue showed when it was refused. `reported` is the state that the
-    cache's `recheck` reported last. `stale`: ask again, whatever the catalogue says.
+    `arn` and `version_id` are those of the last value, empty after a denial. `round` is the round of the last response,
+    `used_round` that of the last request. `failed` is created at the first failure. `seen` is the entry in the catalogue
+    at a denial. `reported` is the state that `recheck` reported last. `stale`: fetch again, whatever the catalogue shows.
     """
 
     __slots__ = ("arn", "failed", "reported", "round", "seen", "stale", "used_round", "value", "version_id")
@@ -50,12 +49,12 @@ class Slot:
         return self.reported != before
 
     def standing(self, now: float) -> Failure | None:
-        """The failure that is still remembered."""
+        """The failure, if it is still remembered."""
         return self.failed.standing(now) if self.failed else None
 
 
 class Slots:
-    """All slots, within `max_values` values and `max_bytes` bytes of them."""
+    """All slots, with at most `max_values` values and `max_bytes` bytes of values."""
 
     def __init__(self, max_values: int, max_bytes: int) -> None:
         self._max_values = max_values
@@ -78,12 +77,12 @@ class Slots:
         return self._slots.get(ref)
 
     def touch(self, ref: SecretRef) -> None:
-        """Its value was used now."""
+        """Mark the value as used."""
         if ref in self._held:
             self._held.move_to_end(ref)
 
     def make(self, ref: SecretRef) -> Slot:
-        """The slot for this reference, new if there is none."""
+        """The slot for this reference; created if it does not exist."""
         slot = self._slots.get(ref)
         if slot is None:
             slot = self._slots[ref] = Slot()
@@ -92,7 +91,7 @@ class Slots:
         return slot
 
     def hold(self, ref: SecretRef, slot: Slot, value: SecretValue) -> None:
-        """Keep this value, at the cost of others that were not used for longer."""
+        """Keep this value, and evict others if necessary."""
         self.release(ref, slot)
         slot.value, slot.arn, slot.version_id = value, value.arn, value.version_id
         size = _OVERHEAD + len(value.binary or b"") + 4 * len(value.text or "")
@@ -105,12 +104,12 @@ class Slots:
             self.release(oldest, self._slots[oldest])
 
     def release(self, ref: SecretRef, slot: Slot) -> None:
-        """Drop the value; what is known about it stays."""
+        """Evict the value; its version stays."""
         slot.value = None
         self.bytes -= self._held.pop(ref, 0)
 
     def drop(self, ref: SecretRef) -> None:
-        """Forget all about it."""
+        """Remove the slot."""
         slot = self._slots.pop(ref, None)
         if slot is not None:
             self.release(ref, slot)

@@ -1,8 +1,7 @@
-"""The tags of secrets that the catalogue does not show, asked for as the role that wants to use them.
+"""The tags of secrets that are not in the catalogue, read with the role that uses them.
 
-Tags decide over access in the mode where an account is named instead of a role, so they are never older than
-one round of polling: each secret is described once a round. Where listing has failed for some rounds, the
-catalogue's tags are not believed either.
+With `AWSAccountID`, tags decide about access, so they are never older than one round of polling: each secret is
+described once per round. If listing has failed for some rounds, the tags in the catalogue are not used either.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Tags = Mapping[str, str] | Failure
 
 
 class _Known:
-    """The last answer for one secret, the round it was asked in, and what the last recheck reported."""
+    """The last result for one secret, its round, and what the last recheck reported."""
 
     __slots__ = ("asking", "failed", "reported", "round", "tags")
 
@@ -36,7 +35,7 @@ class _Known:
 
 
 class TagReader:
-    """DescribeSecret, at most once a round for each secret and identity."""
+    """DescribeSecret, at most once per round for each secret and identity."""
 
     def __init__(self, api: SecretsApi) -> None:
         self._api = api
@@ -44,7 +43,7 @@ class TagReader:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def tags(self, ref: SecretRef, round_: int) -> Tags:
-        """The tags, or why they cannot be read. Waiters share one call and may be cancelled."""
+        """The tags, or the failure. Callers share one call and may be cancelled."""
         known = self._known.setdefault(ref, _Known())
         if known.round >= round_:
             return known.tags
@@ -55,7 +54,7 @@ class TagReader:
         return await asyncio.shield(known.asking)
 
     async def recheck(self, refs: Collection[SecretRef], round_: int) -> set[SecretRef]:
-        """Those of the secrets, asked about before, whose tags are not what they were at the last recheck."""
+        """The secrets whose tags have changed since the last recheck."""
         known = {ref: found for ref in refs if (found := self._known.get(ref)) and found.round >= 0}
         await asyncio.gather(*(self.tags(ref, round_) for ref in known))
         news = {ref for ref, found in known.items() if found.reported != found.tags}
@@ -64,13 +63,13 @@ class TagReader:
         return news
 
     def invalidate(self, names: Container[str]) -> None:
-        """Ask again for the secrets of these names; what is under way may bring back old news."""
+        """Describe the secrets with these names again, even if a call is running."""
         for ref in list(self._known):
             if parse_secret_id(ref.id).name in names:
                 del self._known[ref]
 
     def forget(self, before: int) -> None:
-        """Drop what was not asked for since that round."""
+        """Forget what was not read since that round."""
         for ref, known in list(self._known.items()):
             if known.round < before and known.asking is None:
                 del self._known[ref]

@@ -2,19 +2,19 @@
 // compiled to WebAssembly and called from Python (engine.py).
 //
 // It is a pure function of template, catalogue and values. It calls nothing
-// outside, and one instance serves one call at a time, so that package
-// variables hold the state of the call that is running.
+// outside. One instance serves one call at a time, so package variables hold
+// the state of the current call.
 //
-//	abi.go        the border: buffers and JSON messages
+//	abi.go        the interface: buffers and JSON messages
 //	render.go     parse, execute, answer
-//	rewrite.go    what is done to a parse tree before it runs
-//	analysis.go   what a template may read, told from its parse tree
+//	rewrite.go    changes of a parse tree before it runs
+//	analysis.go   what a template may read, from its parse tree
 //	secrets.go    the data and the functions that read secrets
 //	access.go     fields, loops and printing, with errors instead of markers
 //	printf.go     print, printf, println
 //	numbers.go    JSON numbers and JSON decoding
 //	compare.go    eq, ne, lt, le, gt, ge
-//	functions.go  the table of functions, and text functions
+//	functions.go  the table of functions, and string functions
 //	collections.go, encoding.go  the other functions
 package main
 
@@ -25,27 +25,27 @@ import (
 	"unsafe"
 )
 
-// The buffers that cross the border. They stay reachable here until the next
-// call replaces them, so that the collector cannot take them away while Python
-// reads or writes.
+// The buffers that are shared with Python. They stay reachable until the next
+// call replaces them, so that the garbage collector cannot free them while
+// Python reads or writes.
 var (
 	inbox  []byte
 	outbox []byte
 )
 
-// Messages are framed: a length (4 bytes, little endian), that much JSON, and
-// raw bytes behind it. Values and output travel raw, which spares both sides
-// the escaping of megabytes.
+// Messages are framed: a length (4 bytes, little endian), JSON of that length,
+// and raw bytes. Values and output are raw, so that neither side has to escape
+// megabytes.
 
 // request is one call of render.
 type request struct {
 	Template string `json:"template"`
 	// IDs of the values, and their sizes in the raw bytes, in order. A size of
-	// -1 stands for a binary value, which templates cannot print.
+	// -1 means a binary value, which templates cannot print.
 	IDs   []string `json:"ids"`
 	Sizes []int    `json:"sizes"`
-	// Listed is false when the catalogue that this instance holds is not the
-	// one to render with.
+	// Listed is false if this instance holds another catalogue than the one to
+	// render with.
 	Listed bool `json:"listed"`
 
 	values map[string]*string
@@ -67,9 +67,9 @@ type reply struct {
 
 func main() {}
 
-// setup tells the collector how much memory there is, so that it works harder
-// near the limit instead of running into it. A runtime that gives up does so
-// without a word: its traceback has no reader, and takes a second of deep stacks.
+// setup sets the memory limit of the garbage collector, so that it works harder
+// near the limit. A runtime that gives up writes no traceback: nobody reads it,
+// and it takes a second for deep stacks.
 //
 //go:wasmexport setup
 func setup(memoryLimit uint32) {
@@ -89,7 +89,7 @@ func reserve(size uint32) uint32 {
 }
 
 // catalogue replaces the catalogue with the JSON in the first size bytes of the
-// buffer. The result is as render's.
+// buffer. The result is like that of render.
 //
 //go:wasmexport catalogue
 func catalogue(size uint32) uint64 {
@@ -108,7 +108,7 @@ func catalogue(size uint32) uint64 {
 func render(size uint32) uint64 {
 	call, ok := parseRequest(inbox[:size])
 	if !ok {
-		return answer(reply{Status: "error", Message: "the engine did not understand its request"})
+		return answer(reply{Status: "error", Message: "the engine got an invalid request"})
 	}
 	return answer(execute(call))
 }

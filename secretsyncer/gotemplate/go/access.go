@@ -5,12 +5,12 @@ import (
 	"reflect"
 )
 
-// hidden functions are called by what rewrite puts into a parse tree.
+// hidden functions are called by the nodes that rewrite adds to a parse tree.
 var hidden = map[string]any{"_field": field, "_print": printed, "_range": ranged}
 
-// field walks from base along the names of an access, as Go's own evaluation does. What is
-// missing on the way is nothing if lenient, and else an error that names it;
-// a field of null is always one.
+// field follows the names of an access from base, as Go's own evaluation does.
+// A missing key gives nothing if lenient, and otherwise an error that names it.
+// A field of null is always an error.
 func field(index int, base reflect.Value) (reflect.Value, error) {
 	expression, names, lenient := run.accesses[index].expression, run.accesses[index].names, run.accesses[index].lenient
 	current := solid(base)
@@ -19,7 +19,7 @@ func field(index int, base reflect.Value) (reflect.Value, error) {
 			if lenient && i == 0 {
 				return reflect.Value{}, nil
 			}
-			return reflect.Value{}, fail("%s: what stands before .%s is missing or null", expression, name)
+			return reflect.Value{}, fail("%s: the value before .%s is missing or null", expression, name)
 		}
 		next, err := step(expression, current, name)
 		if err != nil {
@@ -36,7 +36,7 @@ func field(index int, base reflect.Value) (reflect.Value, error) {
 	return current, nil
 }
 
-// step gives one field, or the zero Value for a key that a map does not have.
+// step returns one field, or the zero Value for a missing key of a map.
 func step(expression string, from reflect.Value, name string) (reflect.Value, error) {
 	if method := from.MethodByName(name); method.IsValid() {
 		if method.Type().NumIn() != 0 || method.Type().NumOut() != 1 {
@@ -57,7 +57,7 @@ func step(expression string, from reflect.Value, name string) (reflect.Value, er
 	return reflect.Value{}, fail("%s: %s has no field %q", expression, kindName(from), name)
 }
 
-// owner says what a map is, for an error.
+// owner describes a map in errors.
 func owner(object reflect.Value) string {
 	switch object.Interface().(type) {
 	case secrets:
@@ -72,7 +72,7 @@ func owner(object reflect.Value) string {
 
 func mapID(object map[string]any) uintptr { return reflect.ValueOf(object).Pointer() }
 
-// solid looks through an interface; nil gives the zero Value.
+// solid unwraps an interface; nil gives the zero Value.
 func solid(value reflect.Value) reflect.Value {
 	if value.IsValid() && value.Kind() == reflect.Interface {
 		return value.Elem()
@@ -80,25 +80,25 @@ func solid(value reflect.Value) reflect.Value {
 	return value
 }
 
-// printed gives the text of a value as an action prints it. The expression's
-// text is for the error.
+// printed returns the text of a value as an action prints it. The expression is
+// for the error.
 func printed(expression string, value reflect.Value) (string, error) {
 	value = solid(value)
 	if !value.IsValid() {
-		return "", fail("%s: there is no value (missing or null)", expression)
+		return "", fail("%s: no value (missing or null)", expression)
 	}
 	if value.Type() == stringType {
 		return value.String(), nil
 	}
 	if hasNull(value) {
-		return "", fail("%s: there is a null in the value", expression)
+		return "", fail("%s: the value contains null", expression)
 	}
 	return fmt.Sprint(value.Interface()), nil
 }
 
 var stringType = reflect.TypeFor[string]()
 
-// hasNull tells whether printing the value would print Go's "<nil>".
+// hasNull reports whether printing the value would print Go's "<nil>".
 func hasNull(value reflect.Value) bool {
 	value = solid(value)
 	if !value.IsValid() {
@@ -121,7 +121,7 @@ func hasNull(value reflect.Value) bool {
 	return false
 }
 
-// ranged lets pass what Go can range over; Go's own error would quote the value.
+// ranged rejects values that Go cannot range over. Go's own error would quote the value.
 func ranged(expression string, value reflect.Value) (reflect.Value, error) {
 	value = solid(value)
 	switch value.Kind() {
@@ -133,7 +133,7 @@ func ranged(expression string, value reflect.Value) (reflect.Value, error) {
 	return reflect.Value{}, fail("%s: cannot range over %s", expression, kindName(value))
 }
 
-// kindName names a value's kind as people say it, never its content.
+// kindName describes the type of a value, never its content.
 func kindName(value reflect.Value) string {
 	value = solid(value)
 	if !value.IsValid() {
@@ -143,7 +143,7 @@ func kindName(value reflect.Value) string {
 	case number, exactNumber:
 		return "a number"
 	case secrets:
-		return "a list of secrets"
+		return "a map of secrets"
 	case secretMeta:
 		return "an entry of .Secrets"
 	case root:
@@ -151,7 +151,7 @@ func kindName(value reflect.Value) string {
 	}
 	switch value.Kind() {
 	case reflect.String:
-		return "a text"
+		return "a string"
 	case reflect.Bool:
 		return "a boolean"
 	case reflect.Map:

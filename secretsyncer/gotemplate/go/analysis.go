@@ -15,19 +15,19 @@ var filterKinds = map[string]string{
 	"filterByTagKey": "tagKey", "filterByTag": "tag", "filterByName": "name",
 }
 
-// facts is what the parse tree tells before anything runs.
+// facts is what is known from the parse tree before anything runs.
 type facts struct {
-	catalogue bool            // the template touches .Secrets at all
-	whole     bool            // ... in another way than as a filter's argument
-	literals  map[string]bool // all texts in quotes
+	catalogue bool            // the template uses .Secrets
+	whole     bool            // ... other than as the argument of a filter
+	literals  map[string]bool // all string literals
 	ids       []string        // literal arguments of getSecretValue and getSecretValueMap
 	filters   []filter        // literal filters of loops that read values
 }
 
-// analyse is conservative: whole may be true without need, never false
-// wrongly. The template's data can leave the functions that filter it only
-// where a bare dot or $ stands for it: at the outermost scope of the main
-// template, or in one that was called from there with the data itself.
+// analyse is conservative: whole may be true needlessly, but is never wrongly
+// false. A template can use its data without a filter only through a bare dot or
+// $: at the outermost scope of the main template, or in a template that is
+// called from there with the data itself.
 func analyse(main *template.Template) facts {
 	a := analyser{facts: facts{literals: map[string]bool{}}, main: main, seen: map[string]bool{}}
 	for _, member := range main.Templates() {
@@ -41,7 +41,7 @@ func analyse(main *template.Template) facts {
 	return a.facts
 }
 
-// scope says whether dot and $ are the template's data.
+// scope: whether dot and $ are the data of the template.
 type scope struct{ dot, dollar bool }
 
 type analyser struct {
@@ -78,7 +78,8 @@ func (a *analyser) branch(node *parse.BranchNode, outside, inside scope) {
 	a.list(node.ElseList, outside)
 }
 
-// call follows {{template "x" .}}: there the data is the called one's dot and $.
+// call follows {{template "x" .}}, where the data becomes dot and $ of the
+// called template.
 func (a *analyser) call(node *parse.TemplateNode, in scope) {
 	if node.Pipe == nil {
 		return
@@ -95,7 +96,7 @@ func (a *analyser) call(node *parse.TemplateNode, in scope) {
 	a.list(called.Tree.Root, scope{dot: true, dollar: true})
 }
 
-// isData tells whether the pipeline is the bare data and nothing else.
+// isData reports whether the pipeline is the bare data and nothing else.
 func (a *analyser) isData(pipe *parse.PipeNode, in scope) bool {
 	if len(pipe.Decl) > 0 || len(pipe.Cmds) != 1 || len(pipe.Cmds[0].Args) != 1 {
 		return false
@@ -151,7 +152,7 @@ func (a *analyser) arg(node parse.Node, in scope) {
 	}
 }
 
-// isSecrets tells whether the node is .Secrets or $.Secrets.
+// isSecrets reports whether the node is .Secrets or $.Secrets.
 func isSecrets(node parse.Node) bool {
 	switch node := node.(type) {
 	case *parse.FieldNode:
@@ -162,8 +163,8 @@ func isSecrets(node parse.Node) bool {
 	return false
 }
 
-// loop notes the filter of a loop whose body reads values: all that it selects
-// is wanted, and asking at once saves a round for each secret.
+// loop records the filter of a loop whose body reads values. The loop needs all
+// selected secrets, so requesting them at once saves a round for each.
 func (a *analyser) loop(node *parse.RangeNode) {
 	if len(node.Pipe.Cmds) != 1 || !reads(node.List) {
 		return
@@ -195,7 +196,7 @@ func literal(cmd *parse.CommandNode, index int) (string, bool) {
 	return node.Text, true
 }
 
-// reads tells whether a value is read anywhere in the list.
+// reads reports whether the list reads a value anywhere.
 func reads(list *parse.ListNode) bool {
 	found := false
 	look := analyser{facts: facts{literals: map[string]bool{}}}

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// empty is sprig's: zero, false, "", and what has no elements.
+// empty is that of sprig: zero, false, "", and collections without elements.
 func empty(value any) bool {
 	reflected := reflect.ValueOf(value)
 	if !reflected.IsValid() {
@@ -28,8 +28,8 @@ func defaultTo(fallback any, given ...any) any {
 	return given[0]
 }
 
-// required fails with its message, a text in quotes (see rewrite.go), for what
-// is missing, null or "".
+// required fails with its message, a string literal (see rewrite.go), if the
+// value is missing, null or "".
 func required(message string, value any) (any, error) {
 	if value == nil || value == "" {
 		return nil, failure(message)
@@ -55,7 +55,7 @@ func ternary(yes, no any, condition bool) any {
 
 func list(items ...any) []any { return items }
 
-// dict takes keys and values in turn; a last key without a value gets "".
+// dict takes keys and values alternately. A last key without a value gets "".
 func dict(pairs ...any) (map[string]any, error) {
 	made := map[string]any{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -71,8 +71,8 @@ func dict(pairs ...any) (map[string]any, error) {
 	return made, nil
 }
 
-// keys are those of all the objects, sorted: sprig's order is random, and would
-// change the Secret at each render.
+// keys are those of all objects, sorted. sprig's order is random and would change
+// the Secret at each render.
 func keys(objects ...any) ([]string, error) {
 	found := []string{}
 	for _, object := range objects {
@@ -88,7 +88,7 @@ func keys(objects ...any) ([]string, error) {
 	return found, nil
 }
 
-// values are an object's, in the order of its keys.
+// values are those of an object, in the order of its keys.
 func values(object any) ([]any, error) {
 	names, err := keys(object)
 	if err != nil {
@@ -106,7 +106,7 @@ func hasKey(object, key any) (bool, error) {
 	return found.IsValid(), err
 }
 
-// get gives "" for a key that is not there.
+// get returns "" for a missing key.
 func get(object, key any) (any, error) {
 	found, err := lookUp(object, key)
 	if err != nil || !found.IsValid() {
@@ -130,7 +130,7 @@ func lookUp(object, key any) (reflect.Value, error) {
 func mapping(object any) (reflect.Value, error) {
 	value := reflect.ValueOf(object)
 	if value.Kind() != reflect.Map {
-		return reflect.Value{}, fail("an object is needed, and this is %s", kindName(value))
+		return reflect.Value{}, fail("must be an object, but is %s", kindName(value))
 	}
 	return value, nil
 }

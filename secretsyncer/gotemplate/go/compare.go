@@ -6,8 +6,8 @@ import (
 	"reflect"
 )
 
-// eq and its kin as text/template has them, and beyond: a JSON number compares
-// with integers and floats alike. Errors name kinds, where Go's quote values.
+// eq and the other comparisons of text/template. In addition, a JSON number
+// compares with integers and floats. Errors name types, where Go quotes values.
 
 type order int
 
@@ -47,7 +47,7 @@ func orderOf(value reflect.Value) order {
 
 func equalAny(first reflect.Value, rest ...reflect.Value) (bool, error) {
 	if len(rest) == 0 {
-		return false, failure("there is nothing to compare with")
+		return false, failure("missing argument for comparison")
 	}
 	for _, other := range rest {
 		same, err := equal(solid(first), solid(other))
@@ -78,7 +78,7 @@ func notEqual(a, b reflect.Value) (bool, error) {
 	return !same, err
 }
 
-// ordered makes lt, le, gt and ge from the result of a comparison.
+// ordered creates lt, le, gt and ge from the result of a comparison.
 func ordered(accept func(int) bool) func(a, b reflect.Value) (bool, error) {
 	return func(a, b reflect.Value) (bool, error) {
 		a, b = solid(a), solid(b)
@@ -97,8 +97,8 @@ func incomparable(a, b reflect.Value) error {
 	return fail("cannot compare %s with %s", kindName(a), kindName(b))
 }
 
-// numeric is true for two numbers that can be compared. An integer and a float
-// of the template itself cannot, which is Go's rule.
+// numeric reports whether two numbers can be compared. An integer and a float of
+// the template itself cannot, which is Go's rule.
 func numeric(left, right order) bool {
 	if left == jsonNumbers {
 		left = right
@@ -109,7 +109,7 @@ func numeric(left, right order) bool {
 	return left == right && (left == integers || left == floats || left == jsonNumbers)
 }
 
-// compareNumbers compares as float64, but integers and numbers written in full exactly.
+// compareNumbers compares integers exactly, and everything else as float64.
 func compareNumbers(a, b reflect.Value) int {
 	left, leftExact := exactly(a)
 	right, rightExact := exactly(b)
@@ -119,7 +119,7 @@ func compareNumbers(a, b reflect.Value) int {
 	return cmp.Compare(asFloat(a), asFloat(b))
 }
 
-// exactly gives the integer that a value is.
+// exactly returns the value as an integer, if it is one.
 func exactly(value reflect.Value) (*big.Int, bool) {
 	switch known := value.Interface().(type) {
 	case exactNumber:

@@ -23,7 +23,7 @@ func decodeBase64(value any) (string, error) {
 	}
 	decoded, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
-		return "", failure("the text is not base64")
+		return "", failure("the string is not base64")
 	}
 	return string(decoded), nil
 }
@@ -48,13 +48,13 @@ func fromJSON(value any) (any, error) {
 	}
 	decoded, err := decodeJSON(s, func(map[string]any) {})
 	if err != nil {
-		return nil, fail("the text %s", err)
+		return nil, fail("the string %s", err)
 	}
 	return decoded, nil
 }
 
-// toYAML writes block style as Helm does, without the last line break. A text
-// is in double quotes unless no YAML parser can take it for something else.
+// toYAML writes block style like Helm, without the last line break. A string is
+// quoted if a YAML parser could read it as another type.
 func toYAML(value any) (string, error) {
 	var out strings.Builder
 	if err := writeYAML(&out, reflect.ValueOf(value), 0, false); err != nil {
@@ -63,8 +63,8 @@ func toYAML(value any) (string, error) {
 	return limited(strings.TrimPrefix(out.String(), "\n"))
 }
 
-// writeYAML writes a value that stands after "key:" or "-" at the given depth;
-// inline says that the first line goes on after "- ".
+// writeYAML writes a value after "key:" or "-" at the given depth. inline: the
+// first line continues after "- ".
 func writeYAML(out *strings.Builder, value reflect.Value, depth int, inline bool) error {
 	value = solid(value)
 	if out.Len() > textLimit {
@@ -153,13 +153,13 @@ var (
 	yamlReserved = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)
 )
 
-// yamlText quotes as Go does: YAML 1.2 knows all of Go's escapes for valid text.
+// yamlText quotes like Go: YAML 1.2 has all of Go's escapes for valid UTF-8.
 func yamlText(s string) (string, error) {
 	if yamlPlain.MatchString(s) && !yamlReserved.MatchString(s) {
 		return s, nil
 	}
 	if !utf8.ValidString(s) {
-		return "", failure("the text is not valid UTF-8")
+		return "", failure("the string is not valid UTF-8")
 	}
 	return strconv.Quote(s), nil
 }

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// functions are what a template may call beside text/template's own and, for
-// those that print or compare, instead of them. Names, order of arguments and
-// meaning are those of the original operator (first group) and of sprig.
-// Nothing here reads the clock, the environment, the network or randomness.
+// functions are the functions of templates, in addition to those of
+// text/template. Those that print or compare replace them. Names, arguments and
+// meaning are those of the Go operator (first group) and of sprig. No function
+// reads the clock, the environment, the network or random numbers.
 //
-// Stricter than sprig on purpose: what would hide a mistake (no value, text
-// that is no number, broken base64 or JSON) is an error, not an empty text.
+// They are stricter than sprig on purpose: no value, a string that is not a
+// number, and invalid base64 or JSON are errors, not an empty string.
 var functions = map[string]any{
 	"getSecretValue":    getSecretValue,
 	"getSecretValueMap": getSecretValueMap,
@@ -78,14 +78,13 @@ var functions = map[string]any{
 	"toYaml":    toYAML,
 }
 
-// noCall stands for Go's call, whose errors quote their argument; there is no
-// value here that could be called.
+// noCall replaces Go's call, whose errors quote their argument. Templates have
+// no value that could be called.
 func noCall(any, ...any) (any, error) {
-	return nil, failure("there is nothing here that can be called")
+	return nil, failure("call is not supported")
 }
 
-// text gives a single value as text: a text as it is, numbers and booleans as
-// they print.
+// text returns a scalar as a string: numbers and booleans as they print.
 func text(value any) (string, error) {
 	switch value := value.(type) {
 	case string:
@@ -93,7 +92,7 @@ func text(value any) (string, error) {
 	case bool, int, int64, uint8, float64, number, exactNumber:
 		return fmt.Sprint(value), nil
 	}
-	return "", fail("a text is needed, and this is %s", kindName(reflect.ValueOf(value)))
+	return "", fail("must be a string, but is %s", kindName(reflect.ValueOf(value)))
 }
 
 func text1(apply func(string) string) func(any) (string, error) {
@@ -120,7 +119,7 @@ func text2(apply func(a, b string) any) func(a, b any) (any, error) {
 	}
 }
 
-// toString prints anything as an action does.
+// toString prints any value like an action does.
 func toString(value any) (string, error) {
 	if s, err := text(value); err == nil {
 		return s, nil
@@ -191,7 +190,7 @@ func splitMap(separator, s string) map[string]string {
 	return parts
 }
 
-// toInt cuts off what is behind the point; a text has to be an integer.
+// toInt truncates a number. A string must be an integer.
 func toInt(value any) (int, error) {
 	switch value := value.(type) {
 	case int:
@@ -217,13 +216,13 @@ func toInt(value any) (int, error) {
 	case float64:
 		return cut(value)
 	}
-	return 0, fail("a number is needed, and this is %s", kindName(reflect.ValueOf(value)))
+	return 0, fail("must be a number, but is %s", kindName(reflect.ValueOf(value)))
 }
 
 func parseInt(s string) (int, error) {
 	whole, err := strconv.ParseInt(strings.TrimSpace(s), 10, 0)
 	if err != nil {
-		return 0, failure("the text is not an integer")
+		return 0, failure("the string is not an integer")
 	}
 	return int(whole), nil
 }

@@ -11,16 +11,16 @@ import (
 	"unicode/utf8"
 )
 
-// JSON numbers are float64, as encoding/json makes them, so that tests and
-// comparisons work as ever; but they print as the text that the JSON has
-// ("5432", "1.50", "12345678901234567890"), where Go would print 1e+06.
+// JSON numbers are float64, as in encoding/json, so that tests and comparisons
+// work as in Go. But they print as they are written in the JSON ("5432", "1.50",
+// "12345678901234567890"), where Go would print 1e+06.
 
 // number is a JSON number whose plain decimal form is its source text.
 type number float64
 
-// exactNumber is any other: one that float64 cannot hold, or that is written
-// in another way (1.50, 1e3). It is never zero, because Go's if takes every
-// struct for true.
+// exactNumber is any other number: one that float64 cannot represent, or that is
+// written in another form (1.50, 1e3). It is never zero, because every struct is
+// true for Go's if.
 type exactNumber struct {
 	source string
 	value  float64
@@ -50,7 +50,7 @@ func (n exactNumber) Format(state fmt.State, verb rune) {
 	formatNumber(state, verb, n.source, n.value)
 }
 
-// fitsNumber tells whether a JSON number can be printed with the verb.
+// fitsNumber reports whether a JSON number can be printed with the verb.
 func fitsNumber(value float64, verb rune) bool {
 	if verb == 'd' {
 		return value == math.Trunc(value)
@@ -70,8 +70,8 @@ func formatNumber(state fmt.State, verb rune, source string, value float64) {
 	}
 }
 
-// formatSource prints an integer with %d, so that the flags for numbers work,
-// and the source text of what no Go integer holds.
+// formatSource prints an integer with %d, so that the flags for numbers work. It
+// prints the source text of numbers that no Go integer can hold.
 func formatSource(state fmt.State, verb rune, source string, value float64) {
 	digits := source
 	if verb == 'd' && strings.ContainsAny(source, ".eE") {
@@ -92,8 +92,8 @@ func formatSource(state fmt.State, verb rune, source string, value float64) {
 // nestingLimit bounds the depth of JSON, whose decoder is recursive.
 const nestingLimit = 500
 
-// decodeJSON decodes with numbers kept; found is told of every object. Errors
-// name no value: they complete the sentence "the secret x ...".
+// decodeJSON keeps the text of numbers, and calls found for every object. Errors
+// contain no value. They complete the sentence "the secret x ...".
 func decodeJSON(source string, found func(map[string]any)) (any, error) {
 	if nesting(source) > nestingLimit {
 		return nil, failure("is JSON nested too deeply")
@@ -107,16 +107,16 @@ func decodeJSON(source string, found func(map[string]any)) (any, error) {
 			converter := converter{source: source, found: found}
 			return converter.convert(decoded), converter.err
 		}
-		return nil, fail("is not JSON (there is more after byte %d)", decoder.InputOffset())
+		return nil, fail("is not JSON (unexpected data after byte %d)", decoder.InputOffset())
 	}
 	var problem *json.SyntaxError
 	if errors.As(err, &problem) {
 		return nil, fail("is not JSON (at byte %d)", problem.Offset)
 	}
-	return nil, failure("is not JSON (it ends too early)")
+	return nil, failure("is not JSON (unexpected end)")
 }
 
-// nesting is the depth of brackets outside strings.
+// nesting is the depth of brackets outside of strings.
 func nesting(source string) int {
 	depth, deepest, quoted := 0, 0, false
 	for i := 0; i < len(source); i++ {
@@ -136,7 +136,7 @@ func nesting(source string) int {
 	return deepest
 }
 
-// converter makes numbers of json.Number in what was decoded.
+// converter replaces json.Number in decoded JSON.
 type converter struct {
 	source string
 	found  func(map[string]any)
@@ -163,13 +163,13 @@ func (c *converter) convert(decoded any) any {
 	return decoded
 }
 
-// check looks for U+FFFD, which the decoder puts in place of half a surrogate
-// pair, where the source has none by itself.
+// check looks for U+FFFD that is not in the source: the decoder puts it in place
+// of half a surrogate pair.
 func (c *converter) check(text string) {
 	if !strings.ContainsRune(text, utf8.RuneError) || strings.ContainsRune(c.source, utf8.RuneError) {
 		return
 	}
 	if !strings.Contains(strings.ToLower(c.source), `\ufffd`) {
-		c.err = failure(`is JSON with half a character (a \u escape without its pair)`)
+		c.err = failure(`is JSON with an invalid \u escape (half of a surrogate pair)`)
 	}
 }

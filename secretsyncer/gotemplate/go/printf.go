@@ -8,8 +8,8 @@ import (
 	"text/template"
 )
 
-// The print family, with errors where Go writes its complaints into the text:
-// "%!d(string=hi)" would show a secret's value as well as break the Secret.
+// The print functions, with errors where Go writes markers into the output:
+// "%!d(string=hi)" would break the Secret and show a value in it.
 
 func sprint(args ...any) (string, error) {
 	if err := present(args); err != nil {
@@ -41,7 +41,7 @@ var (
 	queryEscape = escaper(template.URLQueryEscaper)
 )
 
-// present fails if an argument is, or contains, nothing.
+// present fails if an argument is or contains null.
 func present(args []any) error {
 	for i, arg := range args {
 		if hasNull(reflect.ValueOf(arg)) {
@@ -58,13 +58,13 @@ func limited(text string) (string, error) {
 	return text, nil
 }
 
-func tooLong() error { return fail("the text would be longer than %d bytes", textLimit) }
+func tooLong() error { return fail("the string would be longer than %d bytes", textLimit) }
 
-// sprintf formats twice. The first time every argument is a probe that prints
-// nothing and checks whether its verb fits; every "%!" in that output is then
-// Go's complaint about the format itself, since the format's own "!" are
-// replaced. Integers stay what they are, because they may be a width. A format
-// that is plain needs no trial.
+// sprintf formats twice. The first time, every argument is a probe that prints
+// nothing and checks whether the verb fits. Each "%!" in that output is then
+// Go's marker for an error in the format, because "!" in the format itself is
+// replaced. Integers are not replaced, because they may be a width. A plain
+// format is formatted only once.
 func sprintf(format string, args ...any) (string, error) {
 	if size, ok := plainSize(format, args); ok {
 		if size > textLimit {
@@ -93,8 +93,8 @@ func sprintf(format string, args ...any) (string, error) {
 	return limited(fmt.Sprintf(format, args...))
 }
 
-// plainSize tells whether the format is made of text, %s and %v, with a text for
-// each: then nothing can go wrong, and the result has at most this size.
+// plainSize reports whether the format has only text, %s and %v, with a string
+// for each. Such a format cannot fail. size is the maximum size of the result.
 func plainSize(format string, args []any) (size int, plain bool) {
 	size, verbs := len(format), 0
 	for i := 0; i < len(format); i++ {
@@ -135,7 +135,7 @@ var complaints = regexp.MustCompile(`(?s)%!(.?)\(([A-Z]*)`)
 func explainFormat(verb, word string) error {
 	switch word {
 	case "EXTRA":
-		return failure("there are more arguments than verbs in the format")
+		return failure("the format has fewer verbs than arguments")
 	case "MISSING", "BADINDEX":
 		return fail("there is no argument for %%%s", verb)
 	case "NOVERB":
@@ -146,10 +146,10 @@ func explainFormat(verb, word string) error {
 	return fail("%%%s does not fit its argument", verb)
 }
 
-// probe collects the first problem of a format.
+// probe records the first problem of a format.
 type probe struct{ err error }
 
-// argument stands for one argument of a format that is being tried.
+// argument is one argument of the first formatting.
 type argument struct {
 	probe *probe
 	index int
@@ -170,8 +170,8 @@ func (a argument) Format(_ fmt.State, verb rune) {
 	}
 }
 
-// misfit names the kind of the first value, at any depth, that the verb does
-// not fit; the table is that of package fmt.
+// misfit describes the first value, at any depth, that the verb does not fit.
+// The table is that of package fmt.
 func misfit(value reflect.Value, verb rune) string {
 	value = solid(value)
 	if verb == 'v' || verb == 'T' || fits(value, verb) {

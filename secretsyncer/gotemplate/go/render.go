@@ -13,13 +13,13 @@ import (
 const (
 	// outputLimit leaves a margin over the 1 MiB that a Kubernetes Secret may hold.
 	outputLimit = 3 << 19
-	// textLimit bounds every text that a function makes on the way.
+	// textLimit bounds every intermediate string.
 	textLimit = 4 << 20
 	// rootName is the name of the template itself in Go's error texts.
 	rootName = "(template)"
 )
 
-// failure is an error text that is safe to show: it names places, fields,
+// failure is an error text that is safe to show: it names positions, fields,
 // functions and ids, never a value.
 type failure string
 
@@ -35,14 +35,14 @@ type prepared struct {
 	err     error
 }
 
-// parsed keeps templates between calls: an operator renders the same few again and again.
+// parsed caches templates between calls, because an operator renders the same few repeatedly.
 var (
 	parsed      = map[string]*prepared{}
 	parsedBytes int
 )
 
-// parsedLimit bounds the bytes of source that are kept parsed; a parse tree can
-// take a hundred times as much.
+// parsedLimit bounds the bytes of source in the cache. A parse tree can take a
+// hundred times as much memory.
 const parsedLimit = 256 << 10
 
 func prepare(text string) *prepared {
@@ -75,24 +75,24 @@ func parseText(text string) (*template.Template, error) {
 	return template.New(rootName).Option("missingkey=error").Funcs(functions).Parse(text)
 }
 
-// withWords is the program whose errors say what is missing where.
+// withWords is the program whose errors say what is missing and where.
 func (p *prepared) withWords(text string) *program {
 	if p.careful == nil {
-		root, _ := parseText(text) // did it before
+		root, _ := parseText(text) // succeeded before
 		p.careful, _ = rewrite(root, text, false)
 		parsedBytes += len(text)
 	}
 	return p.careful
 }
 
-// execute answers one request. Whatever the template does short of exhausting
-// memory, stack or time ends here as a reply.
+// execute answers one request. Whatever the template does, except exhausting
+// memory, stack or time, results in a reply.
 func execute(call request) (message reply) {
 	run = newExecution(call.values)
 	defer func() {
 		if recover() != nil {
 			message = run.reply("error")
-			message.Message = "the engine failed on this template"
+			message.Message = "the template crashed the engine"
 		}
 		run = nil
 	}()
@@ -111,7 +111,7 @@ func execute(call request) (message reply) {
 		output, err = run.execute(ready.withWords(call.Template))
 	}
 	if err == nil && !utf8.Valid(output.data) {
-		err = failure("the output is not valid UTF-8 text")
+		err = failure("the output is not valid UTF-8")
 	}
 	switch {
 	case err == nil:
@@ -132,7 +132,7 @@ func (e *execution) execute(program *program) (*limitedWriter, error) {
 	return output, program.template.Execute(output, root{Secrets: listed})
 }
 
-// limitedWriter collects the output and stops the template that writes too much.
+// limitedWriter collects the output and stops a template that writes too much.
 type limitedWriter struct{ data []byte }
 
 func (w *limitedWriter) Write(chunk []byte) (int, error) {
@@ -147,7 +147,7 @@ var (
 	execError  = regexp.MustCompile(`(?s)^template: \(template\):(\d+):(\d+): executing ("(?:[^"\\]|\\.)*") at <`)
 	parseError = regexp.MustCompile(`(?s)^template: \(template\):(\d+):(?:(\d+):)? (.*)$`)
 	callError  = regexp.MustCompile(`(?s)>: error calling (\S+): `)
-	// indexes ends the errors of index and slice: a number that may be a secret's.
+	// indexes matches the end of errors of index and slice: a number that may be a secret value.
 	indexes   = regexp.MustCompile(`: -?[\d >-]+$`)
 	typeNames = strings.NewReplacer(
 		"map[string]interface {}", "object", "[]interface {}", "list", "interface {}", "any",
@@ -166,8 +166,8 @@ func explainParse(err error) string {
 	return clip("line "+parts[1]+": "+parts[3], messageLimit)
 }
 
-// explain turns an error of text/template into "line:column: <source>: what is
-// wrong". Lines and columns count from 1, columns in characters.
+// explain turns an error of text/template into "line:column: <source>: error".
+// Lines and columns count from 1, columns in characters.
 func explain(err error, source string) string {
 	whole := err.Error()
 	var safe failure
@@ -198,7 +198,7 @@ func explain(err error, source string) string {
 }
 
 // position turns the byte offset in a line, which Go counts from 0, into a
-// column, and shows what stands there.
+// column, and quotes the source there.
 func position(source, line, offset string) (where, excerpt string) {
 	number, _ := strconv.Atoi(line)
 	column, _ := strconv.Atoi(offset)
@@ -214,9 +214,9 @@ func position(source, line, offset string) (where, excerpt string) {
 	return fmt.Sprintf("%s:%d: ", line, utf8.RuneCountInString(source[:column])+1), excerpt
 }
 
-// split takes apart "<context>: error calling name: message", where Go's
-// context is the parse tree's text. Without a call, name is empty. The message
-// is Go's own, cleaned of its only texts that quote a value.
+// split parses "<context>: error calling name: message", where Go's context is
+// the text of the parse tree. Without a call, name is empty. The message is
+// Go's own, except for the texts that quote a value.
 func split(text string) (name, message string) {
 	if call := callError.FindStringSubmatchIndex(text); call != nil {
 		return text[call[2]:call[3]], typeNames.Replace(text[call[1]:])
@@ -224,9 +224,9 @@ func split(text string) (name, message string) {
 	message = text[strings.LastIndex(text, ">: ")+3:]
 	switch {
 	case strings.Contains(message, "can't iterate over"), strings.Contains(message, "if/with can't use"):
-		message = "the value is of the wrong kind"
+		message = "the value has the wrong type"
 	case strings.Contains(message, "iterate over more than one variable"):
-		message = "a loop over a number has one variable"
+		message = "range over a number allows only one variable"
 	}
 	return "", typeNames.Replace(message)
 }

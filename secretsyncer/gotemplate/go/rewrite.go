@@ -14,18 +14,18 @@ import (
 // html/template does for its escapers:
 //
 //   - the value of every action passes through _print, which fails where Go
-//     would print "<no value>" or "<nil>", and knows the expression's text;
-//   - every access to a field goes through _field, which knows which secret a
-//     map came from and so can name it when the key is missing;
-//   - the value of every range passes through _range, since Go's own error
+//     would print "<no value>" or "<nil>", and quotes the expression;
+//   - every access to a field goes through _field, which knows the secret that
+//     a map comes from, and names it if the key is missing;
+//   - the value of every range passes through _range, because Go's own error
 //     quotes the value.
 //
-// A missing field is an error where its value is used, and empty where it is
-// only tested (see tolerant), as in the templates people already have.
+// A missing field is an error if its value is used, and empty if it is only
+// tested (see tolerant), as existing templates expect.
 //
-// A call of _field takes five times as long as Go's own access. So quick leaves
-// to Go the accesses that mean the same there: keys of maps whose absence is an
-// error. Where one fails, the template runs once more without, for the words.
+// A call of _field takes five times as long as Go's own access. With quick, Go
+// does the accesses that mean the same: keys of maps whose absence is an error.
+// If one fails, the template runs again without quick, to get the error text.
 func rewrite(root *template.Template, text string, quick bool) (*program, error) {
 	made := &program{template: root}
 	for _, member := range root.Templates() {
@@ -49,7 +49,7 @@ type program struct {
 	native   bool // some accesses are Go's own
 }
 
-// access is what one call of _field does; the call has its index, since each
+// access describes one call of _field. The call gets its index, because each
 // argument of a function costs more than the access itself.
 type access struct {
 	expression string
@@ -57,7 +57,7 @@ type access struct {
 	lenient    bool
 }
 
-// tolerant functions only look whether a value is there.
+// tolerant functions only test whether a value exists.
 var tolerant = map[string]bool{
 	"and": true, "or": true, "not": true, "eq": true, "ne": true,
 	"default": true, "empty": true, "coalesce": true, "ternary": true, "required": true,
@@ -112,7 +112,7 @@ func (r *rewriter) branch(node *parse.BranchNode) {
 }
 
 // append adds a last command to a pipeline: a hidden function that gets the
-// expression's text and the pipeline's value.
+// text of the expression and the value of the pipeline.
 func (r *rewriter) append(pipe *parse.PipeNode, name, expression string) {
 	pos := pipe.Cmds[0].Pos
 	pipe.Cmds = append(pipe.Cmds, &parse.CommandNode{
@@ -121,7 +121,7 @@ func (r *rewriter) append(pipe *parse.PipeNode, name, expression string) {
 	})
 }
 
-// pipe rewrites a pipeline; lenient says whether its result is only tested.
+// pipe rewrites a pipeline. lenient: its result is only tested.
 func (r *rewriter) pipe(pipe *parse.PipeNode, lenient bool) {
 	for i, cmd := range pipe.Cmds {
 		after := lenient
@@ -165,8 +165,8 @@ func (r *rewriter) nested(node parse.Node, lenient bool) {
 	}
 }
 
-// field turns a.b.c into a command that calls _field, and gives nil for what
-// is no access to a field.
+// field turns a.b.c into a command that calls _field. It returns nil if the
+// node is not an access to a field.
 func (r *rewriter) field(node parse.Node, lenient bool) *parse.CommandNode {
 	pos := node.Position()
 	var base parse.Node
@@ -199,7 +199,7 @@ func (r *rewriter) field(node parse.Node, lenient bool) *parse.CommandNode {
 	}
 }
 
-// areKeys tells whether the names can only be keys of maps: Go's methods and
+// areKeys reports whether the names can only be keys of maps: Go's methods and
 // fields begin with a capital letter.
 func areKeys(names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool {
@@ -210,8 +210,8 @@ func areKeys(names []string) bool {
 
 var locationText = regexp.MustCompile(`:(\d+):(\d+)$`)
 
-// checkRequired refuses a computed message: it is shown in the status, where
-// a template could otherwise put a secret's value.
+// checkRequired rejects a computed message. The status shows the message, so a
+// computed one could contain a secret value.
 func (r *rewriter) checkRequired(cmd *parse.CommandNode) {
 	if len(cmd.Args) > 1 {
 		if _, literal := cmd.Args[1].(*parse.StringNode); literal {
@@ -221,7 +221,7 @@ func (r *rewriter) checkRequired(cmd *parse.CommandNode) {
 	location, _ := r.tree.ErrorContext(cmd)
 	parts := locationText.FindStringSubmatch(location)
 	where, excerpt := position(r.text, parts[1], parts[2])
-	r.err = fail("%s<%s>: the message must be a text in quotes", where, excerpt)
+	r.err = fail("%s<%s>: the message must be a string literal", where, excerpt)
 }
 
 func (r *rewriter) function(name string, pos parse.Pos) parse.Node {

@@ -24,13 +24,13 @@ type secretMeta struct {
 	UpdatedAt        time.Time
 }
 
-// listed is the catalogue that Python handed over last.
+// listed is the catalogue that Python sent last.
 var listed = secrets{}
 
 func loadCatalogue(encoded []byte) error {
 	decoded := secrets{}
 	if err := json.NewDecoder(bytes.NewReader(encoded)).Decode(&decoded); err != nil {
-		return failure("the catalogue is not what the engine expects")
+		return failure("the catalogue has an unexpected format")
 	}
 	for name, entry := range decoded {
 		if location := entry.UpdatedAt.Location(); location != time.UTC {
@@ -42,29 +42,29 @@ func loadCatalogue(encoded []byte) error {
 	return nil
 }
 
-// execution is the state of the render that is running.
+// execution is the state of the current render.
 type execution struct {
 	values   map[string]*string
 	facts    facts
 	accesses []access
 	objects  map[string]any     // parsed JSON by id
-	owners   map[uintptr]string // the secret that a JSON object belongs to
-	hidden   map[string]bool    // ids that may have been made from a value
+	owners   map[uintptr]string // the secret that a JSON object comes from
+	hidden   map[string]bool    // ids that may have been computed from a value
 	reads    map[string]bool
 	filters  []filter
-	selected []secrets // what the filters gave
+	selected []secrets // results of the filters
 	patterns map[string]*regexp.Regexp
 	needs    *needs
 }
 
-// needs is why an execution stopped: the value of id is not here. public says
-// that the id was not made from a secret's value and so may be shown.
+// needs is why an execution stopped: the value of id is missing. public means
+// that the id was not computed from a secret's value, so it may be shown.
 type needs struct {
 	id     string
 	public bool
 }
 
-// errNeeds stops the template that asks for a value which is not here.
+// errNeeds stops a template that needs a missing value.
 var errNeeds = errors.New("a value is needed")
 
 var run *execution
@@ -85,8 +85,8 @@ func (e *execution) reply(status string) reply {
 	return message
 }
 
-// needsReply asks for the value that stopped the template, and for those that
-// it will probably ask for next.
+// needsReply requests the value that stopped the template, and the values that
+// it will probably need next.
 func (e *execution) needsReply() reply {
 	hints := map[string]bool{}
 	for _, id := range e.facts.ids {
@@ -114,8 +114,8 @@ func (e *execution) needsReply() reply {
 	return message
 }
 
-// smallestSelection is the narrowest of the filters' results that id is in:
-// most likely the one that the template walks through.
+// smallestSelection is the smallest result of a filter that contains id: most
+// likely the one that the template ranges over.
 func (e *execution) smallestSelection(id string) secrets {
 	var smallest secrets
 	for _, selection := range e.selected {
@@ -128,7 +128,7 @@ func (e *execution) smallestSelection(id string) secrets {
 
 func (e *execution) value(id string) (string, error) {
 	if id == "" || len(id) > 2048 || !utf8.ValidString(id) {
-		return "", fail("this is not the name of a secret")
+		return "", fail("not a valid name of a secret")
 	}
 	if _, known := listed[id]; !known && !e.reads[id] && !e.facts.literals[id] && len(e.reads) > 0 {
 		e.hidden[id] = true
@@ -140,15 +140,15 @@ func (e *execution) value(id string) (string, error) {
 	}
 	e.reads[id] = true
 	if text == nil {
-		return "", fail("%s is binary and not text; use secretRef for it", e.name(id))
+		return "", fail("%s is binary; use secretRef for binary values", e.name(id))
 	}
 	return *text, nil
 }
 
-// name is what an error calls a secret.
+// name is the name of a secret in errors.
 func (e *execution) name(id string) string {
 	if e.hidden[id] {
-		return "the secret whose name was computed"
+		return "the secret with a computed name"
 	}
 	return fmt.Sprintf("the secret %q", id)
 }
@@ -161,7 +161,7 @@ func getSecretValue(id any) (string, error) {
 	return run.value(name)
 }
 
-// getSecretValueMap parses each secret at most once in a render.
+// getSecretValueMap parses each secret at most once per render.
 func getSecretValueMap(id any) (any, error) {
 	name, err := text(id)
 	if err != nil {
@@ -257,9 +257,9 @@ func (e *execution) pattern(expression string) (*regexp.Regexp, error) {
 	if err != nil {
 		var problem *syntax.Error
 		if errors.As(err, &problem) {
-			return nil, fail("the regular expression is wrong: %s", strings.TrimSuffix(problem.Code.String(), ":"))
+			return nil, fail("the regular expression is invalid: %s", strings.TrimSuffix(problem.Code.String(), ":"))
 		}
-		return nil, fail("the regular expression is wrong")
+		return nil, fail("the regular expression is invalid")
 	}
 	e.patterns[expression] = compiled
 	return compiled, nil

@@ -81,7 +81,7 @@ async def test_denied_missing_deleted_and_empty_secrets_read_differently(aws, si
     denied, missing, deleted, empty, locked = await side.get(*refs)
     assert denied.reason is locked.reason is Reason.ACCESS_DENIED
     assert missing.reason is deleted.reason is empty.reason is Reason.SECRET_NOT_FOUND
-    assert f"role {reader.role} may not read secret denied" in denied.message
+    assert f"role {reader.role} is not allowed to read secret denied" in denied.message
     assert "Access to KMS is not allowed" in locked.message
     assert "marked for deletion" in deleted.message
     assert "AWSCURRENT" in empty.message
@@ -95,7 +95,9 @@ async def test_a_role_that_may_not_be_assumed_is_told_apart_from_a_secret_that_m
     error = await side.get(ref("app", unknown))
     assert isinstance(error, Rejected)
     assert error.reason is Reason.ACCESS_DENIED
-    assert error.message.startswith(f"the operator may not assume role {unknown.role} (AssumeRole: AccessDenied)")
+    assert error.message.startswith(
+        f"the operator is not allowed to assume role {unknown.role} (AssumeRole: AccessDenied)"
+    )
 
 
 async def test_sixty_secrets_of_a_refused_role_are_one_assume_role_a_minute(aws, side, reader):

@@ -42,7 +42,7 @@ async def test_a_role_whose_trust_is_taken_away_stops_when_its_session_ends(aws,
     side.cache.invalidate(["app"])
     error = await side.get(ref("app", reader))
     assert isinstance(error, Rejected)
-    assert "may not assume role" in error.message
+    assert "is not allowed to assume role" in error.message
 
 
 async def test_credentials_that_change_on_disk_are_found_when_aws_refuses_the_old_ones(aws, aws_env, make_side):

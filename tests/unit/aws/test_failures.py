@@ -155,16 +155,18 @@ def test_the_message_names_secret_role_operation_code_and_request_id():
 def test_a_refused_role_and_a_refused_secret_read_differently():
     refused_role = failure("AccessDenied", operation="AssumeRole").error().message
     refused_secret = failure("AccessDeniedException").error().message
-    assert refused_role.startswith(f"the operator may not assume role {ROLE.role}")
-    assert refused_secret.startswith(f"role {ROLE.role} may not read secret app/config")
+    assert refused_role.startswith(f"the operator is not allowed to assume role {ROLE.role}")
+    assert refused_secret.startswith(f"role {ROLE.role} is not allowed to read secret app/config")
 
 
 def test_the_operators_own_refusal_names_the_operator():
-    assert failure("AccessDeniedException", identity=Identity("")).message.startswith("the operator may not read")
+    assert failure("AccessDeniedException", identity=Identity("")).message.startswith(
+        "the operator is not allowed to read"
+    )
 
 
 def test_a_key_that_may_not_be_used_is_named_as_the_cause():
-    assert "may not decrypt secret app/config" in failure("DecryptionFailure").message
+    assert "is not allowed to decrypt secret app/config" in failure("DecryptionFailure").message
 
 
 def test_a_proxys_page_is_never_quoted():

@@ -312,10 +312,10 @@ def _program(root: Path, cache_dir: Path) -> Path:
 
 STRICTER = (
     "missing or null",
-    "null in the value",
+    "the value contains null",
     "has no key",
     "does not fit",
-    "arguments than verbs",
+    "fewer verbs than arguments",
     "no argument for",
     "of a verb",
 )

@@ -132,7 +132,7 @@ def test_more_catalogue_than_memory_is_refused(strict, catalogue):
         ("{{ if 0 }}" + "{{ else if 0 }}" * 20_000 + "{{ end }}", "nested too deeply"),
         ("{{ range 1 }}" * 30_000 + "{{ end }}" * 30_000, "nested too deeply"),
         ('{{ filterByName .Secrets "((((a{1000}){1000}){1000}){1000})" }}', "invalid repeat count"),
-        ('{{ filterByName .Secrets "' + "(" * 5000 + ")" * 5000 + '" }}', "regular expression is wrong"),
+        ('{{ filterByName .Secrets "' + "(" * 5000 + ")" * 5000 + '" }}', "regular expression is invalid"),
     ],
 )
 def test_what_is_too_large_is_refused(ends, template, reason):

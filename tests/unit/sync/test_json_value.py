@@ -144,7 +144,7 @@ def test_a_path_that_finds_nothing_is_absent(path):
         ('{"k": -Infinity}', "is JSON with NaN or Infinity"),
         ('{"k": ' + "[" * 100_000, "is JSON nested too deeply"),
         ('{"k":' * 100_000, "is JSON nested too deeply"),
-        (b"\x00\xff", "is binary, and a JSON object is needed; use secretRef"),
+        (b"\x00\xff", "is binary, but a JSON object is required; use secretRef"),
     ],
 )
 def test_what_is_no_json_object_is_told_with_its_position_and_never_with_its_text(content, problem):
@@ -165,12 +165,12 @@ def test_what_is_nested_more_deeply_than_it_can_be_written_again_is_an_error():
 @pytest.mark.parametrize("half", ['"\\ud83d"', '"a\\ude00b"', '["\\ud800"]', '{"\\udfff": 1}'])
 def test_half_a_surrogate_pair_is_an_error_that_names_the_key(half):
     message = failure(key_text, value("app", at(half)), "app", "k").message
-    assert message == "AWS secret app has half a surrogate pair at key 'k', which is no text"
+    assert message == "AWS secret app is not valid text at key 'k' (half of a surrogate pair)"
     assert message.encode()
 
 
 def test_a_whole_text_with_half_a_surrogate_pair_is_an_error():
-    assert "half a surrogate pair" in failure(raw, value("app", CANARY + "\ud800")).message
+    assert "half of a surrogate pair" in failure(raw, value("app", CANARY + "\ud800")).message
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\xfe\xff", bytes(range(256)) * 4])

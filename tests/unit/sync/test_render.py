@@ -245,7 +245,7 @@ def test_base64_is_decoded_where_asked_for_and_may_be_wrapped():
 @pytest.mark.parametrize("content", [CANARY, "abc", "a===", "\u00e9\u00e9\u00e9\u00e9"])
 def test_what_is_no_base64_is_told_without_its_text(content):
     failure = World({"app": content}).failure(optional(whole("a", "app"), decode="base64"))
-    assert failure.message == "data.a: AWS secret app is not base64, which decode asks for"
+    assert failure.message == "data.a: AWS secret app is not base64, as decode requires"
     assert failure.__context__ is None
 
 

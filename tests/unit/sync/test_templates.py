@@ -125,7 +125,7 @@ async def test_a_required_secret_that_cannot_be_read_gives_its_own_reason(render
 async def test_a_name_made_from_a_secrets_value_is_never_shown(renderer):
     failure = await refused(renderer, '{{ getSecretValue (getSecretValue "bad pointer") }}')
     assert failure.reason is Reason.SECRET_NOT_FOUND
-    assert "takes from another secret" in failure.message
+    assert "computes from another secret" in failure.message
 
 
 async def test_a_template_that_fails_says_where_and_is_counted(renderer, metrics):

@@ -100,7 +100,7 @@ async def test_an_unchanged_entry_is_the_old_object():
 
 
 async def test_a_token_that_comes_back_is_a_failure():
-    with pytest.raises(AwsError, match="came back"):
+    with pytest.raises(AwsError, match="repeated"):
         await listed({"": ([raw("a")], "1"), "1": ([raw("b")], "1")})
 
 

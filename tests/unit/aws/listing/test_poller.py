@@ -126,7 +126,7 @@ async def test_the_first_round_is_over_even_if_it_failed(watch):
     watch.broken = "AccessDeniedException"
     await watch.poller.poll_once()
     assert watch.poller.first_round.is_set()
-    assert "may not list secrets" in watch.poller.health()
+    assert "is not allowed to list secrets" in watch.poller.health()
 
 
 async def test_polls_come_once_an_interval_with_a_little_jitter(rig, watch):
