@@ -144,13 +144,7 @@ async def run_plugin(plugin: Mapping[str, Any], cluster: Mapping[str, Any], *, l
     }
     about = f"exec plugin {command[0]}"
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # a group of its own, so that its children can be ended with it
-        )
+        process = await _start(command, environment)
     except OSError as exc:
         hint = plugin.get("installHint")
         raise SettingsError(clip(f"{about}: {exc.strerror}" + (f" ({hint})" if hint else ""))) from None
@@ -159,15 +153,38 @@ async def run_plugin(plugin: Mapping[str, Any], cluster: Mapping[str, Any], *, l
             answer = await _answer(process)
             code = await process.wait()
     except BaseException as exc:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await _kill(process)
         if isinstance(exc, TimeoutError):
             raise SettingsError(f"{about}: no answer within {limit:.0f} s; it was killed") from None
         raise
     if code:
         raise SettingsError(f"{about}: exit code {code}; run it by hand to see why")
     return _status(about, answer, str(plugin["apiVersion"]))
+
+
+async def _start(command: list[str], environment: dict[str, str]) -> asyncio.subprocess.Process:
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a group of its own, so that its children can be ended with it
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The process may run already, and have children that only this can end.
+        await _kill(await starting)
+        raise
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """End the process and its children."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _answer(process: asyncio.subprocess.Process) -> bytes:

@@ -28,6 +28,11 @@ _MESSAGES = {
 """Pydantic's own messages speak of Python."""
 
 
+MOST_PROBLEMS = 20
+"""Wrong fields that one message names."""
+_LONGEST_NAME = 100
+
+
 class SyncedSecret(NamedTuple):
     """A valid object, with the parts of its metadata that matter."""
 
@@ -61,13 +66,22 @@ def parse(obj: dict[str, Any]) -> SyncedSecret:
             raise Rejected(Reason.INVALID_SPEC, "spec: must be an object")
         checked = SyncedSecretSpec.model_validate(spec or {})
     except ValidationError as exc:
-        problems = "; ".join(_explain(error) for error in exc.errors(include_input=False, include_url=False))
-        raise Rejected(Reason.INVALID_SPEC, problems) from None
+        errors = exc.errors(include_input=False, include_url=False)
+        problems = [_explain(error) for error in errors[:MOST_PROBLEMS]]
+        if len(errors) > MOST_PROBLEMS:
+            problems.append(f"and {len(errors) - MOST_PROBLEMS} more")
+        raise Rejected(Reason.INVALID_SPEC, "; ".join(problems)) from None
     return SyncedSecret(key_of(obj), metadata.get("uid", ""), metadata.get("generation", 0), checked)
 
 
 def _explain(error: Mapping[str, Any]) -> str:
-    path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
+    path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in error["loc"])
     known = _MESSAGES.get(error["type"])
     message = known.format_map(error.get("ctx", {})) if known else error["msg"].removeprefix("Value error, ")
     return f"{path}: {message}"
+
+
+def _name(field: str) -> str:
+    """The name of a field, which may be anything that a user wrote: one line, and not a long one."""
+    shown = field if field.isprintable() else ascii(field)
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}…"
