@@ -33,6 +33,7 @@ class Reason(StrEnum):
     CONFLICT = "Conflict"
     AWS_UNAVAILABLE = "AWSUnavailable"
     KUBERNETES_ERROR = "KubernetesError"
+    ADMISSION_DENIED = "AdmissionDenied"
 
 
 def clip(text: str, limit: int = MESSAGE_LIMIT) -> str:

@@ -76,8 +76,10 @@ class KubeClient:
         request = Request("list", resource, resource.path(namespace), query, accept=accept)
         return await self._call(request, limit=LIST_TIMEOUT)
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
-        return await self._call(Request("create", resource, resource.path(namespace), _AS_US, body))
+    async def create(self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
+        """Create. With `dry_run` everything is checked and nothing is stored."""
+        query = {**_AS_US, "dryRun": "All"} if dry_run else _AS_US
+        return await self._call(Request("create", resource, resource.path(namespace), query, body))
 
     async def merge_patch(
         self, resource: Resource, namespace: str, name: str, body: Object, *, subresource: str | None = None
@@ -90,11 +92,14 @@ class KubeClient:
         """Replace. 409 if `body` has an outdated resourceVersion."""
         return await self._call(Request("update", resource, resource.path(namespace, name), _AS_US, body))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object:
-        """Delete. With `uid`, only that object: 409 if another object has the name now."""
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str = "", resource_version: str = ""
+    ) -> Object:
+        """Delete. With `uid` and `resource_version`, only that object in that version: 409 if it is another one now."""
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        conditions = {"uid": uid, "resourceVersion": resource_version}
+        if any(conditions.values()):
+            body["preconditions"] = {part: value for part, value in conditions.items() if value}
         return await self._call(Request("delete", resource, resource.path(namespace, name), body=body))
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ It is between the client and the informer of namespaces. Only one reflector may 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ from secretsyncer.errors import KubeError
 from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import Resource
+
+log = logging.getLogger(__name__)
 
 INTERVAL = 5.0
 """Seconds between two rounds: a change of the annotation takes effect within this time."""
@@ -41,12 +44,13 @@ class PolledNamespaces:
         self._interval = interval
         self._seen: dict[str, Object] = {}  # as last reported
         self._version = _NEVER
+        self._denied: set[str] = set()
 
     async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Object:
         """The existing ones, in one page."""
         del namespace
-        found = [await self._get(resource, name) for name in self._names]
-        self._seen = {obj["metadata"]["name"]: obj for obj in found if obj}
+        found = await self._read_all(resource)
+        self._seen = {name: obj for name, obj in found if obj}
         for obj in self._seen.values():
             self._version = obj["metadata"]["resourceVersion"]
         items = list(self._seen.values())
@@ -74,7 +78,7 @@ class PolledNamespaces:
 
     async def _round(self, resource: Resource) -> Sequence[WatchEvent]:
         """Read all namespaces. Raises if one cannot be read, so that nothing is recorded as seen but not reported."""
-        found = [(name, await self._get(resource, name)) for name in self._names]
+        found = await self._read_all(resource)
         events = [event for name, new in found for event in self._difference(name, new)]
         bookmark = {"kind": resource.kind, "metadata": {"resourceVersion": self._version}}
         return [*events, WatchEvent("BOOKMARK", bookmark)]
@@ -91,13 +95,30 @@ class PolledNamespaces:
         elif old is not None and new is not None and _identity(old) != _identity(new):
             yield WatchEvent("MODIFIED", new)
 
-    async def _get(self, resource: Resource, name: str) -> Object | None:
-        try:
-            return await self._client.get(resource, "", name)
-        except KubeError as error:
-            if error.status == 404:
-                return None
-            raise
+    async def _read_all(self, resource: Resource) -> Sequence[tuple[str, Object | None]]:
+        """Every namespace by its name; None for one that does not exist or may not be read.
+
+        The Role goes with its namespace, so the answer for a deleted one is 403. It must not stop the others: only if
+        none may be read, the error is raised.
+        """
+        found = []
+        denied: dict[str, KubeError] = {}
+        for name in self._names:
+            obj = None
+            try:
+                obj = await self._client.get(resource, "", name)
+            except KubeError as error:
+                if error.status not in {403, 404}:
+                    raise
+                if error.status == 403:
+                    denied[name] = error
+            found.append((name, obj))
+        if len(denied) == len(self._names):
+            raise next(iter(denied.values()))
+        if denied.keys() != self._denied:
+            self._denied = set(denied)
+            log.warning("namespaces not readable", extra={"namespaces": sorted(denied)})
+        return found
 
 
 def _identity(obj: Object) -> tuple[str, str]:

@@ -8,19 +8,28 @@ was paused for longer than its duration, must not write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
 from secretsyncer.sync.observed import summarise
-from secretsyncer.sync.secret_plan import Create, Patch, Recreate, plan
+from secretsyncer.sync.scrub import scrub
+from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGER, SELECTOR, Create, Patch, Recreate, is_ours, plan
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
+log = logging.getLogger(__name__)
+
 TRIES = 4
 """Attempts of one reconcile to write a Secret that others change meanwhile."""
+
+
+_DENIED = re.compile(r"denied (the )?request|exceeded quota", re.ASCII)
+"""How a ValidatingAdmissionPolicy, an admission webhook and a ResourceQuota say that they refuse an object."""
 
 
 class Api(Protocol):
@@ -28,13 +37,17 @@ class Api(Protocol):
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
+    async def create(
+        self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False
+    ) -> Object: ...
 
     async def merge_patch(
         self, resource: Resource, namespace: str, name: str, body: Object, *, subresource: str | None = None
     ) -> Object: ...
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object: ...
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str = "", resource_version: str = ""
+    ) -> Object: ...
 
 
 class Written(NamedTuple):
@@ -53,6 +66,7 @@ class Writer:
         self._secrets = stores.secrets
         self._adopt = adopt
         self._may_write = may_write
+        self._told_of_crd = False
 
     async def write_secret(self, synced: SyncedSecret, data: Mapping[str, bytes]) -> Written:
         """Write the Secret so that it has exactly this data. Raises Rejected or Unavailable."""
@@ -66,20 +80,47 @@ class Writer:
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: read it again.
                 if error.status != 409 and not (error.status == 404 and not isinstance(step, Create)):
-                    raise as_failure(error, f"Secret {synced.secret}") from error
+                    raise as_failure(error, f"Secret {synced.secret}", hide=data.values()) from None
             observed = await self._read(synced.secret)
         raise Unavailable(
             Reason.KUBERNETES_ERROR,
             f"Secret {synced.secret} keeps being modified concurrently (gave up after {TRIES} attempts)",
         )
 
-    async def write_status(self, obj: Object, patch: Object) -> None:
-        """Patch the status of this very object; one that is gone or was recreated is left alone.
+    async def release(self, synced: SyncedSecret, secret: Key) -> None:
+        """Give up a Secret that the object wrote before it named another target, and that no other object names.
+
+        With deletionPolicy: Delete it is deleted. Otherwise it stays, without an owner reference to the object.
+        """
+        observed = self._secrets.get(secret)
+        if observed is None or not is_ours(synced, observed):
+            return
+        metadata = observed["metadata"]
+        self._check_may_write()
+        try:
+            if synced.spec.deletion_policy == "Delete":
+                await self._api.delete(
+                    SECRETS,
+                    secret.namespace,
+                    secret.name,
+                    uid=metadata["uid"],
+                    resource_version=metadata["resourceVersion"],
+                )
+            else:
+                owners = [ref for ref in metadata["ownerReferences"] if ref.get("uid") != synced.uid]
+                body = {"metadata": {"ownerReferences": owners, "resourceVersion": metadata["resourceVersion"]}}
+                self._secrets.remember(await self._api.merge_patch(SECRETS, secret.namespace, secret.name, body))
+        except KubeError as error:
+            if error.status not in {404, 409}:
+                raise as_failure(error, f"Secret {secret}") from None
+
+    async def write_status(self, obj: Object, patch: Object) -> Object | None:
+        """Patch the status of this very object, and return the object; None if it is gone or was recreated.
 
         The store decides that: the API server ignores a uid in a patch of a status subresource.
         """
         if not self.is_current(obj):
-            return
+            return None
         metadata = obj["metadata"]
         self._check_may_write()
         try:
@@ -88,9 +129,21 @@ class Writer:
             )
         except KubeError as error:
             if error.status in {404, 409}:
-                return
+                return None
             raise as_failure(error, "its status") from error
         self._objects.remember(answer)
+        self._check_stored(answer, patch)
+        return answer
+
+    def _check_stored(self, answer: Object, patch: Object) -> None:
+        """The API server drops the fields of a status that its CRD does not have."""
+        missing = sorted(patch["status"].keys() - (answer.get("status") or {}).keys())
+        if missing and not self._told_of_crd:
+            self._told_of_crd = True
+            log.warning(
+                "status fields dropped by the API server: the CRD in the cluster is older than the operator",
+                extra={"error": f"missing: {', '.join(missing)}"},
+            )
 
     def is_current(self, obj: Object) -> bool:
         """Whether the object still exists, and is not a new one with the same name."""
@@ -100,7 +153,10 @@ class Writer:
     async def _write(self, key: Key, step: Create | Recreate | Patch) -> Written:
         self._check_may_write()
         if isinstance(step, Recreate):
-            await self._api.delete(SECRETS, key.namespace, key.name, uid=step.uid)
+            await self._check_successor(key, step)
+            await self._api.delete(
+                SECRETS, key.namespace, key.name, uid=step.uid, resource_version=step.resource_version
+            )
         if isinstance(step, Create | Recreate):
             answer = await self._api.create(SECRETS, key.namespace, step.body)
             action = f"created with {_keys(step.body['data'])}"
@@ -108,7 +164,21 @@ class Writer:
             answer = await self._api.merge_patch(SECRETS, key.namespace, key.name, step.body)
             action = f"updated: {_keys(step.keys)}" if step.keys else "updated: labels or annotations"
         self._secrets.remember(answer)
+        if (answer["metadata"].get("labels") or {}).get(MANAGED_BY) != MANAGER:
+            raise Rejected(
+                Reason.CONFLICT,
+                f"Secret {key} was written without the label {SELECTOR}, which the operator needs to watch it: "
+                "an admission policy or webhook removes or changes the label",
+            )
         return Written(answer["metadata"]["resourceVersion"], action)
+
+    async def _check_successor(self, key: Key, step: Recreate) -> None:
+        """Raises KubeError if the API server would refuse it: then the Secret that is there must not be deleted."""
+        try:
+            await self._api.create(SECRETS, key.namespace, step.body, dry_run=True)
+        except KubeError as error:
+            if error.status != 409 or error.reason != "AlreadyExists":  # checked, and only the name is taken
+                raise
 
     async def _read(self, key: Key) -> Object | None:
         try:
@@ -123,13 +193,16 @@ class Writer:
             raise Unavailable(Reason.KUBERNETES_ERROR, "this process does not hold the lease any more")
 
 
-def as_failure(error: KubeError, what: str) -> SyncFailure:
-    """The failure for an error of the API: rejected, or to be retried."""
+def as_failure(error: KubeError, what: str, *, hide: Iterable[bytes] = ()) -> SyncFailure:
+    """The failure for an error of the API: rejected, or to be retried. `hide` are values that must not be shown."""
     # The rest may quote the whole object, for example if the server cannot decode a patch.
     said = error.message.partition("Invalid value")
-    message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {error.reason}: {said[0]}{said[1]}"
+    text = scrub(said[0] + said[1], hide)
+    if error.status in {400, 403, 422} and _DENIED.search(error.message):
+        return Rejected(Reason.ADMISSION_DENIED, f"{what}: {text}")
+    message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {error.reason}: {text}"
     if error.status in {400, 413, 422}:
-        fixed = "immutable" in error.message
+        fixed = "field is immutable" in error.message
         return Rejected(Reason.CONFLICT if fixed else Reason.INVALID_SPEC, message)
     return Unavailable(Reason.KUBERNETES_ERROR, message, retry_after=error.retry_after)
 

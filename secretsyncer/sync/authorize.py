@@ -80,7 +80,7 @@ def authorize(spec: SyncedSecretSpec, namespace: Mapping[str, Any], account: Acc
     annotation = rules.annotation
     text = (metadata.get("annotations") or {}).get(annotation)
     role = _role_of(spec, account)
-    tag = _tag_of(spec, metadata)
+    tag = _tag_of(role, metadata)
     if text is None:
         if rules.require_annotation:
             raise _refused(f"namespace {metadata['name']} has no annotation {annotation}, and one is required")
@@ -114,13 +114,14 @@ def _role_of(spec: SyncedSecretSpec, account: Account | None) -> RoleArn | None:
         raise Rejected(Reason.INVALID_SPEC, f"spec.IAMRole: {exc}") from None
 
 
-def _tag_of(spec: SyncedSecretSpec, metadata: Mapping[str, Any]) -> str:
-    if not spec.aws_account_id:
+def _tag_of(role: RoleArn | None, metadata: Mapping[str, Any]) -> str:
+    """The rule belongs to the role: it holds as well where the object names that role itself."""
+    if role is None or role.rpartition(":role/")[2].rpartition("/")[2] != ACCOUNT_ROLE:
         return ""
     kind = (metadata.get("labels") or {}).get(NAMESPACE_TYPE_LABEL)
     if not kind:
         raise _refused(
-            f"namespace {metadata['name']} has no label {NAMESPACE_TYPE_LABEL}, which AWSAccountID needs"
+            f"namespace {metadata['name']} has no label {NAMESPACE_TYPE_LABEL}, which the role {ACCOUNT_ROLE} needs"
         )
     return NAMESPACE_TYPE_TAG + str(kind)
 

@@ -42,6 +42,8 @@ def summarise(secret: dict[str, Any]) -> dict[str, Any]:
             "labels": metadata.get("labels") or {},
             "annotations": {k: v for k, v in annotations.items() if k != LAST_APPLIED},
             "ownerReferences": metadata.get("ownerReferences") or [],
+            "deletionTimestamp": metadata.get("deletionTimestamp", ""),
+            "finalizers": metadata.get("finalizers") or [],
         },
         "type": secret.get("type", ""),
         "immutable": bool(secret.get("immutable")),

@@ -96,8 +96,9 @@ class Reconciler:
             )
             and self._owners.owner(synced.secret) == key
             and not self._refreshes.is_due(obj, synced)
+            and self._reporter.is_current(obj)
         )
-        return Outcome("unchanged", refresh_after=synced.spec.refresh_interval) if unchanged else None
+        return Outcome("unchanged", refresh_after=self._refreshes.due_in(obj, synced)) if unchanged else None
 
     async def reconcile(self, key: Key) -> Outcome:
         """Reconcile one object. Raises Rejected or Unavailable, after its status says so."""
@@ -115,11 +116,16 @@ class Reconciler:
             self._check_owner(synced)
             catalogue = self._catalogue()
             grant = authorize(synced.spec, namespace, await self._account(), self._rules)
-            self._refresh(obj, record)
+            self._refresh(obj, record, grant)
             content = await self._render(record, grant, catalogue)
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
+            if not self._is_still_granted(key, record, grant):
+                return Outcome("unchanged")  # edited meanwhile, and queued again for that
             written = await self._writer.write_secret(synced, content.data)
+            if record.left and self._owners.owner(record.left) is None:
+                await self._writer.release(synced, record.left)
+            record.left = None
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
             raise
@@ -130,7 +136,7 @@ class Reconciler:
             in_step = content.complete and not grant.tag
             record.keep(content, catalogue, namespace, secret_version=written.version, in_step=in_step)
         done: Literal["changed", "unchanged"] = "changed" if written.action or news else "unchanged"
-        return Outcome(done, refresh_after=synced.spec.refresh_interval)
+        return Outcome(done, refresh_after=self._refreshes.due_in(obj, synced))
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Start to fetch the values of these objects in full batches, as far as they are known and allowed."""
@@ -163,12 +169,13 @@ class Reconciler:
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             self._records.drop(key)
             self._refreshes.forget(key)
+            self._reporter.forget(key)
             self._index.drop(key)
             return None
         namespace = self._stores.namespaces.get(Key("", key.namespace))
         if namespace is None:
             # Neither allowed nor denied, and not reported in the status: the informer will have it in a moment.
-            raise Unavailable(Reason.KUBERNETES_ERROR, f"namespace {key.namespace} is not known yet")
+            raise Unavailable(Reason.KUBERNETES_ERROR, f"namespace {key.namespace} is not known")
         return (obj, namespace) if not namespace["metadata"].get("deletionTimestamp") else None
 
     def _parse(self, key: Key, obj: Object) -> Record:
@@ -185,14 +192,26 @@ class Reconciler:
                 f"Secret {synced.secret.name} is already the target of the older SyncedSecret {owner.name}",
             )
 
-    def _refresh(self, obj: Object, record: Record) -> None:
-        """Read the sources from AWS again, if the annotation or the interval of the object requires it."""
+    def _refresh(self, obj: Object, record: Record, grant: Grant) -> None:
+        """Read the sources from AWS again, as this object, if its annotation or its interval requires it."""
         synced = record.synced
         if self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced):
             read = {ref.id for ref in record.versions}
-            self._values.invalidate(read.union(reference.name for reference in references(synced.spec)))
+            named = {reference.name for reference in references(synced.spec)}
+            self._values.invalidate(read | named, grant.identity)
 
     # authorize
+
+    def _is_still_granted(self, key: Key, record: Record, grant: Grant) -> bool:
+        """Whether the object and its namespace still are what the grant was given for: rendering may take long.
+
+        False if the object was edited meanwhile. Raises Rejected if access was withdrawn.
+        """
+        found = self._fetch(key)
+        if found is None or not record.is_of(found[0]):
+            return False
+        now = authorize(record.synced.spec, found[1], self._operator.known_account, self._rules)
+        return now.identity == grant.identity and now.tag == grant.tag
 
     async def _account(self) -> Account | None:
         """The operator's account; None while STS does not answer, which affects only some specs."""

@@ -37,6 +37,8 @@ class Record:
     digests: Mapping[Filter | None, str] = field(default_factory=dict)
     secret_version: str = ""
     template_reads: frozenset[str] = frozenset()
+    left: Key | None = None
+    """The Secret that the object named before, if it names another one now."""
 
     def is_of(self, obj: Object) -> bool:
         """Whether this very object was parsed, in this generation, and is not being deleted."""
@@ -96,8 +98,13 @@ class Records:
         """
         record = self._records.get(key)
         if record is None or not record.is_of(obj):
-            self._records.pop(key, None)
+            before = self._records.pop(key, None)
             record = self._records[key] = Record(parse(obj))
+            if before is not None and before.synced.uid == record.synced.uid:
+                targets = (before.synced.secret, before.left)
+                record.left = next(
+                    (secret for secret in targets if secret and secret != record.synced.secret), None
+                )
         return record
 
     def drop(self, key: Key) -> None:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.synced_secret import SyncedSecret
+from secretsyncer.synced_secret.formats import MIN_REFRESH
 
 REFRESH_ANNOTATION = "secrets.contentful.com/refresh"
-"""A new value of this annotation causes a read of the object's sources at once."""
+"""A new value of this annotation causes a read of the object's sources, at most every MIN_REFRESH seconds."""
 SLACK = 0.9
 """Fraction of a refresh interval after which it counts as over, because timers are not exact."""
 
@@ -39,9 +40,15 @@ class Refreshes:
         return (
             last is None
             or last.uid != synced.uid
-            or last.token != _token(obj)
+            or (last.token != _token(obj) and self._clock() - last.at >= MIN_REFRESH)
             or (interval is not None and self._clock() - last.at >= interval * SLACK)
         )
+
+    def due_in(self, obj: Object, synced: SyncedSecret) -> float | None:
+        """Seconds after which the object may be due; None: only after a new annotation."""
+        last = self._last.get(synced.key)
+        waits = last is not None and last.uid == synced.uid and last.token != _token(obj)
+        return MIN_REFRESH if waits else synced.spec.refresh_interval
 
     def note(self, obj: Object, synced: SyncedSecret) -> bool:
         """Record a refresh. False for the first reconcile of the object."""

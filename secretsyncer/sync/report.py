@@ -1,16 +1,18 @@
 """Reports a reconcile to users: the status of the object, and Events for what has changed.
 
-An unchanged status is not written, and causes no Event.
+An unchanged status is not written, and causes no Event. A status that somebody else has changed is written again. What the
+API server did not store of a status (with an older CRD it drops fields) is not sent again and again: a new status is
+compared with what was sent last, as long as the object has what was stored then.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from secretsyncer.errors import Reason, SyncFailure
-from secretsyncer.kube.objects import Object
+from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.sync import status
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.content import Content
@@ -26,10 +28,34 @@ class Reporter:
         self._writer = writer
         self._event = events
         self._now = now
+        self._last: dict[Key, _Report] = {}
+
+    def is_current(self, obj: Object) -> bool:
+        """Whether the status of the object is the one that was reported last."""
+        last = self._last.get(key_of(obj))
+        return last is not None and last.uid == obj["metadata"].get("uid") and last.stored == _status(obj)
+
+    def forget(self, key: Key) -> None:
+        """The object is gone."""
+        self._last.pop(key, None)
+
+    def _known(self, obj: Object) -> Object:
+        """The status of the object, with what the API server did not store of it."""
+        return self._last[key_of(obj)].sent if self.is_current(obj) else _status(obj)
+
+    async def _write(self, obj: Object, new: Object, patch: Object | None) -> None:
+        stored = _status(obj)
+        if patch:
+            written = await self._writer.write_status(obj, patch)
+            if written is None:
+                return  # the object is gone, or was recreated
+            stored = _status(written)
+        # Most are stored as sent, and then kept once.
+        self._last[key_of(obj)] = _Report(obj["metadata"].get("uid", ""), stored if new == stored else new, stored)
 
     async def synced(self, obj: Object, synced: SyncedSecret, content: Content, action: str) -> bool:
         """The Secret is in sync; `action` is the write, if any. Returns whether the status has changed."""
-        old = obj.get("status") or {}
+        old = self._known(obj)
         new = status.synced(
             old,
             generation=synced.generation,
@@ -38,8 +64,7 @@ class Reporter:
             now=self._now(),
         )
         patch = status.patch(old, new)
-        if patch:
-            await self._writer.write_status(obj, patch)
+        await self._write(obj, new, patch)
         if action:
             self._event(obj, "Normal", "Synced", f"Secret {action}")
         elif status.ready_reason(old) not in {"", str(Reason.SYNCED)}:
@@ -48,18 +73,31 @@ class Reporter:
 
     async def suspended(self, obj: Object, synced: SyncedSecret) -> bool:
         """The object is suspended. Returns whether the status has changed."""
-        old = obj.get("status") or {}
-        patch = status.patch(old, status.suspended(old, generation=synced.generation, now=self._now()))
+        old = self._known(obj)
+        new = status.suspended(old, generation=synced.generation, now=self._now())
+        patch = status.patch(old, new)
+        await self._write(obj, new, patch)
         if patch:
-            await self._writer.write_status(obj, patch)
             self._event(obj, "Normal", str(Reason.SUSPENDED), "no longer synced: spec.suspend is true")
         return patch is not None
 
     async def failed(self, obj: Object, failure: SyncFailure) -> None:
         """The reconcile has failed. The Event is first, because writing the status may fail as well."""
-        old = obj.get("status") or {}
+        old = self._known(obj)
         new = status.failed(old, failure, generation=obj["metadata"].get("generation", 0), now=self._now())
         patch = status.patch(old, new)
         if patch:
             self._event(obj, "Warning", str(failure.reason), failure.message)
-            await self._writer.write_status(obj, patch)
+        await self._write(obj, new, patch)
+
+
+class _Report(NamedTuple):
+    """The status that was reported last: what was sent, and what the API server stored of it."""
+
+    uid: str
+    sent: Object
+    stored: Object
+
+
+def _status(obj: Object) -> Object:
+    return obj.get("status") or {}

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from secretsyncer.errors import Reason, Rejected
+from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.sync.observed import LAST_APPLIED, digest
 from secretsyncer.synced_secret import SyncedSecret
+from secretsyncer.synced_secret.formats import CLUSTER_CREDENTIALS
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "kube-secret-syncer"
@@ -24,6 +25,20 @@ SELECTOR = f"{MANAGED_BY}={MANAGER}"
 MANAGED_METADATA = "secrets.contentful.com/managed-metadata"
 _API_VERSION = "secrets.contentful.com/v1"
 _KIND = "SyncedSecret"
+PROTECTED_TYPES = (*CLUSTER_CREDENTIALS, "helm.sh/release.v1")
+"""Secrets of these types are credentials of Kubernetes, or state of Helm."""
+_RESERVED = ("kubernetes.io", "k8s.io")
+_KUBECTL = "kubectl.kubernetes.io"  # its notes steer nothing
+_HARMLESS = frozenset(
+    {
+        MANAGED_BY,  # overwritten
+        "kubernetes.io/description",
+        *(
+            f"app.kubernetes.io/{name}"
+            for name in ("name", "instance", "version", "component", "part-of", "created-by")
+        ),
+    }
+)
 _REQUIRED_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
     "kubernetes.io/dockerconfigjson": ((".dockerconfigjson",),),
@@ -47,9 +62,10 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Recreate:
-    """The Secret cannot be changed: delete the one with this uid, then create."""
+    """The Secret cannot be changed: delete this very one, then create."""
 
     uid: str
+    resource_version: str
     body: dict[str, Any] = field(repr=False)
 
 
@@ -72,8 +88,10 @@ def plan(
     """
     _check_type(synced.spec.type, data)
     encoded = {key: b64encode(value).decode() for key, value in data.items()}
+    _check_metadata(synced)
     if observed is None:
         return Create(_body(synced, encoded))
+    _check_observed(synced, observed)
     may_adopt = adopt if synced.spec.adopt is None else synced.spec.adopt
     if not may_adopt and observed["metadata"]["labels"].get(MANAGED_BY) != MANAGER:
         raise Rejected(
@@ -90,7 +108,11 @@ def plan(
                 Reason.CONFLICT,
                 f"Secret {synced.secret} {obstacle}; delete it, or set spec.recreateOnTypeChange: true",
             )
-        return Recreate(observed["metadata"]["uid"], _body(synced, encoded))
+        return Recreate(
+            observed["metadata"]["uid"],
+            observed["metadata"]["resourceVersion"],
+            _successor(synced, encoded, observed["metadata"]),
+        )
     freeze = bool(synced.spec.immutable) and not observed["immutable"]
     if not changes and not metadata and not freeze:
         return None
@@ -118,6 +140,50 @@ def _body(synced: SyncedSecret, encoded: dict[str, str]) -> dict[str, Any]:
     return {**body, "type": synced.spec.type or "Opaque", **frozen, "data": encoded}
 
 
+def _successor(synced: SyncedSecret, encoded: dict[str, str], observed: dict[str, Any]) -> dict[str, Any]:
+    """The Secret that takes the place of the observed one, with the metadata that others put there."""
+    body = _body(synced, encoded)
+    before = _managed_before(observed["annotations"])
+    for part in ("labels", "annotations"):
+        others = {name: text for name, text in observed[part].items() if name not in before[part]}
+        if merged := {**others, **body["metadata"].get(part, {})}:
+            body["metadata"][part] = merged
+    if owners := _owner_references(synced, observed["ownerReferences"]):
+        body["metadata"]["ownerReferences"] = owners
+    return body
+
+
+def _check_metadata(synced: SyncedSecret) -> None:
+    """Labels and annotations of Kubernetes steer its controllers: with some of them a Secret grants access."""
+    for part, names in (("labels", synced.spec.labels), ("annotations", synced.spec.annotations)):
+        for name in names:
+            domain = name.rpartition("/")[0]
+            if (
+                name not in _HARMLESS
+                and domain != _KUBECTL
+                and any(domain == own or domain.endswith(f".{own}") for own in _RESERVED)
+            ):
+                raise Rejected(
+                    Reason.INVALID_SPEC,
+                    f"spec.secretMetadata.{part}.{name}: {part} of {domain} are reserved for Kubernetes",
+                )
+
+
+def _check_observed(synced: SyncedSecret, observed: dict[str, Any]) -> None:
+    """Secrets that Kubernetes or Helm use are never taken over, whatever `adopt` says."""
+    if observed["type"] in PROTECTED_TYPES:
+        raise Rejected(
+            Reason.CONFLICT,
+            f"Secret {synced.secret} has the type {observed['type']}, which is never taken over; choose another name",
+        )
+    if observed["metadata"].get("deletionTimestamp"):
+        held = ", ".join(observed["metadata"].get("finalizers") or ()) or "none"
+        raise Unavailable(
+            Reason.KUBERNETES_ERROR,
+            f"Secret {synced.secret} is being deleted (finalizers: {held}); it is created again when it is gone",
+        )
+
+
 def _check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
     """Kubernetes rejects these, too, with a less helpful message (see its documentation on Secret types)."""
     for alternatives in _REQUIRED_KEYS.get(kind or "", ()):
@@ -139,7 +205,7 @@ def _obstacle(synced: SyncedSecret, observed: dict[str, Any], *, changed: bool) 
     """Why the Secret cannot be changed to the desired state, if so."""
     if synced.spec.type and observed["type"] != synced.spec.type:
         return f"has the type {observed['type']}, and spec.type is {synced.spec.type}, which cannot be changed"
-    if observed["immutable"] and (changed or synced.spec.immutable is False):
+    if observed["immutable"] and changed:
         return "is immutable, and would have to change"
     return ""
 
@@ -210,11 +276,12 @@ def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With ours for `Delete`, and without it otherwise. Those of others stay.
+    """With ours for `Delete`, and without it otherwise. Those of other kinds stay.
 
-    A reference to a deleted object with the same name is removed, because Kubernetes would delete the Secret.
+    References to other SyncedSecrets are removed, because this one owns the Secret now, and so is one to a deleted
+    object with the same name: Kubernetes would delete the Secret with them.
     """
-    ours = [ref for ref in observed if _named(ref) == (_API_VERSION, _KIND, synced.key.name)]
+    ours = [ref for ref in observed if _named(ref)[:2] == (_API_VERSION, _KIND)]
     others = [ref for ref in observed if ref not in ours]
     if synced.spec.deletion_policy != "Delete":
         return others
@@ -228,12 +295,20 @@ def _check_controller(synced: SyncedSecret, observed: list[dict[str, Any]]) -> N
     if synced.spec.deletion_policy != "Delete":
         return
     for ref in observed:
-        if ref.get("controller") and _named(ref) != (_API_VERSION, _KIND, synced.key.name):
+        if ref.get("controller") and _named(ref)[:2] != (_API_VERSION, _KIND):
             raise Rejected(
                 Reason.CONFLICT,
                 f"deletionPolicy: Delete is not possible: Secret {synced.secret} is controlled by {ref.get('kind')} "
                 f"{ref.get('name')}; stop its operator and remove that owner reference, or set deletionPolicy: Retain",
             )
+
+
+def is_ours(synced: SyncedSecret, observed: Mapping[str, Any]) -> bool:
+    """Whether the Secret carries the operator's label and an owner reference to this very object."""
+    metadata = observed["metadata"]
+    return metadata["labels"].get(MANAGED_BY) == MANAGER and any(
+        ref.get("uid") == synced.uid for ref in metadata["ownerReferences"]
+    )
 
 
 def _named(ref: Mapping[str, Any]) -> tuple[Any, Any, Any]:

@@ -29,7 +29,7 @@ from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import parse_secret_id
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
-from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
@@ -161,10 +161,11 @@ class SecretCache:
         found = await asyncio.gather(*(self._tags_of(ref, catalogue) for ref in unique))
         return dict(zip(unique, found, strict=True))
 
-    def invalidate(self, ids: Collection[str]) -> None:
+    def invalidate(self, ids: Collection[str], identity: Identity | None = None) -> None:
         """Fetch these names or ARNs again on the next request, whatever the catalogue shows.
 
-        Matched by name only, so a secret with the same name in another account is fetched again, too.
+        With `identity`, only what was read as that one: an object cannot evict the values of others. Matched by name
+        only, so a secret with the same name in another account is fetched again, too.
         """
         names = set()
         for text in ids:
@@ -172,11 +173,14 @@ class SecretCache:
                 names.add(parse_secret_id(text).name)
             except ValueError:
                 continue
-        stale = {key for key, _ in self._slots if parse_secret_id(key.id).name in names}
-        for key in stale:
+
+        def is_meant(key: SecretRef) -> bool:
+            return identity in {None, key.identity} and parse_secret_id(key.id).name in names
+
+        for key in {key for key, _ in self._slots if is_meant(key)}:
             if slot := self._slots.get(key):
                 slot.stale, slot.failed = True, None
-        self._batcher.disown({key for key in self._batcher if parse_secret_id(key.id).name in names})
+        self._batcher.disown({key for key in self._batcher if is_meant(key)})
         self._tags.invalidate(names)
 
     def _lookup(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:

@@ -259,7 +259,9 @@ RETAIN, DELETE = {"deletionPolicy": "Retain"}, {"deletionPolicy": "Delete"}
         ({}, [OTHERS_REF, ref()], [OTHERS_REF]),
         # Left by an object of this name that is gone: with it, Kubernetes would delete the Secret.
         (RETAIN, [ref("uid-0"), OTHERS_REF], [OTHERS_REF]),
-        (RETAIN, [ref("uid-7", "another")], [ref("uid-7", "another")]),
+        # Left by another object, whose claim has moved here: Kubernetes would delete the Secret with that one.
+        (RETAIN, [ref("uid-7", "another")], []),
+        (DELETE, [ref("uid-7", "another"), OTHERS_REF], [OTHERS_REF, ref()]),
         (DELETE, [], [ref()]),
         (DELETE, [ref()], [ref()]),
         (DELETE, [OTHERS_REF], [OTHERS_REF, ref()]),
@@ -329,7 +331,11 @@ def test_an_immutable_secret_is_left_until_it_would_have_to_change():
     assert plan(asked(immutable=True), {"a": b"1"}, summarise(secret), adopt=True) is None
     assert plan(asked(), {"a": b"1"}, summarise(secret), adopt=True) is None
     assert "is immutable" in conflict(asked(immutable=True), {"a": b"2"}, secret)
-    assert "is immutable" in conflict(asked(immutable=False), {"a": b"1"}, secret)
+    # A policy may have made it immutable: that alone is no reason to delete it.
+    assert (
+        plan(asked(immutable=False, recreateOnTypeChange=True), {"a": b"1"}, summarise(secret), adopt=True) is None
+    )
+    assert "is immutable" in conflict(asked(immutable=False), {"a": b"2"}, secret)
     again = asked(immutable=True, recreateOnTypeChange=True)
     assert isinstance(plan(again, {"a": b"2"}, summarise(secret), adopt=True), Recreate)
 
@@ -343,6 +349,75 @@ def test_a_secret_is_frozen_with_its_last_data_where_asked_for():
     after = settle(asked(immutable=True), {"a": b"2"}, kube_secret({"a": "1"}))
     assert (after["immutable"], after["data"]) == (True, {"a": b64encode(b"2").decode()})
     assert made(asked(immutable=True), {})["immutable"] is True
+
+
+def test_what_takes_the_place_of_a_secret_keeps_what_others_put_there():
+    secret = kube_secret({"a": "1"}, immutable=True)
+    secret["metadata"]["labels"]["team"] = "web"
+    secret["metadata"]["annotations"] = {"note": "theirs"}
+    secret["metadata"]["ownerReferences"] = [OTHERS_REF]
+    again = asked(immutable=True, recreateOnTypeChange=True, secretMetadata={"labels": {"x": "1"}})
+    step = plan(again, {"a": b"2"}, summarise(secret), adopt=True)
+    assert isinstance(step, Recreate)
+    metadata = step.body["metadata"]
+    assert metadata["labels"] == {"team": "web", "x": "1", MANAGED_BY: MANAGER}
+    assert metadata["annotations"]["note"] == "theirs"
+    assert metadata["ownerReferences"] == [OTHERS_REF]
+    assert (step.uid, step.resource_version) == ("secret-uid", "7")
+
+
+@pytest.mark.parametrize(
+    "kind", ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"]
+)
+@pytest.mark.parametrize("spec", [{}, {"adopt": True}, {"recreateOnTypeChange": True}])
+def test_credentials_of_the_cluster_are_never_taken_over(kind, spec):
+    secret = {**kube_secret({"token": "t"}, ours=False), "type": kind}
+    assert f"has the type {kind}, which is never taken over" in conflict(asked(**spec), {"a": b"1"}, secret)
+
+
+@pytest.mark.parametrize("part", ["labels", "annotations"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kubernetes.io/service-account.name",
+        "kubernetes.io/service-account.uid",
+        "node-restriction.kubernetes.io/x",
+        "k8s.io/x",
+        "sub.k8s.io/x",
+    ],
+)
+def test_metadata_that_steers_kubernetes_is_refused_with_its_path(part, name):
+    synced = asked(secretMetadata={part: {name: "admin"}})
+    for observed in (None, summarise(kube_secret({"a": "1"}))):
+        with pytest.raises(Rejected) as caught:
+            plan(synced, {"a": b"1"}, observed, adopt=True)
+        assert caught.value.reason is Reason.INVALID_SPEC
+        assert caught.value.message.startswith(f"spec.secretMetadata.{part}.{name}: ")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "app.kubernetes.io/name",
+        "app.kubernetes.io/part-of",
+        "kubernetes.io/description",
+        "x-k8s.io/a",
+        "notk8s.io/a",
+        "a",
+    ],
+)
+def test_other_metadata_is_allowed(name):
+    assert (
+        made(asked(secretMetadata={"annotations": {name: "x"}}), {"a": b"1"})["metadata"]["annotations"][name]
+        == "x"
+    )
+
+
+def test_a_secret_that_is_being_deleted_is_waited_for_with_what_holds_it():
+    secret = kube_secret({"a": "1"})
+    secret["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/hold"]}
+    with pytest.raises(Unavailable, match="is being deleted .finalizers: example.com/hold."):
+        plan(asked(), {"a": b"2"}, summarise(secret), adopt=True)
 
 
 # No value is kept or shown

@@ -1,0 +1,78 @@
+"""What the API server says of a write goes on without any value of it."""
+
+import json
+from base64 import b64encode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
+from secretsyncer.sync.apply import as_failure
+from secretsyncer.sync.scrub import PART, scrub
+
+VALUE = b"s3cr3t-p4ssw0rd"
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        VALUE.decode(),
+        b64encode(VALUE).decode(),
+        b64encode(VALUE).decode()[:12],
+        VALUE.decode()[3:12],
+        json.dumps({"data": {"a": b64encode(VALUE).decode()}}),
+    ],
+)
+def test_a_value_is_hidden_plain_and_encoded_whole_and_in_part(quoted):
+    said = scrub(f"policy require-team denied the request: {quoted} is not allowed", [VALUE, b"other"])
+    assert said.startswith("policy require-team denied the request: ")
+    assert said.endswith(" is not allowed")
+    for form in (VALUE.decode(), b64encode(VALUE).decode()):
+        assert not any(form[start : start + PART] in said for start in range(len(form) - PART + 1))
+
+
+def test_lines_are_found_as_json_quotes_them():
+    value = b"-----BEGIN KEY-----\nMIIEpAIBAAKC\n"
+    assert "MIIEpAIBAAKC" not in scrub(f"refused: {json.dumps(value.decode())}", [value])
+
+
+def test_short_values_are_hidden_where_they_stand_alone():
+    assert scrub('key "ab" is not abc, it is ab', [b"ab"]) == 'key "***" is not abc, it is ***'
+    assert scrub("1 of 10", [b"1"]) == "1 of 10"
+
+
+def test_a_text_without_values_stays():
+    assert scrub("secrets is forbidden: exceeded quota", [VALUE, b"", b"\xff\xfe\x00\x01"]) == (
+        "secrets is forbidden: exceeded quota"
+    )
+
+
+@given(st.text(max_size=60), st.binary(min_size=PART, max_size=40), st.text(max_size=60))
+def test_no_part_of_a_value_is_left(before, value, after):
+    encoded = b64encode(value).decode()
+    said = scrub(before + encoded + after, [value])
+    assert encoded not in said
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "reason", "kind"),
+    [
+        (
+            422,
+            "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+            Reason.ADMISSION_DENIED,
+            Rejected,
+        ),
+        (403, 'admission webhook "w.example.com" denied the request: immutable', Reason.ADMISSION_DENIED, Rejected),
+        (403, "exceeded quota: q, requested: secrets=1", Reason.ADMISSION_DENIED, Rejected),
+        (422, "data: Forbidden: field is immutable when `immutable` is set", Reason.CONFLICT, Rejected),
+        (422, "metadata.labels: Invalid value", Reason.INVALID_SPEC, Rejected),
+        (403, "User cannot patch resource secrets", Reason.KUBERNETES_ERROR, Unavailable),
+        (500, "etcd: request denied the request", Reason.KUBERNETES_ERROR, Unavailable),
+    ],
+)
+def test_a_refusal_has_the_reason_that_its_reader_can_act_on(status, message, reason, kind):
+    failure = as_failure(KubeError(status, "Reason", f"{message} {VALUE.decode()}"), "Secret a/b", hide=[VALUE])
+    assert (failure.reason, type(failure)) == (reason, kind)
+    assert VALUE.decode() not in failure.message
