@@ -1,4 +1,4 @@
-"""`make demo` and `make sandbox`: the whole thing on one machine, to see and to touch."""
+"""`make demo` and `make sandbox`: Kubernetes, AWS and the operator on one machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.playground import Playground, together
 from secretsyncer.synced_secret import target_of
 
 LIMIT = 30.0
-"""Seconds that any one step may take."""
+"""The time limit of each step, in seconds."""
 _ROTATED = "mysql"
 _FAILING = {"denied", "broken"}
 _NOT_SYNCED = {*_FAILING, "suspended"}
@@ -28,7 +28,7 @@ def say(text: str = "") -> None:
 
 
 def main() -> int:
-    """The demo; its exit code."""
+    """Run the demo; returns its exit code."""
     try:
         return asyncio.run(_demo())
     except (RuntimeError, TimeoutError) as exc:
@@ -68,7 +68,7 @@ async def _start_aws(ground: Playground) -> None:
 
 
 async def _show_objects(ground: Playground, objects: list[Object]) -> bool:
-    """Every sample's Secret or reason; whether something is not as its file says."""
+    """Print the Secret or the reason of each sample; returns whether one differs from its file."""
     say("The Secrets appear:")
     wrong = False
     for obj in objects:
@@ -98,7 +98,7 @@ async def _show_rotation(ground: Playground) -> bool:
 
 
 async def _show_conditions(ground: Playground, objects: list[Object]) -> None:
-    say("\nWhat is wrong says so, and its Secret is left alone:")
+    say("\nObjects that fail say why, and their Secrets are left unchanged:")
     for obj in objects:
         if obj["metadata"]["name"] in _FAILING:
             ready = await _condition(ground, obj["metadata"]["namespace"], obj["metadata"]["name"])
@@ -106,7 +106,7 @@ async def _show_conditions(ground: Playground, objects: list[Object]) -> None:
 
 
 async def _show_calls(operator: OperatorProcess) -> None:
-    calls: Counter[str] = Counter()  # by operation, whatever came of them
+    calls: Counter[str] = Counter()  # by operation, successful or not
     for name, value in (await operator.metrics()).items():
         if name.startswith("secretsyncer_aws_calls_total"):
             calls[name.split('operation="')[1].split('"')[0]] += int(value)
@@ -137,7 +137,7 @@ async def _until(true: Callable[[], Awaitable[bool]], problem: str) -> None:
 
 
 def sandbox() -> int:
-    """The sandbox, until Ctrl-C or SIGTERM; its exit code."""
+    """Run the sandbox until Ctrl-C or SIGTERM; returns its exit code."""
     try:
         return asyncio.run(_sandbox())
     except RuntimeError as exc:
@@ -178,7 +178,7 @@ aws secretsmanager put-secret-value --secret-id mysql \\
     --secret-string '{{"user": "me", "password": "new", "port": 1}}'
 
 Metrics: http://127.0.0.1:{port}/metrics   Log: {log}
-Ctrl-C ends it all."""
+Ctrl-C stops everything."""
 
 if __name__ == "__main__":
     sys.exit(main())

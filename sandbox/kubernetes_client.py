@@ -24,6 +24,7 @@ _JSON = "application/json"
 _PATHS = {
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "Event": "/api/v1/namespaces/{}/events",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{}/leases",

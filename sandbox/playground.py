@@ -1,11 +1,11 @@
 """Kubernetes, AWS and the operator on this machine: what the demo shows and the sandbox keeps running.
 
-Kubernetes is the real one where `make envtest` (or KUBEBUILDER_ASSETS) has it, else the embedded API; AWS
-is moto's server; the operator is the real process. The samples of `manifests/samples` are applied, and AWS holds
-the secrets that they use. Everything listens on loopback and is gone at the end.
+Kubernetes is a real API server if `make envtest` (or KUBEBUILDER_ASSETS) provides one, else the embedded one. AWS is
+moto's server. The operator is the real process. The samples of `manifests/samples` are applied, and AWS has the secrets
+that they use. Everything listens on loopback and is removed at the end.
 
-What does not need each other starts side by side: Kubernetes, AWS with its secrets, and the template engine, which is
-compiled into the operator's cache.
+Kubernetes, AWS with its secrets, and the compilation of the template engine do not depend on each other, so they run in
+parallel.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def sample_secrets() -> Iterator[tuple[str, str | bytes, dict[str, str]]]:
 class Playground:
     """`async with Playground() as ground:`, then `start_kubernetes` and `start_aws` in any order, then the others.
 
-    All of it ends with the block.
+    Everything ends with the block.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Playground:
             self.kubernetes.start_controllers()
 
     async def start_aws(self) -> int:
-        """Start AWS and put the secrets of the samples into it; how many."""
+        """Start AWS with the secrets of the samples; returns their number."""
         await self._stack.enter_async_context(self.aws)
         self.secrets = MotoSecrets(self.aws)
         secrets = list(sample_secrets())
@@ -101,7 +101,7 @@ class Playground:
         return self.kubernetes.write_kubeconfig(self.folder / "kubeconfig")
 
     async def apply_samples(self) -> list[Object]:
-        """Apply the samples, once there is an engine for their templates; the SyncedSecrets among them."""
+        """Apply the samples when the template engine is compiled; returns their SyncedSecrets."""
         await self._compiling
         created: list[Object] = []
         for file in sorted((manifests_folder() / "samples").glob("*.yaml")):
@@ -111,12 +111,12 @@ class Playground:
         return [obj for obj in created if obj["kind"] == "SyncedSecret"]
 
     def operator(self, **settings: str) -> OperatorProcess:
-        """An operator for this ground, not started."""
+        """An operator with these settings. It is not started."""
         return OperatorProcess(kubeconfig=self.kubeconfig, environment={**self.aws.environment(), **settings})
 
 
 async def together(*parts: Coroutine[Any, Any, Any]) -> None:
-    """Run all of them to their end. The first failure cancels the others and is raised."""
+    """Run all of them. The first failure cancels the others and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             for part in parts:
@@ -128,6 +128,6 @@ async def together(*parts: Coroutine[Any, Any, Any]) -> None:
 def _compile_engine() -> None:
     """Put the compiled template engine where the operator looks for it, which takes seconds the first time."""
     engine = TemplateEngine(cache_dir=Settings().cache_folder)
-    with suppress(EngineUnavailable):  # the operator says what is wrong with it
+    with suppress(EngineUnavailable):  # the operator reports it
         engine.render_sync("", EngineCatalogue({}), {})
     engine.close()

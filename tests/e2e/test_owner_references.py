@@ -13,9 +13,9 @@ SETTINGS = {"SYNC_INTERVAL_SEC": "2"}  # nothing tells of a change of a Secret t
 
 async def owned(space, *, controller):
     """A Secret of an owner that is there, or the garbage collector would delete it."""
-    path = f"/api/v1/namespaces/{space.name}/configmaps"
-    _, made = await space.cluster.call("POST", path, {"metadata": {"name": "theirs"}})
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": made["metadata"]["uid"]}
+    kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+    made = await space.cluster.create({**kind, "metadata": {"name": "theirs", "namespace": space.name}})
+    reference = {**kind, "name": "theirs", "uid": made["metadata"]["uid"]}
     owner = {**reference, "controller": controller}
     metadata = {"name": "demo", "namespace": space.name, "ownerReferences": [owner]}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"a": "theirs"}}

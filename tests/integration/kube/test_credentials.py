@@ -8,12 +8,10 @@ import ssl
 
 import pytest
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.resources import NAMESPACES
-from secretsyncer.metrics import Metrics
 from tests.support.certificates import Authority
 
 ANSWER = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}}
@@ -56,11 +54,6 @@ class Server:
             if self.accepts not in names:
                 return web.json_response({"kind": "Status", "reason": "Unauthorized", "code": 401}, status=401)
         return web.json_response(ANSWER)
-
-
-@pytest.fixture
-def metrics():
-    return Metrics(CollectorRegistry())
 
 
 @contextlib.asynccontextmanager
