@@ -1,6 +1,6 @@
-# Everything runs in .venv, which is made from the lock files when it is first needed: each target works as the very
-# first command in a fresh clone. It is filled in two stages (.ci/install): what the demo needs, then what checks and
-# tests need as well. PYTHON=python3.13 make install chooses another interpreter.
+# Everything runs in .venv. It is created from the lock files when it is first needed, so each target works as the first
+# command in a fresh clone. .ci/install fills it in two stages: for the demo, then for checks and tests. To use another
+# interpreter: PYTHON=python3.13 make install
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := @PYTHON=$(PYTHON) .ci/install
@@ -10,7 +10,7 @@ SOURCE := .
 SBOM := sbom.json
 BUILDER = $(firstword $(foreach tool,podman buildah docker,$(shell command -v $(tool))))
 NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create cluster), choose one (kubectl config \
-  use-context NAME), or use make sandbox, which needs none. kubectl says:
+  use-context NAME), or use make sandbox, which needs none. kubectl:
 
 .DEFAULT_GOAL := help
 .PHONY: help install check test chaos bench demo run sandbox docs site envtest tools image release sbom audit lock
@@ -18,7 +18,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .venv/.installed ## make .venv from the lock files, and put this project into it
+install: .venv/.installed ## create .venv from the lock files, with this project in it
 
 .venv/.demo: requirements/demo.lock pyproject.toml hatch_build.py $(wildcard secretsyncer/gotemplate/go/*.go)
 	$(INSTALL) demo
@@ -28,7 +28,7 @@ install: .venv/.installed ## make .venv from the lock files, and put this projec
 	$(INSTALL) dev
 	@touch $@
 
-check: .venv/.installed .cache/actionlint ## lint, format, types, the direction of imports and the workflows
+check: .venv/.installed .cache/actionlint ## lint, format, types, import layers, workflows
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -38,22 +38,22 @@ check: .venv/.installed .cache/actionlint ## lint, format, types, the direction 
 .cache/actionlint: .ci/actionlint/go.mod .ci/actionlint/go.sum | .venv/.installed
 	cd .ci/actionlint && GOTOOLCHAIN=local $(abspath $(BIN))/go build -buildvcs=false -o $(abspath $@) github.com/rhysd/actionlint/cmd/actionlint
 
-test: .venv/.installed ## all tests that this machine can run (make envtest adds those on real servers)
+test: .venv/.installed ## run all tests that this machine can run (make envtest adds those on real servers)
 	$(BIN)/python -m pytest $(ARGS)
 
-chaos: .venv/.installed ## three minutes of random faults on a real API server (ARGS='--seed 1 --seconds 60')
+chaos: .venv/.installed ## inject random faults for three minutes, on a real API server (ARGS='--seed 1 --seconds 60')
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-bench: .venv/.installed ## measure against limits of the same run (ARGS='start 1000' for some works alone)
+bench: .venv/.installed ## run the benchmarks (ARGS='start 1000' runs only these)
 	$(BIN)/python -m bench $(ARGS)
 
-demo: .venv/.demo ## see it work in a minute, without a cluster and without AWS
+demo: .venv/.demo ## show the operator at work, without a cluster and without AWS
 	@$(BIN)/python -m sandbox.demo
 
-sandbox: .venv/.demo ## a Kubernetes API and an AWS with the operator between them, to try it by hand
+sandbox: .venv/.demo ## run Kubernetes, AWS and the operator on this machine, to try it by hand
 	$(BIN)/python -m sandbox
 
-run: .venv/.demo ## run against the current kube context with the local AWS credentials
+run: .venv/.demo ## run the operator against the current kube context, with the local AWS credentials
 	@said=$$(kubectl version --request-timeout=10s 2>&1) || { echo "$(NO_CLUSTER) $$(echo "$$said" | tail -n 1)" >&2; exit 1; }
 	kubectl apply -f manifests/crd.yaml
 	LOG_FORMAT=text $(BIN)/python -m secretsyncer run
@@ -68,27 +68,27 @@ site: .cache/docs/.installed ## build the documentation as a site: build/site/ht
 	$(INSTALL) only .cache/docs $<
 	@touch $@
 
-envtest: ## build Kubernetes' own servers for the tests and the demo (once, ten minutes)
+envtest: ## build the Kubernetes servers for the tests and the demo (once, ten minutes)
 	@.ci/envtest
 
 tools: ## get promtool and helm for the tests of the alerts and the chart (once)
 	@PYTHON=$(PYTHON) .ci/tools
 
-image: ## build the image with podman, buildah or docker, whichever is there
+image: ## build the image with podman, buildah or docker
 	$(or $(BUILDER),$(error make image needs podman, buildah or docker)) build --file Containerfile --tag secretsyncer:$(VERSION) \
 	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
 	  --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || date +%s) $(ARGS) .
 
-release: .venv/.installed .cache/audit/.installed tools ## build what a release consists of, from the last commit, into dist/
+release: .venv/.installed .cache/audit/.installed tools ## build a release from the last commit, in dist/
 	.ci/release dist
 
-sbom: .cache/audit/.installed ## list what the operator runs on, with versions and licences: sbom.json (CycloneDX)
+sbom: .cache/audit/.installed ## list the packages of the operator with versions and licences: sbom.json (CycloneDX)
 	$(INSTALL) only .cache/runtime $(SOURCE)/requirements/run.lock
 	sed 's/^dynamic = \["version"\]/version = "$(VERSION)"/' $(SOURCE)/pyproject.toml >.cache/pyproject.toml
 	.cache/audit/bin/cyclonedx-py environment --pyproject .cache/pyproject.toml --mc-type application --output-reproducible \
 	  --output-file $(SBOM) .cache/runtime
 
-audit: .cache/audit/.installed ## look up the locked dependencies among the known vulnerabilities (needs PyPI itself)
+audit: .cache/audit/.installed ## look for known vulnerabilities in the locked dependencies (needs PyPI itself)
 	.cache/audit/bin/pip-audit --disable-pip --require-hashes --strict -r requirements/run.lock
 
 .cache/audit/.installed: requirements/audit.lock
@@ -99,7 +99,7 @@ audit: .cache/audit/.installed ## look up the locked dependencies among the know
 	$(INSTALL) uv
 	@touch $@
 
-lock: .cache/uv/uv.lock ## lock the dependencies again after a change of pyproject.toml (ARGS=--upgrade for the newest)
+lock: .cache/uv/uv.lock ## lock the dependencies after a change of pyproject.toml (ARGS=--upgrade for the newest)
 	$(LOCK) $(ARGS) --group installer --output-file requirements/uv.lock
 	$(LOCK) $(ARGS) --group build --output-file requirements/build.lock
 	$(LOCK) $(ARGS) --group audit --output-file requirements/audit.lock

@@ -20,7 +20,7 @@ FRESH_NAMESPACE = "fresh"
 
 
 async def changes(count: int) -> list[Figure]:
-    """Rotations among so many objects, then new objects while all of them are synced anew."""
+    """Rotations among so many objects, then new objects while all of them are synced again."""
     async with scene(count) as ground:
         async with ground.operator(POLL_INTERVAL_SEC="1", SYNC_INTERVAL_SEC="86400") as operator:
             await operator.until_changed(count)

@@ -19,7 +19,7 @@ SINGULAR = SYNCED_SECRETS.kind.lower()
 SHORT_NAMES = ["ss"]
 DESCRIPTION = (
     "SyncedSecret creates a Kubernetes Secret from secrets in AWS Secrets Manager, and keeps it up to date. By default "
-    "the Secret has the name and the namespace of the SyncedSecret. If a sync fails, the condition Ready tells why, and "
+    "the Secret has the name and the namespace of the SyncedSecret. If a sync fails, the condition Ready explains why, and "
     "the Secret stays as it is."
 )
 _READY = '.status.conditions[?(@.type=="Ready")]'

@@ -13,9 +13,9 @@ from secretsyncer.metrics import Metrics
 _BEFORE = """\
 # Metrics
 
-Served as `/metrics` on `METRICS_LISTEN`, in the text format of Prometheus. Times are in seconds. A histogram has
-the series `_bucket`, `_sum` and `_count`. The series of an object go when the object goes. The metrics `process_*`
-and `python_*` of the Prometheus client are there as well.
+The operator serves these metrics at `/metrics` on `METRICS_LISTEN`, in the Prometheus text format. Durations are in
+seconds. A histogram has the series `_bucket`, `_sum` and `_count`. When an object is deleted, its series are removed.
+The metrics `process_*` and `python_*` of the Prometheus client are included.
 """
 
 

@@ -10,13 +10,12 @@ from secretsyncer.settings import Settings
 _BEFORE = """\
 # Settings
 
-Settings are environment variables, read once at the start. An empty variable means the default. A wrong value ends
-the start with exit code 2 and one line that names the variable.
+Settings are environment variables. The operator reads them once, at start. An empty variable means the default. If a
+value is wrong, the operator prints one line that names the variable, and ends with exit code 2.
 """
 _AFTER = """\
-AWS's own variables (`AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL` and the others) are read by the AWS SDK, and
-`KUBECONFIG` by the Kubernetes client. Without `KUBECONFIG`, `~/.kube/config` is used, or the service account of the
-pod.
+The AWS SDK reads its own variables (`AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL` and others). The Kubernetes client
+uses `KUBECONFIG`, or else the ServiceAccount of the pod, or else `~/.kube/config`.
 """
 
 
@@ -42,7 +41,12 @@ def _values(entry: dict[str, Any]) -> str:
     entry = next((choice for choice in entry.get("anyOf", ()) if choice.get("type") != "null"), entry)
     if "enum" in entry:
         return ", ".join(f"`{value}`" for value in entry["enum"])
-    kinds = {"boolean": "`true` or `false`", "array": "list", "string": "text", "integer": "integer"}
-    bounds = {"exclusiveMinimum": "over", "minimum": "from", "exclusiveMaximum": "under", "maximum": "to"}
+    kinds = {"boolean": "`true` or `false`", "array": "list", "string": "string", "integer": "integer"}
+    bounds = {
+        "exclusiveMinimum": "greater than",
+        "minimum": "at least",
+        "exclusiveMaximum": "less than",
+        "maximum": "at most",
+    }
     limits = [f"{word} {entry[name]:g}" for name, word in bounds.items() if name in entry]
-    return " ".join([kinds.get(entry.get("type", ""), "number"), *limits])
+    return ", ".join([kinds.get(entry.get("type", ""), "number"), *limits])

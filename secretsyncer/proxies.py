@@ -1,9 +1,9 @@
-"""Which proxy a request takes: the rules of Go's httpproxy, which kubectl and most tools of Kubernetes follow.
+"""The proxy of a request, by the rules of Go's httpproxy, like kubectl and most Kubernetes tools.
 
-`HTTPS_PROXY` and `HTTP_PROXY`, in capitals before small letters, hold a URL; without a scheme it is an http proxy.
-`ALL_PROXY` stands in for both, as for curl. `NO_PROXY` is a list of hosts that are asked directly: names (with their
-subdomains), `.suffix` and `*.suffix` (subdomains alone), addresses, networks, each with or without a port, or `*`.
-`localhost` and loopback addresses never take a proxy.
+`HTTPS_PROXY` and `HTTP_PROXY` are URLs; without a scheme, the proxy is an http proxy. Upper-case variables take precedence
+over lower-case ones. `ALL_PROXY` is the default for both, as in curl. `NO_PROXY` is a list of hosts without a proxy: names
+(with their subdomains), `.suffix` and `*.suffix` (subdomains only), addresses, networks, each with or without a port, or
+`*`. `localhost` and loopback addresses never use a proxy.
 
 Source: the documentation of golang.org/x/net/http/httpproxy.
 """

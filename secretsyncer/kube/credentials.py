@@ -3,10 +3,11 @@
 Found like kubectl and client-go do, first match wins: `KUBECONFIG`; the service account of the pod
 (`KUBERNETES_SERVICE_HOST`); `~/.kube/config`.
 
-Everything ages: a service account's token is replaced by the kubelet (KEP-1205, bound service account tokens), client
-certificates are renewed, a cluster moves to another certificate authority. So all of it is read again each minute,
-an exec plugin before its credential expires, and each of them at once, on behalf of all that wait, when the server
-refuses the credential or the TLS handshake fails. `refused_for` says how long the server has accepted none.
+All of it can change: the kubelet replaces the token of a ServiceAccount (KEP-1205, bound service account tokens), client
+certificates are renewed, and a cluster can move to another certificate authority. So everything is read again every
+minute, and a credential of an exec plugin before it expires. If the server rejects the credential or the TLS handshake
+fails, everything is read again at once, for all waiting requests. `refused_for` is the time since the last accepted
+credential.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ MAX_AGE = 60.0
 """Seconds after which files are read again."""
 LOAD_TIMEOUT = 30.0
 REFRESH_INTERVAL = 10.0
-"""Seconds between two refreshes of refused credentials: an exec plugin is a process, not run per request."""
+"""Minimum seconds between two refreshes of rejected credentials, because an exec plugin is a process."""
 PLUGIN_SHARE = 0.9
 """Fraction of the life of a plugin's credential after which a new one is requested."""
 
 
 class Tls(NamedTuple):
-    """What a TLS connection is made from. `ca`, `cert` and `key` are PEM; None: the system's, or none."""
+    """The inputs of a TLS connection. `ca`, `cert` and `key` are PEM; None: those of the system, or none."""
 
     ca: bytes | None = None
     cert: bytes | None = None
@@ -52,7 +53,7 @@ class Tls(NamedTuple):
         return f"Tls(verify={self.verify}, server_name={self.server_name!r})"
 
     def context(self) -> ssl.SSLContext:
-        """Raises SettingsError where the certificates or the key cannot be used."""
+        """Raises SettingsError if the certificates or the key cannot be used."""
         try:
             context = ssl.create_default_context(cadata=self.ca.decode("ascii") if self.ca else None)
             # Strict since Python 3.13: it refuses certificates of many clusters that Go's TLS accepts.
@@ -68,7 +69,7 @@ class Tls(NamedTuple):
 
 
 def _load_chain(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
-    """Python's ssl reads a key from a file alone: one that only this process may read, and that goes at once."""
+    """Python's ssl reads keys only from files: write one that only this process can read, and delete it."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(cert + b"\n" + key)
         file.flush()
@@ -91,11 +92,11 @@ class Access:
 
     @property
     def connection(self) -> tuple[str, Tls, str | None]:
-        """What connections are made from: where it changes, those that are open are of no use."""
+        """The inputs of a connection. When they change, open connections are not used any more."""
         return self.server, self.tls, self.proxy
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """None for plain http. Raises SettingsError where the certificates or the key cannot be used."""
+        """None for plain http. Raises SettingsError if the certificates or the key cannot be used."""
         return self.tls.context() if self.server.startswith("https:") else None
 
 
@@ -116,7 +117,7 @@ class Credentials:
 
     @classmethod
     async def find(cls) -> Credentials:
-        """The configured cluster's; `SettingsError` where there is none, or it cannot be used."""
+        """The credentials of the configured cluster. Raises SettingsError if there is none, or they cannot be used."""
         load = _source()
         access = await load()
         access.ssl_context()
@@ -147,14 +148,14 @@ class Credentials:
 
     @property
     def refused_for(self) -> float:
-        """Seconds since the server last took the credentials; 0 while it does."""
+        """Seconds since the server last accepted the credentials; 0 while it does."""
         return 0.0 if self._refused_since is None else self._clock() - self._refused_since
 
     def _is_old(self) -> bool:
         return self.access.max_age is not None and self._clock() - self._loaded > self.access.max_age
 
     async def _reload(self) -> None:
-        """Where that fails the old access stays: the server is the judge of it."""
+        """Reload. If that fails, the old access stays, and the server decides whether to accept it."""
         self._loaded = self._clock()
         try:
             access = await self._load()
@@ -200,7 +201,7 @@ async def from_service_account(folder: Path = SERVICE_ACCOUNT) -> Access:
 
 
 async def from_kubeconfig(paths: str) -> Access:
-    """The current context of these files (joined by `:`); `SettingsError` where they cannot be used."""
+    """The current context of these files (joined by `:`). Raises SettingsError if they cannot be used."""
     context = kubeconfig.read(paths)
     cluster, user = context.cluster, context.user
     max_age: float | None = MAX_AGE
@@ -227,14 +228,14 @@ async def from_kubeconfig(paths: str) -> Access:
 
 
 def _of_plugin(status: dict[str, Any]) -> dict[str, Any]:
-    """A plugin's answer, as a user of a kubeconfig would hold it."""
+    """The response of a plugin in the form of a user in a kubeconfig."""
     data = {"client-certificate-data": "clientCertificateData", "client-key-data": "clientKeyData"}
     encoded = {key: base64.b64encode(str(status[name]).encode()) for key, name in data.items() if status.get(name)}
     return {**encoded, "token": status.get("token")}
 
 
 def _life(status: dict[str, Any]) -> float | None:
-    """Seconds until the plugin is asked again; None where it does not say."""
+    """Seconds until the plugin is run again; None if it does not say."""
     try:
         expires = datetime.fromisoformat(str(status["expirationTimestamp"]))
     except (KeyError, ValueError):
@@ -244,7 +245,7 @@ def _life(status: dict[str, Any]) -> float | None:
 
 
 def _material(entry: dict[str, Any], name: str) -> bytes | None:
-    """PEM that stands in the kubeconfig, or in the file that it names."""
+    """PEM from the kubeconfig, or from the file that it names."""
     data, path = entry.get(f"{name}-data"), entry.get(name)
     try:
         if data:
@@ -257,7 +258,7 @@ def _material(entry: dict[str, Any], name: str) -> bytes | None:
 
 
 async def _header(user: dict[str, Any]) -> str:
-    """The Authorization header of a user. A file of a token goes before a token, as for kubectl."""
+    """The Authorization header of a user. As in kubectl, a token file takes precedence over a token."""
     if user.get("tokenFile"):
         return f"Bearer {_token_of(Path(user['tokenFile']))}"
     if user.get("token"):
@@ -279,7 +280,7 @@ def _token_of(file: Path) -> str:
 
 
 async def _oidc(provider: dict[str, Any]) -> str:
-    """The header of an OpenID Connect login, renewed where it has expired."""
+    """The header of an OpenID Connect login, renewed if it has expired."""
     # Imported only here: it costs 38 MB and 0.3 s.
     from kubernetes_asyncio.client import Configuration  # noqa: PLC0415
     from kubernetes_asyncio.config import load_kube_config_from_dict  # noqa: PLC0415

@@ -1,11 +1,11 @@
-"""Kubeconfigs, merged and resolved as kubectl does it, and what their exec plugins answer.
+"""Kubeconfigs, merged and resolved like in kubectl, and their exec plugins.
 
 `read` merges the files of `KUBECONFIG`: the first file that sets a value wins, and entries of lists are merged by
-name. Files that do not exist are passed over, as is an empty one. Relative paths are those of the file they stand
-in. `run_plugin` runs a credential plugin of a user (KEP-541, client-go credential plugins), which is ended with all
-of its children when it takes too long.
+name. Missing and empty files are skipped. Paths are relative to the file that contains them. `run_plugin` runs a
+credential plugin of a user (KEP-541, client-go credential plugins). A plugin that takes too long is killed with all of
+its children.
 
-Source of the rules: "Organizing Cluster Access Using kubeconfig Files" in the documentation of Kubernetes; the tests
+The rules are those of "Organizing Cluster Access Using kubeconfig Files" in the Kubernetes documentation. The tests
 compare the merge with `kubectl config view`.
 """
 
@@ -26,7 +26,7 @@ from secretsyncer import kube_yaml
 from secretsyncer.errors import SettingsError, clip
 
 MAX_ANSWER = 1 << 20
-"""Bytes of the longest answer of a plugin that is read."""
+"""Maximum bytes of the response of a plugin."""
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 _PATHS = {"cluster": ("certificate-authority",), "user": ("client-certificate", "client-key", "tokenFile")}
 _API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
@@ -169,7 +169,7 @@ async def _start(command: list[str], environment: dict[str, str]) -> asyncio.sub
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # a group of its own, so that its children can be ended with it
+            start_new_session=True,  # its own process group, so that its children can be killed with it
         )
     )
     try:

@@ -1,6 +1,6 @@
 """What the declarations in `spec` and `status` are made of: a base class, and rules over several fields.
 
-A rule is stated once, for three readers: `holds` checks an object, `message` tells the user, and `schema` is the
+A rule is stated once, for three readers: `holds` checks an object, `message` is for the user, and `schema` is the
 same statement in JSON Schema. Rules name fields as users write them. A path may lead into an object: `name.regexp`.
 """
 

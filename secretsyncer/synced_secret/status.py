@@ -75,6 +75,6 @@ class SyncedSecretStatus(Fields):
     conditions: tuple[Condition, ...] | None = Field(
         None, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
     )
-    """Conditions of the SyncedSecret. Ready tells whether the Secret has the content that the spec asks for. Its
+    """Conditions of the SyncedSecret. Ready shows whether the Secret has the content that the spec asks for. Its
     reason is Synced, or one of Suspended, InvalidSpec, RoleNotAllowed, AccessDenied, SecretNotFound,
     InvalidSecretValue, TemplateError, Conflict, AWSUnavailable and KubernetesError."""

@@ -218,6 +218,7 @@ async def test_it_is_not_ready_until_aws_has_been_listed_and_says_so(small_opera
     await operator.until_ready()
     _, verbose = await operator.get("/healthz?verbose")
     loops = ["informer syncedsecrets", "informer namespaces", "informer secrets", "poller", "workers"]
+    loops.append("kubernetes credentials")
     assert sorted(verbose.splitlines()) == sorted([*(f"[+] {loop}" for loop in loops), "ok"])
 
 

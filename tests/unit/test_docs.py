@@ -40,6 +40,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.timeout(30)  # reads the repository
 def test_no_generated_file_is_out_of_date():
     stale = [name_of(path) for path, text in files().items() if path.read_text() != text]
     assert not stale, f"run `make docs`: {stale}"
@@ -157,6 +158,45 @@ def test_every_module_has_a_layer(container):
         path.parent.name for path in folder.glob("*/__init__.py")
     }
     assert modules - {"__init__", "__main__"} == set().union(*layers_of(container))
+
+
+def collapsed(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+@pytest.mark.timeout(30)  # reads the repository
+def test_every_example_of_style_is_in_the_code():
+    code = "".join(
+        collapsed(path.read_text())
+        for folder in ("secretsyncer", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    blocks = [
+        text for language, text in BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text()) if language == "python"
+    ]
+    assert len(blocks) > 3
+    for block in blocks:
+        assert collapsed(block).removesuffix("...") in code, block
+
+
+HOSTS = [
+    ".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("debian", "org"))
+]
+HOSTS += [".".join(parts) for parts in (("proxy", "golang", "org"), ("sum", "golang", "org"))]
+
+
+@pytest.mark.timeout(30)  # reads the repository
+def test_no_file_names_the_host_of_a_package_index():
+    folders = [ROOT / name for name in (".ci", ".github", "bench", "docs", "generate", "manifests", "requirements")]
+    folders += [ROOT / name for name in ("sandbox", "secretsyncer", "tests")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    files += [path for path in ROOT.iterdir() if path.is_file()]
+    named = {}
+    for path in files:
+        if path.suffix not in {".png", ".pyc", ".wasm"}:
+            text = path.read_text(errors="replace")
+            named.update({name_of(path): host for host in HOSTS if host in text})
+    assert named == {}
 
 
 def test_the_architecture_is_short():

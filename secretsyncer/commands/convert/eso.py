@@ -205,7 +205,7 @@ def _templates(draft: Draft, texts: Object, sources: dict[str, Object | None]) -
     for name, text in texts.items():
         converted = _template(text, sources)
         if converted is None:
-            draft.note(f"template.data.{name} uses more than the keys of data at its top level; write it anew")
+            draft.note(f"template.data.{name} uses more than the keys of data at its top level; rewrite it by hand")
         else:
             draft.add(name, {"template": converted})
 

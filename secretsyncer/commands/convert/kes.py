@@ -62,5 +62,5 @@ def _template(draft: Draft, template: Object) -> None:
         draft.spec["type"] = template["type"]
     for field in ("data", "stringData"):
         for name in template.get(field) or {}:
-            draft.note(f"template.{field}.{name} is a lodash template; write it anew as a Go template")
+            draft.note(f"template.{field}.{name} is a lodash template; rewrite it as a Go template")
     draft.leftovers("template", template, {"metadata", "type", "data", "stringData"})
