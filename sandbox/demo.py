@@ -43,6 +43,8 @@ async def _demo() -> int:
         await together(_start_kubernetes(ground), _start_aws(ground))
         async with ground.operator(POLL_INTERVAL_SEC="1", LOG_FORMAT="text") as operator:
             say(f"  Operator:   ready after {await operator.until_ready():.1f} s (POLL_INTERVAL_SEC=1)")
+            if ground.is_compiling:
+                say("  Templates:  the engine is being compiled, once")
             objects = await ground.apply_samples()
             say(f"  Samples:    {len(objects)} SyncedSecrets from manifests/samples applied\n")
             failures = [await _show_objects(ground, objects), await _show_rotation(ground)]

@@ -72,6 +72,11 @@ class Playground:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    @property
+    def is_compiling(self) -> bool:
+        """Whether the template engine is not ready yet, for which `apply_samples` waits."""
+        return not self._compiling.done()
+
     async def start_kubernetes(self) -> None:
         """Start Kubernetes, with the CRD."""
         assets = find_assets()
