@@ -158,11 +158,8 @@ def _check_metadata(synced: SyncedSecret) -> None:
     for part, names in (("labels", synced.spec.labels), ("annotations", synced.spec.annotations)):
         for name in names:
             domain = name.rpartition("/")[0]
-            if (
-                name not in _HARMLESS
-                and domain != _KUBECTL
-                and any(domain == own or domain.endswith(f".{own}") for own in _RESERVED)
-            ):
+            reserved = any(domain == own or domain.endswith(f".{own}") for own in _RESERVED)
+            if reserved and domain != _KUBECTL and name not in _HARMLESS:
                 raise Rejected(
                     Reason.INVALID_SPEC,
                     f"spec.secretMetadata.{part}.{name}: {part} of {domain} are reserved for Kubernetes",

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secretsyncer.errors import Reason, Rejected
+from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.sync.observed import digest, summarise
 from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGED_METADATA, MANAGER, Create, Patch, Recreate, plan
 from tests.support.builders import kube_secret, parsed
@@ -416,7 +416,7 @@ def test_other_metadata_is_allowed(name):
 def test_a_secret_that_is_being_deleted_is_waited_for_with_what_holds_it():
     secret = kube_secret({"a": "1"})
     secret["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/hold"]}
-    with pytest.raises(Unavailable, match="is being deleted .finalizers: example.com/hold."):
+    with pytest.raises(Unavailable, match=r"is being deleted \(finalizers: example.com/hold\)"):
         plan(asked(), {"a": b"2"}, summarise(secret), adopt=True)
 
 
