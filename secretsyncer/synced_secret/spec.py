@@ -47,8 +47,10 @@ class SecretReference(Fields):
     text."""
 
     optional: bool = False
-    """If true, the key is omitted while the AWS secret, or the key in it, does not exist. Denied access is always an
-    error. Defaults to false."""
+    """If true, what this reference stands for is omitted while it does not exist. For one key of the Secret, that is the
+    AWS secret or the key in it. In dataFrom it is the AWS secret as a whole, and a key in it that is null is an error.
+    Denied access is an error, unless the operator's list of AWS secrets shows that there is no such secret. Defaults to
+    false."""
 
 
 class ValueReference(SecretReference):
@@ -268,6 +270,11 @@ class SyncedSecretSpec(Fields):
     deletion_policy: Literal["Retain", "Delete"] | None = None
     """What happens to the Secret when this SyncedSecret is deleted. Retain keeps it. Delete makes this SyncedSecret
     its owner, so that Kubernetes deletes it too. Defaults to Retain."""
+
+    allow_empty: bool = False
+    """If true, the Secret may be left without any key, and what selects AWS secrets (find, filters and .Secrets in
+    templates) may select none. Otherwise the sync fails in these cases, and the Secret stays as it is. Defaults to
+    false."""
 
     adopt: bool | None = None
     """Whether to take over an existing Secret that the operator does not manage. Defaults to the operator's setting
