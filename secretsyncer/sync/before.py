@@ -7,13 +7,16 @@ and its Secret stays. "Before" is the last reconcile in this process; for the fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from secretsyncer.aws.arn import possible_names
+from secretsyncer.aws.arn import home_of, possible_names
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.kube.objects import Object
+from secretsyncer.sync.status import sources_of
 from secretsyncer.sync.templates import RenderedTemplate
 
 _CALLS = {"tagKey": "filterByTagKey", "tag": "filterByTag", "name": "filterByName"}
@@ -39,6 +42,24 @@ class Before:
         """Whether a secret of this name or ARN was among the sources."""
         names = set(possible_names(secret_id))
         return any(names.intersection(possible_names(arn)) for arn in self.sources)
+
+
+def in_use(objects: Iterable[Object], region: str) -> Iterator[str]:
+    """The ARNs that the objects were made from, as far as a listing of this region should show them.
+
+    A source of another region is expected, too, unless the object itself names that region: where the operator's own
+    region is wrong, all sources look like that.
+    """
+    for obj in objects:
+        text = ""
+        for arn in sources_of(obj.get("status") or {}, obj["metadata"].get("generation", 0)):
+            home = home_of(arn)
+            if home is None or home[1] == region:
+                yield arn
+                continue
+            text = text or json.dumps(obj.get("spec"))
+            if home[1] not in text:
+                yield arn
 
 
 def selected_by(output: RenderedTemplate, catalogue: Catalogue) -> Selected:
