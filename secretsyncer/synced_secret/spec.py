@@ -16,9 +16,11 @@ from secretsyncer.synced_secret.fields import Fields, Rule, at_least_one_of, at_
 from secretsyncer.synced_secret.formats import (
     EXPRESSION_LIMIT,
     AccountID,
+    Annotations,
     DataKey,
     Duration,
     JMESPath,
+    Labels,
     ObjectName,
     RegularExpression,
     SecretType,
@@ -47,10 +49,9 @@ class SecretReference(Fields):
     text."""
 
     optional: bool = False
-    """If true, what this reference stands for is omitted while it does not exist. For one key of the Secret, that is the
-    AWS secret or the key in it. In dataFrom it is the AWS secret as a whole, and a key in it that is null is an error.
-    Denied access is an error, unless the operator's list of AWS secrets shows that there is no such secret. Defaults to
-    false."""
+    """If true, the reference is omitted while the AWS secret, or the key that it names, does not exist. In dataFrom, a key
+    that is null is an error. Denied access is an error, unless the operator's list of AWS secrets shows that there is no
+    such secret. Defaults to false."""
 
 
 class ValueReference(SecretReference):
@@ -192,10 +193,10 @@ class Target(Fields):
 class SecretMetadata(Fields):
     """Metadata of the Secret."""
 
-    labels: dict[str, Annotated[str, Field(description="Value of the label.")]] | None = None
+    labels: Labels | None = None
     """Labels of the Secret."""
 
-    annotations: dict[str, Annotated[str, Field(description="Value of the annotation.")]] | None = None
+    annotations: Annotations | None = None
     """Annotations of the Secret."""
 
     name: str | None = None
@@ -272,9 +273,8 @@ class SyncedSecretSpec(Fields):
     its owner, so that Kubernetes deletes it too. Defaults to Retain."""
 
     allow_empty: bool = False
-    """If true, the Secret may be left without any key, and what selects AWS secrets (find, filters and .Secrets in
-    templates) may select none. Otherwise the sync fails in these cases, and the Secret stays as it is. Defaults to
-    false."""
+    """If true, the Secret may have no key, and find, filters and .Secrets may select no AWS secret. Otherwise the sync
+    fails in these cases, and the Secret stays as it is. Defaults to false."""
 
     adopt: bool | None = None
     """Whether to take over an existing Secret that the operator does not manage. Defaults to the operator's setting

@@ -246,7 +246,9 @@ class SecretCache:
         """The failure as an exception. AWS denies what does not exist to a role that may read only what it names."""
         error = failure.error()
         if failure.outcome is CallOutcome.DENIED and failure.operation in _READS and catalogue.lacks(ref):
-            return Unlisted(error.reason, f"{error.message}. The list of AWS secrets does not show it: does it exist?")
+            return Unlisted(
+                error.reason, f"{error.message}. The list of AWS secrets does not show it: does it exist?"
+            )
         return error
 
     def _store(self, key: SecretRef, round_: int, result: Result) -> Result:
