@@ -3,6 +3,7 @@
     SecretsyncerError
     ├── SyncFailure            a reconcile failed; becomes the condition `Ready=False` of the object
     │   ├── Rejected           somebody has to change something: wait for a change or the next resync, no backoff
+    │   │   └── Unlisted       denied, and missing in the listing: handled like a secret that does not exist
     │   └── Unavailable        retry with backoff and jitter, after at least `retry_after` seconds
     ├── KubeError              the Kubernetes API responded with an error, or did not respond
     └── SettingsError          a setting is wrong: exit code 2
@@ -13,6 +14,7 @@ Events and logs, so they name secrets, keys, roles and positions, and never cont
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 MESSAGE_LIMIT = 1024
@@ -59,8 +61,22 @@ class Rejected(SyncFailure):
     """Fails the same way until the spec, the namespace, AWS or Kubernetes changes."""
 
 
+class Unlisted(Rejected):
+    """AWS denies access to a secret that does not exist, according to a complete listing of its account."""
+
+
 class Unavailable(SyncFailure):
     """May succeed later: throttling, timeouts, a namespace that is not known yet."""
+
+
+def combine(failures: Sequence[SyncFailure]) -> SyncFailure:
+    """One failure for several, with all messages and the first reason. Retried if one of them is temporary."""
+    waiting = [failure for failure in failures if isinstance(failure, Unavailable)]
+    first = (waiting or failures)[0]
+    message = "; ".join(dict.fromkeys(failure.message for failure in failures))
+    if waiting:
+        return Unavailable(first.reason, message, retry_after=max(f.retry_after or 0 for f in waiting) or None)
+    return Rejected(first.reason, message)
 
 
 class KubeError(SecretsyncerError):

@@ -73,6 +73,9 @@ class Settings(BaseModel):
     status_page: bool = True
     """True: serve a status page at `/`. It shows what `kubectl get syncedsecrets -A` shows, without authentication."""
 
+    template_messages: bool = True
+    """False: conditions and Events say of a failing template only that it fails. Its author can otherwise spell a value."""
+
     leader_election: bool = False
     """True: only the holder of the Lease polls and reconciles. Required with more than one replica."""
 

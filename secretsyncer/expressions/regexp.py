@@ -11,6 +11,9 @@ from typing import Any
 
 import re2
 
+LONGEST_NAME = 4096
+"""Characters of a key that is rewritten, and of what it becomes on the way."""
+
 _GROUP = re.compile(r"\$(\$|[0-9]{1,2}|\{[0-9]{1,2}\})")
 
 
@@ -41,8 +44,13 @@ def replacement(pattern: Any, target: str) -> str:
 
 
 def rewrite(rules: Sequence[tuple[str, str]], key: str) -> str:
-    """The key after all rules (source, target), in order. A key that is not valid text is not changed."""
+    """The key after all rules (source, target), in order. A key that is not valid text is not changed.
+
+    Raises ValueError, without the text of the key, if it is or becomes too long.
+    """
     name = key
+    if len(key) > LONGEST_NAME:
+        raise ValueError(f"is longer than {LONGEST_NAME} characters, too long for rewrite")
     try:
         for source, target in rules:
             pattern = compile(source)
@@ -54,12 +62,16 @@ def rewrite(rules: Sequence[tuple[str, str]], key: str) -> str:
 
 def _replace_all(pattern: Any, target: str, text: str) -> str:
     """Replace like Go: `.*` matches once, where Python would find one more empty match at the end."""
-    end = 0
+    end = size = 0
 
     def expand(match: Any) -> str:
-        nonlocal end
+        nonlocal end, size
         counts = match.end() > end or match.start() == 0
         end = match.end()
-        return str(match.expand(target)) if counts else ""
+        made = str(match.expand(target)) if counts else ""
+        size += len(made)
+        if size > LONGEST_NAME:
+            raise ValueError(f"becomes longer than {LONGEST_NAME} characters by rewrite")
+        return made
 
     return str(pattern.sub(expand, text))

@@ -14,7 +14,7 @@ import itertools
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypedDict
 
 
@@ -36,6 +36,10 @@ class Rendered:
     """Each distinct filter call. Matching secrets are dependencies, with their tags, version and date."""
     whole_catalogue: bool
     """True if the template may use `.Secrets` in any other way."""
+    matched: frozenset[Filter] = frozenset()
+    """The filter calls that selected a secret."""
+    seconds: float = field(default=0.0, compare=False)
+    """Processor time of this render."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,14 @@ class Needs:
     reads: frozenset[str] = frozenset()
     filters: tuple[Filter, ...] = ()
     whole_catalogue: bool = False
+    seconds: float = field(default=0.0, compare=False)
 
 
 class TemplateFailure(Exception):  # noqa: N818 - a failure is what the whole program calls it
-    """The template cannot be rendered. Its dependencies so far are included, because a change of one may fix it."""
+    """The template cannot be rendered. Its dependencies so far are included, because a change of one may fix it.
+
+    `static`: the template is wrong by itself, whatever is read, so that its text reveals nothing of any value.
+    """
 
     def __init__(
         self,
@@ -61,8 +69,11 @@ class TemplateFailure(Exception):  # noqa: N818 - a failure is what the whole pr
         reads: frozenset[str] = frozenset(),
         filters: tuple[Filter, ...] = (),
         whole_catalogue: bool = False,
+        static: bool = False,
     ) -> None:
         super().__init__(message)
+        self.static = static
+        self.seconds = 0.0
         self.reads = reads
         self.filters = filters
         self.whole_catalogue = whole_catalogue

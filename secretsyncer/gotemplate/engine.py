@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -88,6 +90,16 @@ class TemplateEngine:
         self, template: str, catalogue: EngineCatalogue, values: Mapping[str, bytes | str]
     ) -> Rendered | Needs:
         """Render in the calling thread. Raises like `render`."""
+        began = time.thread_time()
+        try:
+            return replace(self._render(template, catalogue, values), seconds=time.thread_time() - began)
+        except TemplateFailure as failure:
+            failure.seconds = time.thread_time() - began
+            raise
+
+    def _render(
+        self, template: str, catalogue: EngineCatalogue, values: Mapping[str, bytes | str]
+    ) -> Rendered | Needs:
         request = _Request(template, values)
         with self._borrowed(request) as instance:
             reply, output = instance.call("render", request.framed(listed=instance.catalogue == catalogue.serial))
@@ -179,14 +191,17 @@ def _utf8(value: bytes | str) -> bytes | None:
 
 def _result(reply: dict[str, Any], output: bytearray) -> Rendered | Needs:
     reads = frozenset(reply.get("reads", ()))
-    filters = tuple(Filter(call["kind"], tuple(call["args"])) for call in reply.get("filters", ()))
+    calls = {Filter(call["kind"], tuple(call["args"])): call["matched"] for call in reply.get("filters", ())}
+    filters = tuple(calls)
     whole = bool(reply.get("whole"))
     if reply["status"] == "ok":
-        return Rendered(output.decode(), reads, filters, whole)
+        matched = frozenset(call for call, any_selected in calls.items() if any_selected)
+        return Rendered(output.decode(), reads, filters, whole, matched)
     if reply["status"] == "needs":
         hints = tuple(reply.get("hints", ()))
         return Needs(tuple(reply["required"]), hints, bool(reply.get("public")), reads, filters, whole)
-    raise TemplateFailure(reply["message"], reads=reads, filters=filters, whole_catalogue=whole)
+    static = bool(reply.get("static"))
+    raise TemplateFailure(reply["message"], reads=reads, filters=filters, whole_catalogue=whole, static=static)
 
 
 def compile_ahead(cache_dir: Path) -> Path:

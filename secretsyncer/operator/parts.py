@@ -30,6 +30,7 @@ from secretsyncer.operator.status_page import StatusPage
 from secretsyncer.settings import Settings
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.before import in_use
 from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.controller import Controller
 from secretsyncer.sync.dependencies import DependencyIndex
@@ -104,6 +105,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         interval=settings.poll_interval_sec,
         search_role=settings.poll_default_search_role,
         referenced=index.refs,
+        in_use=lambda region: in_use((obj for _, obj in stores.objects.items()), region),
     )
     engine = TemplateEngine(cache_dir=settings.cache_folder)
     writer = Writer(
@@ -115,7 +117,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         owners,
         catalogue=lambda: poller.catalogue,
         values=cache,
-        contents=ContentRenderer(cache, engine, metrics),
+        contents=ContentRenderer(cache, engine, metrics, own_words=settings.template_messages),
         writer=writer,
         reporter=Reporter(writer, events.event),
         operator=sessions,

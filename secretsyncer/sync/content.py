@@ -6,28 +6,43 @@ reconcile compares them, and a change of one in AWS causes a reconcile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.errors import Reason, Rejected, SyncFailure
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.gotemplate.engine import Filter, TemplateEngine
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
+from secretsyncer.sync.before import Before, Selected, selected_by, vanished
+from secretsyncer.sync.budget import Budget, Exhausted, Limits
+from secretsyncer.sync.data_from import is_absent, select
 from secretsyncer.sync.dependencies import Dependencies
 from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of
-from secretsyncer.sync.render import references, render, select, templates
+from secretsyncer.sync.render import references, render, templates
 from secretsyncer.sync.status import Source
 from secretsyncer.sync.templates import RenderedTemplate, TemplateRenderer, check_listed
-from secretsyncer.synced_secret import Find, SyncedSecretSpec
+from secretsyncer.synced_secret import Find, SecretKeyReference, SyncedSecretSpec
+
+T = TypeVar("T")
+
+_NOTHING = Before()
+_THREADS = 2
+"""Objects whose content is rendered in threads at the same time."""
+_LONG = 256 << 10
+_MANY = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
     """The rendered data and its inputs. `template_reads` are the ids that templates read.
 
+    `selected`: what each template selected, by its text.
     `complete` is False if an optional secret was missing. Then only AWS knows whether it still is.
     """
 
@@ -36,52 +51,139 @@ class Content:
     template_reads: frozenset[str]
     complete: bool
     dependencies: Dependencies
+    selected: Mapping[str, Selected] = field(default_factory=dict, repr=False)
 
 
 class ContentRenderer:
-    """Renders the content of any object, from one source of values."""
+    """Renders the content of any object, from one source of values.
 
-    def __init__(self, values: ValueSource, engine: TemplateEngine, metrics: Metrics) -> None:
+    `own_words`: whether messages may hold what a template's author chose.
+    """
+
+    def __init__(
+        self,
+        values: ValueSource,
+        engine: TemplateEngine,
+        metrics: Metrics,
+        *,
+        own_words: bool = True,
+        limits: Limits | None = None,
+    ) -> None:
         self._reader = GatedReader(values)
-        self._templates = TemplateRenderer(self._reader, engine, metrics)
+        self._templates = TemplateRenderer(self._reader, engine, metrics, own_words=own_words)
+        self._limits = limits
+        self._threads = asyncio.Semaphore(_THREADS)
 
     async def render(
-        self, grant: Grant, spec: SyncedSecretSpec, catalogue: Catalogue, *, expected: Iterable[str] = ()
+        self,
+        grant: Grant,
+        spec: SyncedSecretSpec,
+        catalogue: Catalogue,
+        *,
+        expected: Iterable[str] = (),
+        before: Before = _NOTHING,
     ) -> Content:
-        """The content. `expected`: ids that its templates read last time. Raises Rejected or Unavailable."""
+        """The content. Raises Rejected or Unavailable.
+
+        `expected`: ids that its templates read last time. `before`: what the object was made from.
+        """
+        budget = Budget(self._limits)
         refs = {reference: ref_of(grant, reference) for reference in references(spec)}
         find = spec.data_from.find if spec.data_from else None
-        selected = _select(find, grant, catalogue) if find else []
-        also = selected if isinstance(selected, list) else ()
-        fetched = await self._reader.read(grant, {*refs.values(), *also}, catalogue)
-        outputs = {text: await self._attempt(grant, text, catalogue, expected) for text in templates(spec)}
-        data = render(
+        selected = await self._select(find, grant, catalogue, budget, spec) if find else []
+        wanted = {*refs.values(), *(selected if isinstance(selected, list) else ())}
+        budget.charge("reads", len(wanted))
+        fetched = _certain(await self._reader.read(grant, wanted, catalogue), catalogue, before)
+        outputs: dict[str, RenderedTemplate | SyncFailure] = {}
+        for text in templates(spec):
+            outputs[text] = await self._attempt(grant, text, catalogue, expected, budget)
+        rendered = {text: output for text, output in outputs.items() if isinstance(output, RenderedTemplate)}
+        lost = {} if spec.allow_empty else _lost(before, rendered, catalogue, fetched)
+        render_now = partial(
+            render,
             spec,
             values={reference: fetched[ref] for reference, ref in refs.items()},
-            outputs={text: o.output if isinstance(o, RenderedTemplate) else o for text, o in outputs.items()},
+            outputs={text: lost.get(text) or _output(made) for text, made in outputs.items()},
             found=[fetched[ref] for ref in selected] if isinstance(selected, list) else selected,
+            budget=budget,
         )
-        rendered = [output for output in outputs.values() if isinstance(output, RenderedTemplate)]
-        return _content(data, fetched, rendered, _filters_of(find))
+        data = await (self._in_thread(render_now) if _is_long(spec, fetched) else _at_once(render_now))
+        return _content(data, fetched, rendered, _filters_of(find), catalogue)
 
     async def _attempt(
-        self, grant: Grant, text: str, catalogue: Catalogue, expected: Iterable[str]
+        self, grant: Grant, text: str, catalogue: Catalogue, expected: Iterable[str], budget: Budget
     ) -> RenderedTemplate | SyncFailure:
-        """The template's output or its failure, so that one failure does not hide other problems of the object."""
+        """The template's output or its failure, so that one failure does not hide other problems of the object.
+
+        A template that exceeds a limit ends the object.
+        """
         try:
-            return await self._templates.render(grant, text, catalogue, expected=expected)
+            return await self._templates.render(grant, text, catalogue, expected=expected, budget=budget)
+        except Exhausted:
+            raise
         except SyncFailure as failure:
             return failure
 
+    async def _select(
+        self, find: Find, grant: Grant, catalogue: Catalogue, budget: Budget, spec: SyncedSecretSpec
+    ) -> list[SecretRef] | SyncFailure:
+        """The secrets that `find` selects. No result is a failure, because it must not empty a Secret."""
+        try:
+            check_listed(catalogue, "find")
+        except SyncFailure as failure:
+            return failure
+        search = partial(select, find, catalogue, budget)
+        by_pattern = find.name is not None and find.name.regexp is not None
+        entries = await (self._in_thread(search) if by_pattern else _at_once(search))
+        found = [grant.ref(entry.arn) for entry in entries]
+        if found or spec.allow_empty:
+            return found
+        return Rejected(Reason.SECRET_NOT_FOUND, "find matches none of the listed AWS secrets")
 
-def _select(find: Find, grant: Grant, catalogue: Catalogue) -> list[SecretRef] | SyncFailure:
-    """The secrets that `find` selects. No result is a failure, because it must not empty a Secret."""
-    try:
-        check_listed(catalogue, "find")
-    except SyncFailure as failure:
-        return failure
-    found = [grant.ref(entry.arn) for entry in select(find, catalogue)]
-    return found or Rejected(Reason.SECRET_NOT_FOUND, "find matches none of the listed AWS secrets")
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Long work, a few at a time, while the event loop goes on."""
+        async with self._threads:
+            return await asyncio.to_thread(work)
+
+
+async def _at_once(work: Callable[[], T]) -> T:
+    return work()
+
+
+def _is_long(spec: SyncedSecretSpec, fetched: Fetched) -> bool:
+    """Whether rendering may take more than some milliseconds."""
+    size = sum(
+        len(value.text or value.binary or "") for value in fetched.values() if isinstance(value, SecretValue)
+    )
+    by_path = any(isinstance(ref, SecretKeyReference) and ref.jmes_path is not None for ref in references(spec))
+    rewritten = bool(spec.data_from and spec.data_from.rewrite)
+    return by_path or rewritten or size > _LONG or len(spec.items) > _MANY
+
+
+def _output(made: RenderedTemplate | SyncFailure) -> str | SyncFailure:
+    return made.output if isinstance(made, RenderedTemplate) else made
+
+
+def _certain(fetched: Fetched, catalogue: Catalogue, before: Before) -> Fetched:
+    """What was fetched. While the listing is in doubt, nobody believes that what the object was made from is gone."""
+    if not catalogue.doubt:
+        return fetched
+    return {
+        ref: Unavailable(Reason.AWS_UNAVAILABLE, f"{result.message}; and {catalogue.doubt}")
+        if isinstance(result, Rejected) and is_absent(result) and before.had(ref.id)
+        else result
+        for ref, result in fetched.items()
+    }
+
+
+def _lost(
+    before: Before, rendered: Mapping[str, RenderedTemplate], catalogue: Catalogue, fetched: Fetched
+) -> dict[str, Rejected]:
+    """The templates that selected something before and now do not."""
+    read = [ref.id for output in rendered.values() for ref in output.read]
+    named = [*(ref.id for ref in fetched), *read]
+    failures = {text: vanished(before, text, output, catalogue, named) for text, output in rendered.items()}
+    return {text: failure for text, failure in failures.items() if failure}
 
 
 def _filters_of(find: Find | None) -> frozenset[Filter]:
@@ -94,8 +196,13 @@ def _filters_of(find: Find | None) -> frozenset[Filter]:
 
 
 def _content(
-    data: dict[str, bytes], fetched: Fetched, outputs: list[RenderedTemplate], filters: frozenset[Filter]
+    data: dict[str, bytes],
+    fetched: Fetched,
+    rendered: Mapping[str, RenderedTemplate],
+    filters: frozenset[Filter],
+    catalogue: Catalogue,
 ) -> Content:
+    outputs = rendered.values()
     in_templates = {ref: source for output in outputs for ref, source in output.read.items()}
     direct = {ref: source_of(value) for ref, value in fetched.items() if isinstance(value, SecretValue)}
     return Content(
@@ -108,4 +215,5 @@ def _content(
             filters.union(*(output.filters for output in outputs)),
             any(output.whole_catalogue for output in outputs),
         ),
+        {text: selected_by(output, catalogue) for text, output in rendered.items()},
     )

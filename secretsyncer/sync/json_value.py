@@ -1,24 +1,39 @@
-"""The value of one AWS secret and the strings in it: JSON whose numbers keep their source text. Pure.
+"""AWS values and the texts in them: JSON whose numbers keep their source text. Pure.
 
-Errors name the secret, the key and the position, never the content.
+Errors name the secret, the key and the position; never what is written there. A key that somebody may have made of
+a value (anything that a Secret cannot have as a key) is named by its place and length.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.expressions import jmespath
+from secretsyncer.sync.budget import Budget
+from secretsyncer.synced_secret import is_data_key
 
 _INT_DIGITS = 300
-"""Maximum digits of an integer that JMESPath sees as a number. Longer ones stay text."""
+"""Digits up to which JMESPath sees an integer as a number; longer ones stay text."""
+_KEYS_SHOWN = 20
+_LOT = 256
+_WIDE_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+"""Byte order marks of other encodings than UTF-8; the longer ones first, as they begin with the shorter."""
+_MARK = "\ufeff"
+_NEEDED = "but a JSON object is required"
 
 
 class Number(str):
-    """A JSON number, as its source text."""
+    """A JSON number that JMESPath sees as text, as its source text."""
 
     __slots__ = ()
 
@@ -34,16 +49,99 @@ Fraction.__name__ = "float"  # JMESPath's functions go by the name of a type
 
 
 class Absent(Rejected):
-    """The secret exists, but the key does not, or it is null."""
+    """The secret is there, and the key is not, or is null."""
+
+
+class Documents:
+    """The JSON objects of one reconcile: each value is parsed once, however many items refer to it."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._parsed: dict[SecretValue, dict[str, Any] | str] = {}
+        self._steps = 0
+
+    def parse(self, value: SecretValue, secret: str) -> Mapping[str, Any]:
+        """The JSON object that the secret holds."""
+        parsed = self._parsed.get(value)
+        if parsed is None:
+            self._budget.charge("parsed", len(value.text or value.binary or ""))
+            parsed = self._parsed[value] = _parse(value)
+        if isinstance(parsed, str):
+            raise bad(secret, parsed)
+        return parsed
+
+    def key_text(self, value: SecretValue, secret: str, key: str) -> bytes:
+        """The text at a top-level key."""
+        parsed = self.parse(value, secret)
+        if key not in parsed:
+            raise _absent(secret, f"has no key {key!r}")
+        if parsed[key] is None:
+            raise _absent(secret, f"has null at key {key!r}")
+        problem, text = self._text(parsed[key])
+        if problem:
+            raise bad(secret, problem.format(f"key {key!r}"))
+        return text
+
+    def path_text(self, value: SecretValue, secret: str, path: str) -> bytes:
+        """The text of what a JMESPath finds."""
+        parsed = self.parse(value, secret)
+        try:
+            found = jmespath.search(path, parsed, self._step)
+        except ValueError as exc:
+            raise bad(secret, str(exc)) from None
+        if found is None:
+            raise _absent(secret, f"has nothing at {path}")
+        problem, text = self._text(found)
+        if problem:
+            raise bad(secret, problem.format(f"jmesPath {path}"))
+        return text
+
+    def all_texts(self, value: SecretValue, secret: str) -> tuple[dict[str, bytes], Rejected | None]:
+        """The texts of all keys, and what is wrong with those that have none: null is a mistake, not absence."""
+        texts: dict[str, bytes] = {}
+        problems: dict[str, list[str]] = {}
+        for position, (key, part) in enumerate(self.parse(value, secret).items(), 1):
+            problem, text = ("has null at {}", b"") if part is None else self._text(part)
+            if problem:
+                problems.setdefault(problem, []).append(shown_key(key, position))
+            else:
+                texts[key] = text
+        said = " and ".join(problem.format(listed(keys)) for problem, keys in problems.items())
+        return texts, bad(secret, said) if problems else None
+
+    def _step(self, steps: int) -> None:
+        """Charges in lots: an evaluation takes a hundred thousand single steps."""
+        self._steps += steps
+        if self._steps >= _LOT:
+            steps, self._steps = self._steps, 0
+            self._budget.charge("steps", steps)
+            self._budget.charge_time()
+
+    def _text(self, value: Any) -> tuple[str, bytes]:
+        """A JSON value as a Secret holds it, text as it is and anything else as compact JSON; or what is wrong."""
+        try:
+            if isinstance(value, str):
+                text = value
+            else:
+                compact = _Compact(self._budget)
+                compact.write(value)
+                text = "".join(compact.parts)
+            self._budget.charge("produced", len(text))
+            return "", text.encode()
+        except UnicodeEncodeError:
+            return "is not valid text at {} (half of a surrogate pair)", b""
+        except RecursionError:
+            return "is nested too deeply at {}", b""
 
 
 def bad(secret: str, problem: str) -> Rejected:
-    """The failure for an unsuitable value."""
+    """The failure for a value that is not what is needed."""
     return Rejected(Reason.INVALID_SECRET_VALUE, f"AWS secret {secret} {problem}")
 
 
-def raw(value: SecretValue) -> bytes:
-    """The whole secret, byte for byte. Raises Rejected for half a surrogate pair."""
+def raw(value: SecretValue, budget: Budget) -> bytes:
+    """The whole secret, byte for byte. Raises Rejected for half a surrogate pair, which is no text."""
+    budget.charge("produced", len(value.text or value.binary or ""))
     if value.binary is not None:
         return value.binary
     try:
@@ -53,60 +151,49 @@ def raw(value: SecretValue) -> bytes:
     raise bad(value.name, "is not valid text (half of a surrogate pair)")
 
 
-def parse_object(value: SecretValue, secret: str) -> dict[str, Any]:
-    """The JSON object in the secret, with numbers as `Number`. `secret`: the name in the spec."""
-    return _parse(value, secret, integer=Number, fraction=Number)
+def shown_key(key: str, position: int) -> str:
+    """A key of a JSON object, as a message names it."""
+    return repr(key) if is_data_key(key) else f"number {position} ({len(key)} characters)"
 
 
-def key_text(value: SecretValue, secret: str, key: str) -> bytes:
-    """The text at a top-level key."""
-    parsed = parse_object(value, secret)
-    if key not in parsed:
-        raise _absent(secret, f"has no key {key!r}")
-    return compact(secret, key, parsed[key])
+def listed(keys: list[str]) -> str:
+    """Keys as a message lists them."""
+    more = f" and {len(keys) - _KEYS_SHOWN} more" if len(keys) > _KEYS_SHOWN else ""
+    return f"key{'s' * (len(keys) > 1)} {', '.join(keys[:_KEYS_SHOWN])}{more}"
 
 
-def path_text(value: SecretValue, secret: str, path: str) -> bytes:
-    """The text of the result of a JMESPath expression."""
-    parsed = _parse(value, secret, integer=_integer, fraction=_fraction)
+def _parse(value: SecretValue) -> dict[str, Any] | str:
+    """The object, or what is wrong with the value."""
+    text, problem = _json_of(value)
+    if problem:
+        return problem
     try:
-        found = jmespath.search(path, parsed)
-    except ValueError as exc:
-        raise bad(secret, str(exc)) from None
-    if found is None:
-        raise _absent(secret, f"has nothing at {path}")
-    return compact(secret, path, found)
-
-
-def compact(secret: str, key: str, value: Any) -> bytes:
-    """A JSON value for a Secret: text as it is, anything else as compact JSON."""
-    if value is None:
-        raise _absent(secret, f"has null at key {key!r}")
-    try:
-        return (value if isinstance(value, str) else _json(value)).encode()
-    except UnicodeEncodeError:
-        problem = f"is not valid text at key {key!r} (half of a surrogate pair)"
-    except RecursionError:
-        problem = f"is nested too deeply at key {key!r}"
-    raise bad(secret, problem)
-
-
-def _parse(
-    value: SecretValue, secret: str, *, integer: Callable[[str], Any], fraction: Callable[[str], Any]
-) -> dict[str, Any]:
-    if value.text is None:
-        raise bad(secret, "is binary, but a JSON object is required; use secretRef for the whole value")
-    try:
-        parsed = json.loads(value.text, parse_int=integer, parse_float=fraction, parse_constant=_no_constant)
-        if isinstance(parsed, dict):
-            return parsed
-        problem = f"is a JSON {_kind(parsed)}, but a JSON object is required"
+        parsed = json.loads(text, parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant)
     except json.JSONDecodeError as exc:
-        problem = f"is not JSON (line {exc.lineno}, column {exc.colno}), but a JSON object is required"
+        place = f"is not JSON (line {exc.lineno}, column {exc.colno})"
+        if exc.msg.startswith("Invalid control character"):
+            what = "a raw line break" if text[exc.pos : exc.pos + 1] in {"\n", "\r"} else "a raw control character"
+            return f"{place}: there is {what} in a text, which JSON writes as an escape like \\n"
+        return f"{place}, {_NEEDED}"
     except (ValueError, RecursionError) as exc:
-        problem = "is JSON with NaN or Infinity" if isinstance(exc, ValueError) else "is JSON nested too deeply"
-    # Raised outside the except blocks: a JSONDecodeError carries the whole document, so it must not become the cause.
-    raise bad(secret, problem)
+        return "is JSON with NaN or Infinity" if isinstance(exc, ValueError) else "is JSON nested too deeply"
+    return parsed if isinstance(parsed, dict) else f"is a JSON {_kind(parsed)}, {_NEEDED}"
+
+
+def _json_of(value: SecretValue) -> tuple[str, str]:
+    """The text of a value, which AWS may hold as bytes; or what is wrong with it."""
+    if value.binary is None:
+        text = value.text or ""
+        if text.startswith(_MARK):
+            return "", "is not JSON: it begins with a byte order mark (U+FEFF); store it without"
+        return text, ""
+    for mark, encoding in _WIDE_MARKS.items():
+        if value.binary.startswith(mark):
+            return "", f"is binary and begins with the byte order mark of {encoding}; JSON has to be UTF-8"
+    try:
+        return value.binary.decode("utf-8-sig"), ""
+    except UnicodeDecodeError:
+        return "", f"is binary and not text, {_NEEDED}; use secretRef for the whole value"
 
 
 def _absent(secret: str, problem: str) -> Absent:
@@ -127,18 +214,48 @@ def _fraction(text: str) -> Fraction:
     return number
 
 
-def _json(value: Any) -> str:
-    match value:
-        case Number():
-            return value
-        case Fraction():
-            return value.text
-        case dict():
-            return "{" + ",".join(f"{_json(str(k))}:{_json(v)}" for k, v in value.items()) + "}"
-        case list():
-            return "[" + ",".join(_json(v) for v in value) + "]"
-        case _:
-            return json.dumps(value, ensure_ascii=False)
+class _Compact:
+    """Writes compact JSON, and looks at the budget while it does: what a JMESPath finds may share its parts."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.parts: list[str] = []
+        self._budget = budget
+        self._size = 0
+
+    def write(self, value: Any) -> None:
+        match value:
+            case Number():
+                self._add(value)
+            case Fraction():
+                self._add(value.text)
+            case dict():
+                self._members(value)
+            case list():
+                self._elements(value)
+            case _:
+                self._add(json.dumps(value, ensure_ascii=False))
+
+    def _members(self, members: dict[str, Any]) -> None:
+        separator = "{"
+        for key, value in members.items():
+            self._add(f"{separator}{json.dumps(str(key), ensure_ascii=False)}:")
+            self.write(value)
+            separator = ","
+        self._add("}" if members else "{}")
+
+    def _elements(self, elements: list[Any]) -> None:
+        separator = "["
+        for value in elements:
+            self._add(separator)
+            self.write(value)
+            separator = ","
+        self._add("]" if elements else "[]")
+
+    def _add(self, text: str) -> None:
+        self.parts.append(text)
+        self._size += len(text)
+        if self._size > self._budget.left("produced"):
+            self._budget.charge("produced", self._size)
 
 
 def _kind(value: Any) -> str:

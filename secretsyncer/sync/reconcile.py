@@ -117,7 +117,7 @@ class Reconciler:
             catalogue = self._catalogue()
             grant = authorize(synced.spec, namespace, await self._account(), self._rules)
             self._refresh(obj, record, grant)
-            content = await self._render(record, grant, catalogue)
+            content = await self._render(obj, record, grant, catalogue)
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             if not self._is_still_granted(key, record, grant):
@@ -222,7 +222,7 @@ class Reconciler:
 
     # render
 
-    async def _render(self, record: Record, grant: Grant, catalogue: Catalogue) -> Content:
+    async def _render(self, obj: Object, record: Record, grant: Grant, catalogue: Catalogue) -> Content:
         """The content. Dependencies are recorded first, so that after a failure, a change of one is noticed."""
         key, spec = record.synced.key, record.synced.spec
         for warning in grant.warnings:
@@ -231,4 +231,6 @@ class Reconciler:
         # Unknown until rendered, so it depends on the whole catalogue until then.
         reads_unknown_secrets = bool(templates(spec)) or bool(spec.data_from and spec.data_from.find)
         self._index.note(key, Dependencies(refs, whole_catalogue=reads_unknown_secrets))
-        return await self._contents.render(grant, spec, catalogue, expected=record.template_reads)
+        return await self._contents.render(
+            grant, spec, catalogue, expected=record.template_reads, before=record.before(obj)
+        )

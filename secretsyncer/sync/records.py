@@ -14,8 +14,10 @@ from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key, Object
+from secretsyncer.sync.before import Before, Selected
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import digest_of
+from secretsyncer.sync.status import sources_of
 from secretsyncer.synced_secret import SyncedSecret, parse
 
 Version = tuple[str, str]
@@ -39,6 +41,13 @@ class Record:
     template_reads: frozenset[str] = frozenset()
     left: Key | None = None
     """The Secret that the object named before, if it names another one now."""
+    selected: Mapping[str, Selected] | None = None
+
+    def before(self, obj: Object) -> Before:
+        """What the object was last made from: by this record, or by its status for the first reconcile."""
+        if self.selected is None:
+            return Before(sources_of(obj.get("status") or {}, self.synced.generation))
+        return Before(frozenset(arn for arn, _ in self.versions.values()), self.selected)
 
     def is_of(self, obj: Object) -> bool:
         """Whether this very object was parsed, in this generation, and is not being deleted."""
@@ -58,6 +67,7 @@ class Record:
         self.digests = {what: digest_of(what, catalogue) for what in content.dependencies.selections}
         self.secret_version = secret_version
         self.template_reads = content.template_reads
+        self.selected = content.selected
         self.in_step = in_step
 
     def is_current(

@@ -1,53 +1,38 @@
-"""Renders the data of a Secret from a spec and the AWS values that it references. Pure.
+"""From a spec and the AWS values it names to the bytes of the Secret: pure, no I/O.
 
-`dataFrom` is first, then `data` in order; a later name wins. All problems are collected and raised as one failure, so that
-a user sees all wrong keys at once. JSON numbers keep their source text, booleans are `true`/`false`, objects and lists
-become compact JSON. A missing key and `null` are errors, unless the reference is optional or has a default. The operator
-and `secretsyncer render` use it.
+`dataFrom` first, then `data` in order, a later name wins. Nothing half-rendered leaves here: every problem is
+collected and raised as one failure, so that a user sees all the wrong keys at once. JSON numbers keep their
+source text, booleans are `true`/`false`, objects and lists become compact JSON; a missing key and `null` are
+errors, never text, unless the reference to this key is optional or has a default. No data at all is an error, too,
+unless the spec allows it. Used by the operator and by `secretsyncer render` alike.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping
 
-from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
-from secretsyncer.expressions import regexp
-from secretsyncer.sync.json_value import Absent, bad, compact, key_text, parse_object, path_text, raw
+from secretsyncer.errors import Reason, Rejected, SyncFailure, combine
+from secretsyncer.sync.budget import Budget, Exhausted
+from secretsyncer.sync.data_from import AllKeys, Data, Found, Values, decoded, given, is_absent
+from secretsyncer.sync.json_value import Documents, raw
 from secretsyncer.synced_secret import (
     DataFrom,
     DataItem,
-    Find,
     SecretKeyReference,
     SecretReference,
     SyncedSecretSpec,
-    is_data_key,
 )
 
 SIZE_LIMIT = 1_048_576
-"""Maximum bytes of data in one Secret (MaxSecretSize in Kubernetes)."""
-
-Data = dict[str, bytes]
-
-T = TypeVar("T")
-
-
-Values = Mapping[SecretReference, SecretValue | SyncFailure]
-"""The value or the failure of each reference in the spec."""
+"""Bytes of data in one Secret (Kubernetes' MaxSecretSize)."""
 
 Outputs = Mapping[str, str | SyncFailure]
-"""The output or the failure of each template in the spec."""
-
-Found = Sequence[SecretValue | SyncFailure]
-"""The secrets that `find` selected, in order."""
+"""What each template of the spec gave, or why it failed."""
 
 
 def references(spec: SyncedSecretSpec) -> list[SecretReference]:
-    """The AWS secrets that the spec references directly, without templates and `find`."""
+    """The AWS secrets that the spec names itself (templates and `find` name theirs later)."""
     named = list(spec.data_from.references) if spec.data_from else []
     for item in spec.items:
         source = item.value_from and (item.value_from.secret_ref or item.value_from.secret_key_ref)
@@ -62,156 +47,99 @@ def templates(spec: SyncedSecretSpec) -> list[str]:
     return list(dict.fromkeys(text for text in texts if text is not None))
 
 
-def select(find: Find, catalogue: Catalogue) -> list[Entry]:
-    """The listed secrets that `find` selects, by name. Tags and names are compared exactly, in memory."""
-    pattern = regexp.compile(find.name.regexp) if find.name and find.name.regexp is not None else None
-    prefix = (find.name and find.name.prefix) or ""
-
-    def matches(entry: Entry) -> bool:
-        return (
-            entry.name.startswith(prefix)
-            and (find.tag_key is None or find.tag_key in entry.tags)
-            and all(entry.tags.get(key) == value for key, value in (find.tags or {}).items())
-            and (pattern is None or pattern.search(entry.name) is not None)
-        )
-
-    return sorted((entry for entry in catalogue.entries.values() if matches(entry)), key=lambda entry: entry.name)
-
-
-def render(spec: SyncedSecretSpec, values: Values, outputs: Outputs, found: Found | SyncFailure = ()) -> Data:
-    """The data. Raises Rejected or Unavailable with every key that could not be rendered, and why."""
-    data: Data = {}
-    failures: list[SyncFailure] = []
-
-    def attempt(label: str, action: Callable[[], Data]) -> None:
-        try:
-            data.update(action())
-        except SyncFailure as failure:
-            failures.append(_labelled(label, failure))
-
-    source = spec.data_from
-    if source:
-        attempt("dataFrom", lambda: _from_everything(source, values, found))
-    for item in spec.items:
-        attempt(f"data.{item.name}", lambda item=item: _item(item, values, outputs))  # type: ignore[misc]
-    if failures:
-        raise combine(failures)
-    _check_size(data)
-    return data
-
-
-def combine(failures: Sequence[SyncFailure]) -> SyncFailure:
-    """One failure for several, with all messages and the first reason. Retried if one of them is temporary."""
-    waiting = [failure for failure in failures if isinstance(failure, Unavailable)]
-    first = (waiting or failures)[0]
-    message = "; ".join(dict.fromkeys(failure.message for failure in failures))
-    if waiting:
-        return Unavailable(first.reason, message, retry_after=max(f.retry_after or 0 for f in waiting) or None)
-    return Rejected(first.reason, message)
+def render(
+    spec: SyncedSecretSpec,
+    values: Values,
+    outputs: Outputs,
+    found: Found | SyncFailure = (),
+    budget: Budget | None = None,
+) -> Data:
+    """The data. Raises Rejected or Unavailable that names every key that could not be rendered, and why."""
+    return _Rendering(values, outputs, budget or Budget()).data(spec, found)
 
 
 def _labelled(label: str, failure: SyncFailure) -> SyncFailure:
     return type(failure)(failure.reason, f"{label}: {failure.message}", retry_after=failure.retry_after)
 
 
-def _item(item: DataItem, values: Values, outputs: Outputs) -> Data:
-    """The key and value of the entry; nothing if it is optional and missing."""
-    if item.value_from is None:
-        return {item.name: (item.value or "").encode()}
-    if item.value_from.template is not None:
-        return {item.name: _given(outputs[item.value_from.template]).encode()}
-    reference = item.value_from.secret_ref or item.value_from.secret_key_ref
-    assert reference is not None  # noqa: S101 - the model says: exactly one
-    try:
-        value = _bytes(reference, _given(values[reference]))
-    except Rejected as failure:
-        if not _is_absent(failure) or not (reference.optional or reference.default is not None):
-            raise
-        return {} if reference.default is None else {item.name: reference.default.encode()}
-    return {item.name: _decoded(reference.name, value) if reference.decode else value}
+class _Rendering:
+    """Renders one object. Each AWS value is parsed once, and everything that is made is charged to the budget."""
 
+    def __init__(self, values: Values, outputs: Outputs, budget: Budget) -> None:
+        self._values = values
+        self._outputs = outputs
+        self._budget = budget
+        self._documents = Documents(budget)
+        self._left_out = False
 
-def _bytes(reference: SecretReference, value: SecretValue) -> bytes:
-    if not isinstance(reference, SecretKeyReference):
-        return raw(value)
-    if reference.jmes_path is not None:
-        return path_text(value, reference.name, reference.jmes_path)
-    return key_text(value, reference.name, reference.key or "")
+    def data(self, spec: SyncedSecretSpec, found: Found | SyncFailure) -> Data:
+        data: Data = {}
+        failures: list[SyncFailure] = []
+        self._budget.start_clock()
+        for label, action in self._sources(spec, found):
+            try:
+                data.update(action())
+                self._budget.charge_time()
+            except SyncFailure as failure:
+                failures.append(_labelled(label, failure))
+                if isinstance(failure, Exhausted):
+                    break
+        if failures:
+            raise combine(failures)
+        if not data and not spec.allow_empty:
+            raise self._nothing()
+        _check_size(data)
+        return data
 
+    def _sources(self, spec: SyncedSecretSpec, found: Found | SyncFailure) -> list[tuple[str, Callable[[], Data]]]:
+        """What the data is made of, in order, each with its place in the spec."""
+        sources: list[tuple[str, Callable[[], Data]]] = []
+        if source := spec.data_from:
+            sources.append(("dataFrom", lambda: self._everything(source, found)))
+        sources += [(f"data.{item.name}", lambda item=item: self._item(item)) for item in spec.items]  # type: ignore[misc]
+        return sources
 
-def _given(result: T | SyncFailure) -> T:
-    """The result. Raises it if it is a failure."""
-    if isinstance(result, SyncFailure):
-        raise result
-    return result
-
-
-def _is_absent(failure: Rejected) -> bool:
-    """Whether the value is missing, as opposed to not readable or wrong."""
-    return isinstance(failure, Absent) or failure.reason is Reason.SECRET_NOT_FOUND
-
-
-def _from_everything(source: DataFrom, values: Values, found: Found | SyncFailure) -> Data:
-    """All of dataFrom: named objects in order, then what was found; a later key wins."""
-    data: Data = {}
-    for reference in source.references:
-        try:
-            data.update(_all_keys(reference, _given(values[reference])))
-        except Rejected as failure:
-            if not (reference.optional and _is_absent(failure)):
-                raise
-    if source.find:
-        data.update(_all_found(source.find, [_given(value) for value in _given(found)]))
-    return _renamed(source, data)
-
-
-def _all_keys(reference: SecretReference, value: SecretValue) -> Data:
-    parsed = parse_object(value, reference.name)
-    texts = {key: compact(reference.name, key, part) for key, part in parsed.items()}
-    return {k: _decoded(reference.name, v) for k, v in texts.items()} if reference.decode else texts
-
-
-def _all_found(find: Find, values: list[SecretValue]) -> Data:
-    data: Data = {}
-    for value in values:
-        texts = _all_keys(SecretReference(name=value.name), value) if find.merge else {value.name: raw(value)}
-        data.update({k: _decoded(value.name, v) for k, v in texts.items()} if find.decode else texts)
-    return data
-
-
-def _renamed(source: DataFrom, data: Data) -> Data:
-    """The keys after `rewrite` and `invalidKeys`. Two keys that become equal are an error."""
-    rules = [(rule.source, rule.target) for rule in source.rewrite]
-    origins: dict[str, str] = {}
-    refused = []
-    for key in data:
-        name = regexp.rewrite(rules, key) if rules else key
-        if source.invalid_keys == "Replace" and not is_data_key(name):
-            name = "".join(c if is_data_key(f"x{c}") else "_" for c in name) or "_"
-        if not is_data_key(name):
-            if source.invalid_keys != "Skip":
-                refused.append(name)
-            continue
-        if name in origins:
-            raise Rejected(
-                Reason.INVALID_SECRET_VALUE, f"the keys {origins[name]!r} and {key!r} both become {name!r}"
+    def _nothing(self) -> Rejected:
+        """Nothing is left of what the spec asks for: that must not empty a Secret that somebody uses."""
+        advice = "the Secret stays as it is; set spec.allowEmpty if it may be empty"
+        if self._left_out:
+            return Rejected(
+                Reason.SECRET_NOT_FOUND, f"everything optional is absent, and nothing else is left: {advice}"
             )
-        origins[name] = key
-    if refused:
-        shown = ", ".join(map(repr, sorted(refused)[:10]))
-        raise Rejected(
-            Reason.INVALID_SECRET_VALUE,
-            f"a Secret cannot have these keys: {shown}; rename them with rewrite, or set invalidKeys",
-        )
-    return {name: data[key] for name, key in origins.items()}
+        return Rejected(Reason.INVALID_SECRET_VALUE, f"there is no key for the Secret: {advice}")
 
+    def _item(self, item: DataItem) -> Data:
+        """The item's key and value; nothing where it is optional and absent."""
+        if item.value_from is None:
+            return {item.name: (item.value or "").encode()}
+        if item.value_from.template is not None:
+            output = given(self._outputs[item.value_from.template]).encode()
+            self._budget.charge("produced", len(output))
+            return {item.name: output}
+        reference = item.value_from.secret_ref or item.value_from.secret_key_ref
+        assert reference is not None  # noqa: S101 - the model says: exactly one
+        try:
+            value = self._bytes(reference, given(self._values[reference]))
+        except Rejected as failure:
+            if not is_absent(failure) or not (reference.optional or reference.default is not None):
+                raise
+            self._left_out = True
+            return {} if reference.default is None else {item.name: reference.default.encode()}
+        return {item.name: decoded(reference.name, value) if reference.decode else value}
 
-def _decoded(secret: str, value: bytes) -> bytes:
-    try:
-        return base64.b64decode(b"".join(value.split()), validate=True)
-    except (binascii.Error, ValueError):
-        pass
-    raise bad(secret, "is not base64, as decode requires")
+    def _bytes(self, reference: SecretReference, value: SecretValue) -> bytes:
+        if not isinstance(reference, SecretKeyReference):
+            return raw(value, self._budget)
+        if reference.jmes_path is not None:
+            return self._documents.path_text(value, reference.name, reference.jmes_path)
+        return self._documents.key_text(value, reference.name, reference.key or "")
+
+    def _everything(self, source: DataFrom, found: Found | SyncFailure) -> Data:
+        keys = AllKeys(source, self._documents, self._budget)
+        try:
+            return keys.data(self._values, found)
+        finally:
+            self._left_out |= keys.left_out
 
 
 def _check_size(data: Data) -> None:

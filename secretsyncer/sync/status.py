@@ -49,6 +49,17 @@ def input_hash(generation: int, sources: Iterable[Source]) -> str:
     return sha256("\n".join([str(generation), *pairs]).encode()).hexdigest()[:32]
 
 
+def sources_of(status: dict[str, Any], generation: int) -> frozenset[str]:
+    """ARNs of the sources that the object was last synced from, if it was in this generation."""
+    listed = [entry for entry in status.get("sources") or [] if isinstance(entry, dict)]
+    sources = [Source(*(str(entry.get(field, "")) for field in ("name", "arn", "versionID"))) for entry in listed]
+    same = status.get("generatedSecretHash") == input_hash(generation, sources)
+    # Beyond the limit they are not all there, and then the generation alone has to tell.
+    if same or (len(sources) >= SOURCES_LIMIT and status.get("observedGeneration") == generation):
+        return frozenset(source.arn for source in sources)
+    return frozenset()
+
+
 def synced(
     old: dict[str, Any], *, generation: int, sources: tuple[Source, ...], keys: int, now: float
 ) -> dict[str, Any]:

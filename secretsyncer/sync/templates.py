@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable, combine
 from secretsyncer.gotemplate.engine import (
     EngineCatalogue,
     EngineUnavailable,
@@ -24,12 +24,15 @@ from secretsyncer.gotemplate.engine import (
 )
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
+from secretsyncer.sync.budget import Budget
 from secretsyncer.sync.fetch import GatedReader, source_of
-from secretsyncer.sync.render import combine
 from secretsyncer.sync.status import Source
 
 ROUNDS = 20
 """Maximum number of rounds. Each round fetches everything that the template needs."""
+
+_SILENT = "the template fails; `secretsyncer render` says where"
+"""Everything else, even the line, is the choice of who wrote the template, and could spell a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,38 +43,55 @@ class RenderedTemplate:
     read: Mapping[SecretRef, Source]
     filters: frozenset[Filter] = field(repr=False)  # their arguments may come from a value
     whole_catalogue: bool
+    matched: frozenset[Filter] = field(default=frozenset(), repr=False)
 
 
 class TemplateRenderer:
-    """Renders templates under a grant."""
+    """Renders templates under a grant. Without `own_words`, a failure tells nothing that its author chose."""
 
-    def __init__(self, reader: GatedReader, engine: TemplateEngine, metrics: Metrics) -> None:
+    def __init__(
+        self, reader: GatedReader, engine: TemplateEngine, metrics: Metrics, *, own_words: bool = True
+    ) -> None:
         self._reader = reader
         self._engine = engine
+        self._own_words = own_words
         self._renders = metrics.template_renders
         self._listing: tuple[Catalogue, EngineCatalogue] | None = None
 
     async def render(
-        self, grant: Grant, text: str, catalogue: Catalogue, *, expected: Iterable[str]
+        self,
+        grant: Grant,
+        text: str,
+        catalogue: Catalogue,
+        *,
+        expected: Iterable[str],
+        budget: Budget | None = None,
     ) -> RenderedTemplate:
         """The output of the template. `expected` are the ids that it read last time; they are fetched first.
 
         Selected secrets that the role may not read are left out, unless the template reads them.
         Raises Rejected(TemplateError), or the failure of a secret that the template needs.
         """
+        budget = budget or Budget()
         found: dict[str, SecretValue | SyncFailure] = {}
-        wanted = set(expected)
+        wanted = list(dict.fromkeys(expected))[: budget.left("reads")]
         for _ in range(ROUNDS):
+            budget.charge("reads", len(wanted))
             found.update(await self._by_id(grant, wanted, catalogue))
-            result = await self._round(text, catalogue, found)
+            result = await self._round(text, catalogue, found, budget)
             if isinstance(result, Rendered):
+                budget.charge("produced", len(result.output))
+                budget.charge("filters", len(result.filters))
                 return _rendered(grant, result, found)
             failures = [value for i in result.required if isinstance(value := found.get(i), SyncFailure)]
             if failures:
-                raise combine(failures) if result.public else _unnamed(combine(failures))
-            wanted = {i for i in (*result.required, *result.hints) if i not in found}
+                raise self._needed(combine(failures), public=result.public)
+            wanted = [i for i in result.required if i not in found]
             if not wanted:
                 break
+            # What is only likely to be read takes what the limit leaves, so that no hint ever fails an object.
+            hints = [i for i in result.hints if i not in found and i not in result.required]
+            wanted += hints[: max(0, budget.left("reads") - len(wanted))]
         raise Rejected(
             Reason.TEMPLATE_ERROR,
             f"the template keeps requesting more secrets (gave up after {ROUNDS} rounds)",
@@ -84,7 +104,7 @@ class TemplateRenderer:
         return {ref.id: value for ref, value in (await self._reader.read(grant, refs, catalogue)).items()}
 
     async def _round(
-        self, text: str, catalogue: Catalogue, found: Mapping[str, SecretValue | SyncFailure]
+        self, text: str, catalogue: Catalogue, found: Mapping[str, SecretValue | SyncFailure], budget: Budget
     ) -> Rendered | Needs:
         values = {i: payload(value) for i, value in found.items() if isinstance(value, SecretValue)}
         try:
@@ -92,12 +112,29 @@ class TemplateRenderer:
         except TemplateFailure as exc:
             self._renders.labels("failure").inc()
             _check_listed(exc, catalogue)
-            raise Rejected(Reason.TEMPLATE_ERROR, str(exc)) from None
+            budget.charge("template_seconds", exc.seconds)
+            raise Rejected(Reason.TEMPLATE_ERROR, self._said(exc)) from None
         except EngineUnavailable as exc:
             raise Unavailable(Reason.TEMPLATE_ERROR, f"the template engine cannot start: {exc}") from exc
         self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
         _check_listed(result, catalogue)
+        budget.charge("template_seconds", result.seconds)
         return result
+
+    def _said(self, failure: TemplateFailure) -> str:
+        return str(failure) if self._own_words or failure.static else _SILENT
+
+    def _needed(self, failure: SyncFailure, *, public: bool) -> SyncFailure:
+        """Why a secret that the template needs cannot be read; without its name, if that may come from a value."""
+        if public and self._own_words:
+            return failure
+        which = (
+            "a secret that the template reads"
+            if public
+            else "a secret whose name the template computes from another secret"
+        )
+        text = f"{which} cannot be read ({failure.reason})"
+        return type(failure)(failure.reason, text, retry_after=failure.retry_after)
 
     def _engine_catalogue(self, catalogue: Catalogue) -> EngineCatalogue:
         if self._listing is None or self._listing[0] is not catalogue:
@@ -136,12 +173,6 @@ def payload(value: SecretValue) -> str | bytes:
     return value.text if value.text is not None else value.binary or b""
 
 
-def _unnamed(failure: SyncFailure) -> SyncFailure:
-    """The failure without its text: a name that was computed from a secret value may contain it."""
-    text = f"a secret whose name the template computes from another secret cannot be read ({failure.reason})"
-    return type(failure)(failure.reason, text, retry_after=failure.retry_after)
-
-
 def _rendered(grant: Grant, result: Rendered, found: Mapping[str, SecretValue | SyncFailure]) -> RenderedTemplate:
     read = {grant.ref(i): source_of(value) for i in result.reads if isinstance(value := found.get(i), SecretValue)}
-    return RenderedTemplate(result.output, read, frozenset(result.filters), result.whole_catalogue)
+    return RenderedTemplate(result.output, read, frozenset(result.filters), result.whole_catalogue, result.matched)

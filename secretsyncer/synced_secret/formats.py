@@ -81,6 +81,66 @@ SessionName = Annotated[
 """The session name of an assumed role, as AWS has them."""
 
 
+_NAME = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_NAME_RULE = "1 to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+_LABEL_PREFIX = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+# Kubernetes accepts capital letters in the prefix of an annotation, but not in that of a label.
+_ANNOTATION_PREFIX = _LABEL_PREFIX.replace("a-z", "a-zA-Z")
+ANNOTATIONS_LIMIT = 256 << 10
+"""Bytes of all annotations of an object, keys and values (Kubernetes' TotalAnnotationSizeLimitB)."""
+_NOTED = 3
+"""Bytes that each key takes in the operator's own annotation, besides its text."""
+
+
+def _keys(prefix: str) -> Any:
+    """A check of the keys of a map: an optional DNS subdomain as prefix, a slash, and a name."""
+    pattern = f"({prefix}/)?{_NAME}"
+    key_format = re.compile(pattern, re.ASCII)
+
+    def check(entries: dict[str, str]) -> dict[str, str]:
+        wrong = [key for key in entries if len(key) > 317 or not key_format.fullmatch(key)]
+        if wrong:
+            shown = ", ".join(ascii(key if len(key) <= 80 else f"{key[:80]}...") for key in wrong[:10])
+            rule = f"an optional DNS subdomain and a slash, and a name of {_NAME_RULE}"
+            raise ValueError(f"the keys {shown} are not valid; a key is {rule}")
+        return entries
+
+    return AfterValidator(check)
+
+
+def _size(annotations: dict[str, str]) -> dict[str, str]:
+    size = sum(2 * len(key.encode()) + _NOTED + len(value.encode()) for key, value in annotations.items())
+    if size > ANNOTATIONS_LIMIT:
+        raise ValueError(f"keys and values take {size} bytes; at most {ANNOTATIONS_LIMIT} are possible")
+    return annotations
+
+
+def _names(prefix: str) -> Any:
+    """The same for editors."""
+    return Field(json_schema_extra={"propertyNames": {"pattern": f"^({prefix}/)?{_NAME}$", "maxLength": 317}})
+
+
+Labels = Annotated[
+    dict[
+        str,
+        Annotated[
+            str, Field(description="Value of the label."), Format(f"({_NAME})?", f"must be empty or {_NAME_RULE}")
+        ],
+    ],
+    _keys(_LABEL_PREFIX),
+    _names(_LABEL_PREFIX),
+]
+"""Labels, as Kubernetes accepts them."""
+
+Annotations = Annotated[
+    dict[str, Annotated[str, Field(description="Value of the annotation.")]],
+    _keys(_ANNOTATION_PREFIX),
+    AfterValidator(_size),
+    _names(_ANNOTATION_PREFIX),
+]
+"""Annotations, as Kubernetes accepts them."""
+
+
 def is_data_key(text: str) -> bool:
     """Whether Kubernetes accepts it as a key of a Secret."""
     return len(text) <= 253 and _DATA_KEY.fits(text)

@@ -16,9 +16,11 @@ from secretsyncer.synced_secret.fields import Fields, Rule, at_least_one_of, at_
 from secretsyncer.synced_secret.formats import (
     EXPRESSION_LIMIT,
     AccountID,
+    Annotations,
     DataKey,
     Duration,
     JMESPath,
+    Labels,
     ObjectName,
     RegularExpression,
     SecretType,
@@ -47,8 +49,9 @@ class SecretReference(Fields):
     text."""
 
     optional: bool = False
-    """If true, the key is omitted while the AWS secret, or the key in it, does not exist. Denied access is always an
-    error. Defaults to false."""
+    """If true, the reference is omitted while the AWS secret, or the key that it names, does not exist. In dataFrom, a key
+    that is null is an error. Denied access is an error, unless the operator's list of AWS secrets shows that there is no
+    such secret. Defaults to false."""
 
 
 class ValueReference(SecretReference):
@@ -190,10 +193,10 @@ class Target(Fields):
 class SecretMetadata(Fields):
     """Metadata of the Secret."""
 
-    labels: dict[str, Annotated[str, Field(description="Value of the label.")]] | None = None
+    labels: Labels | None = None
     """Labels of the Secret."""
 
-    annotations: dict[str, Annotated[str, Field(description="Value of the annotation.")]] | None = None
+    annotations: Annotations | None = None
     """Annotations of the Secret."""
 
     name: str | None = None
@@ -268,6 +271,10 @@ class SyncedSecretSpec(Fields):
     deletion_policy: Literal["Retain", "Delete"] | None = None
     """What happens to the Secret when this SyncedSecret is deleted. Retain keeps it. Delete makes this SyncedSecret
     its owner, so that Kubernetes deletes it too. Defaults to Retain."""
+
+    allow_empty: bool = False
+    """If true, the Secret may have no key, and find, filters and .Secrets may select no AWS secret. Otherwise the sync
+    fails in these cases, and the Secret stays as it is. Defaults to false."""
 
     adopt: bool | None = None
     """Whether to take over an existing Secret that the operator does not manage. Defaults to the operator's setting

@@ -45,7 +45,6 @@ DENIED = {
     "optional-stage": lambda n: {"data": [ref(n, versionStage="AWSPREVIOUS", optional=True)]},
     "optional-from": lambda n: {"dataFrom": {"secretRef": {"name": n, "optional": True}}},
     "optional-refs": lambda n: {"dataFrom": {"secretRefs": [{"name": n, "optional": True}]}},
-    "optional-that-is-not-there": lambda n: {"data": [ref(f"{n}/none", optional=True)]},
     "find": lambda n: {"dataFrom": {"find": {"name": {"prefix": n}}, "invalidKeys": "Replace"}},
 }
 
@@ -64,6 +63,19 @@ async def test_optional_and_default_never_hide_that_access_is_denied(operator, s
     await space.write("demo", IAMRole="blind", **spec)
     assert name in await space.until_failed("demo", "AccessDenied")
     assert await space.secret("demo") is None
+
+
+async def test_what_a_role_may_not_read_is_absent_where_the_listing_shows_that_it_is_not_there(
+    operator, space, aws, name
+):
+    items = [literal("good", "1"), ref(f"{name}/none", optional=True)]
+    await space.write("demo", IAMRole="blind", data=items)
+    await space.until_data("demo", {"good": b"1"})
+    await space.write("strict", IAMRole="blind", data=[literal("good", "1"), ref(f"{name}/none")])
+    assert "does not show it" in await space.until_failed("strict", "AccessDenied")
+    aws.world.create(f"{name}/none", "now it is")
+    assert f"{name}/none" in await space.until_failed("demo", "AccessDenied")
+    await space.until_data("demo", {"good": b"1"})
 
 
 async def test_optional_waits_for_aws_where_it_does_not_answer(operator, space, aws, name):

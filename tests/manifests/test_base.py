@@ -16,7 +16,9 @@ from secretsyncer.aws.arn import Account, parse_secret_id
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.settings import Settings
 from secretsyncer.sync.authorize import Rules, authorize
-from secretsyncer.sync.render import references, select
+from secretsyncer.sync.budget import Budget
+from secretsyncer.sync.data_from import select
+from secretsyncer.sync.render import references
 from secretsyncer.synced_secret import SecretKeyReference, SyncedSecretSpec, parse
 from tests.support.builders import catalogue, entry
 from tests.support.crd import schema, validator
@@ -179,7 +181,7 @@ def test_the_aws_secrets_of_the_samples_are_all_there_and_all_used() -> None:
     named = [reference for spec in specs for reference in references(spec)]
     listed = catalogue(*(entry(name, **secret.get("tags", {})) for name, secret in secrets.items()))
     finds = [spec.data_from.find for spec in specs if spec.data_from and spec.data_from.find]
-    found = {secret.name for find in finds for secret in select(find, listed)}
+    found = {secret.name for find in finds for secret in select(find, listed, Budget())}
     tagged = {name for name, secret in secrets.items() if "tag1" in secret.get("tags", {})}
     ids = {parse_secret_id(reference.name).name: reference for reference in named}
     assert {*ids, *found, *tagged} - {"app/license"} == set(secrets)

@@ -47,6 +47,7 @@ class Core:
         self.metrics = metrics = self.aws.cache._metrics
         self.events = []
         self.leading = True
+        self.engine = engine
         index, owners = DependencyIndex(), Owners()
         self.index, self.owners = index, owners
         writer = Writer(self.cluster, self.stores, adopt=True, may_write=lambda: self.leading)

@@ -106,6 +106,39 @@ INVALID: list[tuple[dict[str, Any], str]] = [
         {"data": [literal("a", CANARY)], "secretMetadata": {"labels": {"a": 1}}},
         "spec.secretMetadata.labels.a: must be a string",
     ),
+    *(
+        (
+            {"data": [literal("a", CANARY)], "secretMetadata": {kind: {"fine": "", wrong: "x"}}},
+            f"spec.secretMetadata.{kind}: the keys {shown} are not valid; a key is an optional DNS subdomain",
+        )
+        for kind in ("labels", "annotations")
+        for wrong, shown in {
+            "two words": "'two words'",
+            "": "''",
+            "-a": "'-a'",
+            "x" * 64: f"'{'x' * 64}'",
+            "a/": "'a/'",
+            "/a": "'/a'",
+            "a/b/c": "'a/b/c'",
+            "a_b/c": "'a_b/c'",
+            f"{'x' * 254}/{'y' * 63}": f"'{'x' * 80}...'",
+        }.items()
+    ),
+    (
+        {"data": [literal("a", CANARY)], "secretMetadata": {"labels": {"Example.com/a": "b"}}},
+        "spec.secretMetadata.labels: the keys 'Example.com/a' are not valid",
+    ),
+    *(
+        (
+            {"data": [literal("a", CANARY)], "secretMetadata": {"labels": {"fine": "", "team": wrong}}},
+            "spec.secretMetadata.labels.team: must be empty or 1 to 63 letters",
+        )
+        for wrong in (f"{CANARY} x", "x" * 64, "a/b", "-a", "a.", "\u00e9")
+    ),
+    (
+        {"data": [literal("a", CANARY)], "secretMetadata": {"annotations": {"a": CANARY, "b": "x" * 262_144}}},
+        "spec.secretMetadata.annotations: keys and values take 262166 bytes; at most 262144 are possible",
+    ),
     (
         {"data": [literal("a", CANARY)], "secretMetadata": {"finalizers": []}},
         "spec.secretMetadata.finalizers: unknown field",

@@ -275,3 +275,10 @@ def test_the_template_of_the_go_operators_readme_is_kept_letter_by_letter():
 
 def test_a_whole_secret_is_read():
     assert parsed(whole("a", "s")).spec.items[0].value_from.secret_ref.name == "s"
+
+
+def test_labels_and_annotations_are_checked_as_kubernetes_does():
+    labels = {"a": "", "A.b_c-1": "X.y_z-9", f"{'x' * 253}/{'y' * 63}": "x" * 63, "app.example.com/name": "web"}
+    annotations = {**labels, "Example.com/A": "any \n text", "b": "x" * 250_000}
+    synced = parsed(literal("a", "1"), secretMetadata={"labels": labels, "annotations": annotations})
+    assert (synced.spec.labels, synced.spec.annotations) == (labels, annotations)

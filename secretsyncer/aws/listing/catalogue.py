@@ -14,7 +14,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
-from secretsyncer.aws.arn import home_of, parse_secret_id, role_account, without_suffix
+from secretsyncer.aws.arn import home_of, parse_secret_id, possible_names, role_account, without_suffix
 from secretsyncer.aws.identity import Identity, SecretRef
 
 _MARK_BYTES = 12
@@ -65,7 +65,8 @@ class Catalogue:
 
     `round` counts the rounds of polling since the start, including failed ones. `listed_round` and `listed_at` (wall
     clock; None: never) belong to the last complete listing, which the entries are from. `own_account`: the operator's
-    own credentials belong to the listed account.
+    own credentials belong to the listed account. `without_current` are the names of secrets that exist without
+    a current version. `doubt`: why the last listing was not believed. Then the entries are from the one before.
     """
 
     __slots__ = (
@@ -73,12 +74,14 @@ class Catalogue:
         "_digests",
         "_homes",
         "account",
+        "doubt",
         "entries",
         "listed_at",
         "listed_round",
         "own_account",
         "region",
         "round",
+        "without_current",
     )
 
     def __init__(
@@ -89,6 +92,7 @@ class Catalogue:
         round: int = 0,  # noqa: A002 - the poller's word for it
         listed_at: float | None = None,
         own_account: bool = True,
+        without_current: frozenset[str] = frozenset(),
     ) -> None:
         self.entries: Mapping[str, Entry] = {entry.name: entry for entry in entries}
         self.region = region
@@ -96,6 +100,8 @@ class Catalogue:
         self.listed_at = listed_at
         self.listed_round = round
         self.own_account = own_account
+        self.without_current = without_current
+        self.doubt = ""
         first = next(iter(self.entries.values()), None)
         home = home_of(first.arn) if first else None
         self.account = home[0] if home else None
@@ -103,12 +109,13 @@ class Catalogue:
         self._homes: dict[Identity, bool] = {}
         self._by_tag: dict[str, list[Entry]] | None = None
 
-    def at_round(self, number: int) -> Catalogue:
-        """The same entries in a later round whose listing failed."""
+    def at_round(self, number: int, doubt: str | None = None) -> Catalogue:
+        """The same entries in a later round whose listing failed or was not believed."""
         later = Catalogue.__new__(Catalogue)
         for slot in self.__slots__:
             setattr(later, slot, getattr(self, slot))
         later.round = number
+        later.doubt = self.doubt if doubt is None else doubt
         return later
 
     def with_entries(self, changed: Iterable[Entry], removed: Iterable[str]) -> Catalogue:
@@ -134,6 +141,23 @@ class Catalogue:
         if secret.account:
             return entry if without_suffix(entry.arn) == ref.id and self.is_home(ref.identity) else None
         return entry if self.is_home(ref.identity) else None
+
+    def lacks(self, ref: SecretRef) -> bool:
+        """Whether the listing of this very round shows that there is no such secret.
+
+        Raises ValueError where the id is not one.
+        """
+        if self.listed_at is None or self.listed_round != self.round or self.doubt:
+            return False
+        secret = parse_secret_id(ref.id)
+        elsewhere = (secret.region or ref.region or self.region) != self.region
+        if elsewhere or not self.is_home(ref.identity) or (secret.account and not self._is_of(ref.id)):
+            return False
+        return not any(name in self.entries or name in self.without_current for name in possible_names(ref.id))
+
+    def _is_of(self, arn: str) -> bool:
+        home = home_of(arn)
+        return home is not None and home == (self.account, self.region)
 
     def has_account(self, entry: Entry) -> bool:
         """Whether the entry belongs to the listed account and region."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi, tags_of
+from secretsyncer.aws.arn import home_of
 from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError, Failure
 from secretsyncer.aws.identity import CURRENT, Identity
@@ -43,6 +44,8 @@ async def list_secrets(
     for _ in range(MAX_PAGES):
         page = await api.list_page(identity, region, token)
         beat()
+        if not isinstance(page.entries, list) or not isinstance(page.next_token, str):
+            raise _broken("a page is malformed")
         for raw in page.entries:
             entry = entry_of(raw)
             if entry is None:
@@ -71,14 +74,40 @@ def entry_of(raw: Mapping[str, Any]) -> Entry | None:
             return None
         changed = raw.get("LastChangedDate")
         date = changed if isinstance(changed, datetime) else None
-        return Entry(str(raw["Name"]), str(raw["ARN"]), tags_of(raw), _current(raw), date)
+        return Entry(_text(raw["Name"]), _arn(raw["ARN"]), _tags(raw), _current(raw), date)
     except (AttributeError, KeyError, TypeError):
         raise _broken("an entry is malformed") from None
 
 
+def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
+    tags = tags_of(raw)
+    if not all(isinstance(value, str) for value in tags.values()):
+        raise TypeError("a tag")
+    return tags
+
+
 def _current(raw: Mapping[str, Any]) -> str:
     versions = raw.get("SecretVersionsToStages") or {}
-    return min((version for version, stages in versions.items() if CURRENT in stages), default="")
+    current = [_text(version) for version, stages in versions.items() if CURRENT in _list(stages)]
+    return min(current, default="")
+
+
+def _arn(value: Any) -> str:
+    if home_of(_text(value)) is None:
+        raise TypeError("an ARN")
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(type(value).__name__)
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(type(value).__name__)
+    return value
 
 
 def _broken(why: str) -> AwsError:

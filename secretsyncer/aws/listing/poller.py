@@ -15,20 +15,22 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Protocol
 
 from prometheus_async import aio
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.arn import Account, complete_role
+from secretsyncer.aws.arn import Account, complete_role, role_account
 from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes, diff
+from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
 from secretsyncer.aws.listing.pages import Listing, entry_of, list_secrets
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff
-from secretsyncer.errors import SettingsError, SyncFailure
+from secretsyncer.errors import Reason, SettingsError, SyncFailure, Unavailable
 from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 
@@ -64,7 +66,8 @@ class Poller:
     """Polls every `interval` seconds. `search_role` is the name or ARN of a role; empty: the operator itself.
 
     `catalogue` is empty before the first listing. `first_round` is set after the first attempt to list, even if it
-    failed. `referenced` returns all references in use, for the recheck.
+    failed. `referenced` returns all references in use, for the recheck. `in_use` returns what objects were made from: a
+    listing that lacks a lot of it is not believed until it is confirmed.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Poller:
         interval: float,
         search_role: str = "",
         referenced: Callable[[], Collection[SecretRef]] = tuple,
+        in_use: InUse = lambda _region: (),
     ) -> None:
         self._api = api
         self._operator = operator
@@ -87,6 +91,7 @@ class Poller:
         self._search_role = _checked(search_role)
         self._referenced = referenced
         self._handlers: list[ChangeHandler] = []
+        self._confirmation = Confirmation(api, in_use, interval)
         self._backoff = Backoff(initial=min(5.0, interval), cap=interval, jitter=0.2)
         self._failures = 0
         self._failing: tuple[float, str] | None = None
@@ -168,11 +173,17 @@ class Poller:
     async def _list(self, old: Catalogue, beat: Callable[[], None]) -> Catalogue:
         try:
             identity = await self._identity()
-            listing = await list_secrets(self._api, identity, self._operator.region, beat=beat, old=old.entries)
-            own_account = not identity.role or await self._lists_own_account(listing)
+            region = self._operator.region
+            list_all = partial(list_secrets, self._api, identity, region, beat=beat, old=old.entries)
+            listing = await list_all()
+            lister = Lister(identity, await self._listed_account(identity), region)
+            verdict = await self._confirmation.check(listing, old, lister, list_all)
+            own_account = not identity.role or await self._lists_own_account(verdict.listing)
         except (AwsError, SyncFailure) as exc:
             return self._failed(old, exc)
-        return self._listed(old, listing, own_account=own_account)
+        if verdict.doubt:
+            return self._failed(old, Unavailable(Reason.AWS_UNAVAILABLE, verdict.doubt), doubt=verdict.doubt)
+        return self._listed(old, verdict.listing, own_account=own_account)
 
     async def _recheck(self, catalogue: Catalogue) -> None:
         changed = await self._cache.recheck(self._referenced(), catalogue)
@@ -198,9 +209,10 @@ class Poller:
             round=old.round + 1,
             listed_at=time.time(),
             own_account=own_account,
+            without_current=listing.without_current,
         )
 
-    def _failed(self, old: Catalogue, exc: AwsError | SyncFailure) -> Catalogue:
+    def _failed(self, old: Catalogue, exc: AwsError | SyncFailure, doubt: str | None = None) -> Catalogue:
         """The old entries, in a new round if the interval has passed since the last one began."""
         now = loop_time()
         error = exc.failure.error() if isinstance(exc, AwsError) else exc
@@ -209,9 +221,9 @@ class Poller:
         self._metrics.polls.labels("failure").inc()
         log.warning("listing failed", extra={"failures": self._failures, "error": error.message})
         if old.round and now - self._round_began < self._interval * (1 - _JITTER):
-            return old
+            return old if doubt is None else old.at_round(old.round, doubt)
         self._round_began = now
-        return old.at_round(old.round + 1)
+        return old.at_round(old.round + 1, doubt)
 
     async def _identity(self) -> Identity:
         if not self._search_role:
@@ -219,6 +231,15 @@ class Poller:
         if self._search_role.startswith("arn:"):
             return Identity(self._search_role)
         return Identity(complete_role(self._search_role, await self._operator.account()))
+
+    async def _listed_account(self, identity: Identity) -> Account | None:
+        """The account that is listed; None while it is not known."""
+        if identity.role:
+            return role_account(identity.role)
+        try:
+            return await self._operator.account()
+        except SyncFailure:
+            return None
 
     async def _lists_own_account(self, listing: Listing) -> bool:
         """Whether the search role lists the account that the operator itself belongs to."""

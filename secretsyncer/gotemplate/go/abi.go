@@ -61,6 +61,7 @@ type reply struct {
 	Reads    []string `json:"reads,omitempty"`
 	Filters  []filter `json:"filters,omitempty"`
 	Whole    bool     `json:"whole,omitempty"`
+	Static   bool     `json:"static,omitempty"` // the error is the template's, whatever was read
 
 	output []byte
 }

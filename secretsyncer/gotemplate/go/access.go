@@ -6,7 +6,7 @@ import (
 )
 
 // hidden functions are called by the nodes that rewrite adds to a parse tree.
-var hidden = map[string]any{"_field": field, "_print": printed, "_range": ranged}
+var hidden = map[string]any{"_field": field, "_print": printed, "_range": ranged, "_printf": sprintfComputed}
 
 // field follows the names of an access from base, as Go's own evaluation does.
 // A missing key gives nothing if lenient, and otherwise an error that names it.
@@ -28,6 +28,9 @@ func field(index int, base reflect.Value) (reflect.Value, error) {
 		if !next.IsValid() && current.Kind() == reflect.Map {
 			if lenient {
 				return reflect.Value{}, nil
+			}
+			if current.Type() == tagsType {
+				return reflect.ValueOf(""), nil
 			}
 			return reflect.Value{}, fail("%s: %s has no key %q", expression, owner(current), name)
 		}
@@ -93,10 +96,41 @@ func printed(expression string, value reflect.Value) (string, error) {
 	if hasNull(value) {
 		return "", fail("%s: the value contains null", expression)
 	}
+	if kind := unprintable(value); kind != "" {
+		return "", fail("%s: %s has no text of its own; use toJson", expression, kind)
+	}
 	return fmt.Sprint(value.Interface()), nil
 }
 
-var stringType = reflect.TypeFor[string]()
+var (
+	stringType   = reflect.TypeFor[string]()
+	tagsType     = reflect.TypeFor[tags]()
+	stringerType = reflect.TypeFor[fmt.Stringer]()
+)
+
+// unprintable names what Go would print in a notation that nobody reads, like
+// map[k:v]: an object, at any depth. Empty: the value can be printed.
+func unprintable(value reflect.Value) string {
+	value = solid(value)
+	if !value.IsValid() || value.Type().Implements(stringerType) {
+		return ""
+	}
+	switch value.Kind() {
+	case reflect.Map:
+		return kindName(value)
+	case reflect.Struct:
+		if value.Type() == reflect.TypeFor[secretMeta]() || value.Type() == reflect.TypeFor[root]() {
+			return kindName(value)
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range value.Len() {
+			if kind := unprintable(value.Index(i)); kind != "" {
+				return kind + " in the list"
+			}
+		}
+	}
+	return ""
+}
 
 // hasNull reports whether printing the value would print Go's "<nil>".
 func hasNull(value reflect.Value) bool {

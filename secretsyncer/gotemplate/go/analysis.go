@@ -7,8 +7,9 @@ import (
 
 // filter is one call of a filter function.
 type filter struct {
-	Kind string   `json:"kind"` // tagKey, tag, name
-	Args []string `json:"args"`
+	Kind    string   `json:"kind"` // tagKey, tag, name
+	Args    []string `json:"args"`
+	Matched bool     `json:"matched"` // it has selected a secret
 }
 
 var filterKinds = map[string]string{

@@ -95,6 +95,9 @@ const nestingLimit = 500
 // decodeJSON keeps the text of numbers, and calls found for every object. Errors
 // contain no value. They complete the sentence "the secret x ...".
 func decodeJSON(source string, found func(map[string]any)) (any, error) {
+	if strings.HasPrefix(source, mark) {
+		return nil, failure("is not JSON: it begins with a byte order mark (U+FEFF)")
+	}
 	if nesting(source) > nestingLimit {
 		return nil, failure("is JSON nested too deeply")
 	}
@@ -107,14 +110,29 @@ func decodeJSON(source string, found func(map[string]any)) (any, error) {
 			converter := converter{source: source, found: found}
 			return converter.convert(decoded), converter.err
 		}
-		return nil, fail("is not JSON (unexpected data after byte %d)", decoder.InputOffset())
+		return nil, fail("is not JSON (unexpected data at %s)", place(source, decoder.InputOffset()))
 	}
 	var problem *json.SyntaxError
 	if errors.As(err, &problem) {
-		return nil, fail("is not JSON (at byte %d)", problem.Offset)
+		at := max(0, problem.Offset-1)
+		if strings.Contains(problem.Error(), "in string literal") && (source[at] == '\n' || source[at] == '\r') {
+			return nil, fail(`is not JSON (%s): there is a raw line break in a text, which JSON writes as an escape like \n`, place(source, at))
+		}
+		return nil, fail("is not JSON (%s)", place(source, at))
 	}
 	return nil, failure("is not JSON (unexpected end)")
 }
+
+// place is the line and the column of an offset, both from 1.
+func place(source string, offset int64) string {
+	before := source[:min(int(offset), len(source))]
+	line := strings.Count(before, "\n") + 1
+	column := utf8.RuneCountInString(before[strings.LastIndex(before, "\n")+1:]) + 1
+	return fmt.Sprintf("line %d, column %d", line, column)
+}
+
+// mark is U+FEFF as UTF-8.
+const mark = "\uFEFF"
 
 // nesting is the depth of brackets outside of strings.
 func nesting(source string) int {

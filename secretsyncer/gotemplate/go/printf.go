@@ -41,11 +41,14 @@ var (
 	queryEscape = escaper(template.URLQueryEscaper)
 )
 
-// present fails if an argument is or contains null.
+// present fails if an argument is or contains null, or is an object.
 func present(args []any) error {
 	for i, arg := range args {
 		if hasNull(reflect.ValueOf(arg)) {
 			return fail("argument %d has no value (missing or null)", i+1)
+		}
+		if kind := unprintable(reflect.ValueOf(arg)); kind != "" {
+			return fail("argument %d: %s has no text of its own; use toJson", i+1, kind)
 		}
 	}
 	return nil
@@ -65,14 +68,20 @@ func tooLong() error { return fail("the string would be longer than %d bytes", t
 // Go's marker for an error in the format, because "!" in the format itself is
 // replaced. Integers are not replaced, because they may be a width. A plain
 // format is formatted only once.
-func sprintf(format string, args ...any) (string, error) {
+func sprintf(format string, args ...any) (string, error) { return formatted(true, format, args) }
+
+// sprintfComputed is printf with a format that is not written in the template:
+// it may be a secret's value, so no error shows a character of it.
+func sprintfComputed(format string, args ...any) (string, error) { return formatted(false, format, args) }
+
+func formatted(public bool, format string, args []any) (string, error) {
 	if size, ok := plainSize(format, args); ok {
 		if size > textLimit {
 			return "", tooLong()
 		}
 		return fmt.Sprintf(format, args...), nil
 	}
-	first := &probe{}
+	first := &probe{public: public}
 	probes := make([]any, len(args))
 	for i, arg := range args {
 		probes[i] = argument{probe: first, index: i + 1, value: reflect.ValueOf(arg)}
@@ -85,7 +94,7 @@ func sprintf(format string, args ...any) (string, error) {
 		return "", first.err
 	}
 	if complaint := complaints.FindStringSubmatch(trial); complaint != nil {
-		return "", explainFormat(complaint[1], complaint[2])
+		return "", explainFormat(first.name(complaint[1]), complaint[2])
 	}
 	if len(trial) > textLimit {
 		return "", tooLong()
@@ -137,17 +146,29 @@ func explainFormat(verb, word string) error {
 	case "EXTRA":
 		return failure("the format has fewer verbs than arguments")
 	case "MISSING", "BADINDEX":
-		return fail("there is no argument for %%%s", verb)
+		return fail("there is no argument for %s", verb)
 	case "NOVERB":
 		return failure("the format ends in the middle of a verb, or has a width that is too large")
 	case "BADWIDTH", "BADPREC":
 		return failure("a width or precision given as * is not an integer, or is too large")
 	}
-	return fail("%%%s does not fit its argument", verb)
+	return fail("%s does not fit its argument", verb)
 }
 
-// probe records the first problem of a format.
-type probe struct{ err error }
+// probe records the first problem of a format, and says whether the format may
+// be shown.
+type probe struct {
+	err    error
+	public bool
+}
+
+// name is what an error calls a verb.
+func (p *probe) name(verb string) string {
+	if p.public {
+		return "%" + verb
+	}
+	return "a verb of the format"
+}
 
 // argument is one argument of the first formatting.
 type argument struct {
@@ -165,8 +186,10 @@ func (a argument) Format(_ fmt.State, verb rune) {
 		a.probe.err = fail("argument %d has no value (missing or null)", a.index)
 		return
 	}
-	if bad := misfit(a.value, verb); bad != "" {
-		a.probe.err = fail("%%%c does not fit %s (argument %d); %%v fits everything", verb, bad, a.index)
+	if kind := unprintable(a.value); kind != "" && verb != 'T' {
+		a.probe.err = fail("%s has no text of its own (argument %d); use toJson", kind, a.index)
+	} else if bad := misfit(a.value, verb); bad != "" {
+		a.probe.err = fail("%s does not fit %s (argument %d); %%v fits everything", a.probe.name(string(verb)), bad, a.index)
 	}
 }
 

@@ -98,7 +98,7 @@ func execute(call request) (message reply) {
 	}()
 	ready := prepare(call.Template)
 	if ready.err != nil {
-		return reply{Status: "error", Message: ready.err.Error()}
+		return reply{Status: "error", Message: ready.err.Error(), Static: true}
 	}
 	if ready.facts.catalogue && !call.Listed {
 		return reply{Status: "catalogue"}
@@ -152,7 +152,7 @@ var (
 	typeNames = strings.NewReplacer(
 		"map[string]interface {}", "object", "[]interface {}", "list", "interface {}", "any",
 		"main.exactNumber", "number", "main.number", "number",
-		"map[string]main.secretMeta", "secrets", "main.secretMeta", "secret", "main.root", "the template's data")
+		"map[string]main.secretMeta", "secrets", "main.tags", "tags", "main.secretMeta", "secret", "main.root", "the template's data")
 )
 
 // messageLimit bounds an error text, which may quote the template.
@@ -163,7 +163,15 @@ func explainParse(err error) string {
 	if parts == nil {
 		return clip(err.Error(), messageLimit)
 	}
-	return clip("line "+parts[1]+": "+parts[3], messageLimit)
+	return clip("line "+parts[1]+": "+parts[3]+dashAdvice(parts[3]), messageLimit)
+}
+
+// dashAdvice says how to read a key with a dash, which Go takes for a minus.
+func dashAdvice(problem string) string {
+	if strings.Contains(problem, "bad character U+002D '-'") {
+		return `; a key with a dash is read with index: {{ index $object "api-key" }}`
+	}
+	return ""
 }
 
 // explain turns an error of text/template into "line:column: <source>: error".
@@ -184,6 +192,9 @@ func explain(err error, source string) string {
 		where += "in template " + strconv.Quote(clip(name, 60)) + ": "
 	}
 	name, message := split(whole[len(parts[0]):])
+	if name == "_printf" {
+		name = "printf"
+	}
 	switch {
 	case known && (strings.HasPrefix(name, "_") || name == "required"):
 		return clip(where+safe.Error(), messageLimit)

@@ -134,8 +134,11 @@ func (r *rewriter) pipe(pipe *parse.PipeNode, lenient bool) {
 
 func (r *rewriter) command(cmd *parse.CommandNode, first, lenient bool) {
 	name := functionName(cmd)
-	if name == "required" {
+	switch name {
+	case "required":
 		r.checkRequired(cmd)
+	case "printf":
+		r.hideComputedFormat(cmd)
 	}
 	if len(cmd.Args) == 1 && first {
 		if access := r.field(cmd.Args[0], lenient); access != nil {
@@ -206,6 +209,16 @@ func areKeys(names []string) bool {
 		first, _ := utf8.DecodeRuneInString(name)
 		return unicode.IsUpper(first)
 	})
+}
+
+// hideComputedFormat has a printf whose format is not a text in quotes keep it out of its errors.
+func (r *rewriter) hideComputedFormat(cmd *parse.CommandNode) {
+	if len(cmd.Args) > 1 {
+		if _, literal := cmd.Args[1].(*parse.StringNode); literal {
+			return
+		}
+	}
+	cmd.Args[0] = r.function("_printf", cmd.Args[0].Position())
 }
 
 var locationText = regexp.MustCompile(`:(\d+):(\d+)$`)

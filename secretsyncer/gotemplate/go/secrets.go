@@ -18,8 +18,11 @@ type root struct{ Secrets secrets }
 
 type secrets = map[string]secretMeta
 
+// tags are a type of their own: an absent tag prints nothing, as in the original.
+type tags map[string]string
+
 type secretMeta struct {
-	Tags             map[string]string
+	Tags             tags
 	CurrentVersionID string
 	UpdatedAt        time.Time
 }
@@ -42,6 +45,10 @@ func loadCatalogue(encoded []byte) error {
 	return nil
 }
 
+// filterLimit bounds the different calls of filters that a template makes:
+// each of them is kept for as long as the object exists.
+const filterLimit = 1000
+
 // execution is the state of the current render.
 type execution struct {
 	values   map[string]*string
@@ -52,7 +59,8 @@ type execution struct {
 	hidden   map[string]bool    // ids that may have been computed from a value
 	reads    map[string]bool
 	filters  []filter
-	selected []secrets // results of the filters
+	noted    map[string]int // the index of each filter
+	selected []secrets      // results of the filters
 	patterns map[string]*regexp.Regexp
 	needs    *needs
 }
@@ -73,7 +81,7 @@ func newExecution(values map[string]*string) *execution {
 	return &execution{
 		values:  values,
 		objects: map[string]any{}, owners: map[uintptr]string{}, hidden: map[string]bool{},
-		reads: map[string]bool{}, patterns: map[string]*regexp.Regexp{},
+		reads: map[string]bool{}, patterns: map[string]*regexp.Regexp{}, noted: map[string]int{},
 	}
 }
 
@@ -174,7 +182,8 @@ func getSecretValueMap(id any) (any, error) {
 	if object, ok := run.objects[name]; ok {
 		return object, nil
 	}
-	decoded, err := decodeJSON(value, func(object map[string]any) { run.owners[mapID(object)] = name })
+	// AWS may hold JSON as bytes, and those who write such files like the mark.
+	decoded, err := decodeJSON(strings.TrimPrefix(value, mark), func(object map[string]any) { run.owners[mapID(object)] = name })
 	if err != nil {
 		return nil, fail("%s %s", run.name(name), err)
 	}
@@ -211,12 +220,23 @@ func (e *execution) filter(from secrets, kind string, args ...any) (secrets, err
 		return nil, err
 	}
 	selection := selectFrom(from, matches)
-	same := func(other filter) bool { return other.Kind == kind && slices.Equal(other.Args, call.Args) }
-	if !slices.ContainsFunc(e.filters, same) {
+	return selection, e.note(call, selection)
+}
+
+// note remembers each different call once.
+func (e *execution) note(call filter, selection secrets) error {
+	key := call.Kind + "\x00" + strings.Join(call.Args, "\x00")
+	index, known := e.noted[key]
+	if !known {
+		if index = len(e.filters); index == filterLimit {
+			return fail("the template filters in more than %d different ways", filterLimit)
+		}
+		e.noted[key] = index
 		e.filters = append(e.filters, call)
 		e.selected = append(e.selected, selection)
 	}
-	return selection, nil
+	e.filters[index].Matched = e.filters[index].Matched || len(selection) > 0
+	return nil
 }
 
 func selectFrom(from secrets, matches func(string, secretMeta) bool) secrets {

@@ -8,6 +8,10 @@ import pytest
 from secretsyncer.expressions import jmespath
 
 
+def free(steps):
+    """Charge nothing."""
+
+
 @pytest.mark.parametrize("expression", ["a", "a.b[0]", "a[?b > `1`].c", "sort_by(a, &b)[0]", "keys(@)", "a || b"])
 def test_an_expression_that_only_looks_is_accepted(expression):
     jmespath.check(expression)
@@ -47,7 +51,7 @@ def test_an_expression_has_at_most_512_characters():
 
 def test_a_failing_function_tells_the_expression_and_not_the_document():
     with pytest.raises(ValueError, match="cannot be evaluated") as raised:
-        jmespath.search("sum(a)", {"a": ["s3cret"]})
+        jmespath.search("sum(a)", {"a": ["s3cret"]}, free)
     assert "s3cret" not in str(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None
@@ -58,5 +62,16 @@ def test_no_expression_takes_long():
     started = time.process_time()
     for expression in ("@" + "[]" * 250, "a[*]" + "[*]" * 160, "a[?b > `1`]" + " | [?b > `1`]" * 30):
         with suppress(ValueError):  # too deep is an answer, too
-            jmespath.search(expression, document)
+            jmespath.search(expression, document, free)
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("expression", ["api-key", "a.api-key[0]", "a['x-y'] || api-key", "api-key.b"])
+def test_a_key_with_a_dash_is_explained(expression):
+    with pytest.raises(ValueError, match=r'write a key with a dash in double quotes: "api-key"$'):
+        jmespath.check(expression)
+
+
+@pytest.mark.parametrize("expression", ['"api-key"', "a == 'x-y'", "a == `-1`", "a[-1]"])
+def test_a_dash_that_is_quoted_or_a_minus_is_fine(expression):
+    jmespath.check(expression)

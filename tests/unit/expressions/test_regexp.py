@@ -68,5 +68,21 @@ def test_any_rule_rewrites_or_is_refused(source, target, key):
     assert isinstance(regexp.rewrite([(source, target)], key), str)
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [[("(.*)", "$1" * 450)], [("(.)", "$1" * 450)], [("", "x" * 1000)], [("(.+)", "$1$1")] * 20],
+)
+def test_a_key_that_grows_is_stopped_while_it_does(rules):
+    with pytest.raises(ValueError, match="becomes longer than 4096 characters") as raised:
+        regexp.rewrite(rules, "s3cret" * 100)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_key_that_is_too_long_is_not_rewritten():
+    with pytest.raises(ValueError, match="longer than 4096 characters"):
+        regexp.rewrite([("a", "b")], "x" * 4097)
+    assert regexp.rewrite([("x", "y")], "x" * 4096) == "y" * 4096
+
+
 def test_a_key_that_is_no_text_stays_as_it_is():
     assert regexp.rewrite([("a", "b")], "half \ud800 a") == "half \ud800 a"

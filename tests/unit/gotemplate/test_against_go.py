@@ -313,6 +313,7 @@ def _program(root: Path, cache_dir: Path) -> Path:
 STRICTER = (
     "missing or null",
     "the value contains null",
+    "no text of its own",
     "has no key",
     "does not fit",
     "fewer verbs than arguments",

@@ -49,7 +49,7 @@ def test_a_number_prints_as_its_source_text(render, source):
         "html $n",
     ):
         assert render(f"{N}{{{{ {form} }}}}", number(source)) == source, form
-    assert render('{{ getSecretValueMap "n" }}', number(source)) == f"map[n:{source}]"
+    assert render('{{ list (getSecretValueMap "n").n }}', number(source)) == f"[{source}]"
 
 
 @pytest.mark.parametrize(

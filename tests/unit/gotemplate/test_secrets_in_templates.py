@@ -101,6 +101,15 @@ def test_an_id_that_may_come_from_a_value_is_not_public(engine, catalogue, templ
             "db/blue=v1 db/green=v2 ",
         ),
         ("{{ range $i, $m := .Secrets }}{{ $m.Tags.team }}{{ end }}", "aba"),
+        (
+            "{{ range $i, $m := .Secrets }}{{ $i }}={{ $m.Tags.tag1 }}{{ $m.Tags.nowhere }} {{ end }}",
+            "db/blue= db/green= web/red= ",
+        ),
+        (
+            '{{ with index .Secrets "web/red" }}{{ with .Tags }}[{{ .nowhere }}{{ .team | upper }}{{ .gone | quote }}]{{ end }}{{ end }}',
+            '[A""]',
+        ),
+        ('{{ range .Secrets }}{{ printf "%s," .Tags.nowhere }}{{ end }}', ",,,"),
         ('{{ (index .Secrets "db/blue").UpdatedAt.Format "15:04 MST" }}', "10:20 UTC"),
         ('{{ (index .Secrets "web/red").UpdatedAt.Format "15:04 MST" }}', "10:20 UTC"),
         ('{{ (index .Secrets "db/green").UpdatedAt.IsZero }}', "true"),
@@ -128,7 +137,7 @@ TAG = Filter("tagKey", ("tag1",))
     [
         ("no secrets {{ 1 }}", (), False),
         ('{{ getSecretValue "a" }}', (), False),
-        ('{{ range filterByTagKey .Secrets "tag1" }}{{ . }}{{ end }}', (TAG,), False),
+        ('{{ range filterByTagKey .Secrets "tag1" }}{{ .CurrentVersionID }}{{ end }}', (TAG,), False),
         ('{{ range filterByTagKey $.Secrets "tag1" }}{{ $.Secrets | len }}{{ end }}', (TAG,), True),
         ('{{ range 3 }}{{ len (filterByTagKey $.Secrets "tag1") }}{{ end }}', (TAG,), False),
         ('{{ with filterByTag .Secrets "a" "b" }}{{ . }}{{ end }}', (Filter("tag", ("a", "b")),), False),
@@ -139,7 +148,7 @@ TAG = Filter("tagKey", ("tag1",))
         ("{{ $s := .Secrets }}", (), True),
         ("{{ $s := . }}", (), True),
         ("{{ with $ }}{{ end }}", (), True),
-        ("{{ with . }}{{ .Secrets }}{{ end }}", (), True),
+        ("{{ with . }}{{ .Secrets | len }}{{ end }}", (), True),
         ("{{ (.).Secrets | len }}", (), True),
         ("{{ ($).Secrets | len }}", (), True),
         ("{{ range list 1 2 }}{{ . }}{{ end }}", (), False),
@@ -147,10 +156,10 @@ TAG = Filter("tagKey", ("tag1",))
         ('{{ (index .Secrets "db/blue").CurrentVersionID }}', (), True),
         ("{{ .Secrets | len }}", (), True),
         ('{{ define "t" }}{{ . }}{{ end }}{{ template "t" 1 }}', (), False),
-        ('{{ define "t" }}{{ . }}{{ end }}{{ template "t" . }}', (), True),
+        ('{{ define "t" }}{{ .Secrets | len }}{{ end }}{{ template "t" . }}', (), True),
         ('{{ define "t" }}{{ len (filterByTagKey .Secrets "tag1") }}{{ end }}{{ template "t" . }}', (TAG,), False),
         (
-            '{{ define "t" }}{{ template "u" $ }}{{ end }}{{ define "u" }}{{ with 1 }}{{ $ }}{{ end }}{{ end }}{{ template "t" . }}',
+            '{{ define "t" }}{{ template "u" $ }}{{ end }}{{ define "u" }}{{ with 1 }}{{ len $.Secrets }}{{ end }}{{ end }}{{ template "t" . }}',
             (),
             True,
         ),
@@ -168,6 +177,28 @@ def test_each_different_filter_call_is_told_once(engine, catalogue):
         (Filter("tag", ("team", "b")), Filter("tag", ("team", "a"))),
         False,
     )
+
+
+def test_of_each_filter_it_is_told_whether_it_selected_a_secret(engine, catalogue):
+    template = (
+        '{{ len (filterByTagKey .Secrets "tag1") }}{{ len (filterByTagKey .Secrets "gone") }}'
+        '{{ len (filterByName (filterByTagKey .Secrets "gone") "db") }}{{ len (filterByName .Secrets "none") }}'
+        '{{ len (filterByName .Secrets "none") }}{{ len (filterByTag .Secrets "team" "b") }}'
+    )
+    result = engine.render_sync(template, catalogue, {})
+    assert result.matched == {TAG, Filter("tag", ("team", "b"))}
+    assert len(result.filters) == 5
+
+
+def test_a_template_may_filter_in_a_thousand_ways(engine, catalogue):
+    template = "{{ range $i := %d }}{{ $_ := filterByTagKey $.Secrets (print $i) }}{{ end }}"
+    assert len(engine.render_sync(template % 1000, catalogue, {}).filters) == 1000
+    with pytest.raises(TemplateFailure, match="filters in more than 1000 different ways"):
+        engine.render_sync(template % 1001, catalogue, {})
+
+
+def test_json_that_aws_holds_as_bytes_may_begin_with_a_byte_order_mark(render):
+    assert render('{{ (getSecretValueMap "a").k }}', {"a": b'\xef\xbb\xbf{"k": "v"}'}) == "v"
 
 
 def test_a_failure_tells_what_the_template_depended_on(engine, catalogue):

@@ -85,19 +85,22 @@ def test_long_templates_are_quoted_in_part(failure):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("hunter2", "is not JSON (at byte 1)"),
-        ('{"a": hunter2}', "is not JSON (at byte 7)"),
+        ("hunter2", "is not JSON (line 1, column 1)"),
+        ('{"a": hunter2}', "is not JSON (line 1, column 7)"),
         ('{"a": "hunter2"', "is not JSON (unexpected end)"),
         ("", "is not JSON (unexpected end)"),
-        ('{"a": 1} hunter2', "is not JSON (unexpected data after byte"),
+        ('{"a": 1} hunter2', "is not JSON (unexpected data at line 1, column 10"),
         ('"hunter2"', "is not a JSON object"),
         ("[1]", "is not a JSON object"),
         ("null", "is not a JSON object"),
-        ('{"a": NaN}', "is not JSON (at byte 7)"),
+        ('{"a": NaN}', "is not JSON (line 1, column 7)"),
         ('{"a": "\\ud800"}', "is JSON with an invalid"),
         ('{"\\udc00": 1}', "is JSON with an invalid"),
         ('{"a": ' * 600 + "1" + "}" * 600, "is JSON nested too deeply"),
         ("[" * 100_000, "is JSON nested too deeply"),
+        ('{\n"a": "hunter\n2"}', "is not JSON (line 2, column 13): there is a raw line break in a text"),
+        ('{"\u00e9": "hunter\r2"}', "is not JSON (line 1, column 14): there is a raw line break in a text"),
+        ('{"a": "hunter\t2"}', "is not JSON (line 1, column 14)"),
     ],
 )
 def test_a_secret_that_is_no_json_object_is_named(failure, source, reason):
@@ -181,3 +184,78 @@ def test_a_missing_key_may_be_tested_but_not_used(render, failure):
         "toJson $m.gone",
     ):
         assert "missing or null" in (message := failure(f"{M}{{{{ {use} }}}}")) or 'has no key "gone"' in message
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind"),
+    [
+        ("$m.object", "an object"),
+        ("$m.object | toString", "an object"),
+        ("print $m.object", "an object"),
+        ("println 1 $m.object", "an object"),
+        ("printf `%v` $m.object", "an object"),
+        ("printf `%s` $m.object", "an object"),
+        ("printf `%5v` (list 1 $m.object)", "an object in the list"),
+        ("quote $m.object", "an object"),
+        ("html $m.object", "an object"),
+        ("urlquery $m.object", "an object"),
+        ("list 1 (list $m.object)", "an object in the list in the list"),
+        ("join `,` (list $m.object)", "an object"),
+        ('split "," "a,b"', "an object"),
+        ("dict", "an object"),
+        (".Secrets", "a map of secrets"),
+        ('(index .Secrets "db/blue").Tags', "an object"),
+        ('index .Secrets "db/blue"', "an entry of .Secrets"),
+        (".", "the template's data"),
+    ],
+)
+def test_what_go_would_print_in_its_own_notation_is_refused_with_advice(failure, expression, kind):
+    message = failure(f"{M}{{{{ {expression} }}}}")
+    assert f"{kind} has no text of its own" in message
+    assert message.endswith("use toJson")
+
+
+def test_lists_of_texts_and_numbers_print_as_before(render):
+    assert render(f"{M}{{{{ $m.list }}}} {{{{ printf `%v %d` $m.list (list 1 2) }}}}") == "[a b 3] [a b 3] [1 2]"
+
+
+@pytest.mark.parametrize(
+    ("format_", "problem"),
+    [
+        ("%q", "there is no argument for a verb of the format"),
+        ("x%", "the format ends in the middle of a verb"),
+        ("%!", "there is no argument for a verb of the format"),
+        ("%[9]q", "there is no argument for a verb of the format"),
+    ],
+)
+def test_a_value_that_is_used_as_a_format_shows_none_of_its_characters(failure, format_, problem):
+    for call in ('printf (getSecretValue "s")', '(getSecretValue "s") | printf'):
+        message = failure(f"{{{{ {call} }}}}", {"s": format_})
+        assert problem in message
+        assert "q" not in message.rpartition(">: ")[2].replace("Secret", "")
+    message = failure('{{ printf (getSecretValue "s") "x" }}', {"s": "%Z"})
+    assert "a verb of the format does not fit a string" in message
+    assert "Z" not in message
+
+
+@pytest.mark.parametrize(
+    "template", ['{{ (getSecretValueMap "a").api-key }}', "{{ .api-key }}", "{{ $m := .x }}{{ $m.api-key }}"]
+)
+def test_a_key_with_a_dash_is_explained(failure, template):
+    assert failure(template).endswith('; a key with a dash is read with index: {{ index $object "api-key" }}')
+
+
+def test_a_byte_order_mark_is_named(failure):
+    message = failure('{{ fromJson (getSecretValue "s") }}', {"s": '\ufeff{"a": 1}'})
+    assert "it begins with a byte order mark (U+FEFF)" in message
+
+
+def test_an_error_of_the_template_alone_is_told_apart(engine, catalogue):
+    for template, static in (
+        ("{{ if }}", True),
+        ('{{ required (print 1) "" }}', True),
+        ('{{ required "x" "" }}', False),
+    ):
+        with pytest.raises(TemplateFailure) as raised:
+            engine.render_sync(template, catalogue, {})
+        assert raised.value.static is static

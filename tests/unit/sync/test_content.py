@@ -1,11 +1,15 @@
 """One object's content: every form read under one grant, and what it was made from."""
 
+import asyncio
+
 import pytest
 
 from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.sync.authorize import Grant
+from secretsyncer.sync.before import Before
+from secretsyncer.sync.budget import Limits
 from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, digest_of
 from secretsyncer.sync.status import Source
@@ -16,6 +20,7 @@ from tests.support.value_source import MemoryAws
 pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
 
 CANARY = "c4n4ry-v4lu3"
+NOTHING = Before()
 GRANT = Grant(Identity("arn:aws:iam::123456789012:role/reader"))
 LISTED = catalogue(entry("pg/a", tag1=""), entry("pg/b", tag1="", env="prod"), entry("app"), entry("cert"))
 
@@ -34,8 +39,8 @@ def aws():
 def content(aws, engine, metrics):
     renderer = ContentRenderer(aws, engine, metrics)
 
-    async def made(*items, listing=LISTED, grant=GRANT, expected=(), **spec):
-        return await renderer.render(grant, parsed(*items, **spec).spec, listing, expected=expected)
+    async def made(*items, listing=LISTED, grant=GRANT, expected=(), before=NOTHING, **spec):
+        return await renderer.render(grant, parsed(*items, **spec).spec, listing, expected=expected, before=before)
 
     return made
 
@@ -235,3 +240,139 @@ async def test_the_representation_of_a_content_shows_no_value(content, aws):
     made = await content(dataFrom=all_keys("app"))
     assert made.data == {"k": CANARY.encode()}
     assert CANARY not in repr(made)
+
+
+# What was selected before and is not any more
+
+LOOPS = {
+    "filter": '{{ range $n, $_ := filterByTagKey .Secrets "tag1" }}{{ $n }} {{ end }}',
+    "filter that reads": '{{ range $n, $_ := filterByTagKey .Secrets "tag1" }}{{ getSecretValue $n }} {{ end }}',
+    "filter of a filter": '{{ range $n, $_ := filterByTag (filterByName .Secrets "pg") "env" "prod" }}{{ $n }}{{ end }}',
+    "loop": '{{ range $n, $s := .Secrets }}{{ if hasKey $s.Tags "tag1" }}{{ getSecretValue $n }}{{ end }}{{ end }}',
+    "loop over names": "{{ range $n, $_ := .Secrets }}{{ $n }}{{ end }}",
+}
+UNTAGGED = catalogue(entry("app"), entry("cert"), entry("pg/a"), entry("pg/b"))
+
+
+def before(made):
+    return Before(frozenset(source.arn for source in made.read.values()), made.selected)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+async def test_a_template_that_selected_secrets_and_now_selects_none_fails(content, failure, loop):
+    item = template("conf", LOOPS[loop])
+    made = await content(item)
+    assert made.data["conf"]
+    less = UNTAGGED if loop != "loop over names" else catalogue()
+    lost = await failure(item, listing=less, before=before(made))
+    assert (type(lost), lost.reason) == (Rejected, Reason.SECRET_NOT_FOUND)
+    assert lost.message.startswith("data.conf: ")
+    assert "selects none of the listed AWS secrets any more" in lost.message
+    again = await content(item, listing=less, before=before(made), allowEmpty=True)
+    assert again.data == {"conf": b""}
+
+
+@pytest.mark.parametrize("loop", ["filter that reads", "loop"])
+async def test_after_a_restart_the_sources_in_the_status_tell_what_was_selected(content, failure, loop):
+    item = template("conf", LOOPS[loop])
+    sources = Before(frozenset({secret_arn("pg/a"), secret_arn("pg/b")}))
+    lost = await failure(item, listing=UNTAGGED, before=sources)
+    assert lost.reason is Reason.SECRET_NOT_FOUND
+    assert (await content(item, listing=UNTAGGED)).data == {"conf": b""}
+
+
+async def test_after_a_restart_a_source_that_the_spec_names_itself_does_not_count(content):
+    sources = Before(frozenset({secret_arn("app"), secret_arn("gone")}))
+    gone = {"name": "gone", "valueFrom": {"secretRef": {"name": "gone", "optional": True}}}
+    empty = '{{ range filterByTagKey .Secrets "nobody" }}{{ end }}'
+    made = await content(key("pw", "app", "pw"), gone, template("conf", empty), before=sources)
+    assert made.data == {"pw": b"s1", "conf": b""}
+
+
+async def test_a_template_that_never_selected_anything_and_one_that_still_does_go_on(content):
+    items = [
+        template("empty", '{{ len (filterByTagKey .Secrets "nobody") }}'),
+        template("half", '{{ len (filterByTagKey .Secrets "tag1") }}'),
+        template("none", "{{ 1 }}"),
+    ]
+    made = await content(*items)
+    assert made.data == {"empty": b"0", "half": b"2", "none": b"1"}
+    half = catalogue(entry("pg/a", tag1=""))
+    assert (await content(*items, listing=half, before=before(made))).data["half"] == b"1"
+
+
+async def test_while_the_listing_is_in_doubt_nothing_that_was_there_counts_as_gone(content, failure):
+    listing = catalogue().at_round(1, "the listing lacks 3 of 3 AWS secrets in use")
+    items = [
+        literal("a", "1"),
+        *({"name": n, "valueFrom": {"secretRef": {"name": n, "optional": True}}} for n in ("old", "new")),
+    ]
+    sources = Before(frozenset({secret_arn("old")}))
+    lost = await failure(*items, listing=listing, before=sources)
+    assert isinstance(lost, Unavailable)
+    assert "data.old: " in lost.message
+    assert "the listing lacks 3 of 3" in lost.message
+    assert "data.new" not in lost.message
+    assert (await content(*items, before=sources)).data == {"a": b"1"}
+
+
+# Limits
+
+
+async def test_each_limit_ends_the_object_with_its_number(aws, engine, metrics):
+    async def message(*items, listing=LISTED, **limits):
+        renderer = ContentRenderer(aws, engine, metrics, limits=Limits(**limits))
+        with pytest.raises(Rejected) as raised:
+            await renderer.render(GRANT, parsed(*items).spec, listing)
+        return raised.value.message
+
+    loop = template("t", '{{ range $n, $_ := filterByName .Secrets "." }}{{ getSecretValue $n }}{{ end }}')
+    filters = template("t", "{{ range $i := 20 }}{{ $_ := filterByTagKey $.Secrets (print $i) }}{{ end }}")
+    slow = template("t", "{{ range 300000 }}{{ end }}")
+    both = (whole("a", "app"), whole("b", "cert"))
+    assert await message(*both, reads=1) == "the object reads 2 AWS secrets, and may read 1"
+    assert "may read 3" in await message(loop, whole("x", "pg/a"), whole("y", "pg/b"), whole("z", "cert"), reads=3)
+    assert await message(filters, filters=9) == "the templates filter in 20 different ways, and may in 9"
+    assert "and may run for 0.0 s" in await message(slow, template_seconds=0.001)
+    assert "makes 10 bytes or more, and may make 9" in await message(whole("b", "cert"), produced=9)
+
+
+async def test_what_a_template_will_only_perhaps_read_never_exceeds_the_limit(aws, engine, metrics):
+    renderer = ContentRenderer(aws, engine, metrics, limits=Limits(reads=2))
+    read = '{{ if eq $n "pg/a" }}{{ (getSecretValueMap $n).host }}{{ end }}'
+    only_one = f'{{{{ range $n, $_ := filterByName .Secrets "." }}}}{read}{{{{ end }}}}'
+    made = await renderer.render(GRANT, parsed(template("t", only_one)).spec, LISTED)
+    assert made.data == {"t": b"a.example"}
+
+
+async def test_long_work_leaves_the_event_loop_free(aws, engine, metrics):
+    aws.values["big"] = value("big", {f"k{n}": "x" for n in range(3_000)})
+    items = [
+        {"name": f"k{n}", "valueFrom": {"secretKeyRef": {"name": "big", "jmesPath": f"sort(keys(@))[{n}]"}}}
+        for n in range(150)
+    ]
+    renderer = ContentRenderer(aws, engine, metrics, limits=Limits(steps=10**9, cpu_seconds=60))
+    work = asyncio.create_task(renderer.render(GRANT, parsed(*items).spec, LISTED))
+    turns = 0
+    while not work.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert len((await work).data) == 150
+    assert turns > 5
+
+
+async def test_without_own_words_a_template_chooses_nothing_of_a_message(aws, engine, metrics):
+    renderer = ContentRenderer(aws, engine, metrics, own_words=False)
+
+    async def message(text):
+        with pytest.raises(SyncFailure) as raised:
+            await renderer.render(GRANT, parsed(template("t", text)).spec, LISTED)
+        return raised.value.message
+
+    spelled = '{{ if hasPrefix "s" (getSecretValueMap "app").pw }}{{ required "it begins with s" "" }}{{ end }}'
+    line = '{{ $c := (getSecretValueMap "app").pw }}{{ if hasPrefix "s" $c }}\n\n\n{{ fail }}{{ end }}'
+    which = '{{ if hasPrefix "s" (getSecretValueMap "app").pw }}{{ getSecretValue "begins-with-s" }}{{ end }}'
+    assert await message(spelled) == "data.t: the template fails; `secretsyncer render` says where"
+    assert await message(line.replace("fail", "index (list) 5")) == await message(spelled)
+    assert await message(which) == "data.t: a secret that the template reads cannot be read (SecretNotFound)"
+    assert "line 1" in await message("{{ if }}")

@@ -2,13 +2,16 @@
 
 import json
 import re
+import time
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from secretsyncer.errors import Reason, Rejected, SyncFailure
-from secretsyncer.sync.json_value import Absent, compact, key_text, parse_object, path_text, raw
+from secretsyncer.sync import json_value
+from secretsyncer.sync.budget import Budget, Exhausted, Limits
+from secretsyncer.sync.json_value import Absent, Documents
 from tests.support.builders import value
 
 CANARY = "c4n4ry-v4lu3"
@@ -31,6 +34,18 @@ NUMBERS = [
     "123456789012345678901234567890",
     "9" * 5000,
 ]
+
+
+def key_text(secret, name, key):
+    return Documents(Budget()).key_text(secret, name, key)
+
+
+def path_text(secret, name, path):
+    return Documents(Budget()).path_text(secret, name, path)
+
+
+def raw(secret):
+    return json_value.raw(secret, Budget())
 
 
 def text(content, key="k"):
@@ -144,14 +159,28 @@ def test_a_path_that_finds_nothing_is_absent(path):
         ('{"k": -Infinity}', "is JSON with NaN or Infinity"),
         ('{"k": ' + "[" * 100_000, "is JSON nested too deeply"),
         ('{"k":' * 100_000, "is JSON nested too deeply"),
-        (b"\x00\xff", "is binary, but a JSON object is required; use secretRef"),
+        (b"\x00\xff", "is binary and not text, but a JSON object is required; use secretRef for the whole value"),
+        ("\ufeff{}", "is not JSON: it begins with a byte order mark (U+FEFF)"),
+        (
+            '{"k": 1}'.encode("utf-16"),
+            "is binary and begins with the byte order mark of UTF-16; JSON has to be UTF-8",
+        ),
+        (
+            '{"k": 1}'.encode("utf-32"),
+            "is binary and begins with the byte order mark of UTF-32; JSON has to be UTF-8",
+        ),
+        (CANARY.encode(), "is not JSON (line 1, column 1)"),
+        (b"[1]", "is a JSON list"),
+        ('{"k":\n "' + CANARY + '\n"}', "is not JSON (line 2, column 15): there is a raw line break in a text"),
+        ('{"k": "\r"}', "is not JSON (line 1, column 8): there is a raw line break in a text"),
+        ('{"k": "\x01"}', "is not JSON (line 1, column 8): there is a raw control character in a text"),
     ],
 )
 def test_what_is_no_json_object_is_told_with_its_position_and_never_with_its_text(content, problem):
     for call, argument in ((key_text, "k"), (path_text, "k")):
         assert problem in failure(call, value("app", content), "app", argument).message
     with pytest.raises(Rejected) as raised:
-        parse_object(value("app", content), "app")
+        Documents(Budget()).parse(value("app", content), "app")
     # A JSONDecodeError holds the whole document, so it must not hang on the failure as its cause.
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None
@@ -180,6 +209,49 @@ def test_bytes_are_taken_byte_for_byte(content):
 
 def test_text_is_taken_as_utf_8():
     assert raw(value("app", " \u00e9\n")) == b" \xc3\xa9\n"
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+def test_json_that_aws_holds_as_bytes_is_read_in_every_form(mark):
+    content = mark + '{"k": 1.50, "\u00e9": {"a": [1]}}'.encode()
+    assert text(content) == "1.50"
+    assert text(content, "\u00e9") == '{"a":[1]}'
+    assert path_text(value("app", content), "app", "k") == b"1.50"
+    texts, failure = Documents(Budget()).all_texts(value("app", content), "app")
+    assert (texts, failure) == ({"k": b"1.50", "\u00e9": b'{"a":[1]}'}, None)
+
+
+# Limits
+
+
+def test_each_value_is_parsed_once_however_many_items_refer_to_it():
+    content = value("app", json.dumps({f"k{n}": "x" * 10 for n in range(2_000)}))
+    documents = Documents(Budget(Limits(parsed=len(content.text))))
+    for n in range(2_000):
+        assert documents.key_text(content, "app", f"k{n}") == b"x" * 10
+    assert documents.path_text(content, "app", "k1") == b"x" * 10
+    with pytest.raises(Exhausted, match=f"{len(content.text) + 2} bytes of JSON parsed, and may have"):
+        documents.parse(value("other", "{}"), "other")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "join(s, l)",
+        "join(join(join(s, l), l), l)",
+        "l[*].not_null(`[0,0,0,0,0,0,0,0,0,0,0,0]`)[].not_null(`[0,0,0,0,0,0,0,0,0,0,0,0]`)[]",
+        "to_string(to_array(" * 23 + "l" + "))" * 23,
+        "l[*].not_null('" + "x" * 480 + "')",
+        "l" + " | [?contains(@, '')]" * 20,
+    ],
+)
+def test_a_path_that_makes_more_than_it_was_given_is_stopped_while_it_does(path):
+    content = value("app", {"l": [""] * 20_000, "s": "x" * 1_000})
+    began = time.process_time()
+    with pytest.raises(Exhausted, match="and may"):
+        Documents(Budget(Limits(steps=100_000))).path_text(content, "app", path)
+    assert time.process_time() - began < 3
 
 
 # Paths
@@ -242,5 +314,5 @@ def test_any_secret_gives_bytes_or_a_failure_that_can_be_shown(content):
 def test_compact_json_means_what_the_secret_means(content):
     source = json.dumps(content)
     assume(not re.search(r"NaN|Infinity|\\ud[89a-f]|\bnull\b", source))
-    written = compact("app", "k", parse_object(value("app", at(source)), "app")["k"]).decode()
+    written = text(at(source))
     assert content == (written if isinstance(content, str) else json.loads(written))

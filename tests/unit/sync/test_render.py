@@ -2,13 +2,16 @@
 
 import base64
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
-from secretsyncer.sync.render import SIZE_LIMIT, combine, references, render, select, templates
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable, Unlisted, combine
+from secretsyncer.sync.budget import Budget, Limits
+from secretsyncer.sync.data_from import select
+from secretsyncer.sync.render import SIZE_LIMIT, references, render, templates
 from secretsyncer.synced_secret import SecretKeyReference
 from tests.support.builders import catalogue, entry, parsed, value
 from tests.support.specs import all_keys, key, literal, template, whole
@@ -32,10 +35,11 @@ class World:
     def template(self, text):
         return self.outputs.get(text, Rejected(Reason.TEMPLATE_ERROR, f"template {text} fails"))
 
-    def render(self, *items, **options):
+    def render(self, *items, limits=None, **options):
         spec = parsed(*items, **options).spec
         values = {reference: self.secret(reference.name) for reference in references(spec)}
-        return render(spec, values, {text: self.template(text) for text in templates(spec)}, self.found)
+        outputs = {text: self.template(text) for text in templates(spec)}
+        return render(spec, values, outputs, self.found, Budget(limits))
 
     def failure(self, *items, **spec):
         with pytest.raises(SyncFailure) as raised:
@@ -85,7 +89,7 @@ def test_data_from_gives_every_top_level_key_as_text():
 
 
 def test_an_empty_object_gives_no_keys():
-    assert World({"app": {}}).render(dataFrom=all_keys("app")) == {}
+    assert World({"app": {}}).render(literal("a", "1"), dataFrom=all_keys("app")) == {"a": b"1"}
 
 
 def test_data_goes_over_data_from_and_a_later_name_over_an_earlier_one():
@@ -158,24 +162,59 @@ def test_the_same_message_is_said_once():
     assert combine([Unavailable(Reason.AWS_UNAVAILABLE, "x")]).retry_after is None
 
 
-@pytest.mark.parametrize("name", ["a/b", "", "..", "two words", "\u00e9", "x" * 254, "half \ud800"])
-def test_a_key_that_a_secret_cannot_have_is_refused_with_advice(name):
-    failure = World({"app": {name: CANARY, "fine": CANARY}}).failure(dataFrom=all_keys("app"))
-    assert failure.message.startswith("dataFrom: a Secret cannot have these keys: ")
-    assert repr(name)[:50] in failure.message
-    assert "rewrite" in failure.message
-    assert failure.message.encode()
+@pytest.mark.parametrize("name", ["a/b", "", "..", "two words", "\u00e9", "x" * 254, "half \ud800", CANARY + "!"])
+def test_a_key_that_a_secret_cannot_have_is_refused_by_its_place_and_never_shown(name):
+    failure = World({"app": {"fine": CANARY, name: CANARY}}).failure(dataFrom=all_keys("app"))
+    assert failure.message == (
+        f"dataFrom: a Secret cannot have the key number 2 ({len(name)} characters) of AWS secret app; "
+        "rename them with rewrite, or set invalidKeys"
+    )
 
 
 def test_of_many_keys_that_a_secret_cannot_have_some_are_shown():
     failure = World({"app": {f"a/{n:03}": "x" for n in range(500)}}).failure(dataFrom=all_keys("app"))
-    assert "'a/009'" in failure.message
-    assert "'a/010'" not in failure.message
+    assert "number 20 (5 characters) of AWS secret app and 480 more; rename" in failure.message
+    assert "number 21 " not in failure.message
+
+
+def test_the_name_of_a_found_secret_is_no_value_and_is_shown():
+    failure = World(found={"app/db": "x"}).failure(dataFrom={"find": {"tagKey": "t"}})
+    assert "a Secret cannot have the key 'app/db'; rename" in failure.message
+
+
+def test_every_wrong_key_of_data_from_is_named():
+    content = {"user": "u", "dbname": None, "a b": None, "host": None, "x/y": "1", "half": CANARY + "\ud800"}
+    world = World({"app": content, "more": {"port": None}, "text": CANARY})
+    refs = [{"name": "app"}, {"name": "more"}, {"name": "nowhere"}, {"name": "text"}]
+    message = world.failure(dataFrom={"secretRefs": refs}).message
+    assert message == (
+        "dataFrom: AWS secret app has null at keys 'dbname', number 3 (3 characters), 'host' and "
+        "is not valid text at key 'half' (half of a surrogate pair); "
+        "AWS secret more has null at key 'port'; AWS secret nowhere does not exist; "
+        "AWS secret text is not JSON (line 1, column 1), but a JSON object is required; "
+        "a Secret cannot have the key number 5 (3 characters) of AWS secret app; "
+        "rename them with rewrite, or set invalidKeys"
+    )
+
+
+def test_every_key_that_is_no_base64_is_named():
+    world = World({"app": {"a": CANARY, "b": "YQ==", "c/d": "abc"}})
+    failure = world.failure(
+        dataFrom={**all_keys("app"), "invalidKeys": "Skip"} | {"secretRef": {"name": "app", "decode": "base64"}}
+    )
+    assert failure.message == (
+        "dataFrom: AWS secret app is not base64 at keys 'a', number 3 (3 characters), as decode requires"
+    )
 
 
 def test_a_binary_secret_where_json_is_needed_is_told_how_to_take_it():
     assert "use secretRef" in World({"app": b"\xff"}).failure(key("a", "app", "k")).message
-    assert "use secretRef" in World({"app": b"{}"}).failure(dataFrom=all_keys("app")).message
+    assert "use secretRef" in World({"app": b"\xff"}).failure(dataFrom=all_keys("app")).message
+
+
+def test_json_that_aws_holds_as_bytes_is_read_by_every_reference():
+    world = World({"app": b'\xef\xbb\xbf{"k": "v"}'})
+    assert world.render(key("a", "app", "k"), dataFrom=all_keys("app")) == {"a": b"v", "k": b"v"}
 
 
 def test_a_secret_holds_at_most_what_kubernetes_takes():
@@ -221,6 +260,53 @@ def test_optional_never_hides_what_may_not_or_cannot_be_read(failure):
 def test_optional_never_hides_a_value_that_is_wrong(content):
     world = World({"app": content})
     assert "data.a" in world.failure(optional(key("a", "app", "k"), optional=True, default="d")).message
+
+
+def test_optional_on_a_whole_object_is_about_the_object_and_not_about_a_key_in_it():
+    world = World({"app": {"user": "app", "password": CANARY, "dbname": None}})
+    for source in (
+        {"secretRef": {"name": "app", "optional": True}},
+        {"secretRefs": [{"name": "app", "optional": True}]},
+    ):
+        failure = world.failure(dataFrom=source)
+        assert failure.message == "dataFrom: AWS secret app has null at key 'dbname'"
+        assert failure.reason is Reason.INVALID_SECRET_VALUE
+
+
+def test_what_is_denied_and_by_the_listing_not_there_counts_as_absent():
+    world = World({"app": {"a": 1}})
+    world.failures["later"] = Unlisted(Reason.ACCESS_DENIED, "denied, and not there")
+    refs = [{"name": "later", "optional": True}, {"name": "app"}]
+    items = (optional(key("b", "later", "k"), optional=True), optional(whole("c", "later"), default="d"))
+    assert world.render(*items, dataFrom={"secretRefs": refs}) == {"a": b"1", "c": b"d"}
+    assert world.failure(whole("c", "later")).reason is Reason.ACCESS_DENIED
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"data": [optional(whole("a", "nowhere"), optional=True)]}, Reason.SECRET_NOT_FOUND),
+        ({"data": [optional(key("a", "app", "k"), optional=True)]}, Reason.SECRET_NOT_FOUND),
+        ({"dataFrom": {"secretRef": {"name": "nowhere", "optional": True}}}, Reason.SECRET_NOT_FOUND),
+        ({"dataFrom": all_keys("empty")}, Reason.INVALID_SECRET_VALUE),
+        ({"dataFrom": {**all_keys("odd"), "invalidKeys": "Skip"}}, Reason.INVALID_SECRET_VALUE),
+        (
+            {"dataFrom": {**all_keys("app"), "rewrite": [{"source": ".*", "target": ""}], "invalidKeys": "Skip"}},
+            Reason.INVALID_SECRET_VALUE,
+        ),
+        ({"dataFrom": {"find": {"tagKey": "t", "merge": True}}}, Reason.INVALID_SECRET_VALUE),
+    ],
+)
+def test_no_key_at_all_is_refused_unless_the_spec_allows_it(spec, reason):
+    world = World({"app": {"a": 1}, "empty": {}, "odd": {"a/b": 1}}, found={"empty": {}})
+    failure = world.failure(**spec)
+    assert (type(failure), failure.reason) == (Rejected, reason)
+    assert failure.message.endswith("the Secret stays as it is; set spec.allowEmpty if it may be empty")
+    assert world.render(**spec, allowEmpty=True) == {}
+
+
+def test_an_empty_value_is_a_key():
+    assert World().render(literal("a", "")) == {"a": b""}
 
 
 def test_an_optional_whole_object_that_is_absent_gives_no_keys():
@@ -277,13 +363,22 @@ def test_keys_are_rewritten_and_two_keys_never_become_one_in_silence():
     assert world.render(dataFrom={**all_keys("app"), "rewrite": rules}) == {"x-a": b"1", "x-b": b"2"}
     rules = [{"source": ".*", "target": "same"}]
     failure = world.failure(dataFrom={**all_keys("app"), "rewrite": rules})
-    assert failure.message == "dataFrom: the keys 'app/a' and 'app/b' both become 'same'"
+    assert failure.message == (
+        "dataFrom: the keys number 1 (5 characters) of AWS secret app and number 2 (5 characters) of AWS secret app "
+        "both become 'same'"
+    )
+    world = World({"app": {"a": 1, "b": 2, "c": 3}})
+    failure = world.failure(dataFrom={**all_keys("app"), "rewrite": rules})
+    assert (
+        failure.message
+        == "dataFrom: the keys 'a' and 'b' both become 'same'; the keys 'a' and 'c' both become 'same'"
+    )
 
 
 def test_keys_that_are_no_text_do_not_break_rewriting():
     world = World({"app": {"\ud800": 1, "b": 2}})
     rules = [{"source": "b", "target": "c"}]
-    assert "cannot have these keys" in world.failure(dataFrom={**all_keys("app"), "rewrite": rules}).message
+    assert "cannot have the key" in world.failure(dataFrom={**all_keys("app"), "rewrite": rules}).message
     skipped = {**all_keys("app"), "rewrite": rules, "invalidKeys": "Skip"}
     assert world.render(dataFrom=skipped) == {"c": b"2"}
 
@@ -300,7 +395,47 @@ def test_keys_that_kubernetes_refuses_are_skipped_or_replaced_as_asked_for():
 @pytest.mark.parametrize("name", [".", "..", "..data", "x" * 254])
 def test_a_key_that_replacing_does_not_make_fit_is_refused(name):
     failure = World({"app": {name: 1}}).failure(dataFrom={**all_keys("app"), "invalidKeys": "Replace"})
-    assert "cannot have these keys" in failure.message
+    assert "cannot have the key" in failure.message
+
+
+# Limits
+
+
+def test_what_is_made_is_stopped_while_it_is_made_with_the_number():
+    world = World({"big": "x" * 65_000})
+    failure = world.failure(*(whole(f"k{n}", "big") for n in range(9_000)))
+    assert failure.message.startswith("data.k64: the object makes 4225000 bytes or more, and may make 4194304")
+
+
+def test_outputs_of_many_templates_are_stopped_while_they_are_collected():
+    world = World(outputs={f"{n}": "x" * 1_500_000 for n in range(330)})
+    failure = world.failure(*(template(f"k{n}", f"{n}") for n in range(330)))
+    assert failure.message.startswith("data.k2: the object makes 4500000 bytes or more")
+
+
+def test_four_thousand_keys_of_one_secret_are_no_work():
+    content = {f"k{n}": "x" for n in range(4_000)}
+    world = World({"app": content})
+    began = time.process_time()
+    assert len(world.render(*(key(name, "app", name) for name in content))) == 4_000
+    assert time.process_time() - began < 2
+
+
+def test_a_key_that_rewriting_lets_grow_is_refused_by_its_place():
+    rules = [{"source": "(.*)", "target": "$1" * 450}]
+    failure = World({"app": {"a b" + CANARY: 1}}).failure(dataFrom={**all_keys("app"), "rewrite": rules})
+    assert failure.message.startswith(
+        "dataFrom: key number 1 (15 characters) of AWS secret app becomes longer than 4096 characters by rewrite"
+    )
+
+
+def test_a_regular_expression_may_not_take_for_ever():
+    listing = catalogue(*(entry(f"{'x' * 400}/{n}") for n in range(5_000)))
+    find = parsed(dataFrom={"find": {"name": {"regexp": "(?:.?){900}@"}}}).spec.data_from.find
+    with pytest.raises(
+        Rejected, match=r"values and keys take 0.\d s of processor time or more, and may take 0.2 s"
+    ):
+        select(find, listing, Budget(Limits(cpu_seconds=0.2)))
 
 
 # What a spec refers to
@@ -350,7 +485,7 @@ LISTED = catalogue(
 )
 def test_secrets_are_found_by_all_that_is_said_and_exactly(find, names):
     spec = parsed(dataFrom={"find": find}).spec
-    assert [found.name for found in select(spec.data_from.find, LISTED)] == names
+    assert [found.name for found in select(spec.data_from.find, LISTED, Budget())] == names
 
 
 # Whatever comes

@@ -110,10 +110,35 @@ async def test_pages_without_end_are_a_failure(monkeypatch):
         await listed({}, endless=True)
 
 
-@pytest.mark.parametrize("broken", [{}, {"Name": "a"}, None, {"Name": "a", "ARN": "x", "Tags": 5}, "text"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"Name": "a"},
+        None,
+        {"Name": "a", "ARN": "x", "Tags": 5},
+        "text",
+        raw("b") | {"Name": 5},
+        raw("b") | {"Name": ""},
+        raw("b") | {"ARN": ["arn"]},
+        raw("b") | {"ARN": "not one"},
+        raw("b", Tags={"Key": "a"}),
+        raw("b", Tags=[{"Key": 5, "Value": "x"}]),
+        raw("b", Tags=[{"Key": "a", "Value": ["x"]}]),
+        raw("b") | {"SecretVersionsToStages": ["v1"]},
+        raw("b") | {"SecretVersionsToStages": {"v1": "AWSCURRENT"}},
+        raw("b") | {"SecretVersionsToStages": {"v1": None}},
+    ],
+)
 async def test_an_entry_that_is_not_one_is_a_failure(broken):
     with pytest.raises(AwsError, match="not complete"):
         await listed({"": ([raw("a"), broken], "")})
+
+
+@pytest.mark.parametrize("page", [(None, ""), ({}, ""), ("text", ""), ([], 5), ([], None)])
+async def test_a_page_that_is_none_is_a_failure(page):
+    with pytest.raises(AwsError, match="a page is malformed"):
+        await listed({"": page})
 
 
 async def test_a_page_that_fails_fails_the_listing():

@@ -1,0 +1,101 @@
+"""What an object was made from before, and what must not vanish from it in silence. Pure.
+
+A search, a filter or a loop over `.Secrets` that selects nothing is a legitimate answer, and what a wrong region, a lost
+tag or an empty listing looks like. So where one selected something before and now selects nothing, the object fails
+and its Secret stays. "Before" is the last reconcile in this process; for the first one it is the object's status.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from secretsyncer.aws.arn import home_of, possible_names
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.errors import Reason, Rejected
+from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.kube.objects import Object
+from secretsyncer.sync.status import sources_of
+from secretsyncer.sync.templates import RenderedTemplate
+
+_CALLS = {"tagKey": "filterByTagKey", "tag": "filterByTag", "name": "filterByName"}
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What one template selected: the filters that matched, and whether it saw or read any listed secret."""
+
+    matched: frozenset[Filter] = field(repr=False)  # a template may filter by a secret's value
+    listed: bool
+    read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The last good content of an object: the ARNs of its sources and, if known, what each template selected."""
+
+    sources: frozenset[str] = frozenset()
+    selected: Mapping[str, Selected] | None = field(default=None, repr=False)
+
+    def had(self, secret_id: str) -> bool:
+        """Whether a secret of this name or ARN was among the sources."""
+        names = set(possible_names(secret_id))
+        return any(names.intersection(possible_names(arn)) for arn in self.sources)
+
+
+def in_use(objects: Iterable[Object], region: str) -> Iterator[str]:
+    """The ARNs that the objects were made from, as far as a listing of this region should show them.
+
+    A source of another region is expected, too, unless the object itself names that region: where the operator's own
+    region is wrong, all sources look like that.
+    """
+    for obj in objects:
+        text = ""
+        for arn in sources_of(obj.get("status") or {}, obj["metadata"].get("generation", 0)):
+            home = home_of(arn)
+            if home is None or home[1] == region:
+                yield arn
+                continue
+            text = text or json.dumps(obj.get("spec"))
+            if home[1] not in text:
+                yield arn
+
+
+def selected_by(output: RenderedTemplate, catalogue: Catalogue) -> Selected:
+    """What a template selected now."""
+    return Selected(output.matched, output.whole_catalogue and bool(catalogue.entries), bool(output.read))
+
+
+def vanished(
+    before: Before, text: str, output: RenderedTemplate, catalogue: Catalogue, named: Collection[str]
+) -> Rejected | None:
+    """The failure, if the template selected something before and now does not.
+
+    `named`: the names and ARNs that are still read, or that the spec names itself.
+    """
+    if not (output.filters or output.whole_catalogue):
+        return None
+    now = selected_by(output, catalogue)
+    empty = sorted(output.filters - output.matched)
+    if before.selected is None:
+        names = {name for secret_id in named for name in possible_names(secret_id)}
+        lost = any(names.isdisjoint(possible_names(arn)) for arn in before.sources)
+        return _failure(empty) if lost and (empty or not now.read) else None
+    old = before.selected.get(text)
+    if old is None:
+        return None
+    gone = [what for what in empty if what in old.matched]
+    if gone or (old.listed and not now.listed) or (old.read and not now.read):
+        return _failure(gone)
+    return None
+
+
+def _failure(gone: list[Filter]) -> Rejected:
+    # Its arguments may come from a value.
+    what = _CALLS[gone[0].kind] if gone else "the loop over .Secrets"
+    return Rejected(
+        Reason.SECRET_NOT_FOUND,
+        f"{what} selects none of the listed AWS secrets any more, and the Secret stays as it is; "
+        "if that is meant, edit the template or set spec.allowEmpty",
+    )

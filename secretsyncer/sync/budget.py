@@ -1,0 +1,94 @@
+"""What one reconcile may use of memory and time: charged while it works, so that nothing too large is ever built.
+
+A spec of a few kilobytes can ask for gigabytes. Each limit is far above what a Secret of 1 MiB needs. Whoever works
+for an object charges its `Budget`, from any thread; the charge that exceeds a limit raises `Exhausted` with the numbers.
+`docs/security.md` has a table of these limits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+
+from secretsyncer.errors import Reason, Rejected
+
+
+class Exhausted(Rejected):
+    """The object wants more than one reconcile may use: nothing else of it is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that one reconcile may use of each."""
+
+    reads: int = 5_000
+    """AWS secrets read, each counted once."""
+
+    parsed: int = 16 << 20
+    """Bytes of JSON parsed. Each value is parsed once."""
+
+    produced: int = 4 << 20
+    """Bytes made for the Secret, also those that a later key replaces: four times what a Secret may hold."""
+
+    steps: int = 500_000
+    """Steps of JMESPath: parts of the expression evaluated, and elements and characters made on the way."""
+
+    cpu_seconds: float = 3.0
+    """Seconds of processor time for values, keys, searches and regular expressions."""
+
+    template_seconds: float = 10.0
+    """Seconds in which templates run."""
+
+    filters: int = 1_000
+    """Different calls of filter functions in templates."""
+
+
+_EXCEEDED = {
+    "reads": (Reason.INVALID_SPEC, "the object reads {used} AWS secrets, and may read {limit}"),
+    "parsed": (Reason.INVALID_SECRET_VALUE, "the object has {used} bytes of JSON parsed, and may have {limit}"),
+    "produced": (
+        Reason.INVALID_SECRET_VALUE,
+        "the object makes {used} bytes or more, and may make {limit}; Kubernetes allows 1048576 in a Secret",
+    ),
+    "steps": (Reason.INVALID_SECRET_VALUE, "jmesPath takes {used} steps or more, and may take {limit}"),
+    "cpu_seconds": (
+        Reason.INVALID_SPEC,
+        "values and keys take {used:.1f} s of processor time or more, and may take {limit:.1f} s",
+    ),
+    "template_seconds": (
+        Reason.TEMPLATE_ERROR,
+        "the templates run for {used:.1f} s, and may run for {limit:.1f} s",
+    ),
+    "filters": (Reason.TEMPLATE_ERROR, "the templates filter in {used} different ways, and may in {limit}"),
+}
+
+
+class Budget:
+    """What one reconcile has used so far. Used by one thread at a time."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._used: dict[str, float] = {field.name: 0 for field in fields(Limits)}
+        self._thread_began = time.thread_time()
+
+    def charge(self, what: str, amount: float) -> None:
+        """Use this much of one limit, by its name in `Limits`. Raises Exhausted."""
+        self._used[what] = used = self._used[what] + amount
+        limit = getattr(self._limits, what)
+        if used > limit:
+            reason, text = _EXCEEDED[what]
+            raise Exhausted(reason, text.format(used=used, limit=limit))
+
+    def left(self, what: str) -> int:
+        """How much of a limit is left."""
+        return int(getattr(self._limits, what) - self._used[what])
+
+    def start_clock(self) -> None:
+        """This thread works for the object from now on."""
+        self._thread_began = time.thread_time()
+
+    def charge_time(self) -> None:
+        """Charge the processor time since the last charge. Raises Exhausted."""
+        now = time.thread_time()
+        spent, self._thread_began = now - self._thread_began, now
+        self.charge("cpu_seconds", spent)

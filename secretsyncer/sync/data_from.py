@@ -1,0 +1,190 @@
+"""`dataFrom`: all keys of the AWS secrets that it names or finds, renamed as it says. Pure.
+
+Named secrets come first, in order, then what was found; a later key wins. A secret that does not exist is absent as a
+whole; a null in one that does is an error that names the key. Everything that is wrong is raised as one failure.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
+from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.value import SecretValue
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted, combine
+from secretsyncer.expressions import regexp
+from secretsyncer.sync.budget import Budget, Exhausted
+from secretsyncer.sync.json_value import Absent, Documents, bad, listed, raw, shown_key
+from secretsyncer.synced_secret import DataFrom, Find, SecretReference, is_data_key
+
+T = TypeVar("T")
+
+Data = dict[str, bytes]
+
+Values = Mapping[SecretReference, SecretValue | SyncFailure]
+"""What each reference of the spec gave, or why it gave nothing."""
+
+Found = Sequence[SecretValue | SyncFailure]
+"""The secrets that `find` selected, in order."""
+
+
+def select(find: Find, catalogue: Catalogue, budget: Budget) -> list[Entry]:
+    """The listed secrets that `find` means, by name. Tags and names are compared exactly, in memory."""
+    pattern = regexp.compile(find.name.regexp) if find.name and find.name.regexp is not None else None
+    prefix = (find.name and find.name.prefix) or ""
+
+    def matches(entry: Entry) -> bool:
+        if not (
+            entry.name.startswith(prefix)
+            and (find.tag_key is None or find.tag_key in entry.tags)
+            and all(entry.tags.get(key) == value for key, value in (find.tags or {}).items())
+        ):
+            return False
+        if pattern is None:
+            return True
+        budget.charge_time()
+        return pattern.search(entry.name) is not None
+
+    budget.start_clock()
+    return sorted((entry for entry in catalogue.entries.values() if matches(entry)), key=lambda entry: entry.name)
+
+
+class _Part(NamedTuple):
+    """A value of dataFrom, and how a message names the key that it came from."""
+
+    value: bytes
+    origin: str
+
+
+_Parts = dict[str, _Part]
+
+
+class AllKeys:
+    """The keys of one `dataFrom`. `left_out`: whether an optional secret was absent."""
+
+    def __init__(self, source: DataFrom, documents: Documents, budget: Budget) -> None:
+        self._source = source
+        self._documents = documents
+        self._budget = budget
+        self._failures: list[SyncFailure] = []
+        self.left_out = False
+
+    def data(self, values: Values, found: Found | SyncFailure) -> Data:
+        """The keys and their values. Raises Rejected or Unavailable, for everything that is wrong."""
+        parts: _Parts = {}
+        for reference in self._source.references:
+            with self._collecting():
+                parts.update(self._named(reference, values[reference]))
+        if find := self._source.find:
+            for secret in [found] if isinstance(found, SyncFailure) else found:
+                with self._collecting():
+                    parts.update(self._found(find, given(secret)))
+        data = self._renamed(parts)
+        if self._failures:
+            raise combine(self._failures)
+        return data
+
+    @contextmanager
+    def _collecting(self) -> Iterator[None]:
+        """What fails must not hide what else is wrong, unless it is a limit of the whole object."""
+        try:
+            yield
+        except Exhausted:
+            raise
+        except SyncFailure as failure:
+            self._failures.append(failure)
+
+    def _named(self, reference: SecretReference, value: SecretValue | SyncFailure) -> _Parts:
+        """The keys of one object; none where the whole secret is optional and does not exist."""
+        if reference.optional and isinstance(value, Rejected) and is_absent(value):
+            self.left_out = True
+            return {}
+        return self._all_keys(reference.name, given(value), decode=bool(reference.decode))
+
+    def _found(self, find: Find, value: SecretValue) -> _Parts:
+        if find.merge:
+            return self._all_keys(value.name, value, decode=bool(find.decode))
+        text = raw(value, self._budget)
+        return {value.name: _Part(decoded(value.name, text) if find.decode else text, repr(value.name))}
+
+    def _all_keys(self, secret: str, value: SecretValue, *, decode: bool) -> _Parts:
+        parts: _Parts = {}
+        undecoded = []
+        texts, failure = self._documents.all_texts(value, secret)
+        if failure:
+            self._failures.append(failure)
+        for position, key in enumerate(self._documents.parse(value, secret), 1):
+            if key not in texts:
+                continue
+            name = shown_key(key, position)
+            origin = name if is_data_key(key) else f"{name} of AWS secret {secret}"
+            try:
+                parts[key] = _Part(decoded(secret, texts[key]) if decode else texts[key], origin)
+            except Rejected:
+                undecoded.append(name)
+        if undecoded:
+            self._failures.append(bad(secret, f"is not base64 at {listed(undecoded)}, as decode requires"))
+        return parts
+
+    def _renamed(self, parts: _Parts) -> Data:
+        """The keys after rewriting, made fit for Kubernetes as asked for; two keys never become one in silence."""
+        data: Data = {}
+        origins: dict[str, str] = {}
+        refused = []
+        for key, part in parts.items():
+            with self._collecting():
+                name = self._name(key, part.origin)
+                if is_data_key(name):
+                    if name in origins:
+                        raise _wrong(f"the keys {origins[name]} and {part.origin} both become {name!r}")
+                    origins[name], data[name] = part.origin, part.value
+                elif self._source.invalid_keys != "Skip":
+                    refused.append(part.origin)
+        if refused:
+            advice = "rename them with rewrite, or set invalidKeys"
+            self._failures.append(_wrong(f"a Secret cannot have the {listed(refused)}; {advice}"))
+        return data
+
+    def _name(self, key: str, origin: str) -> str:
+        """The key's name in the Secret, which may be one that Kubernetes refuses."""
+        rules = [(rule.source, rule.target) for rule in self._source.rewrite]
+        name = _rewritten(rules, key, origin) if rules else key
+        self._budget.charge_time()
+        if self._source.invalid_keys == "Replace" and not is_data_key(name):
+            return "".join(c if is_data_key(f"x{c}") else "_" for c in name) or "_"
+        return name
+
+
+def _wrong(problem: str) -> Rejected:
+    return Rejected(Reason.INVALID_SECRET_VALUE, problem)
+
+
+def _rewritten(rules: list[tuple[str, str]], key: str, origin: str) -> str:
+    try:
+        return regexp.rewrite(rules, key)
+    except ValueError as exc:
+        problem = str(exc)
+    raise _wrong(f"key {origin} {problem}")
+
+
+def given(result: T | SyncFailure) -> T:
+    """The result, unless it is a failure: that is raised."""
+    if isinstance(result, SyncFailure):
+        raise result
+    return result
+
+
+def is_absent(failure: Rejected) -> bool:
+    """Whether there is nothing, as opposed to something that may not be read or is wrong."""
+    return isinstance(failure, Absent | Unlisted) or failure.reason is Reason.SECRET_NOT_FOUND
+
+
+def decoded(secret: str, value: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(value.split()), validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    raise bad(secret, "is not base64, as decode requires")
