@@ -76,6 +76,15 @@ class WorldApi:
         ]
         return Page(entries, answer.get("NextToken", ""))
 
+    async def call(
+        self, identity: Identity, region: str, operation: str, params: dict[str, Any], *, secret: str = ""
+    ) -> dict[str, Any]:
+        """As `Sessions` makes calls: for the `SecretsManager` of a whole process."""
+        answer = await self._perform(operation, identity, region, params, (secret,) if secret else ())
+        for raw in answer.get("SecretList", ()):
+            raw["LastChangedDate"] = datetime.fromtimestamp(raw["LastChangedDate"], UTC)
+        return answer
+
     async def _perform(
         self, operation: str, identity: Identity, region: str, params: dict[str, Any], ids: tuple[str, ...]
     ) -> dict[str, Any]:
