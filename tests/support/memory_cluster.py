@@ -26,10 +26,11 @@ class MemoryCluster:
 
     Users write with `put`, `edit` and `remove`. `writes` are the operator's: verb, plural and key. `refuse` gives the
     error with which a write is answered, None for one that works. `stores` show every change; informers, for which
-    it lists and watches as a `KubeClient` does, have stores of their own. A list waits while its kind is in `silent`.
+    it lists and watches as a `KubeClient` does, have stores of their own. `lists` says which kinds' lists are answered.
     """
 
     namespace = "operator"
+    refused_for = 0.0
 
     def __init__(self, *, latency: float = 0.01, lag: float = 0.02) -> None:
         self.latency = latency
@@ -41,7 +42,9 @@ class MemoryCluster:
         )
         self.writes: list[tuple[str, str, Key]] = []
         self.refuse: Callable[[str, str, Key], KubeError | None] = lambda verb, plural, key: None
-        self.silent: set[Resource] = set()
+        self.lists = {kind: asyncio.Event() for kind in KINDS}
+        for answers in self.lists.values():
+            answers.set()
         self._objects: dict[str, dict[Key, Object]] = {kind.plural: {} for kind in KINDS}
         self._watches: list[tuple[Resource, asyncio.Queue[WatchEvent]]] = []
         self._version = 100
@@ -87,8 +90,7 @@ class MemoryCluster:
     async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Object:
         """Everything in one page; of Secrets, those that carry the operator's label."""
         await asyncio.sleep(self.latency)
-        while resource in self.silent:
-            await asyncio.sleep(1)
+        await self.lists[resource].wait()
         found = self._objects[resource.plural].items()
         items = [obj for key, obj in found if namespace in {None, key.namespace} and _is_watched(resource, obj)]
         metadata = {"resourceVersion": str(self._version)}

@@ -3,110 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
 import os
 import signal
-from base64 import b64decode
 
 import pytest
 
-from sandbox.aws.model import World
 from secretsyncer.errors import KubeError, Reason, SettingsError, Unavailable
 from secretsyncer.kube.lease import LeaderElector
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.operator import app as app_module
-from secretsyncer.operator.app import DRAIN_DEADLINE, App, _stop_on_signals
-from secretsyncer.operator.parts import build
-from secretsyncer.settings import Settings
-from tests.support.builders import namespace, synced_secret
-from tests.support.core import KEY
-from tests.support.in_process_aws import WorldApi
-from tests.support.memory_cluster import MemoryCluster
+from secretsyncer.operator.app import DRAIN_DEADLINE, _stop_on_signals
+from tests.support.builders import synced_secret
+from tests.support.events import label_updated
+from tests.support.memory_queue import URL
 from tests.support.specs import literal, whole
 
 pytestmark = pytest.mark.looptime
 
 LEASE = Key("operator", "5a48bfe8.contentful.com")
-
-
-class Server:
-    """Instead of the HTTP server. `left` are the cluster's writes when it stopped."""
-
-    port = 8080
-
-    def __init__(self, process):
-        self._process = process
-        self.started = False
-        self.left = None
-        self.error = None
-
-    async def start(self):
-        if self.error:
-            raise self.error
-        self.started = True
-
-    async def stop(self):
-        self.left = len(self._process.cluster.writes)
-
-
-class Process:
-    """One process of the operator: all its parts but the HTTP server."""
-
-    def __init__(self, metrics, **settings):
-        self.cluster = MemoryCluster()
-        self.world = World()
-        self.aws = WorldApi(self.world)
-        self.settings = Settings(**settings)
-        self.stopping = asyncio.Event()
-        self.server = Server(self)
-        self.metrics = metrics
-        self.parts = dataclasses.replace(
-            build(self.settings, self.cluster, self.aws, metrics), server=self.server, engine=Engine()
-        )
-        self.app = App(self.settings, self.parts, metrics)
-        self.cluster.put(namespace())
-
-    @contextlib.asynccontextmanager
-    async def running(self):
-        """The process while the block runs; then it is asked to stop, and `code` is its exit code."""
-        task = asyncio.create_task(self.app.run(self.stopping))
-        try:
-            yield task
-        finally:
-            self.stopping.set()
-            self.code = await task
-
-    def data(self, key=KEY):
-        secret = self.cluster.secret(key)
-        return {name: b64decode(value) for name, value in secret["data"].items()} if secret else {}
-
-    def writes(self, plural):
-        return [write for write in self.cluster.writes if write[1] == plural]
-
-    @property
-    def holder(self):
-        (lease,) = self.cluster.all(LEASES)
-        return lease["spec"].get("holderIdentity")
-
-    def value(self, name, **labels):
-        return self.metrics.registry.get_sample_value(name, labels)
-
-
-class Engine:
-    """Instead of the template engine, which has threads."""
-
-    closed = False
-
-    def close(self):
-        self.closed = True
-
-
-@pytest.fixture
-def process(metrics):
-    """Make a process."""
-    return lambda **settings: Process(metrics, **settings)
 
 
 # The start
@@ -138,16 +53,43 @@ async def test_a_change_in_aws_arrives_with_the_next_listing(process):
     assert one.data() == {"a": b"y"}
 
 
+async def test_a_change_that_an_event_names_arrives_without_a_listing(process):
+    one = process(events_queue_url=URL)
+    secret = one.world.create("app", "x")
+    one.cluster.put(synced_secret(whole("a", "app")))
+    one.cluster.put(synced_secret(whole("a", secret.arn), name="by-arn", uid="2"))
+    async with one.running():
+        await asyncio.sleep(1)
+        one.world.put("app", "y")
+        one.aws.queue.send(label_updated("app", secret.arn))
+        await asyncio.sleep(1)
+        assert one.data() == one.data(Key("team", "by-arn")) == {"a": b"y"}
+    assert one.aws.calls["ListSecrets"] == 1
+
+
+async def test_a_value_that_an_event_names_is_read_again_although_no_listing_shows_the_secret(process):
+    one = process(events_queue_url=URL, poll_interval_sec=86_400, sync_interval_sec=86_400)
+    one.world.operator.deny |= {"ListSecrets", "DescribeSecret"}
+    one.world.create("app", "x")
+    one.cluster.put(synced_secret(whole("a", "app")))
+    async with one.running():
+        await asyncio.sleep(1)
+        version = one.world.put("app", "y")
+        one.aws.queue.send(label_updated("app", one.world.secret("app").arn, version=version))
+        await asyncio.sleep(1)
+        assert one.data() == {"a": b"y"}
+
+
 @pytest.mark.parametrize("kind", [SYNCED_SECRETS, NAMESPACES, SECRETS], ids=lambda kind: kind.plural)
 async def test_nothing_begins_before_every_informer_has_synced(process, kind):
     one = process(leader_election=True)
     one.cluster.put(synced_secret(literal("a", "1")))
-    one.cluster.silent.add(kind)
+    one.cluster.lists[kind].clear()
     async with one.running():
         await asyncio.sleep(30)
         assert (one.cluster.writes, one.aws.calls) == ([], {})
         assert one.server.started
-        one.cluster.silent.clear()
+        one.cluster.lists[kind].set()
         await asyncio.sleep(3)
         assert one.data() == {"a": b"1"}
 
@@ -155,7 +97,9 @@ async def test_nothing_begins_before_every_informer_has_synced(process, kind):
 async def test_a_standby_lists_nothing_and_writes_nothing_until_it_leads(process, metrics):
     one = process(leader_election=True)
     one.cluster.put(synced_secret(literal("a", "1")))
-    other = LeaderElector(one.cluster, namespace=LEASE.namespace, name=LEASE.name, identity="other", metrics=metrics)
+    other = LeaderElector(
+        one.cluster, namespace=LEASE.namespace, name=LEASE.name, identity="other", metrics=metrics
+    )
     await other.acquire()
     before = len(one.cluster.writes)
     async with one.running():
@@ -211,7 +155,7 @@ async def test_an_unknown_account_keeps_nobody_from_working(process):
 async def test_a_port_that_is_taken_is_a_wrong_setting(process):
     one = process(metrics_listen="127.0.0.1:80")
     one.server.error = OSError(98, "Address already in use")
-    with pytest.raises(SettingsError, match="^METRICS_LISTEN=127.0.0.1:80: Address already in use$"):
+    with pytest.raises(SettingsError, match=r"^METRICS_LISTEN=127\.0\.0\.1:80: Address already in use$"):
         await one.app.run(one.stopping)
     assert one.cluster.writes == []
 
@@ -240,10 +184,10 @@ async def test_the_lease_is_released_after_the_last_write_and_http_stops_last(pr
             one.cluster.put(synced_secret(literal("a", "1"), name=f"app-{number}", uid=str(number)))
         await asyncio.sleep(0.03)  # they are shown
     kinds = [plural for _, plural, _ in one.cluster.writes]
-    assert kinds.count("secrets") == kinds.count("events") == 5
+    assert kinds.count("secrets") == len(one.cluster.all(EVENTS)) == 5
     assert kinds[-1] == "leases"
     assert one.holder is None
-    assert one.server.left == len(kinds)
+    assert one.server.stopped_at == len(kinds)
     assert one.parts.engine.closed
 
 
@@ -277,7 +221,7 @@ async def test_nothing_new_is_begun_once_the_process_stops(process):
 
 async def test_a_process_that_still_starts_stops_at_once(process):
     one = process()
-    one.cluster.silent.add(SYNCED_SECRETS)
+    one.cluster.lists[SYNCED_SECRETS].clear()
     async with one.running():
         await asyncio.sleep(5)
         asked = asyncio.get_running_loop().time()
@@ -310,7 +254,7 @@ async def test_a_process_that_loses_its_lease_ends_without_another_write(process
 
 async def test_a_loop_that_dies_during_the_start_ends_the_process(process, monkeypatch):
     one = process()
-    one.cluster.silent.add(NAMESPACES)
+    one.cluster.lists[NAMESPACES].clear()
 
     async def broken():
         raise RuntimeError("a bug")
@@ -320,7 +264,7 @@ async def test_a_loop_that_dies_during_the_start_ends_the_process(process, monke
         await asyncio.wait([task], timeout=1)
         assert task.done()
     assert one.code == 1
-    assert one.server.left == 0
+    assert one.server.stopped_at == 0
 
 
 async def test_a_bug_in_the_start_itself_is_raised_after_all_has_stopped(process, monkeypatch):
@@ -332,7 +276,7 @@ async def test_a_bug_in_the_start_itself_is_raised_after_all_has_stopped(process
     one.aws.account = account
     with pytest.raises(RuntimeError, match="a bug"):
         await one.app.run(one.stopping)
-    assert one.server.left == 0
+    assert one.server.stopped_at == 0
     assert one.parts.engine.closed
 
 

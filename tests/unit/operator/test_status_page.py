@@ -106,7 +106,11 @@ def test_an_object_with_whatever_status_has_a_row(obj, reason, last_sync):
 
 def test_objects_that_are_not_ready_come_first_then_by_namespace_and_name():
     reading = shown(
-        demo("b"), demo("a"), demo("z", ready="False"), demo("y", ready="False", namespace="zoo"), demo("c", ready="")
+        demo("b"),
+        demo("a"),
+        demo("z", ready="False"),
+        demo("y", ready="False", namespace="zoo"),
+        demo("c", ready=""),
     )
     assert reading.objects == ["team/c", "team/z", "zoo/y", "team/a", "team/b"]
     assert [reading.kinds[name] for name in reading.objects] == ["new", "bad", "bad", "good", "good"]
@@ -139,7 +143,16 @@ def test_without_objects_the_page_says_so():
 
 @pytest.mark.parametrize(
     "query",
-    ["wanted", "TEAM/WANTED", "special-reason", "special message", "message special", "db/app", "v77", "its-secret"],
+    [
+        "wanted",
+        "TEAM/WANTED",
+        "special-reason",
+        "special message",
+        "message special",
+        "db/app",
+        "v77",
+        "its-secret",
+    ],
 )
 def test_a_search_finds_what_has_all_its_words(query):
     wanted = demo(

@@ -142,7 +142,7 @@ async def test_an_error_while_reading_again_is_the_failure(writer, cluster, monk
         raise KubeError(403, "Forbidden", "no get for you")
 
     monkeypatch.setattr(cluster, "get", get)
-    with pytest.raises(Unavailable, match="team/demo: .*no get for you"):
+    with pytest.raises(Unavailable, match=r"team/demo: .*no get for you"):
         await writer.write_secret(SYNCED, {"a": b"1"})
 
 
@@ -235,7 +235,7 @@ async def test_a_status_whose_object_goes_meanwhile_is_no_failure(writer, cluste
 
 async def test_a_status_that_the_api_refuses_is_a_failure(writer, cluster, obj):
     cluster.refuse = lambda *_: KubeError(500, "InternalError", "oops")
-    with pytest.raises(Unavailable, match="^its status: the Kubernetes API says 500 InternalError: oops"):
+    with pytest.raises(Unavailable, match=r"^its status: the Kubernetes API says 500 InternalError: oops"):
         await writer.write_status(obj, PATCH)
 
 

@@ -27,7 +27,9 @@ def test_a_summary_tells_which_values_differ_and_holds_none():
 
 def test_a_summary_keeps_what_a_write_is_decided_by():
     owner = {"kind": "App", "name": "x", "uid": "u"}
-    secret = kube_secret({}, labels={"a": "b"}, annotations={"c": "d"}, owners=[owner], type="custom", immutable=True)
+    secret = kube_secret(
+        {}, labels={"a": "b"}, annotations={"c": "d"}, owners=[owner], type="custom", immutable=True
+    )
     kept = summarise(secret)
     assert kept["metadata"] == secret["metadata"]
     assert (kept["type"], kept["immutable"]) == ("custom", True)
