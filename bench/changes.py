@@ -105,9 +105,9 @@ async def _limit_of_patching(ground: Ground, count: int) -> float:
 
 
 async def _listed(ground: Ground) -> None:
-    ground.world.listed.clear()
+    ground.world.listing_ended.clear()
     async with asyncio.timeout(60):
-        await ground.world.listed.wait()
+        await ground.world.listing_ended.wait()
 
 
 async def _new_objects(ground: Ground, count: int) -> list[Figure]:

@@ -40,13 +40,13 @@ class TimedWorld(World):
     def __init__(self) -> None:
         super().__init__(open_doors=True)
         self.listings: list[float] = []
-        self.listed = asyncio.Event()
+        self.listing_ended = asyncio.Event()
 
     def perform(self, who: Principal, region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         answer = super().perform(who, region, operation, params)
         if operation == "ListSecrets" and "NextToken" not in answer:
             self.listings.append(time.perf_counter())
-            self.listed.set()
+            self.listing_ended.set()
         return answer
 
 

@@ -148,9 +148,9 @@ async def idle(ground: Ground, count: int, resync: float) -> list[Figure]:
 
 
 async def _until_listed(ground: Ground) -> bool:
-    ground.world.listed.clear()
+    ground.world.listing_ended.clear()
     async with asyncio.timeout(60):
-        return await ground.world.listed.wait()
+        return await ground.world.listing_ended.wait()
 
 
 async def _until_passes(operator: Operator, count: int) -> None:

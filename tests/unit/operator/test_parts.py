@@ -155,7 +155,7 @@ async def test_a_retry_never_waits_longer_than_the_sync_interval(process):
     one.aws.broken = lambda operation, _: "InternalServiceError" if broken and operation == "GetSecretValue" else ""
     one.cluster.put(synced_secret(whole("a", "app")))
     async with one.running():
-        await asyncio.sleep(900)
+        await asyncio.sleep(300)
         assert one.data() == {}
         broken = False
         await asyncio.sleep(75)  # a failure of AWS is remembered for a minute at most

@@ -117,7 +117,7 @@ async def test_an_object_that_is_well_again_without_a_write_is_told_once(report,
     del report.events[:]
     assert await report.synced("v1")
     assert not await report.synced("v1")
-    assert report.events == [("Normal", "Synced", "in step with AWS again")]
+    assert report.events == [("Normal", "Synced", "in sync with AWS again")]
 
 
 async def test_a_suspended_object_is_told_once(report):

@@ -132,7 +132,7 @@ async def test_a_bug_in_the_reading_of_a_message_costs_this_message_alone(receiv
         await asyncio.sleep(1)
     assert receiver.told == [{"app", ARN}]
     assert receiver.counted("malformed") == 1
-    assert "change event not understood" in caplog.messages
+    assert "change event not parsed" in caplog.messages
 
 
 # The queue
