@@ -12,6 +12,7 @@ from sandbox.aws.moto_server import MotoServer
 from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
 from secretsyncer.metrics import Metrics
 
+pytest_plugins = ["tests.support.coverage_floors"]
 pytest.register_assert_rewrite("tests.support.cluster", "tests.support.measures")
 
 

@@ -130,11 +130,10 @@ class Reconciler:
             await self._reporter.failed(obj, failure)
             raise
         news = await self._reporter.synced(obj, synced, content, written.action)
-        if self._records.get(key) is record:  # otherwise it was deleted or edited meanwhile
-            self._index.note(key, content.dependencies)
-            # Only AWS can tell whether tags still grant access, and whether what was missing still is.
-            in_step = content.complete and not grant.tag
-            record.keep(content, catalogue, namespace, secret_version=written.version, in_step=in_step)
+        self._index.note(key, content.dependencies)
+        # Only AWS can tell whether tags still grant access, and whether what was missing still is.
+        in_step = content.complete and not grant.tag
+        record.keep(content, catalogue, namespace, secret_version=written.version, in_step=in_step)
         done: Literal["changed", "unchanged"] = "changed" if written.action or news else "unchanged"
         return Outcome(done, refresh_after=self._refreshes.due_in(obj, synced))
 

@@ -16,6 +16,7 @@ from secretsyncer.aws.arn import Account
 from secretsyncer.aws.failures import AwsError, Failure, from_code
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
 from secretsyncer.aws.value import SecretValue
+from tests.support.memory_queue import MemoryQueue
 
 
 class WorldApi:
@@ -32,6 +33,7 @@ class WorldApi:
         self.broken: Callable[[str, Identity], str] = lambda operation, identity: ""
         """The error code with which this operation of that identity fails now, empty if it works."""
 
+        self.queue = MemoryQueue()
         self.running = 0
         self.most_running = 0
 
@@ -74,11 +76,30 @@ class WorldApi:
 
     async def list_page(self, identity: Identity, region: str, token: str) -> Page:
         answer = await self._perform("ListSecrets", identity, region, {"NextToken": token}, ())
-        entries = [
-            raw | {"LastChangedDate": datetime.fromtimestamp(raw["LastChangedDate"], UTC)}
-            for raw in answer["SecretList"]
-        ]
-        return Page(entries, answer.get("NextToken", ""))
+        return Page([_dated(raw) for raw in answer["SecretList"]], answer.get("NextToken", ""))
+
+    async def describe(self, ref: SecretRef) -> dict[str, Any]:
+        params = {"SecretId": ref.id}
+        answer = await self._perform("DescribeSecret", ref.identity, ref.region, params, (ref.id,))
+        return _dated(answer) | {"SecretVersionsToStages": answer["VersionIdsToStages"]}
+
+    async def call(
+        self,
+        identity: Identity,
+        region: str,
+        operation: str,
+        params: dict[str, Any],
+        *,
+        secret: str = "",
+        service: str = "secretsmanager",
+    ) -> dict[str, Any]:
+        """As `Sessions` makes calls: for the `SecretsManager` of a whole process, and its `EventQueue`."""
+        if service == "sqs":
+            return await self.queue.call(identity, region, operation, params, service=service)
+        answer = await self._perform(operation, identity, region, params, (secret,) if secret else ())
+        if "SecretList" in answer:
+            return answer | {"SecretList": [_dated(raw) for raw in answer["SecretList"]]}
+        return _dated(answer) if "LastChangedDate" in answer else answer
 
     async def _perform(
         self, operation: str, identity: Identity, region: str, params: dict[str, Any], ids: tuple[str, ...]
@@ -107,6 +128,10 @@ class WorldApi:
         binary = base64.b64decode(raw["SecretBinary"]) if "SecretBinary" in raw else None
         text, stages = raw.get("SecretString"), tuple(raw["VersionStages"])
         return SecretValue(raw["Name"], raw["ARN"], raw["VersionId"], text, binary, stages)
+
+
+def _dated(raw: dict[str, Any]) -> dict[str, Any]:
+    return raw | {"LastChangedDate": datetime.fromtimestamp(raw["LastChangedDate"], UTC)}
 
 
 def _failure(code: str, sentence: str, operation: str, identity: Identity, secret: str) -> Failure:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from secretsyncer.errors import KubeError
+from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Key, Object, key_of
-from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS, Resource
 from secretsyncer.kube.store import ObjectStore
 from secretsyncer.sync.observed import namespace_view, summarise, without_last_applied
 from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGER
 from secretsyncer.sync.stores import Stores
 from tests.support.builders import ANNOTATION
 
+KINDS = (SYNCED_SECRETS, NAMESPACES, SECRETS, LEASES, EVENTS)
+
 
 class MemoryCluster:
-    """Answers the operator's writes after `latency` seconds; its watches show a change `lag` seconds after it.
+    """Answers the operator's writes after `latency` seconds; its watches show a change `lag` seconds after it (0: at once).
 
     Users write with `put`, `edit` and `remove`. `writes` are the operator's: verb, plural and key. `refuse` gives the
-    error with which a write is answered, None for one that works.
+    error with which a write is answered, None for one that works. `stores` show every change; informers, for which
+    it lists and watches as a `KubeClient` does, have stores of their own. `lists` says which kinds' lists are answered.
     """
+
+    namespace = "operator"
+    refused_for = 0.0
 
     def __init__(self, *, latency: float = 0.01, lag: float = 0.02) -> None:
         self.latency = latency
@@ -34,9 +42,11 @@ class MemoryCluster:
         )
         self.writes: list[tuple[str, str, Key]] = []
         self.refuse: Callable[[str, str, Key], KubeError | None] = lambda verb, plural, key: None
-        self._objects: dict[str, dict[Key, Object]] = {
-            kind.plural: {} for kind in (SYNCED_SECRETS, NAMESPACES, SECRETS)
-        }
+        self.lists = {kind: asyncio.Event() for kind in KINDS}
+        for answers in self.lists.values():
+            answers.set()
+        self._objects: dict[str, dict[Key, Object]] = {kind.plural: {} for kind in KINDS}
+        self._watches: list[tuple[Resource, asyncio.Queue[WatchEvent]]] = []
         self._version = 100
 
     # What users do
@@ -72,7 +82,35 @@ class MemoryCluster:
     def synced_secret(self, key: Key) -> Object:
         return self._objects["syncedsecrets"][key]
 
-    # What the operator asks of the API (`apply.Api`)
+    def all(self, resource: Resource) -> list[Object]:
+        return list(self._objects[resource.plural].values())
+
+    # What the operator asks of the API, in the methods of a `KubeClient`
+
+    async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Object:
+        """Everything in one page; of Secrets, those that carry the operator's label."""
+        await asyncio.sleep(self.latency)
+        await self.lists[resource].wait()
+        found = self._objects[resource.plural].items()
+        items = [obj for key, obj in found if namespace in {None, key.namespace} and _is_watched(resource, obj)]
+        metadata = {"resourceVersion": str(self._version)}
+        return {"kind": f"{resource.kind}List", "metadata": metadata, "items": copy.deepcopy(items)}
+
+    @asynccontextmanager
+    async def watch(
+        self, resource: Resource, _namespace: str | None = None, **_: Any
+    ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+        watch = resource, asyncio.Queue[WatchEvent]()
+        self._watches.append(watch)
+
+        async def events() -> AsyncIterator[WatchEvent]:
+            while True:
+                yield await watch[1].get()
+
+        try:
+            yield events()
+        finally:
+            self._watches.remove(watch)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         await asyncio.sleep(self.latency)
@@ -97,6 +135,13 @@ class MemoryCluster:
         if version != old["metadata"]["resourceVersion"]:
             raise KubeError(409, "Conflict", f"{resource.plural} {name} has been modified")
         return await self._answer(self._keep(resource, _merged(old, body)))
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+        key = Key(namespace, name)
+        self._write("replace", resource, key)
+        if body["metadata"]["resourceVersion"] != self._found(resource, key)["metadata"]["resourceVersion"]:
+            raise KubeError(409, "Conflict", f"{resource.plural} {name} has been modified")
+        return await self._answer(self._keep(resource, copy.deepcopy(body)))
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object:
         key = Key(namespace, name)
@@ -135,18 +180,29 @@ class MemoryCluster:
         return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._version)}}
 
     def _show(self, resource: Resource, kind: str, obj: Object) -> None:
-        """Let the watch show the change; Secrets are watched by the operator's label."""
-        if resource is SECRETS and obj["metadata"].get("labels", {}).get(MANAGED_BY) != MANAGER:
-            kind = "DELETED"
-        store = next(store for store in self.stores if store.resource is resource)
-        kept = store.prepare(copy.deepcopy(obj))
-        assert kept is not None
-        version = obj["metadata"]["resourceVersion"]
-        asyncio.get_running_loop().call_later(self.lag, store.apply, "", kind, kept, version)
+        """Let the watches show the change."""
+        kind = kind if _is_watched(resource, obj) else "DELETED"
+        if self.lag:
+            asyncio.get_running_loop().call_later(self.lag, self._report, resource, kind, copy.deepcopy(obj))
+        else:
+            self._report(resource, kind, copy.deepcopy(obj))
+
+    def _report(self, resource: Resource, kind: str, obj: Object) -> None:
+        for watched, events in self._watches:
+            if watched is resource:
+                events.put_nowait(WatchEvent(kind, copy.deepcopy(obj)))
+        for store in self.stores:
+            if store.resource is resource and (kept := store.prepare(obj)):
+                store.apply("", kind, kept, obj["metadata"]["resourceVersion"])
+
+
+def _is_watched(resource: Resource, obj: Object) -> bool:
+    """Secrets are watched by the operator's label."""
+    return resource is not SECRETS or obj["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER
 
 
 def _resource_of(obj: Object) -> Resource:
-    kinds = {resource.kind: resource for resource in (SYNCED_SECRETS, NAMESPACES, SECRETS)}
+    kinds = {resource.kind: resource for resource in KINDS}
     return kinds[obj.get("kind", "Namespace")]
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.kube.store import ObjectStore
@@ -15,9 +16,9 @@ from secretsyncer.sync.dependencies import DependencyIndex
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Outcome
 from secretsyncer.sync.stores import Stores
-from tests.support.builders import synced_secret
+from tests.support.builders import ANNOTATION, namespace, synced_secret
 from tests.support.core import KEY, Core
-from tests.support.specs import all_keys, literal
+from tests.support.specs import all_keys, literal, whole
 
 pytestmark = pytest.mark.looptime
 
@@ -85,7 +86,7 @@ async def work(metrics, queue):
     for worker in workers:
         while not worker.done():
             worker.cancel()
-            await asyncio.sleep(1)
+            await asyncio.wait([worker], timeout=0.01)
 
 
 @pytest.fixture
@@ -200,3 +201,237 @@ async def test_the_echoes_of_a_start_leave_the_resyncs_spread_over_the_interval(
         assert 120 < core.count("unchanged") < 180
         await asyncio.sleep(INTERVAL / 2)
         assert core.count("unchanged") >= 200
+
+
+# What each outcome leads to
+
+
+def failing(reason, kind, **options):
+    async def reconcile(key):
+        raise kind(reason, "why it fails", **options)
+
+    return reconcile
+
+
+@pytest.fixture
+def ready(metrics):
+    """What the metrics show of an object: 1, 0, or None where there is nothing."""
+
+    def shown(reason):
+        labels = {"namespace": KEY.namespace, "name": KEY.name, "reason": reason}
+        return metrics.registry.get_sample_value("secretsyncer_object_ready", labels)
+
+    return shown
+
+
+async def test_what_is_rejected_waits_for_a_change_or_the_next_resync(work, queue, count, ready, caplog):
+    caplog.set_level("INFO", "secretsyncer.sync.controller")
+    work(failing(Reason.ROLE_NOT_ALLOWED, Rejected), succeed)
+    queue.add(KEY)
+    await asyncio.sleep(INTERVAL / 100)
+    assert (count("rejected"), count("changed"), ready("RoleNotAllowed")) == (1, 0, 0)
+    await asyncio.sleep(INTERVAL)
+    assert (count("rejected"), count("changed")) == (1, 1)
+    assert (ready("RoleNotAllowed"), ready("Synced")) == (None, 1)
+    record = next(record for record in caplog.records if record.message == "reconcile rejected")
+    assert (record.reason, record.error) == ("RoleNotAllowed", "why it fails")
+
+
+async def test_what_is_not_available_is_tried_again_soon_and_not_sooner_than_asked(work, queue, count, ready):
+    work(failing(Reason.AWS_UNAVAILABLE, Unavailable, retry_after=60.0), succeed)
+    queue.add(KEY)
+    await asyncio.sleep(59)
+    assert (count("unavailable"), count("changed"), ready("AWSUnavailable")) == (1, 0, 0)
+    await asyncio.sleep(20)
+    assert (count("unavailable"), count("changed"), ready("Synced")) == (1, 1, 1)
+
+
+async def test_each_failure_makes_the_next_try_wait_longer_until_one_works(work, queue, count):
+    fails = failing(Reason.AWS_UNAVAILABLE, Unavailable)
+    work(*[fails] * 6, succeed, fails, succeed)
+    queue.add(KEY)
+    await asyncio.sleep(5)
+    assert 2 <= count("unavailable") < 6
+    await asyncio.sleep(100)
+    assert (count("unavailable"), count("changed")) == (6, 1)
+    queue.add(KEY)
+    await asyncio.sleep(5)  # forgotten: the first try after a success comes soon again
+    assert (count("unavailable"), count("changed")) == (7, 2)
+
+
+async def test_an_object_that_is_gone_leaves_no_series_and_no_resync(work, queue, count, ready):
+    async def gone(key):
+        return Outcome("gone")
+
+    work(succeed, gone)
+    queue.add(KEY)
+    await asyncio.sleep(1)
+    assert ready("Synced") == 1
+    queue.add(KEY)
+    await asyncio.sleep(1)
+    assert (count("gone"), ready("Synced")) == (1, None)
+    await asyncio.sleep(3 * INTERVAL)
+    assert count("gone") == 1
+
+
+async def test_a_suspended_object_is_neither_ready_nor_failing(work, queue, ready, metrics):
+    async def suspended(key):
+        return Outcome("unchanged", Reason.SUSPENDED)
+
+    work(suspended)
+    queue.add(KEY)
+    await asyncio.sleep(1)
+    assert ready("Suspended") == 0
+    assert metrics.registry.get_sample_value("secret_sync_failures") == 0
+
+
+async def test_an_object_with_a_refresh_interval_is_reconciled_by_it_if_it_is_the_shorter_one(work, queue, count):
+    async def refreshed(key):
+        return Outcome("unchanged", refresh_after=50 if key == KEY else 50 * INTERVAL)
+
+    work(refreshed)
+    queue.add(KEY)
+    await asyncio.sleep(INTERVAL)
+    assert 19 <= count("unchanged") <= 22
+    queue.discard(KEY)
+    before = count("unchanged")
+    queue.add(Key("team", "other"))
+    await asyncio.sleep(2 * INTERVAL)
+    assert 2 <= count("unchanged") - before <= 4
+
+
+async def test_a_worker_waits_to_be_stopped_once_the_queue_is_closed(queue, work, count):
+    work(succeed)
+    queue.close()
+    await asyncio.sleep(10)
+    running = [task for task in asyncio.all_tasks() if task.get_coro().__name__ == "work"]
+    assert len(running) == 1
+    assert count("changed") == 0
+
+
+# What leads to a reconcile
+
+
+def reconciled(core):
+    """Reconciles and comparisons so far."""
+    return core.count("changed") + core.count("unchanged") + core.count("gone")
+
+
+async def test_before_it_leads_nothing_is_queued_and_then_everything_is():
+    core = Core()
+    for name in ("a", "b"):
+        core.cluster.put(synced_secret(literal("a", "1"), name=name, uid=name))
+    await core.list_aws()
+    await asyncio.sleep(1)
+    assert len(core.queue) == 0
+    async with core.running():
+        await asyncio.sleep(1)
+    assert core.count("changed") == 2
+
+
+async def test_a_change_of_a_status_by_others_leads_to_nothing():
+    core = Core(sync_interval=100 * INTERVAL)
+    core.cluster.put(synced_secret(literal("a", "1")))
+    async with core.running():
+        await asyncio.sleep(1)
+        before = reconciled(core)
+        core.cluster.edit(SYNCED_SECRETS, KEY, {"status": {"lastSyncTime": "2026-01-01T00:00:00Z"}})
+        await asyncio.sleep(1)
+        assert reconciled(core) == before
+        core.cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"labels": {"a": "b"}}})
+        await asyncio.sleep(1)
+        assert reconciled(core) == before + 1
+
+
+async def test_a_change_of_a_namespace_that_matters_leads_to_its_objects_and_no_others():
+    core = Core(sync_interval=100 * INTERVAL)
+    core.cluster.put(namespace("other"))
+    for name in ("team", "other"):
+        core.cluster.put(synced_secret(literal("a", "1"), namespace=name, uid=name))
+    async with core.running():
+        await asyncio.sleep(1)
+        before = reconciled(core)
+        team = Key("", "team")
+        core.cluster.edit(NAMESPACES, team, {"metadata": {"annotations": {"somebody.else/x": "y"}}})
+        await asyncio.sleep(1)
+        assert reconciled(core) == before
+        core.cluster.edit(NAMESPACES, team, {"metadata": {"annotations": {ANNOTATION: "[]"}}})
+        await asyncio.sleep(1)
+        assert core.count("rejected") == 1
+        assert core.ready()["reason"] == "RoleNotAllowed"
+        core.cluster.remove(NAMESPACES, Key("", "other"))
+        await asyncio.sleep(1)
+        assert reconciled(core) == before
+
+
+async def test_a_change_in_aws_leads_to_what_depends_on_it_and_is_logged(caplog):
+    caplog.set_level("INFO", "secretsyncer.sync.controller")
+    core = Core(sync_interval=100 * INTERVAL)
+    for name in ("a", "b"):
+        core.world.create(name, "x")
+        core.cluster.put(synced_secret(whole("v", name), name=name, uid=name))
+    await core.list_aws()
+    async with core.running():
+        await asyncio.sleep(1)
+        before = reconciled(core)
+        core.world.put("a", "y")
+        await core.list_aws()
+        await asyncio.sleep(1)
+        assert reconciled(core) == before + 2  # it, and the echo of its write
+        assert core.data(Key("team", "a")) == {"v": b"y"}
+    record = next(record for record in caplog.records if record.message == "secrets changed in AWS")
+    assert (record.secrets, record.objects) == (1, 1)
+
+
+async def test_what_no_listing_shows_leads_to_a_reconcile_once_a_recheck_finds_it_changed():
+    core = Core(sync_interval=100 * INTERVAL)
+    theirs = core.world.create("app", "x", account="999999999999", shared_with=["123456789012"])
+    core.cluster.put(synced_secret(whole("v", theirs.arn)))
+    await core.list_aws()
+    async with core.running():
+        await asyncio.sleep(1)
+        core.world.put("app", "y", account="999999999999")
+        await core.list_aws()
+        await asyncio.sleep(1)
+    assert core.data() == {"v": b"y"}
+
+
+async def test_secrets_that_an_event_names_lead_to_what_depends_on_them():
+    core = Core(sync_interval=100 * INTERVAL)
+    for name in ("a", "b"):
+        core.world.create(name, "x")
+        core.cluster.put(synced_secret(whole("v", name), name=name, uid=name))
+    async with core.running():
+        await asyncio.sleep(1)
+        core.world.put("a", "y")
+        core.world.put("b", "y")
+        core.aws.cache.invalidate(["a", "b"])
+        core.controller.on_secrets(["a", "unknown"])
+        await asyncio.sleep(1)
+    assert (core.data(Key("team", "a")), core.data(Key("team", "b"))) == ({"v": b"y"}, {"v": b"x"})
+
+
+async def test_an_object_that_gives_up_its_target_leaves_it_to_the_next():
+    core = Core(sync_interval=100 * INTERVAL)
+    for number, name in enumerate(("older", "younger")):
+        obj = synced_secret(literal("by", name), name=name, uid=name, target={"name": "shared"})
+        obj["metadata"]["creationTimestamp"] = f"2026-01-0{number + 1}T00:00:00Z"
+        core.cluster.put(obj)
+    async with core.running():
+        await asyncio.sleep(1)
+        assert core.data(Key("team", "shared")) == {"by": b"older"}
+        core.cluster.put(synced_secret(literal("by", "older"), name="older", uid="older"))
+        await asyncio.sleep(1)
+    assert core.data(Key("team", "shared")) == {"by": b"younger"}
+    assert core.data(Key("team", "older")) == {"by": b"older"}
+
+
+async def test_a_namespace_that_comes_after_its_object_is_not_waited_for_in_vain():
+    core = Core(sync_interval=100 * INTERVAL)
+    core.cluster.put(synced_secret(literal("a", "1"), namespace="late"))
+    async with core.running():
+        await asyncio.sleep(1)
+        assert core.count("unavailable") >= 1
+        core.cluster.put(namespace("late"))
+        await asyncio.sleep(0.2)
+    assert core.data(Key("late", "demo")) == {"a": b"1"}

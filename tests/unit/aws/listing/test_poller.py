@@ -270,3 +270,79 @@ async def test_a_bug_in_the_recheck_ends_the_loop(rig, watch):
     async with watch.running() as task:
         await asyncio.wait([task], timeout=10)
         assert isinstance(task.exception(), ExceptionGroup)
+
+
+# Secrets that an event names
+
+
+async def test_secrets_that_an_event_names_are_looked_up_without_a_listing(rig, watch):
+    for name in ("kept", "changed", "deleted", "marked"):
+        rig.world.create(name, "x")
+    await watch.poller.poll_once()
+    rig.api.calls.clear()
+    rig.world.create("new", "x", tags={"a": "b"})
+    version = rig.world.put("changed", "y")
+    rig.world.delete("deleted", force=True)
+    rig.world.delete("marked")
+    await watch.poller.refresh(["new", "changed", "deleted", "marked", "never-was"])
+    assert watch.reports[1:] == [
+        (Changes(frozenset({"new"}), frozenset({"deleted", "marked"}), frozenset({"changed"}), frozenset()), set())
+    ]
+    assert watch.poller.catalogue.entries.keys() == {"kept", "changed", "new"}
+    assert watch.poller.catalogue.entries["changed"].version_id == version
+    assert rig.api.calls == {"DescribeSecret": 5}
+
+
+async def test_an_event_of_what_has_not_changed_reports_nothing(rig, watch):
+    rig.world.create("a", "x")
+    await watch.poller.poll_once()
+    await watch.poller.refresh(["a"])
+    assert len(watch.reports) == 1
+
+
+async def test_a_secret_that_cannot_be_described_waits_for_the_next_listing(rig, watch):
+    rig.world.create("a", "x")
+    await watch.poller.poll_once()
+    rig.world.put("a", "y")
+    rig.world.operator.deny.add("DescribeSecret")
+    await watch.poller.refresh(["a"])
+    assert len(watch.reports) == 1
+    await watch.poller.poll_once()
+    assert watch.reports[1:] == [(NONE._replace(updated=frozenset("a")), set())]
+
+
+async def test_a_secret_without_a_current_version_waits_for_the_next_listing(rig, watch):
+    rig.world.create("a", "x")
+    await watch.poller.poll_once()
+    rig.world.create("half-made")
+    await watch.poller.refresh(["half-made"])
+    assert watch.poller.catalogue.entries.keys() == {"a"}
+
+
+async def test_a_secret_of_another_account_is_not_put_into_the_listing(rig, watch):
+    rig.world.create("a", "ours")
+    theirs = rig.world.create("b", "theirs", account=FOREIGN, shared_with=[OPERATOR_ACCOUNT])
+    await watch.poller.poll_once()
+    await watch.poller.refresh([theirs.arn])
+    assert watch.poller.catalogue.entries.keys() == {"a"}
+
+
+async def test_the_end_of_a_predecessor_is_not_the_end_of_the_secret_that_has_its_name(rig, watch):
+    old = rig.world.create("a", "x").arn
+    rig.world.delete("a", force=True)
+    rig.world.create("a", "y")
+    await watch.poller.poll_once()
+    await watch.poller.refresh([old, "a"])
+    await watch.poller.refresh([old])
+    assert watch.poller.catalogue.entries.keys() == {"a"}
+    assert len(watch.reports) == 1
+
+
+async def test_before_the_search_role_is_known_an_event_changes_nothing(rig):
+    async def unknown():
+        raise Unavailable(Reason.AWS_UNAVAILABLE, "no answer of STS")
+
+    rig.api.account = unknown
+    watch = Watch(rig, search_role="lister")
+    await watch.poller.refresh(["a"])
+    assert rig.api.calls == {}

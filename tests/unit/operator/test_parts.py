@@ -1,0 +1,181 @@
+"""How the parts of a process are connected: what settings change, and what the probes say."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from secretsyncer.kube.objects import Key
+from secretsyncer.kube.resources import LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS
+from secretsyncer.operator.parts import REFUSED_LIMIT
+from tests.support.builders import kube_secret, namespace, synced_secret
+from tests.support.core import KEY
+from tests.support.memory_queue import URL
+from tests.support.specs import literal, whole
+
+pytestmark = pytest.mark.looptime
+
+
+# Probes
+
+
+async def test_a_process_is_ready_once_everything_is_listed(process):
+    one = process()
+    lists = one.cluster.lists
+    for kind in (SYNCED_SECRETS, NAMESPACES, SECRETS):
+        lists[kind].clear()
+    async with one.running():
+        await asyncio.sleep(1)
+        assert one.failing("readiness").keys() == {"syncedsecrets", "namespaces", "secrets", "aws"}
+        lists[SYNCED_SECRETS].set()
+        lists[NAMESPACES].set()
+        await asyncio.sleep(2)
+        assert one.failing("readiness").keys() == {"secrets", "aws"}
+        assert "secrets: the first list is not done" in one.failing("readiness")["secrets"]
+        one.aws.latency = 5
+        lists[SECRETS].set()
+        await asyncio.sleep(3)
+        assert one.failing("readiness") == {"aws": "AWS has not been listed yet"}
+        await asyncio.sleep(10)
+        assert one.failing("readiness") == one.failing("health") == {}
+
+
+async def test_a_process_that_cannot_list_aws_is_not_ready_and_says_why_and_would_gain_nothing_by_a_restart(
+    process,
+):
+    one = process()
+    one.world.operator.deny.add("ListSecrets")
+    async with one.running():
+        await asyncio.sleep(60)
+        (problem,) = one.failing("readiness").values()
+        assert "secretsmanager:ListSecrets" in problem
+        assert one.failing("health") == {}
+        one.world.operator.deny.clear()
+        await asyncio.sleep(300)
+        assert one.failing("readiness") == {}
+        one.world.operator.deny.add("ListSecrets")  # later on, the values in memory are good for resyncs
+        await asyncio.sleep(600)
+        assert one.failing("readiness") == {}
+
+
+async def test_a_standby_is_ready_without_a_listing_and_not_once_it_leads(process):
+    one = process(leader_election=True)
+    one.world.operator.deny.add("ListSecrets")
+    lease = {"holderIdentity": "another", "leaseDurationSeconds": 15}
+    one.cluster.put(
+        {
+            "kind": "Lease",
+            "metadata": {"namespace": "operator", "name": one.settings.lease_name},
+            "spec": lease,
+        }
+    )
+    async with one.running():
+        await asyncio.sleep(5)
+        assert one.failing("readiness") == one.failing("health") == {}
+        assert one.aws.calls == {}
+        one.cluster.edit(LEASES, Key("operator", one.settings.lease_name), {"spec": {"holderIdentity": None}})
+        await asyncio.sleep(5)
+        assert one.failing("readiness").keys() == {"aws"}
+
+
+async def test_refused_credentials_fail_readiness_at_once_and_health_after_a_while(process):
+    one = process()
+    async with one.running():
+        await asyncio.sleep(1)
+        one.cluster.refused_for = 10.0
+        assert one.failing("readiness") == {
+            "kubernetes credentials": "the API server has refused the credentials for 10 s"
+        }
+        assert one.failing("health") == {}
+        one.cluster.refused_for = REFUSED_LIMIT + 1
+        assert one.failing("health").keys() == {"kubernetes credentials"}
+
+
+# Settings
+
+
+async def test_without_its_settings_there_is_neither_a_lease_nor_an_event_queue_nor_a_page(process):
+    one = process(status_page=False)
+    assert (one.parts.elector, one.parts.event_queue, one.served["page"]) == (None, None, None)
+    other = process(leader_election=True, events_queue_url=URL, metrics_listen="127.0.0.1:9000")
+    assert other.parts.elector is not None
+    assert other.parts.event_queue is not None
+    assert other.served["address"] == ("127.0.0.1", 9000)
+
+
+async def test_the_page_shows_the_objects(process):
+    one = process()
+    one.cluster.put(synced_secret(literal("a", "1")))
+    async with one.running():
+        await asyncio.sleep(1)
+        html = one.served["page"]("")
+        assert 'data-object="team/demo"' in html
+        assert "leading" in html
+
+
+async def test_only_the_named_namespaces_are_watched(process):
+    one = process(watch_namespace=("team", "other"))
+    one.cluster.put(namespace("elsewhere"))
+    for name in ("team", "elsewhere"):
+        one.cluster.put(synced_secret(literal("a", "1"), namespace=name, uid=name))
+    async with one.running():
+        await asyncio.sleep(10)
+    assert one.data() == {"a": b"1"}
+    assert one.data(Key("elsewhere", "demo")) == {}
+
+
+async def test_a_namespace_without_the_annotation_may_be_refused(process):
+    one = process(require_ns_annotation=True, ns_annotation="roles")
+    one.world.create("app", "x")
+    one.cluster.put(synced_secret(whole("a", "app"), IAMRole="reader"))
+    one.world.role("reader")
+    async with one.running():
+        await asyncio.sleep(1)
+        assert one.data() == {}
+        one.cluster.edit(NAMESPACES, Key("", "team"), {"metadata": {"annotations": {"roles": '["reader"]'}}})
+        await asyncio.sleep(1)
+        assert one.data() == {"a": b"x"}
+
+
+@pytest.mark.parametrize("adopt", [True, False])
+async def test_a_secret_of_others_is_adopted_unless_the_setting_forbids_it(process, adopt):
+    one = process(adopt_existing=adopt)
+    one.cluster.put(kube_secret({"theirs": "x"}, ours=False))
+    one.cluster.put(synced_secret(literal("a", "1")))
+    async with one.running():
+        await asyncio.sleep(1)
+    assert one.data() == ({"a": b"1"} if adopt else {"theirs": b"x"})
+
+
+async def test_a_retry_never_waits_longer_than_the_sync_interval(process):
+    one = process(sync_interval_sec=10)
+    one.world.create("app", "x")
+    broken = True
+    one.aws.broken = lambda operation, _: "InternalServiceError" if broken and operation == "GetSecretValue" else ""
+    one.cluster.put(synced_secret(whole("a", "app")))
+    async with one.running():
+        await asyncio.sleep(300)
+        assert one.data() == {}
+        broken = False
+        await asyncio.sleep(75)  # a failure of AWS is remembered for a minute at most
+        assert one.data() == {"a": b"x"}
+
+
+async def test_bulk_gets_half_of_the_workers(process):
+    one = process(workers=4)
+    one.aws.latency = 0.01
+    for number in range(20):
+        one.cluster.put(synced_secret(literal("a", "1"), name=f"app-{number}", uid=str(number)))
+    running = []
+    one.cluster.latency = 1.0
+    async with one.running():
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            running.append(one.parts.queue.running())
+        assert max(running) == 2
+        one.cluster.put(synced_secret(literal("a", "2"), name="app-0", uid="0"))
+        one.cluster.put(synced_secret(literal("a", "2"), name="app-1", uid="1"))
+        await asyncio.sleep(0.2)
+        assert one.parts.queue.running() >= 2
+    assert one.data(KEY._replace(name="app-0")) == {"a": b"2"}

@@ -1,0 +1,266 @@
+"""Writes of a Secret and a status, and what becomes of the errors of the API."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+
+from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.kube.objects import Key
+from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
+from secretsyncer.sync.apply import TRIES, Writer, Written
+from tests.support.builders import kube_secret, parsed, synced_secret
+from tests.support.core import KEY
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.specs import literal
+
+CANARY = "c4n4ry-v4lu3"
+SYNCED = parsed(literal("a", "1"))
+
+
+@pytest.fixture
+async def cluster():
+    return MemoryCluster(latency=0, lag=0)
+
+
+@pytest.fixture
+def writer(cluster):
+    return Writer(cluster, cluster.stores, adopt=True, may_write=lambda: True)
+
+
+def held(cluster: MemoryCluster) -> dict[str, str]:
+    return cluster.secret(KEY)["data"]
+
+
+def encoded(**data: str) -> dict[str, str]:
+    return {key: b64encode(value.encode()).decode() for key, value in data.items()}
+
+
+async def test_a_secret_is_created_updated_and_then_left_alone(writer, cluster):
+    for data, action in (
+        ({"a": b"1", "b": b"2"}, "created with keys a, b"),
+        ({"a": b"1", "c": b"3"}, "updated: keys b, c"),
+        ({"a": b"1", "c": b"3"}, ""),
+    ):
+        written = await writer.write_secret(SYNCED, data)
+        assert written == Written(cluster.secret(KEY)["metadata"]["resourceVersion"], action)
+    assert held(cluster) == encoded(a="1", c="3")
+    assert [verb for verb, _, _ in cluster.writes] == ["create", "patch"]
+
+
+async def test_a_change_of_labels_alone_says_so(writer):
+    await writer.write_secret(SYNCED, {"a": b"1"})
+    labelled = parsed(literal("a", "1"), secretMetadata={"labels": {"team": "web"}})
+    assert (await writer.write_secret(labelled, {"a": b"1"})).action == "updated: labels or annotations"
+
+
+@pytest.mark.parametrize(
+    ("data", "action"),
+    [
+        ({}, "created with no keys"),
+        ({"a": b"1"}, "created with key a"),
+        (
+            {f"k{n:02}": b"" for n in range(11)},
+            "created with keys k00, k01, k02, k03, k04, k05, k06, k07, k08, k09, …",
+        ),
+    ],
+)
+async def test_an_action_names_ten_keys_at_most(writer, data, action):
+    assert (await writer.write_secret(SYNCED, data)).action == action
+
+
+async def test_the_store_shows_a_write_before_the_watch_does(writer, cluster):
+    cluster.lag = 3600
+    await writer.write_secret(SYNCED, {"a": b"1"})
+    assert cluster.stores.secrets.get(KEY)["metadata"] == {
+        **cluster.stores.secrets.get(KEY)["metadata"],
+        "resourceVersion": cluster.secret(KEY)["metadata"]["resourceVersion"],
+    }
+    assert (await writer.write_secret(SYNCED, {"a": b"1"})).action == ""
+
+
+async def test_an_immutable_secret_is_deleted_and_created_where_the_spec_permits(writer, cluster):
+    frozen = parsed(literal("a", "1"), immutable=True, recreateOnTypeChange=True)
+    await writer.write_secret(frozen, {"a": b"1"})
+    written = await writer.write_secret(frozen, {"a": b"2"})
+    assert written.action == "created with key a"
+    assert held(cluster) == encoded(a="2")
+    assert [verb for verb, _, _ in cluster.writes] == ["create", "delete", "create"]
+
+
+async def test_a_secret_recreated_by_somebody_else_is_not_deleted_in_place_of_the_old_one(writer, cluster):
+    frozen = parsed(literal("a", "1"), immutable=True, recreateOnTypeChange=True)
+    await writer.write_secret(frozen, {"a": b"1"})
+    cluster.lag = 3600
+    cluster.remove(SECRETS, KEY)
+    cluster.put({**kube_secret({"x": "theirs"}), "metadata": {**kube_secret({})["metadata"], "uid": "theirs"}})
+    assert (await writer.write_secret(frozen, {"a": b"2"})).action.startswith("updated")
+    assert cluster.secret(KEY)["metadata"]["uid"] == "theirs"
+
+
+# What the store does not know
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(lambda c: c.put(kube_secret({"b": "theirs"}, ours=False)), id="created"),
+        pytest.param(lambda c: c.edit(SECRETS, KEY, {"data": encoded(b="theirs")}), id="edited"),
+        pytest.param(lambda c: c.remove(SECRETS, KEY), id="deleted"),
+    ],
+)
+async def test_a_secret_that_others_change_meanwhile_is_read_again_and_put_right(writer, cluster, before, request):
+    if "created" not in request.node.name:
+        await writer.write_secret(SYNCED, {"a": b"0"})
+    cluster.lag = 3600
+    before(cluster)
+    await writer.write_secret(SYNCED, {"a": b"1"})
+    assert held(cluster) == encoded(a="1")
+
+
+async def test_a_secret_that_changes_at_each_try_is_left_for_a_retry(writer, cluster):
+    await writer.write_secret(SYNCED, {"a": b"0"})
+    tries = []
+
+    def refuse(verb, plural, key):
+        tries.append(verb)
+        return KubeError(409, "Conflict", "modified")
+
+    cluster.refuse = refuse
+    with pytest.raises(Unavailable, match="modified concurrently"):
+        await writer.write_secret(SYNCED, {"a": b"1"})
+    assert tries == ["patch"] * TRIES
+    assert held(cluster) == encoded(a="0")
+
+
+async def test_an_error_while_reading_again_is_the_failure(writer, cluster, monkeypatch):
+    await writer.write_secret(SYNCED, {"a": b"0"})
+    cluster.refuse = lambda *_: KubeError(409, "Conflict", "modified")
+
+    async def get(*_):
+        raise KubeError(403, "Forbidden", "no get for you")
+
+    monkeypatch.setattr(cluster, "get", get)
+    with pytest.raises(Unavailable, match=r"team/demo: .*no get for you"):
+        await writer.write_secret(SYNCED, {"a": b"1"})
+
+
+async def test_a_namespace_that_is_gone_is_no_reason_to_create_again_and_again(writer, cluster):
+    tries = []
+
+    def refuse(verb, plural, key):
+        tries.append(verb)
+        return KubeError(404, "NotFound", "namespaces team not found")
+
+    cluster.refuse = refuse
+    with pytest.raises(Unavailable, match="namespaces team not found"):
+        await writer.write_secret(SYNCED, {"a": b"1"})
+    assert tries == ["create"]
+
+
+# What the API's errors become
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (KubeError(0, "", "no connection"), Unavailable, Reason.KUBERNETES_ERROR),
+        (KubeError(403, "Forbidden", "no"), Unavailable, Reason.KUBERNETES_ERROR),
+        (KubeError(429, "TooManyRequests", "later"), Unavailable, Reason.KUBERNETES_ERROR),
+        (KubeError(500, "InternalError", "oops"), Unavailable, Reason.KUBERNETES_ERROR),
+        (KubeError(400, "BadRequest", "what?"), Rejected, Reason.INVALID_SPEC),
+        (KubeError(413, "TooLarge", "too large"), Rejected, Reason.INVALID_SPEC),
+        (KubeError(422, "Invalid", "metadata.labels: too long"), Rejected, Reason.INVALID_SPEC),
+        (KubeError(422, "Invalid", "type: field is immutable"), Rejected, Reason.CONFLICT),
+    ],
+    ids=lambda value: str(getattr(value, "status", "")),
+)
+async def test_an_error_of_the_api_is_retried_or_waits_for_a_change(writer, cluster, error, kind, reason):
+    cluster.refuse = lambda *_: error
+    with pytest.raises(SyncFailure) as raised:
+        await writer.write_secret(SYNCED, {"a": b"1"})
+    assert (type(raised.value), raised.value.reason) == (kind, reason)
+    assert raised.value.message.startswith(f"Secret team/demo: the Kubernetes API says {error.status or 'nothing'}")
+
+
+async def test_a_retry_waits_as_long_as_the_api_asks(writer, cluster):
+    cluster.refuse = lambda *_: KubeError(429, "TooManyRequests", "later", retry_after=7.0)
+    with pytest.raises(Unavailable) as raised:
+        await writer.write_secret(SYNCED, {"a": b"1"})
+    assert raised.value.retry_after == 7.0
+
+
+async def test_the_object_that_the_api_quotes_is_cut_off(writer, cluster):
+    cluster.refuse = lambda *_: KubeError(422, "Invalid", f'data: Invalid value: "{CANARY}": wrong')
+    with pytest.raises(Rejected) as raised:
+        await writer.write_secret(SYNCED, {"a": b"1"})
+    assert raised.value.message.endswith("data: Invalid value")
+
+
+# The status
+
+
+PATCH = {"status": {"currentVersionID": "v1"}}
+
+
+@pytest.fixture
+def obj(cluster):
+    cluster.put(synced_secret(literal("a", "1")))
+    return cluster.stores.objects.get(KEY)
+
+
+async def test_a_status_is_written_and_seen_at_once(writer, cluster, obj):
+    cluster.lag = 3600
+    await writer.write_status(obj, PATCH)
+    assert cluster.synced_secret(KEY)["status"] == PATCH["status"]
+    assert cluster.stores.objects.get(KEY)["status"] == PATCH["status"]
+
+
+async def test_the_status_of_an_object_that_is_gone_or_recreated_is_left_alone(writer, cluster, obj):
+    cluster.remove(SYNCED_SECRETS, KEY)
+    await writer.write_status(obj, PATCH)
+    cluster.put(synced_secret(literal("a", "1"), uid="another"))
+    await writer.write_status(obj, PATCH)
+    assert cluster.writes == []
+    assert "status" not in cluster.synced_secret(KEY)
+
+
+@pytest.mark.parametrize("status", [404, 409])
+async def test_a_status_whose_object_goes_meanwhile_is_no_failure(writer, cluster, obj, status):
+    cluster.refuse = lambda *_: KubeError(status, "", "gone")
+    await writer.write_status(obj, PATCH)
+    assert cluster.stores.objects.get(KEY) == obj
+
+
+async def test_a_status_that_the_api_refuses_is_a_failure(writer, cluster, obj):
+    cluster.refuse = lambda *_: KubeError(500, "InternalError", "oops")
+    with pytest.raises(Unavailable, match=r"^its status: the Kubernetes API says 500 InternalError: oops"):
+        await writer.write_status(obj, PATCH)
+
+
+# The lease
+
+
+async def test_a_process_that_may_not_write_writes_nothing(cluster, obj):
+    writer = Writer(cluster, cluster.stores, adopt=True, may_write=lambda: False)
+    cluster.put(kube_secret({"a": "0"}, name="there"))
+    for action in (
+        writer.write_secret(SYNCED, {"a": b"1"}),
+        writer.write_secret(parsed(literal("a", "1"), name="there"), {"a": b"1"}),
+        writer.write_status(obj, PATCH),
+    ):
+        with pytest.raises(Unavailable, match="does not hold the lease"):
+            await action
+    assert cluster.writes == []
+    assert (await writer.write_secret(parsed(literal("a", "1"), name="there"), {"a": b"0"})).action == ""
+
+
+async def test_without_leave_to_adopt_a_secret_of_others_stays_as_it_is(cluster):
+    writer = Writer(cluster, cluster.stores, adopt=False, may_write=lambda: True)
+    cluster.put(kube_secret({"a": "theirs"}, ours=False))
+    with pytest.raises(Rejected) as raised:
+        await writer.write_secret(SYNCED, {"a": b"1"})
+    assert raised.value.reason == Reason.CONFLICT
+    assert held(cluster) == encoded(a="theirs")
+    assert cluster.stores.secrets.get(Key("team", "demo")) is None

@@ -1,0 +1,540 @@
+"""Reconciles of one object, from the stores to the Secret, its status and the Events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from secretsyncer.aws.listing.catalogue import diff
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.kube.objects import Key
+from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
+from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL, NAMESPACE_TYPE_TAG
+from secretsyncer.sync.reconcile import Outcome
+from secretsyncer.sync.refresh import REFRESH_ANNOTATION
+from tests.support.builders import ANNOTATION, namespace, synced_secret
+from tests.support.core import KEY, Core, InlineEngine
+from tests.support.specs import all_keys, key, literal, template, whole
+
+pytestmark = pytest.mark.looptime
+
+TEAM = Key("", "team")
+
+
+@pytest.fixture
+async def core():
+    return Core()
+
+
+@pytest.fixture
+async def templates(engine):
+    """A core that renders templates."""
+    return Core(InlineEngine(engine))
+
+
+renders = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
+
+
+async def shown(core: Core) -> None:
+    """Wait until the watch has shown every change."""
+    await asyncio.sleep(core.cluster.lag + 0.01)
+
+
+async def reconcile(core: Core, key: Key = KEY) -> Outcome:
+    """One reconcile of the object as the watch shows it, and the watch's echo of its writes."""
+    await shown(core)
+    outcome = await core.reconciler.reconcile(key)
+    await shown(core)
+    return outcome
+
+
+async def failure(core: Core, key: Key = KEY) -> SyncFailure:
+    with pytest.raises(SyncFailure) as raised:
+        await reconcile(core, key)
+    return raised.value
+
+
+async def sync(core: Core, *items, **spec) -> Outcome:
+    """Put an object, list AWS and reconcile."""
+    core.cluster.put(synced_secret(*items, **spec))
+    await core.list_aws()
+    return await reconcile(core)
+
+
+# What a reconcile makes
+
+
+async def test_the_secret_the_status_and_the_event_tell_what_was_synced(core):
+    secret = core.world.create("app", '{"user": "web", "password": "s1"}')
+    outcome = await sync(core, literal("mode", "production"), dataFrom=all_keys("app"))
+    assert outcome == Outcome("changed")
+    assert core.data() == {"mode": b"production", "user": b"web", "password": b"s1"}
+    status = core.cluster.synced_secret(KEY)["status"]
+    assert status["sources"] == [{"name": "app", "arn": secret.arn, "versionID": secret.staged("AWSCURRENT")}]
+    assert core.ready().items() >= {"status": "True", "reason": "Synced", "observedGeneration": 1}.items()
+    assert core.events == [("Normal", "Synced", "Secret created with keys mode, password, user")]
+
+
+async def test_a_reconcile_of_what_has_not_changed_writes_nothing(core):
+    core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    writes = list(core.cluster.writes)
+    assert await reconcile(core) == Outcome("unchanged")
+    assert core.cluster.writes == writes
+    assert core.calls == {"GetSecretValue": 1}
+
+
+async def test_the_refresh_interval_of_the_spec_is_part_of_the_outcome(core):
+    outcome = await sync(core, literal("a", "1"), refreshInterval="10m")
+    assert outcome.refresh_after == 600
+    assert core.reconciler.in_step(KEY) == Outcome("unchanged", refresh_after=600)
+
+
+# What is there
+
+
+async def test_a_deleted_object_leaves_nothing_behind(core):
+    core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    assert [ref.id for ref in core.index.refs()] == ["app"]
+    core.cluster.remove(SYNCED_SECRETS, KEY)
+    assert await reconcile(core) == Outcome("gone")
+    assert core.index.refs() == ()
+    assert core.reconciler.in_step(KEY) is None
+    assert not core.reconciler._records._records
+    assert not core.reconciler._refreshes._last
+
+
+@pytest.mark.parametrize("what", ["object", "namespace"])
+async def test_what_is_being_deleted_is_left_alone(core, what):
+    core.cluster.put(synced_secret(literal("a", "1")))
+    doomed = (SYNCED_SECRETS, KEY) if what == "object" else (NAMESPACES, TEAM)
+    core.cluster.edit(*doomed, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    assert await reconcile(core) == Outcome("gone")
+    assert core.cluster.writes == []
+
+
+async def test_an_object_waits_for_its_namespace_to_be_seen_and_its_status_says_nothing_meanwhile(core):
+    core.cluster.put(synced_secret(literal("a", "1"), namespace="late"))
+    late = Key("late", "demo")
+    problem = await failure(core, late)
+    assert isinstance(problem, Unavailable)
+    assert "namespace late" in problem.message
+    assert core.cluster.writes == []
+    core.cluster.put(namespace("late"))
+    await reconcile(core, late)
+    assert core.data(late) == {"a": b"1"}
+
+
+async def test_an_object_that_goes_while_its_values_are_read_gets_no_secret(core):
+    core.world.create("app", "x")
+    core.aws.api.latency = 1.0
+    core.cluster.put(synced_secret(whole("a", "app")))
+    await shown(core)
+    running = asyncio.create_task(core.reconciler.reconcile(KEY))
+    await asyncio.sleep(0.5)
+    core.cluster.remove(SYNCED_SECRETS, KEY)
+    assert await running == Outcome("gone")
+    assert core.cluster.writes == []
+
+
+async def test_an_object_recreated_while_the_old_one_is_reconciled_gets_its_own_content(core):
+    core.world.create("app", "x")
+    core.aws.api.latency = 1.0
+    core.cluster.put(synced_secret(whole("old", "app")))
+    await shown(core)
+    running = asyncio.create_task(core.reconciler.reconcile(KEY))
+    await asyncio.sleep(0.5)
+    core.cluster.remove(SYNCED_SECRETS, KEY)
+    core.cluster.put(synced_secret(literal("new", "1"), uid="another"))
+    assert await running == Outcome("gone")
+    assert core.data() == {}
+    await reconcile(core)
+    assert core.data() == {"new": b"1"}
+    assert core.cluster.synced_secret(KEY)["status"]["sources"] == []
+
+
+async def test_an_edit_during_a_reconcile_is_not_taken_for_reconciled(core):
+    core.world.create("app", "x")
+    core.aws.api.latency = 1.0
+    core.cluster.put(synced_secret(whole("a", "app")))
+    await shown(core)
+    running = asyncio.create_task(core.reconciler.reconcile(KEY))
+    await asyncio.sleep(0.5)
+    core.cluster.put(synced_secret(whole("b", "app")))
+    await running
+    await shown(core)
+    assert core.reconciler.in_step(KEY) is None
+    await reconcile(core)
+    assert core.data() == {"b": b"x"}
+    assert core.ready()["observedGeneration"] == 2
+
+
+async def test_an_edit_that_is_not_valid_leaves_the_secret_as_it_is_until_one_that_is(core):
+    core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    core.cluster.put(synced_secret(whole("a", "app"), refreshInterval="soon"))
+    assert isinstance(await failure(core), Rejected)
+    assert core.ready().items() >= {"status": "False", "reason": "InvalidSpec", "observedGeneration": 2}.items()
+    assert core.data() == {"a": b"x"}
+    assert core.index.refs() == ()  # whatever it meant to read
+    core.cluster.put(synced_secret(whole("b", "app")))
+    await reconcile(core)
+    assert core.data() == {"b": b"x"}
+
+
+# Suspended
+
+
+async def test_a_suspended_object_is_not_synced_until_it_is_resumed(core):
+    core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    core.cluster.put(synced_secret(whole("b", "app"), suspend=True))
+    assert await reconcile(core) == Outcome("changed", Reason.SUSPENDED)
+    assert await reconcile(core) == Outcome("unchanged", Reason.SUSPENDED)
+    assert core.reconciler.in_step(KEY) is None
+    assert core.data() == {"a": b"x"}
+    assert core.ready()["reason"] == "Suspended"
+    core.cluster.put(synced_secret(whole("b", "app")))
+    await reconcile(core)
+    assert core.data() == {"b": b"x"}
+    assert core.ready()["reason"] == "Synced"
+
+
+# Several objects for one Secret
+
+
+async def test_of_two_objects_for_one_secret_the_older_has_it_and_the_other_takes_over(core):
+    old, young = Key("team", "old"), Key("team", "young")
+    for number, owner in enumerate((old, young)):
+        obj = synced_secret(literal("by", owner.name), name=owner.name, uid=owner.name, target={"name": "shared"})
+        obj["metadata"]["creationTimestamp"] = f"2026-01-0{number + 1}T00:00:00Z"
+        core.cluster.put(obj)
+    await reconcile(core, old)
+    problem = await failure(core, young)
+    assert (type(problem), problem.reason) == (Rejected, Reason.CONFLICT)
+    assert "older SyncedSecret old" in core.ready(young)["message"]
+    assert core.data(Key("team", "shared")) == {"by": b"old"}
+    core.cluster.remove(SYNCED_SECRETS, old)
+    await reconcile(core, young)
+    assert core.data(Key("team", "shared")) == {"by": b"young"}
+    assert core.ready(young)["reason"] == "Synced"
+
+
+# Who may read
+
+
+async def test_a_role_that_the_namespace_does_not_allow_reads_nothing(core):
+    core.world.create("app", "x")
+    core.cluster.put(namespace(roles=["another"]))
+    core.cluster.put(synced_secret(whole("a", "app"), IAMRole="reader"))
+    assert (await failure(core)).reason == Reason.ROLE_NOT_ALLOWED
+    assert core.calls == {}
+    assert core.data() == {}
+    assert core.ready()["reason"] == "RoleNotAllowed"
+    core.cluster.put(namespace(roles=["reader"]))
+    await reconcile(core)
+    assert core.data() == {"a": b"x"}
+    assert {identity for _, identity, _ in core.aws.api.asked} == {core.aws.reader}
+
+
+async def test_a_bare_role_name_waits_for_the_operators_account_and_a_whole_arn_does_not(core):
+    core.world.create("app", "x")
+    api = core.aws.api
+    api.known_account, answers = None, api.account
+
+    async def no_answer():
+        raise Unavailable(Reason.AWS_UNAVAILABLE, "STS does not answer")
+
+    api.account = no_answer
+    core.cluster.put(synced_secret(whole("a", "app"), IAMRole="reader"))
+    assert (await failure(core)).reason == Reason.AWS_UNAVAILABLE
+    core.cluster.put(synced_secret(whole("a", "app"), IAMRole=core.aws.reader.role))
+    await reconcile(core)
+    assert core.data() == {"a": b"x"}
+    core.cluster.put(synced_secret(whole("b", "app"), IAMRole="reader"))
+    assert (await failure(core)).reason == Reason.AWS_UNAVAILABLE
+
+    async def answer():
+        api.known_account = await answers()
+        return api.known_account
+
+    api.account = answer
+    await reconcile(core)
+    assert core.data() == {"b": b"x"}
+
+
+async def test_an_entry_of_the_annotation_that_is_no_role_is_logged_and_harms_nobody(core, caplog):
+    core.world.create("app", "x")
+    core.cluster.put(namespace(roles=["reader", "no role!"]))
+    await sync(core, whole("a", "app"), IAMRole="reader")
+    assert core.data() == {"a": b"x"}
+    (record,) = [record for record in caplog.records if record.message == "annotation entry skipped"]
+    assert "no role!" in record.error
+
+
+# Out of step
+
+
+async def in_step(core: Core) -> Outcome | None:
+    await shown(core)
+    return core.reconciler.in_step(KEY)
+
+
+async def test_an_object_that_was_never_reconciled_is_not_in_step(core):
+    core.cluster.put(synced_secret(literal("a", "1")))
+    assert await in_step(core) is None
+
+
+OUT_OF_STEP = {
+    "its spec is edited": lambda c: c.cluster.put(synced_secret(whole("b", "app"))),
+    "it is being deleted": lambda c: c.cluster.edit(
+        SYNCED_SECRETS, KEY, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    ),
+    "it is deleted": lambda c: c.cluster.remove(SYNCED_SECRETS, KEY),
+    "a refresh is asked for": lambda c: c.cluster.edit(
+        SYNCED_SECRETS, KEY, {"metadata": {"annotations": {REFRESH_ANNOTATION: "now"}}}
+    ),
+    "its Secret is edited": lambda c: c.cluster.edit(SECRETS, KEY, {"data": {"a": "Mg=="}}),
+    "its Secret is deleted": lambda c: c.cluster.remove(SECRETS, KEY),
+    "its namespace changes": lambda c: c.cluster.edit(NAMESPACES, TEAM, {"metadata": {"annotations": {ANNOTATION: "[]"}}}),
+    "its namespace is deleted": lambda c: c.cluster.remove(NAMESPACES, TEAM),
+    "an older object claims its Secret": lambda c: c.owners.note(
+        Key("team", "older"),
+        {"metadata": {"name": "older", "namespace": "team", "creationTimestamp": "2020"}, "spec": {"target": {"name": "demo"}}},
+    ),
+    "its value is stale": lambda c: c.aws.cache.invalidate(["app"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", OUT_OF_STEP.values(), ids=OUT_OF_STEP)
+async def test_an_object_is_in_step_until(core, change):
+    core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    assert await in_step(core) == Outcome("unchanged")
+    change(core)
+    assert await in_step(core) is None
+
+
+async def test_an_object_is_out_of_step_once_aws_lists_another_version(core):
+    core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    core.world.put("app", "y")
+    assert await in_step(core) == Outcome("unchanged")  # nobody knows yet
+    await core.list_aws()
+    assert await in_step(core) is None
+    await reconcile(core)
+    assert core.data() == {"a": b"y"}
+
+
+async def test_an_object_is_out_of_step_once_find_would_select_others(core):
+    core.world.create("app/one", '{"a": "1"}', tags={"app": ""})
+    await sync(core, dataFrom={"find": {"tagKey": "app", "merge": True}})
+    core.world.create("elsewhere", "x")
+    await core.list_aws()
+    assert await in_step(core) == Outcome("unchanged")
+    core.world.create("app/two", '{"b": "2"}', tags={"app": ""})
+    await core.list_aws()
+    assert await in_step(core) is None
+    await reconcile(core)
+    assert core.data() == {"a": b"1", "b": b"2"}
+
+
+async def test_an_object_that_failed_is_out_of_step_until_it_works_again(core):
+    core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    core.world.delete("app")
+    await core.list_aws()
+    assert (await failure(core)).reason == Reason.SECRET_NOT_FOUND
+    assert await in_step(core) is None
+    core.world.restore("app")
+    await core.list_aws()
+    assert await in_step(core) is None  # the status still tells of the failure
+    await reconcile(core)
+    assert core.ready()["status"] == "True"
+    assert core.events[-1] == ("Normal", "Synced", "in sync with AWS again")
+
+
+async def test_an_object_that_failed_is_out_of_step_even_if_the_world_is_again_as_it_was(core):
+    core.world.create("app", "x")
+    core.cluster.put(namespace(roles=["reader"]))
+    await sync(core, whole("a", "app"), IAMRole="reader")
+    core.cluster.put(namespace(roles=[]))
+    await failure(core)
+    core.cluster.put(namespace(roles=["reader"]))
+    assert await in_step(core) is None
+    await reconcile(core)
+    assert core.ready()["reason"] == "Synced"
+
+
+async def test_what_an_optional_secret_left_out_is_asked_for_at_each_resync(core):
+    core.world.create("app", "x")
+    optional = {"name": "b", "valueFrom": {"secretRef": {"name": "later", "optional": True}}}
+    await sync(core, whole("a", "app"), optional)
+    assert core.data() == {"a": b"x"}
+    assert await in_step(core) is None
+    core.world.create("later", "y")
+    await core.list_aws()
+    await reconcile(core)
+    assert core.data() == {"a": b"x", "b": b"y"}
+    assert await in_step(core) == Outcome("unchanged")
+
+
+async def test_where_tags_decide_over_access_each_resync_asks_for_them(core):
+    tag = f"{NAMESPACE_TYPE_TAG}web"
+    core.world.role("secret-syncer")
+    core.world.create("app", "x", tags={tag: "1"})
+    core.cluster.put(namespace(labels={NAMESPACE_TYPE_LABEL: "web"}))
+    await sync(core, whole("a", "app"), AWSAccountID="123456789012")
+    assert core.data() == {"a": b"x"}
+    assert await in_step(core) is None
+    core.world.tag("app", {tag: None})
+    await core.list_aws()
+    assert (await failure(core)).reason == Reason.ROLE_NOT_ALLOWED
+
+
+# Reads on demand
+
+
+async def test_the_refresh_annotation_has_a_value_read_again_that_no_listing_shows(core):
+    core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    core.world.freeze_lists()
+    core.world.put("app", "y")
+    await core.list_aws()
+    await reconcile(core)
+    assert core.data() == {"a": b"x"}
+    core.cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"annotations": {REFRESH_ANNOTATION: "1"}}})
+    await reconcile(core)
+    assert core.data() == {"a": b"y"}
+    before = core.calls.copy()
+    await reconcile(core)
+    assert core.calls == before  # once for each value of the annotation
+
+
+@renders
+async def test_after_the_refresh_interval_a_template_reads_again_what_it_reads(templates):
+    core = templates
+    core.world.create("app", "x")
+    await sync(core, template("a", '{{ getSecretValue (printf "%s" "app") }}'), refreshInterval="1m")
+    core.world.freeze_lists()
+    core.world.put("app", "y")
+    await asyncio.sleep(50)
+    await reconcile(core)
+    assert core.data() == {"a": b"x"}
+    await asyncio.sleep(10)
+    assert core.reconciler.in_step(KEY) is None
+    await reconcile(core)
+    assert core.data() == {"a": b"y"}
+
+
+# What it depends on
+
+
+async def test_a_failure_waits_for_the_secret_that_it_misses_and_for_no_other(core):
+    core.cluster.put(synced_secret(whole("a", "app")))
+    await core.list_aws()
+    assert (await failure(core)).reason == Reason.SECRET_NOT_FOUND
+    assert [ref.id for ref in core.index.refs()] == ["app"]
+    assert core.index.by_ids(["app"]) == {KEY}
+    assert core.index.by_ids(["other"]) == set()
+
+
+@renders
+async def test_a_template_that_fails_waits_for_any_change_of_the_listing(templates):
+    core = templates
+    await core.list_aws()
+    core.cluster.put(synced_secret(template("a", '{{ getSecretValue "missing" }}')))
+    async with core.running():
+        await asyncio.sleep(1)
+        assert core.ready()["reason"] == "SecretNotFound"
+        core.world.create("missing", "x")
+        await core.list_aws()
+        await asyncio.sleep(1)
+    assert core.data() == {"a": b"x"}
+
+
+@renders
+async def test_a_template_depends_on_what_it_read_once_it_works(templates):
+    core = templates
+    core.world.create("app", "x")
+    await sync(core, template("a", '{{ getSecretValue "app" }}'))
+    assert [ref.id for ref in core.index.refs()] == ["app"]
+    core.world.create("other", "x")
+    old = core.aws.catalogue
+    new = await core.aws.poll()
+    assert core.index.affected(old, new, diff(old, new), set()) == set()
+    core.cluster.put(synced_secret(literal("a", "1")))
+    await reconcile(core)
+    assert core.index.refs() == ()
+
+
+# Prefetch
+
+
+async def test_values_are_prefetched_in_full_batches(core):
+    for number in range(40):
+        core.world.create(f"app-{number}", "x")
+        core.cluster.put(synced_secret(whole("a", f"app-{number}"), name=f"demo-{number}", uid=f"uid-{number}"))
+    await core.list_aws()
+    async with core.running():
+        await asyncio.sleep(5)
+    assert core.count("changed") == 40
+    assert core.calls == {"BatchGetSecretValue": 2}
+
+
+def needs(core: Core) -> float:
+    """Renders that ended with a need for more secrets."""
+    return core.registry.get_sample_value("secretsyncer_template_renders_total", {"outcome": "needs"})
+
+
+@renders
+async def test_what_a_template_read_last_time_is_prefetched(templates):
+    core = templates
+    for name in "abc":
+        core.world.create(name, "x")
+    text = '{{ getSecretValue "a" }}{{ getSecretValue "b" }}{{ getSecretValue "c" }}'
+    await sync(core, template("t", text))
+    for name in "abc":
+        core.world.put(name, "y")
+    await core.list_aws()
+    before = core.calls.copy()
+    core.reconciler.prefetch([KEY])
+    await asyncio.sleep(1)
+    assert core.calls - before == {"BatchGetSecretValue": 1}
+    before, rounds = core.calls.copy(), needs(core)
+    await reconcile(core)
+    assert (core.calls, needs(core)) == (before, rounds)
+    assert core.data() == {"t": b"yyy"}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"suspend": True},
+        {"IAMRole": "refused"},
+        {"AWSAccountID": "123456789012"},
+        {"refreshInterval": "soon"},
+    ],
+    ids=json.dumps,
+)
+async def test_what_is_not_known_to_be_granted_is_not_prefetched(core, spec):
+    core.world.create("app", "x")
+    core.world.role("refused")
+    core.world.role("secret-syncer")
+    core.cluster.put(namespace(roles=["secret-syncer", "reader"], labels={NAMESPACE_TYPE_LABEL: "web"}))
+    role = {} if "AWSAccountID" in spec else {"IAMRole": "reader"}
+    core.cluster.put(synced_secret(whole("a", "app"), **(role | spec)))
+    await core.list_aws()
+    await shown(core)
+    core.reconciler.prefetch([KEY, Key("team", "gone")])
+    await asyncio.sleep(1)
+    assert core.calls == {}
+
+
+async def test_one_key_of_a_secret_is_enough(core):
+    core.world.create("app", '{"user": "web", "password": "s1"}')
+    await sync(core, key("name", "app", "user"))
+    assert core.data() == {"name": b"web"}

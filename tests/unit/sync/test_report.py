@@ -1,0 +1,135 @@
+"""What users are told of a reconcile: the status of the object, and its Events."""
+
+from __future__ import annotations
+
+import pytest
+
+from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
+from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.sync.apply import Writer
+from secretsyncer.sync.content import Content
+from secretsyncer.sync.dependencies import Dependencies
+from secretsyncer.sync.report import Reporter
+from secretsyncer.sync.status import Source
+from secretsyncer.synced_secret import parse
+from tests.support.builders import synced_secret
+from tests.support.core import KEY
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.specs import literal
+
+NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
+DENIED = Rejected(Reason.ACCESS_DENIED, "the role may not read app")
+
+
+class Report:
+    """A reporter at noon, and the object of which it reports."""
+
+    def __init__(self):
+        self.cluster = MemoryCluster(latency=0, lag=0)
+        self.now = NOON
+        self.events = []
+        writer = Writer(self.cluster, self.cluster.stores, adopt=True, may_write=lambda: True)
+        self._reporter = Reporter(writer, lambda obj, *event: self.events.append(event), now=lambda: self.now)
+        self.cluster.put(synced_secret(literal("a", "1")))
+
+    @property
+    def obj(self):
+        return self.cluster.stores.objects.get(KEY)
+
+    @property
+    def status(self):
+        return self.cluster.synced_secret(KEY).get("status", {})
+
+    @property
+    def ready(self):
+        (condition,) = self.status["conditions"]
+        return condition
+
+    async def synced(self, *versions, action=""):
+        sources = [Source("app", "arn:app", version) for version in versions]
+        content = Content({"a": b"1"}, dict(enumerate(sources)), frozenset(), True, Dependencies())
+        return await self._reporter.synced(self.obj, parse(self.obj), content, action)
+
+    async def suspended(self):
+        return await self._reporter.suspended(self.obj, parse(self.obj))
+
+    async def failed(self, failure=DENIED):
+        await self._reporter.failed(self.obj, failure)
+
+
+@pytest.fixture
+async def report():
+    return Report()
+
+
+async def test_a_write_is_told_by_an_event_and_the_status(report):
+    assert await report.synced("v1", action="created with key a")
+    assert report.events == [("Normal", "Synced", "Secret created with key a")]
+    assert report.status["currentVersionID"] == "v1"
+    assert report.status["lastSyncTime"] == "2026-01-01T12:00:00Z"
+    assert report.ready.items() >= {"status": "True", "message": "1 key from 1 AWS secret"}.items()
+
+
+async def test_what_is_as_it_was_is_neither_written_nor_told(report):
+    await report.synced("v1", action="created with key a")
+    report.now += 3600
+    assert not await report.synced("v1")
+    assert len(report.cluster.writes) == 1
+    assert len(report.events) == 1
+
+
+async def test_another_version_with_the_same_content_changes_the_status_and_is_no_event(report):
+    await report.synced("v1", action="created with key a")
+    assert await report.synced("v2")
+    assert report.status["currentVersionID"] == "v2"
+    assert len(report.events) == 1
+
+
+async def test_a_failure_is_one_event_and_one_write_however_often_it_repeats(report):
+    for _ in range(3):
+        await report.failed()
+    assert report.events == [("Warning", "AccessDenied", "the role may not read app")]
+    assert report.ready.items() >= {"status": "False", "reason": "AccessDenied"}.items()
+    assert len(report.cluster.writes) == 1
+
+
+async def test_a_failure_leaves_what_was_last_synced_in_the_status(report):
+    await report.synced("v1", action="created with key a")
+    report.now += 60
+    await report.failed()
+    assert report.status["currentVersionID"] == "v1"
+    assert report.status["lastSyncTime"] == "2026-01-01T12:00:00Z"
+    assert report.ready["lastTransitionTime"] == "2026-01-01T12:01:00Z"
+
+
+async def test_the_event_of_a_failure_comes_even_if_its_status_cannot_be_written(report):
+    report.cluster.refuse = lambda *_: KubeError(503, "ServiceUnavailable", "try later")
+    with pytest.raises(Unavailable):
+        await report.failed()
+    assert report.events == [("Warning", "AccessDenied", "the role may not read app")]
+    assert report.status == {}
+
+
+@pytest.mark.parametrize("trouble", ["failed", "suspended"])
+async def test_an_object_that_is_well_again_without_a_write_is_told_once(report, trouble):
+    await report.synced("v1", action="created with key a")
+    await getattr(report, trouble)()
+    del report.events[:]
+    assert await report.synced("v1")
+    assert not await report.synced("v1")
+    assert report.events == [("Normal", "Synced", "in sync with AWS again")]
+
+
+async def test_a_suspended_object_is_told_once(report):
+    assert await report.suspended()
+    assert not await report.suspended()
+    assert [event[:2] for event in report.events] == [("Normal", "Suspended")]
+    assert report.ready.items() >= {"status": "False", "reason": "Suspended"}.items()
+    assert len(report.cluster.writes) == 1
+
+
+async def test_nothing_is_written_for_an_object_that_is_gone(report):
+    obj = report.obj
+    report.cluster.remove(SYNCED_SECRETS, KEY)
+    await report._reporter.failed(obj, DENIED)
+    assert report.cluster.writes == []
