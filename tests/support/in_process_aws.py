@@ -70,10 +70,6 @@ class WorldApi:
             await self._perform("DescribeSecret", ref.identity, ref.region, {"SecretId": ref.id}, (ref.id,))
         )
 
-    async def describe(self, ref: SecretRef) -> dict[str, Any]:
-        answer = await self._perform("DescribeSecret", ref.identity, ref.region, {"SecretId": ref.id}, (ref.id,))
-        return {**answer, "SecretVersionsToStages": answer.get("VersionIdsToStages")}
-
     async def list_page(self, identity: Identity, region: str, token: str) -> Page:
         answer = await self._perform("ListSecrets", identity, region, {"NextToken": token}, ())
         return Page([_dated(raw) for raw in answer["SecretList"]], answer.get("NextToken", ""))
