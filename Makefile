@@ -39,7 +39,7 @@ check: .venv/.installed .cache/actionlint ## lint, format, types, import layers,
 	cd .ci/actionlint && GOTOOLCHAIN=local $(abspath $(BIN))/go build -buildvcs=false -o $(abspath $@) github.com/rhysd/actionlint/cmd/actionlint
 
 test: .venv/.installed ## run all tests that this machine can run (make envtest adds those on real servers)
-	$(BIN)/python -m pytest $(or $(ARGS),--cov --cov-report= --coverage-floors)
+	$(BIN)/python -m pytest -n auto $(or $(ARGS),--cov --cov-report= --coverage-floors)
 
 chaos: .venv/.installed ## inject random faults for three minutes, on a real API server (ARGS='--seed 1 --seconds 60')
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -1,8 +1,13 @@
-"""What all tests share: one real API server and one moto for the whole run, and a clear word where they are missing."""
+"""What all tests share: real Kubernetes servers and a moto, a clear word where they are missing, and who runs what.
+
+With `-n` (pytest-xdist), each worker process has servers of its own, and runs whole files.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,6 +20,19 @@ from secretsyncer.metrics import Metrics
 pytest_plugins = ["tests.support.coverage_floors"]
 pytest.register_assert_rewrite("tests.support.cluster", "tests.support.measures")
 
+TESTS = Path(__file__).parent
+FOLDERS = ("e2e", "sandbox", "integration", "manifests", "unit")
+LONGEST = (
+    "test_fault_process.py",
+    "test_fault_aws.py",
+    "test_fault_api_server.py",
+    "test_chaos.py",
+    "test_fault_objects.py",
+    "test_event_queue_failures.py",
+    "test_fault_answers.py",
+)
+"""Files that take a minute and more. They begin first, so that no worker is left alone with one at the end."""
+
 
 def pytest_configure():
     """There is no event loop but where a test has one: else looptime makes one for the first test that has none.
@@ -24,8 +42,27 @@ def pytest_configure():
     asyncio.set_event_loop(None)
 
 
-def pytest_collection_modifyitems(items):
-    """Skip what needs a real API server where there is none."""
+def pytest_xdist_auto_num_workers(config):
+    """How many workers `-n auto` starts: none for a single file, which they would not share.
+
+    Most tests wait for longer than they compute, so there is one worker more than there are cores.
+    """
+    if len(config.args) == 1 and ".py" in config.args[0]:
+        return 0
+    return min(len(os.sched_getaffinity(0)), 3) + 1
+
+
+def _order(item):
+    """Where the item's file comes among all when workers share them."""
+    folder = item.path.relative_to(TESTS).parts[0]
+    rank = LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+    return FOLDERS.index(folder), rank
+
+
+def pytest_collection_modifyitems(config, items):
+    """Let the longest files begin, and skip what needs a real API server where there is none."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_order)
     if find_assets() is None:
         for item in items:
             if item.get_closest_marker("real"):

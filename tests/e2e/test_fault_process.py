@@ -120,6 +120,7 @@ async def pair(start, space, name, url=""):
     second = await start(account=SECOND, **LEADING)
     await space.write("demo", dataFrom=all_keys(name))
     await space.until_data("demo", {"a": b"0"})
+    await space.until_synced("demo")
     return first, second
 
 

@@ -17,9 +17,9 @@ from tests.support.in_process_aws import WorldApi
 class Rig:
     """A world, a cache on it, and the last listing."""
 
-    def __init__(self, **options):
+    def __init__(self, *, latency=0.02, **options):
         self.world = World()
-        self.api = WorldApi(self.world)
+        self.api = WorldApi(self.world, latency)
         self.registry = CollectorRegistry()
         self.cache = SecretCache(self.api, Metrics(self.registry), region=REGION, **options)
         self.catalogue = Catalogue()

@@ -17,7 +17,7 @@ import yaml
 
 from sandbox.access import KubernetesApi
 from sandbox.kubeapi.requests import WRITES
-from sandbox.kubernetes_client import KubernetesClient, Object
+from sandbox.kubernetes_client import KubernetesClient, KubernetesError, Object
 from tests.support.eventually import LIMIT, eventually
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
@@ -73,11 +73,18 @@ class Space:
             "spec": spec,
         }
 
-        async def attempt() -> Object:
-            old = await self.synced(name)  # whose status changes under our hands
-            return await self.cluster.replace({**old, "spec": spec} if old else obj)
+        old = await self.synced(name)
+        if old is None:
+            return await self.cluster.create(obj)
 
-        return await (eventually(attempt) if await self.synced(name) else self.cluster.create(obj))
+        async def again() -> Object:
+            present = await self.synced(name)
+            return await self.cluster.replace({**present, "spec": spec} if present else obj)
+
+        try:
+            return await self.cluster.replace({**old, "spec": spec})
+        except KubernetesError:  # the status has changed under our hands
+            return await eventually(again)
 
     async def synced(self, name: str) -> Object | None:
         """The SyncedSecret."""

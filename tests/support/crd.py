@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from jsonschema import Draft202012Validator
 CRD = Path(__file__).resolve().parents[2] / "manifests" / "crd.yaml"
 
 
+@cache
 def schema() -> dict[str, Any]:
     (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
     return dict(version["schema"]["openAPIV3Schema"])
 
 
+@cache
 def validator() -> Draft202012Validator:
     """The schema as JSON Schema, with OpenAPI's `nullable` put in its words. Unknown fields are errors."""
 

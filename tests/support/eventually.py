@@ -13,16 +13,18 @@ T = TypeVar("T")
 
 LIMIT = 30.0
 """Seconds that anything may take on a busy machine; on an idle one it is there within one or two."""
-LOOK_EVERY = 0.03
+SHORTEST, LONGEST = 0.02, 0.25
+"""Seconds from one look to the next: a tenth of the wait so far, within these limits. Looking costs CPU time."""
 
 
 async def eventually(probe: Callable[[], Awaitable[T]], within: float = LIMIT) -> T:
     """What `probe` returns, once no assertion in it fails and Kubernetes refuses nothing; else its last failure."""
-    end = time.monotonic() + within
+    began = time.monotonic()
     while True:
         try:
             return await probe()
         except (AssertionError, KubernetesError) as problem:
-            if time.monotonic() > end:
+            waited = time.monotonic() - began
+            if waited > within:
                 raise AssertionError(f"after {within:g} s still: {problem}") from None
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(min(max(SHORTEST, waited / 10), LONGEST))

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -235,23 +236,24 @@ class Maker:
         return text
 
     def call(self, depth: int) -> str:
-        pick, value = self.random.choice, self.value
-        return pick(
+        pick, value = self.random.choice, partial(self.value, depth)
+        shape = pick(
             [
-                value(depth),
-                value(depth),
-                f"print {value(depth)} {value(depth)}",
-                f"printf `{pick(('%v', '%q', '%5v|', '%.1f', '%t', '%v%v', '%', '%%'))}` {value(depth)}",
-                f"printf `{pick(('%s', '%x', '%8s|', '%-8q|'))}` {pick(('$m.user', '$m.html', '`a b`'))}",
-                f"printf `{pick(('%d', '%x', '%04d|', '%c'))}` {pick(('7', '65', '(len $m.user)'))}",
-                f"println {value(depth)}",
-                f"len {value(depth)}",
-                f"index {value(depth)} {value(depth)}",
-                f"slice {value(depth)} 1",
-                f"{pick(('and', 'or', 'eq', 'ne', 'lt', 'le', 'gt', 'ge'))} {value(depth)} {value(depth)}",
-                f"{pick(('not', 'html', 'js', 'urlquery'))} {value(depth)}",
+                value,
+                value,
+                lambda: f"print {value()} {value()}",
+                lambda: f"printf `{pick(('%v', '%q', '%5v|', '%.1f', '%t', '%v%v', '%', '%%'))}` {value()}",
+                lambda: f"printf `{pick(('%s', '%x', '%8s|', '%-8q|'))}` {pick(('$m.user', '$m.html', '`a b`'))}",
+                lambda: f"printf `{pick(('%d', '%x', '%04d|', '%c'))}` {pick(('7', '65', '(len $m.user)'))}",
+                lambda: f"println {value()}",
+                lambda: f"len {value()}",
+                lambda: f"index {value()} {value()}",
+                lambda: f"slice {value()} 1",
+                lambda: f"{pick(('and', 'or', 'eq', 'ne', 'lt', 'le', 'gt', 'ge'))} {value()} {value()}",
+                lambda: f"{pick(('not', 'html', 'js', 'urlquery'))} {value()}",
             ]
         )
+        return shape()  # only now: to make the others too would take seconds
 
     def piece(self, depth: int) -> str:
         pick = self.random.choice
