@@ -29,6 +29,7 @@ class Writer(NamedTuple):
 
     subresource: str = ""
     strict: bool = False  # fieldValidation=Strict: unknown fields are an error
+    dry_run: bool = False
 
 
 def check_sent(target: Target, body: Json, *, strict: bool = False) -> None:

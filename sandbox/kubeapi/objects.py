@@ -117,6 +117,8 @@ class Objects:
         name = body["metadata"]["name"]
         if self._store.get(resource.key, namespace, name):
             raise errors.already_exists(resource.plural, resource.group, name)
+        if writer.dry_run:
+            return Stored(body, 0)
         return self._save(resource, namespace, body)
 
     def _replace(self, target: Target, current: Stored, body: Json, writer: Writer) -> Stored:

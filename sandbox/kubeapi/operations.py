@@ -22,7 +22,7 @@ from sandbox.kubeapi.views import View, negotiate
 
 _MERGE_PATCH = {"application/merge-patch+json": patches.merge_patch}
 _STRATEGIC_MERGE_PATCH = {"application/strategic-merge-patch+json": patches.strategic_merge_patch}
-_NO_DRY_RUN = "the embedded API server has no dry run"
+_NO_DRY_RUN = "the embedded API server has no dry run, but for creating"
 
 
 class Answer(NamedTuple):
@@ -56,7 +56,7 @@ class Operations:
         target = self.target(request)
         if request.verb not in self._verbs or bool(request.name) != (request.verb in _OF_ONE):
             raise errors.method_not_allowed()
-        if request.query.get("dryRun"):
+        if request.query.get("dryRun") and request.verb != "create":
             raise errors.bad_request(_NO_DRY_RUN)
         return self._verbs[request.verb](request, target, body)
 
@@ -181,7 +181,11 @@ def _number(text: str) -> float | int:
 
 
 def _writer(request: Request) -> Writer:
-    return Writer(request.subresource, strict=request.query.get("fieldValidation") == "Strict")
+    return Writer(
+        request.subresource,
+        strict=request.query.get("fieldValidation") == "Strict",
+        dry_run=request.query.get("dryRun") == "All",
+    )
 
 
 def _delete_options(request: Request, body: bytes) -> Json:

@@ -25,6 +25,8 @@ class _Refresh(NamedTuple):
     uid: str
     token: str | None
     at: float
+    evicted: float
+    """When values were last read again for the object; the first reconcile does not count."""
 
 
 class Refreshes:
@@ -40,7 +42,7 @@ class Refreshes:
         return (
             last is None
             or last.uid != synced.uid
-            or (last.token != _token(obj) and self._clock() - last.at >= MIN_REFRESH)
+            or (last.token != _token(obj) and self._clock() - last.evicted >= MIN_REFRESH)
             or (interval is not None and self._clock() - last.at >= interval * SLACK)
         )
 
@@ -52,9 +54,10 @@ class Refreshes:
 
     def note(self, obj: Object, synced: SyncedSecret) -> bool:
         """Record a refresh. False for the first reconcile of the object."""
-        last = self._last.get(synced.key)
-        self._last[synced.key] = _Refresh(synced.uid, _token(obj), self._clock())
-        return last is not None and last.uid == synced.uid
+        last, now = self._last.get(synced.key), self._clock()
+        again = last is not None and last.uid == synced.uid
+        self._last[synced.key] = _Refresh(synced.uid, _token(obj), now, now if again else float("-inf"))
+        return again
 
     def forget(self, key: Key) -> None:
         """The object is gone."""

@@ -37,6 +37,18 @@ async def test_missing_custom_object_names_its_group(client, widgets):
     assert reply.body["details"] == {"name": "none", "group": "contract.example.com", "kind": "widgets"}
 
 
+async def test_dry_run_of_a_create_checks_everything_and_stores_nothing(client, secrets):
+    assert (await client.post(f"{secrets}?dryRun=All", secret("a"))).status == 201
+    assert (await client.get(f"{secrets}/a")).status == 404
+    wrong = {**secret("a"), "type": "kubernetes.io/tls"}
+    assert (await client.post(f"{secrets}?dryRun=All", wrong)).status == 422
+    await client.make(secrets, secret("a"))
+    reply = await client.post(f"{secrets}?dryRun=All", secret("a", data={"k": "dg=="}))
+    assert (reply.status, reply.reason) == (409, "AlreadyExists")
+    assert (await client.post(f"{secrets}?dryRun=All", wrong)).status == 422
+    assert "data" not in (await client.get(f"{secrets}/a")).body
+
+
 async def test_second_create_is_already_exists(client, secrets):
     await client.make(secrets, secret("a"))
     reply = await client.post(secrets, secret("a"))

@@ -116,11 +116,17 @@ class MemoryCluster:
         await asyncio.sleep(self.latency)
         return copy.deepcopy(self._found(resource, Key(namespace, name)))
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+    async def create(self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
         key = Key(namespace, body["metadata"]["name"])
-        self._write("create", resource, key)
+        if dry_run:
+            if error := self.refuse("dry run", resource.plural, key):
+                raise error
+        else:
+            self._write("create", resource, key)
         if key in self._objects[resource.plural]:
             raise KubeError(409, "AlreadyExists", f"{resource.plural} {key.name} already exists")
+        if dry_run:
+            return await self._answer(body)
         made = copy.deepcopy(body)
         made["metadata"].update(namespace=namespace, uid=f"uid-{self._version}")
         return await self._answer(self._keep(resource, made))
@@ -143,11 +149,14 @@ class MemoryCluster:
             raise KubeError(409, "Conflict", f"{resource.plural} {name} has been modified")
         return await self._answer(self._keep(resource, copy.deepcopy(body)))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str = "") -> Object:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str = "", resource_version: str = ""
+    ) -> Object:
         key = Key(namespace, name)
         self._write("delete", resource, key)
-        if uid not in {"", self._found(resource, key)["metadata"]["uid"]}:
-            raise KubeError(409, "Conflict", "another uid")
+        own = self._found(resource, key)["metadata"]
+        if uid not in {"", own["uid"]} or resource_version not in {"", own["resourceVersion"]}:
+            raise KubeError(409, "Conflict", "another uid or version")
         self.remove(resource, key)
         return await self._answer({"kind": "Status"})
 

@@ -31,7 +31,7 @@ def test_a_summary_keeps_what_a_write_is_decided_by():
         {}, labels={"a": "b"}, annotations={"c": "d"}, owners=[owner], type="custom", immutable=True
     )
     kept = summarise(secret)
-    assert kept["metadata"] == secret["metadata"]
+    assert kept["metadata"] == {**secret["metadata"], "deletionTimestamp": "", "finalizers": []}
     assert (kept["type"], kept["immutable"]) == ("custom", True)
 
 
@@ -51,6 +51,8 @@ def test_a_secret_with_nothing_but_a_name_has_a_summary():
             "labels": {},
             "annotations": {},
             "ownerReferences": [],
+            "deletionTimestamp": "",
+            "finalizers": [],
         },
         "type": "",
         "immutable": False,

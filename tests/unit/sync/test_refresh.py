@@ -6,6 +6,7 @@ import pytest
 
 from secretsyncer.sync.refresh import REFRESH_ANNOTATION, Refreshes
 from secretsyncer.synced_secret import parse
+from secretsyncer.synced_secret.formats import MIN_REFRESH
 from tests.support.builders import synced_secret
 from tests.support.specs import literal
 
@@ -19,6 +20,9 @@ class Asks:
 
     def due(self, obj):
         return self._refreshes.is_due(obj, parse(obj))
+
+    def due_in(self, obj):
+        return self._refreshes.due_in(obj, parse(obj))
 
     def note(self, obj):
         return self._refreshes.note(obj, parse(obj))
@@ -50,6 +54,17 @@ def test_each_new_value_of_the_annotation_is_due_once(asks):
         assert asks.due(demo(token)), token
         assert asks.note(demo(token)), token
         assert not asks.due(demo(token)), token
+        asks.now += MIN_REFRESH
+
+
+def test_annotations_in_a_row_are_due_every_ten_seconds(asks):
+    asks.note(demo())
+    asks.note(demo("1"))
+    for passed, due in ((0, False), (9, False), (10, True)):
+        asks.now = 1000 + passed
+        assert asks.due(demo("2")) is due
+    assert asks.due_in(demo("2")) == MIN_REFRESH
+    assert asks.due_in(demo("1")) is None
 
 
 def test_an_annotation_that_is_there_at_first_asks_for_nothing(asks):
