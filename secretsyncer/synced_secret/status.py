@@ -77,4 +77,4 @@ class SyncedSecretStatus(Fields):
     )
     """Conditions of the SyncedSecret. Ready shows whether the Secret has the content that the spec asks for. Its
     reason is Synced, or one of Suspended, InvalidSpec, RoleNotAllowed, AccessDenied, SecretNotFound,
-    InvalidSecretValue, TemplateError, Conflict, AWSUnavailable and KubernetesError."""
+    InvalidSecretValue, TemplateError, Conflict, AWSUnavailable, KubernetesError and AdmissionDenied."""
