@@ -130,7 +130,6 @@ class App:
     async def _stop(self, *, graceful: bool) -> None:
         parts, loops = self._parts, self._loops
         log.info("operator stopping", extra={"running": parts.queue.running()})
-        parts.queue.close()
         if graceful and not await parts.queue.drain(DRAIN_DEADLINE):
             log.warning("reconciles cancelled", extra={"running": parts.queue.running()})
         workers = [f"worker {number}" for number in range(self._settings.workers)]

@@ -14,42 +14,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from secretsyncer.errors import Reason, Rejected, Unavailable
+from secretsyncer.errors import Reason, Rejected
+from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.sync.observed import LAST_APPLIED, digest
+from secretsyncer.sync.secret_rules import (
+    check_controller,
+    check_metadata,
+    check_observed,
+    check_type,
+    is_synced_secret,
+)
 from secretsyncer.synced_secret import SyncedSecret
-from secretsyncer.synced_secret.formats import CLUSTER_CREDENTIALS
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "kube-secret-syncer"
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 MANAGED_METADATA = "secrets.contentful.com/managed-metadata"
-_API_VERSION = "secrets.contentful.com/v1"
-_KIND = "SyncedSecret"
-PROTECTED_TYPES = (*CLUSTER_CREDENTIALS, "helm.sh/release.v1")
-"""Secrets of these types are credentials of Kubernetes, or state of Helm."""
-_RESERVED = ("kubernetes.io", "k8s.io")
-_KUBECTL = "kubectl.kubernetes.io"  # its notes steer nothing
-_HARMLESS = frozenset(
-    {
-        MANAGED_BY,  # overwritten
-        "kubernetes.io/description",
-        *(
-            f"app.kubernetes.io/{name}"
-            for name in ("name", "instance", "version", "component", "part-of", "created-by")
-        ),
-    }
-)
-_REQUIRED_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
-    "kubernetes.io/dockerconfigjson": ((".dockerconfigjson",),),
-    "kubernetes.io/dockercfg": ((".dockercfg",),),
-    "kubernetes.io/basic-auth": (("username", "password"),),
-    "kubernetes.io/ssh-auth": (("ssh-privatekey",),),
-}
-_JSON_KEYS = {
-    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
-    "kubernetes.io/dockercfg": (".dockercfg",),
-}
 
 
 # None of these shows its body, because it contains the values; base64 hides nothing.
@@ -86,12 +66,12 @@ def plan(
     somebody else and may not be adopted, or would have to be recreated and may not be. Raises
     Rejected(InvalidSecretValue) if the data lacks a key that the type requires.
     """
-    _check_type(synced.spec.type, data)
+    check_type(synced.spec.type, data)
     encoded = {key: b64encode(value).decode() for key, value in data.items()}
-    _check_metadata(synced)
+    check_metadata(synced)
     if observed is None:
         return Create(_body(synced, encoded))
-    _check_observed(synced, observed)
+    check_observed(synced, observed)
     may_adopt = adopt if synced.spec.adopt is None else synced.spec.adopt
     if not may_adopt and observed["metadata"]["labels"].get(MANAGED_BY) != MANAGER:
         raise Rejected(
@@ -99,7 +79,7 @@ def plan(
             f"Secret {synced.secret} exists and is not managed by {MANAGER}; "
             f"delete it, label it {SELECTOR}, or set spec.adopt: true",
         )
-    _check_controller(synced, observed["metadata"]["ownerReferences"])
+    check_controller(synced, observed["metadata"]["ownerReferences"])
     changes, keys = _data_changes(encoded, observed["digests"])
     metadata = _metadata_changes(synced, observed["metadata"])
     if obstacle := _obstacle(synced, observed, changed=bool(changes)):
@@ -153,51 +133,6 @@ def _successor(synced: SyncedSecret, encoded: dict[str, str], observed: dict[str
     return body
 
 
-def _check_metadata(synced: SyncedSecret) -> None:
-    """Labels and annotations of Kubernetes steer its controllers: with some of them a Secret grants access."""
-    for part, names in (("labels", synced.spec.labels), ("annotations", synced.spec.annotations)):
-        for name in names:
-            domain = name.rpartition("/")[0]
-            reserved = any(domain == own or domain.endswith(f".{own}") for own in _RESERVED)
-            if reserved and domain != _KUBECTL and name not in _HARMLESS:
-                raise Rejected(
-                    Reason.INVALID_SPEC,
-                    f"spec.secretMetadata.{part}.{name}: {part} of {domain} are reserved for Kubernetes",
-                )
-
-
-def _check_observed(synced: SyncedSecret, observed: dict[str, Any]) -> None:
-    """Secrets that Kubernetes or Helm use are never taken over, whatever `adopt` says."""
-    if observed["type"] in PROTECTED_TYPES:
-        raise Rejected(
-            Reason.CONFLICT,
-            f"Secret {synced.secret} has the type {observed['type']}, which is never taken over; choose another name",
-        )
-    if observed["metadata"].get("deletionTimestamp"):
-        held = ", ".join(observed["metadata"].get("finalizers") or ()) or "none"
-        raise Unavailable(
-            Reason.KUBERNETES_ERROR,
-            f"Secret {synced.secret} is being deleted (finalizers: {held}); it is created again when it is gone",
-        )
-
-
-def _check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
-    """Kubernetes rejects these, too, with a less helpful message (see its documentation on Secret types)."""
-    for alternatives in _REQUIRED_KEYS.get(kind or "", ()):
-        if not any(key in data for key in alternatives):
-            raise Rejected(
-                Reason.INVALID_SECRET_VALUE, f"a Secret of type {kind} needs the key {' or '.join(alternatives)}"
-            )
-    for key in _JSON_KEYS.get(kind or "", ()):
-        try:
-            json.loads(data[key])
-        except (ValueError, RecursionError):
-            problem = f"a Secret of type {kind} needs JSON at the key {key}"
-        else:
-            continue
-        raise Rejected(Reason.INVALID_SECRET_VALUE, problem)
-
-
 def _obstacle(synced: SyncedSecret, observed: dict[str, Any], *, changed: bool) -> str:
     """Why the Secret cannot be changed to the desired state, if so."""
     if synced.spec.type and observed["type"] != synced.spec.type:
@@ -222,8 +157,8 @@ def _annotations(synced: SyncedSecret) -> dict[str, str]:
 
 def _owner(synced: SyncedSecret) -> dict[str, Any]:
     return {
-        "apiVersion": _API_VERSION,
-        "kind": _KIND,
+        "apiVersion": SYNCED_SECRETS.api_version,
+        "kind": SYNCED_SECRETS.kind,
         "name": synced.key.name,
         "uid": synced.uid,
         "controller": True,
@@ -278,7 +213,7 @@ def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> l
     References to other SyncedSecrets are removed, because this one owns the Secret now, and so is one to a deleted
     object with the same name: Kubernetes would delete the Secret with them.
     """
-    ours = [ref for ref in observed if _named(ref)[:2] == (_API_VERSION, _KIND)]
+    ours = [ref for ref in observed if is_synced_secret(ref)]
     others = [ref for ref in observed if ref not in ours]
     if synced.spec.deletion_policy != "Delete":
         return others
@@ -287,26 +222,9 @@ def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> l
     return [*others, _owner(synced)]
 
 
-def _check_controller(synced: SyncedSecret, observed: list[dict[str, Any]]) -> None:
-    """Kubernetes allows only one controller per Secret, and its own error does not help."""
-    if synced.spec.deletion_policy != "Delete":
-        return
-    for ref in observed:
-        if ref.get("controller") and _named(ref)[:2] != (_API_VERSION, _KIND):
-            raise Rejected(
-                Reason.CONFLICT,
-                f"deletionPolicy: Delete is not possible: Secret {synced.secret} is controlled by {ref.get('kind')} "
-                f"{ref.get('name')}; stop its operator and remove that owner reference, or set deletionPolicy: Retain",
-            )
-
-
 def is_ours(synced: SyncedSecret, observed: Mapping[str, Any]) -> bool:
     """Whether the Secret carries the operator's label and an owner reference to this very object."""
     metadata = observed["metadata"]
     return metadata["labels"].get(MANAGED_BY) == MANAGER and any(
         ref.get("uid") == synced.uid for ref in metadata["ownerReferences"]
     )
-
-
-def _named(ref: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    return ref.get("apiVersion"), ref.get("kind"), ref.get("name")

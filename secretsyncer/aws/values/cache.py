@@ -27,7 +27,6 @@ from collections.abc import Collection, Mapping
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import parse_secret_id
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
@@ -35,10 +34,10 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey, Result
-from secretsyncer.aws.values.resolve import Lookup, Resolver
+from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of
 from secretsyncer.aws.values.store import Slot, Slots
 from secretsyncer.aws.values.tags import TagReader
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted
+from secretsyncer.errors import Reason, Rejected, SyncFailure
 from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 
@@ -46,8 +45,6 @@ MAX_VALUES = 20_000
 MAX_BYTES = 256 * 1024 * 1024
 SLICE = 100
 """References per slice of a recheck; other work runs in between."""
-
-_READS = {"GetSecretValue", "BatchGetSecretValue"}
 
 _STALE_ROUNDS = 3
 """Rounds without a complete listing after which the tags of the catalogue are not used for access."""
@@ -108,7 +105,7 @@ class SecretCache:
                 wanted[ref] = lookup
             else:
                 self._count("hit")
-                results[ref] = self._failed(ref, ready, catalogue) if isinstance(ready, Failure) else ready
+                results[ref] = failure_of(ref, ready, catalogue) if isinstance(ready, Failure) else ready
         while wanted:
             wanted = await self._fetch(wanted, catalogue, results)
         return results
@@ -239,21 +236,12 @@ class SecretCache:
         for ref, flight in flights.items():
             result, lookup = flight.future.result(), wanted[ref]
             if isinstance(result, Failure):
-                results[ref] = self._failed(ref, result, catalogue)
+                results[ref] = failure_of(ref, result, catalogue)
             elif lookup.arn and result.arn != lookup.arn:
                 again[ref] = lookup.by_arn()
             else:
                 results[ref] = result
         return again
-
-    def _failed(self, ref: SecretRef, failure: Failure, catalogue: Catalogue) -> SyncFailure:
-        """The failure as an exception. AWS denies what does not exist to a role that may read only what it names."""
-        error = failure.error()
-        if failure.outcome is CallOutcome.DENIED and failure.operation in _READS and catalogue.lacks(ref):
-            return Unlisted(
-                error.reason, f"{error.message}. The list of AWS secrets does not show it: does it exist?"
-            )
-        return error
 
     def _store(self, key: SecretRef, round_: int, result: Result) -> Result:
         """Store the result of a flight; returns it, a failure with its delay."""

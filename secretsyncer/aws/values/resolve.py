@@ -1,12 +1,17 @@
-"""Resolves references with one catalogue: what to ask AWS for, and the entry in the catalogue."""
+"""Resolves references with one catalogue: what to ask AWS for, the entry in the catalogue, and what a denial means."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from secretsyncer.aws.arn import check_region, parse_secret_id
+from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.errors import SyncFailure, Unlisted
+
+_READS = {"GetSecretValue", "BatchGetSecretValue"}
 
 
 class Lookup(NamedTuple):
@@ -56,3 +61,11 @@ class Resolver:
             key = SecretRef(ref.identity, entry.name, region)
             return Lookup(key, entry, ref.id if secret.suffix else "")
         return Lookup(SecretRef(ref.identity, ref.id, region, ref.version_id, stage), entry)
+
+
+def failure_of(ref: SecretRef, failure: Failure, catalogue: Catalogue) -> SyncFailure:
+    """The failure as an exception. AWS denies what does not exist to a role that may read only what it names."""
+    error = failure.error()
+    if failure.outcome is CallOutcome.DENIED and failure.operation in _READS and catalogue.lacks(ref):
+        return Unlisted(error.reason, f"{error.message}. The list of AWS secrets does not show it: does it exist?")
+    return error

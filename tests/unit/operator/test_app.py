@@ -252,6 +252,17 @@ async def test_a_process_that_loses_its_lease_ends_without_another_write(process
     assert record.error == "lease died: LeaseLost"
 
 
+async def test_a_process_that_was_paused_for_longer_than_its_lease_lasts_does_not_write(process):
+    one = process(leader_election=True)
+    async with one.running() as task:
+        await asyncio.sleep(5)
+        one.parts.elector._renewed = float("-inf")
+        one.cluster.put(synced_secret(literal("a", "1")))
+        await asyncio.wait([task], timeout=10)
+    assert one.code == 1
+    assert {plural for _, plural, _ in one.cluster.writes} <= {"leases", "events"}
+
+
 async def test_a_loop_that_dies_during_the_start_ends_the_process(process, monkeypatch):
     one = process()
     one.cluster.lists[NAMESPACES].clear()
@@ -270,10 +281,10 @@ async def test_a_loop_that_dies_during_the_start_ends_the_process(process, monke
 async def test_a_bug_in_the_start_itself_is_raised_after_all_has_stopped(process, monkeypatch):
     one = process()
 
-    async def account():
+    async def broken():
         raise RuntimeError("a bug")
 
-    one.aws.account = account
+    monkeypatch.setattr(one.parts.controller, "lead", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         await one.app.run(one.stopping)
     assert one.server.stopped_at == 0

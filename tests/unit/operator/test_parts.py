@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from secretsyncer.errors import KubeError
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.operator.parts import REFUSED_LIMIT
@@ -150,16 +151,14 @@ async def test_a_secret_of_others_is_adopted_unless_the_setting_forbids_it(proce
 
 async def test_a_retry_never_waits_longer_than_the_sync_interval(process):
     one = process(sync_interval_sec=10)
-    one.world.create("app", "x")
-    broken = True
-    one.aws.broken = lambda operation, _: "InternalServiceError" if broken and operation == "GetSecretValue" else ""
-    one.cluster.put(synced_secret(whole("a", "app")))
+    one.cluster.refuse = lambda verb, plural, key: KubeError(500, "InternalError", "oops")
+    one.cluster.put(synced_secret(literal("a", "1")))
     async with one.running():
         await asyncio.sleep(300)
         assert one.data() == {}
-        broken = False
-        await asyncio.sleep(75)  # a failure of AWS is remembered for a minute at most
-        assert one.data() == {"a": b"x"}
+        one.cluster.refuse = lambda verb, plural, key: None
+        await asyncio.sleep(20)
+        assert one.data() == {"a": b"1"}
 
 
 async def test_bulk_gets_half_of_the_workers(process):

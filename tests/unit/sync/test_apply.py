@@ -89,6 +89,15 @@ async def test_an_immutable_secret_is_deleted_and_created_where_the_spec_permits
     assert [verb for verb, _, _ in cluster.writes] == ["create", "delete", "create"]
 
 
+async def test_an_immutable_secret_stays_if_its_successor_would_be_refused(writer, cluster):
+    frozen = parsed(literal("a", "1"), immutable=True, recreateOnTypeChange=True)
+    await writer.write_secret(frozen, {"a": b"1"})
+    cluster.refuse = lambda verb, *_: KubeError(403, "Forbidden", "no") if verb == "dry run" else None
+    with pytest.raises(Unavailable):
+        await writer.write_secret(frozen, {"a": b"2"})
+    assert held(cluster) == encoded(a="1")
+
+
 async def test_a_secret_recreated_by_somebody_else_is_not_deleted_in_place_of_the_old_one(writer, cluster):
     frozen = parsed(literal("a", "1"), immutable=True, recreateOnTypeChange=True)
     await writer.write_secret(frozen, {"a": b"1"})

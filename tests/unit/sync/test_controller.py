@@ -383,6 +383,23 @@ async def test_a_change_in_aws_leads_to_what_depends_on_it_and_is_logged(caplog)
     assert (record.secrets, record.objects) == (1, 1)
 
 
+async def test_what_many_objects_need_after_a_change_is_fetched_in_full_batches():
+    core = Core(sync_interval=100 * INTERVAL)
+    for number in range(40):
+        core.world.create(f"app-{number}", "x")
+        core.cluster.put(synced_secret(whole("v", f"app-{number}"), name=f"demo-{number}", uid=f"{number}"))
+    await core.list_aws()
+    async with core.running():
+        await asyncio.sleep(5)
+        core.calls.clear()
+        for number in range(40):
+            core.world.put(f"app-{number}", "y")
+        await core.list_aws()
+        await asyncio.sleep(5)
+    assert core.calls == {"BatchGetSecretValue": 2}
+    assert core.data(Key("team", "demo-39")) == {"v": b"y"}
+
+
 async def test_what_no_listing_shows_leads_to_a_reconcile_once_a_recheck_finds_it_changed():
     core = Core(sync_interval=100 * INTERVAL)
     theirs = core.world.create("app", "x", account="999999999999", shared_with=["123456789012"])

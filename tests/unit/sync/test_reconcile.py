@@ -14,6 +14,7 @@ from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL, NAMESPACE_TYPE_TAG
 from secretsyncer.sync.reconcile import Outcome
 from secretsyncer.sync.refresh import REFRESH_ANNOTATION
+from secretsyncer.synced_secret.formats import MIN_REFRESH
 from tests.support.builders import ANNOTATION, namespace, synced_secret
 from tests.support.core import KEY, Core, InlineEngine
 from tests.support.specs import all_keys, key, literal, template, whole
@@ -412,6 +413,13 @@ async def test_the_refresh_annotation_has_a_value_read_again_that_no_listing_sho
     before = core.calls.copy()
     await reconcile(core)
     assert core.calls == before  # once for each value of the annotation
+    core.world.put("app", "z")
+    core.cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"annotations": {REFRESH_ANNOTATION: "2"}}})
+    assert (await reconcile(core)).refresh_after == MIN_REFRESH
+    assert core.data() == {"a": b"y"}  # the last refresh was not long ago
+    await asyncio.sleep(MIN_REFRESH)
+    await reconcile(core)
+    assert core.data() == {"a": b"z"}
 
 
 @renders

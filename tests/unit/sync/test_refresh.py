@@ -51,6 +51,7 @@ def test_the_first_reconcile_is_due_and_nothing_has_to_be_read_again_for_it(asks
 def test_each_new_value_of_the_annotation_is_due_once(asks):
     asks.note(demo())
     for token in ("1", "2", "", None):
+        asks.now += MIN_REFRESH
         assert asks.due(demo(token)), token
         assert asks.note(demo(token)), token
         assert not asks.due(demo(token)), token
@@ -65,6 +66,20 @@ def test_annotations_in_a_row_are_due_every_ten_seconds(asks):
         assert asks.due(demo("2")) is due
     assert asks.due_in(demo("2")) == MIN_REFRESH
     assert asks.due_in(demo("1")) is None
+
+
+def test_a_refresh_waits_for_the_one_before_it_and_not_for_the_first_reconcile(asks):
+    asks.note(demo("1"))
+    assert asks.due(demo("2"))
+    asks.note(demo("2"))
+    asks.now += MIN_REFRESH - 1
+    assert not asks.due(demo("3"))
+    assert asks.due_in(demo("3")) == MIN_REFRESH  # looked at again then
+    asks.now += 1
+    assert asks.due(demo("3"))
+    asks.note(demo("3"))
+    assert asks.due_in(demo("3")) is None
+    assert asks.due_in(demo("3", refreshInterval="5m")) == 300
 
 
 def test_an_annotation_that_is_there_at_first_asks_for_nothing(asks):

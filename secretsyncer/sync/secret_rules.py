@@ -1,0 +1,101 @@
+"""What a Secret must have and must not have, and which Secrets are never taken over. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from secretsyncer.errors import Reason, Rejected, Unavailable
+from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.synced_secret import SyncedSecret
+from secretsyncer.synced_secret.formats import CLUSTER_CREDENTIALS
+
+PROTECTED_TYPES = (*CLUSTER_CREDENTIALS, "helm.sh/release.v1")
+"""Secrets of these types are credentials of Kubernetes, or state of Helm."""
+_RESERVED = ("kubernetes.io", "k8s.io")
+_KUBECTL = "kubectl.kubernetes.io"  # its notes steer nothing
+_HARMLESS = frozenset(
+    {
+        "app.kubernetes.io/managed-by",  # overwritten
+        "kubernetes.io/description",
+        *(
+            f"app.kubernetes.io/{name}"
+            for name in ("name", "instance", "version", "component", "part-of", "created-by")
+        ),
+    }
+)
+_REQUIRED_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
+    "kubernetes.io/dockerconfigjson": ((".dockerconfigjson",),),
+    "kubernetes.io/dockercfg": ((".dockercfg",),),
+    "kubernetes.io/basic-auth": (("username", "password"),),
+    "kubernetes.io/ssh-auth": (("ssh-privatekey",),),
+}
+_JSON_KEYS = {
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+}
+
+
+def check_metadata(synced: SyncedSecret) -> None:
+    """Labels and annotations of Kubernetes steer its controllers: with some of them a Secret grants access."""
+    for part, names in (("labels", synced.spec.labels), ("annotations", synced.spec.annotations)):
+        for name in names:
+            domain = name.rpartition("/")[0]
+            reserved = any(domain == own or domain.endswith(f".{own}") for own in _RESERVED)
+            if reserved and domain != _KUBECTL and name not in _HARMLESS:
+                raise Rejected(
+                    Reason.INVALID_SPEC,
+                    f"spec.secretMetadata.{part}.{name}: {part} of {domain} are reserved for Kubernetes",
+                )
+
+
+def check_observed(synced: SyncedSecret, observed: dict[str, Any]) -> None:
+    """Secrets that Kubernetes or Helm use are never taken over, whatever `adopt` says."""
+    if observed["type"] in PROTECTED_TYPES:
+        raise Rejected(
+            Reason.CONFLICT,
+            f"Secret {synced.secret} has the type {observed['type']}, which is never taken over; choose another name",
+        )
+    if observed["metadata"].get("deletionTimestamp"):
+        held = ", ".join(observed["metadata"].get("finalizers") or ()) or "none"
+        raise Unavailable(
+            Reason.KUBERNETES_ERROR,
+            f"Secret {synced.secret} is being deleted (finalizers: {held}); it is created again when it is gone",
+        )
+
+
+def check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
+    """Kubernetes rejects these, too, with a less helpful message (see its documentation on Secret types)."""
+    for alternatives in _REQUIRED_KEYS.get(kind or "", ()):
+        if not any(key in data for key in alternatives):
+            raise Rejected(
+                Reason.INVALID_SECRET_VALUE, f"a Secret of type {kind} needs the key {' or '.join(alternatives)}"
+            )
+    for key in _JSON_KEYS.get(kind or "", ()):
+        try:
+            json.loads(data[key])
+        except (ValueError, RecursionError):
+            problem = f"a Secret of type {kind} needs JSON at the key {key}"
+        else:
+            continue
+        raise Rejected(Reason.INVALID_SECRET_VALUE, problem)
+
+
+def check_controller(synced: SyncedSecret, observed: list[dict[str, Any]]) -> None:
+    """Kubernetes allows only one controller per Secret, and its own error does not help."""
+    if synced.spec.deletion_policy != "Delete":
+        return
+    for ref in observed:
+        if ref.get("controller") and not is_synced_secret(ref):
+            raise Rejected(
+                Reason.CONFLICT,
+                f"deletionPolicy: Delete is not possible: Secret {synced.secret} is controlled by {ref.get('kind')} "
+                f"{ref.get('name')}; stop its operator and remove that owner reference, or set deletionPolicy: Retain",
+            )
+
+
+def is_synced_secret(ref: Mapping[str, Any]) -> bool:
+    """Whether the owner reference is to a SyncedSecret."""
+    return (ref.get("apiVersion"), ref.get("kind")) == (SYNCED_SECRETS.api_version, SYNCED_SECRETS.kind)
