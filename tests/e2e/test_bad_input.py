@@ -90,7 +90,11 @@ BAD = {
     "not-an-object": ({"dataFrom": all_keys("app/list")}, "InvalidSecretValue", ["app/list", "list"]),
     "not-a-number": ({"dataFrom": all_keys("app/nan")}, "InvalidSecretValue", ["app/nan"]),
     "binary": ({"dataFrom": all_keys("app/binary")}, "InvalidSecretValue", ["app/binary", "binary"]),
-    "bad-keys-in-aws": ({"dataFrom": all_keys("app/bad-keys")}, "InvalidSecretValue", ["dataFrom", "not good"]),
+    "bad-keys-in-aws": (
+        {"dataFrom": all_keys("app/bad-keys")},
+        "InvalidSecretValue",
+        ["dataFrom", "number 2 (8 characters)", "app/bad-keys"],
+    ),
     "too-big": (
         {"data": [whole(f"k{n}", "app/big") for n in range(17)]},
         "InvalidSecretValue",

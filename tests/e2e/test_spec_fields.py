@@ -75,6 +75,9 @@ async def test_optional_and_default_stand_for_what_is_missing_until_it_comes(ope
 async def test_optional_does_not_hide_that_access_is_denied(operator, space, aws, name):
     aws.world.create(name, "secret")
     aws.world.role("blind", read=[])
+    # Once it is listed: what no listing shows may as well not exist.
+    await space.write("listed", dataFrom={"find": {"name": {"prefix": name}}, "invalidKeys": "Replace"})
+    await space.until_synced("listed")
     await space.write("demo", IAMRole="blind", data=[literal("a", "b"), item("x", name, optional=True)])
     message = await space.until_failed("demo", "AccessDenied")
     assert name in message

@@ -56,7 +56,8 @@ async def test_optional_and_default_never_hide_that_access_is_denied(operator, s
     spec["data"] = [literal("good", "1"), *spec.get("data", [])]
 
     async def listed():
-        await space.write("listed", IAMRole="reader", dataFrom={"secretRef": {"name": name}})
+        find = {"find": {"name": {"prefix": name}}, "invalidKeys": "Replace"}
+        await space.write("listed", IAMRole="reader", dataFrom=find)
         await space.until_synced("listed")
 
     await listed()
