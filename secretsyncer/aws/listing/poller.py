@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 _JITTER = 0.05
 _BEAT = 15.0
+_RESOLUTION = 0.001
+"""Seconds below which a wait is over: a clock need not move for less."""
 """Seconds between two beats while the poller sleeps."""
 
 NO_CHANGES = Changes(frozenset(), frozenset(), frozenset(), frozenset())
@@ -262,7 +264,7 @@ class Poller:
         spread = 1 + _JITTER * (2 * random.random() - 1)  # noqa: S311 - spreads load, hides nothing
         wait = self._backoff.delay(self._failures) if self._failures else self._interval * spread
         due = loop_time() + wait
-        while (left := due - loop_time()) > 0:
+        while (left := due - loop_time()) > _RESOLUTION:
             await asyncio.sleep(min(left, _BEAT))
             beat()
 
