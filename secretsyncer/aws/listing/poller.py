@@ -38,9 +38,9 @@ log = logging.getLogger(__name__)
 
 _JITTER = 0.05
 _BEAT = 15.0
+"""Seconds between two beats while the poller sleeps."""
 _RESOLUTION = 0.001
 """Seconds below which a wait is over: a clock need not move for less."""
-"""Seconds between two beats while the poller sleeps."""
 
 NO_CHANGES = Changes(frozenset(), frozenset(), frozenset(), frozenset())
 
