@@ -26,6 +26,7 @@ async def test_a_cold_start_costs_lists_batches_and_one_assume_role_per_role(aws
     per_role = count // 5
     assert dict(aws.calls) == {
         ("ListSecrets", ""): ceil(count / 100),
+        ("GetCallerIdentity", ""): 1,
         ("AssumeRole", ""): 5,
         **{("BatchGetSecretValue", role.role): ceil(per_role / 20) for role in roles},
     }

@@ -41,6 +41,7 @@ async def test_it_is_seeded_driven_and_counted_over_http(aws, side):
         }
         assert calls == {
             ("ListSecrets", ""): 2,
+            ("GetCallerIdentity", ""): 1,
             ("AssumeRole", ""): 1,
             ("BatchGetSecretValue", anyone.role): 3,
             ("GetSecretValue", anyone.role): 1,

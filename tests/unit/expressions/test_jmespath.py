@@ -75,3 +75,36 @@ def test_a_key_with_a_dash_is_explained(expression):
 @pytest.mark.parametrize("expression", ['"api-key"', "a == 'x-y'", "a == `-1`", "a[-1]"])
 def test_a_dash_that_is_quoted_or_a_minus_is_fine(expression):
     jmespath.check(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "document", "found", "least"),
+    [
+        ("join('-', a)", {"a": ["xx", "yy"]}, "xx-yy", 6),
+        ("to_string(a)", {"a": {"b": [1, 2]}}, '{"b":[1,2]}', 11),
+        ("to_string(a)", {"a": "text"}, "text", 1),
+        ("a[]", {"a": [[1, 2], 3]}, [1, 2, 3], 3),
+        ("a[]", {"a": "text"}, None, 1),
+        ("a[1:]", {"a": [1, 2, 3]}, [2, 3], 3),
+        ("a[1:]", {"a": {"b": 1}}, None, 1),
+        ("keys(a)", {"a": {"b": 1, "c": 2}}, ["b", "c"], 2),
+    ],
+)
+def test_what_an_expression_makes_is_charged(expression, document, found, least):
+    charged = []
+    assert jmespath.search(expression, document, charged.append) == found
+    assert sum(charged) >= least
+
+
+def test_an_expression_ends_where_the_budget_ends():
+    spent = 0
+
+    def charge(steps):
+        nonlocal spent
+        spent += steps
+        if spent > 1000:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        jmespath.search("join(join('x', a), a)", {"a": ["y" * 100] * 100}, charge)
+    assert spent < 20_000

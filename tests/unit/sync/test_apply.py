@@ -273,3 +273,97 @@ async def test_without_leave_to_adopt_a_secret_of_others_stays_as_it_is(cluster)
     assert raised.value.reason == Reason.CONFLICT
     assert held(cluster) == encoded(a="theirs")
     assert cluster.stores.secrets.get(Key("team", "demo")) is None
+
+
+# A Secret that the object named before
+
+OTHER = Key("team", "other")
+
+
+@pytest.fixture
+def left(cluster):
+    """A Secret that the object owned, and names no longer."""
+
+    def make(**changes):
+        secret = kube_secret({"a": "1"})
+        owner = {"apiVersion": "secrets.contentful.com/v1", "kind": "SyncedSecret", "name": "demo", "uid": "uid-1"}
+        secret["metadata"] |= {"name": OTHER.name, "ownerReferences": [owner], **changes}
+        return cluster.put(secret)
+
+    return make
+
+
+async def test_it_is_deleted_where_the_spec_says_so(writer, cluster, left):
+    left()
+    await writer.release(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
+    assert cluster.secret(OTHER) is None
+
+
+async def test_else_it_stays_without_the_owner(writer, cluster, left):
+    left()
+    await writer.release(SYNCED, OTHER)
+    assert cluster.secret(OTHER)["data"] == encoded(a="1")
+    assert cluster.secret(OTHER)["metadata"]["ownerReferences"] == []
+
+
+@pytest.mark.parametrize("changes", [{"labels": {}}, {"ownerReferences": []}])
+async def test_what_is_not_ours_is_left_alone(writer, cluster, left, changes):
+    left(**changes)
+    await writer.release(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
+    assert cluster.secret(OTHER)["data"] == encoded(a="1")
+    assert cluster.writes == []
+
+
+async def test_one_that_is_gone_is_no_failure_and_a_refusal_is(writer, cluster, left):
+    await writer.release(SYNCED, OTHER)
+    left()
+    cluster.refuse = lambda *_: KubeError(404, "NotFound", "gone")
+    await writer.release(SYNCED, OTHER)
+    cluster.refuse = lambda *_: KubeError(500, "InternalError", "oops")
+    with pytest.raises(Unavailable, match="oops"):
+        await writer.release(SYNCED, OTHER)
+
+
+# What the API server does with a write
+
+
+async def test_a_mark_that_admission_takes_away_is_a_conflict_that_says_so(writer, cluster):
+    create = cluster.create
+
+    async def mutated(resource, namespace, body, *, dry_run=False):
+        labels = {**body["metadata"]["labels"], "app.kubernetes.io/managed-by": "policy"}
+        changed = {**body, "metadata": {**body["metadata"], "labels": labels}}
+        return await create(resource, namespace, changed, dry_run=dry_run)
+
+    cluster.create = mutated
+    with pytest.raises(Rejected, match=r"without the label app\.kubernetes\.io/managed-by") as caught:
+        await writer.write_secret(SYNCED, {"a": b"1"})
+    assert caught.value.reason is Reason.CONFLICT
+
+
+async def test_a_refusal_that_quotes_the_secret_shows_no_value(writer, cluster):
+    quoted = encoded(a=CANARY)["a"]
+    cluster.refuse = lambda *_: KubeError(
+        422, "Invalid", f"policy 'p' denied the request: data.a={quoted} {CANARY}"
+    )
+    with pytest.raises(Rejected) as caught:
+        await writer.write_secret(SYNCED, {"a": CANARY.encode()})
+    assert caught.value.reason is Reason.ADMISSION_DENIED
+    assert "policy 'p' denied the request" in caught.value.message
+    assert CANARY not in caught.value.message
+    assert quoted not in caught.value.message
+
+
+async def test_an_older_definition_of_the_resource_is_told_of_once(writer, cluster, caplog):
+    patch = cluster.merge_patch
+
+    async def pruned(resource, namespace, name, body, *, subresource=None):
+        status = {key: value for key, value in body["status"].items() if key != "sources"}
+        return await patch(resource, namespace, name, {"status": status}, subresource=subresource)
+
+    cluster.merge_patch = pruned
+    obj = cluster.put(synced_secret(literal("a", "1")))
+    for number in range(2):
+        assert await writer.write_status(obj, {"status": {"currentVersionID": str(number), "sources": []}})
+    (record,) = [r for r in caplog.records if r.message.startswith("status fields dropped")]
+    assert record.error == "missing: sources"

@@ -45,6 +45,9 @@ class Report:
         (condition,) = self.status["conditions"]
         return condition
 
+    def current(self):
+        return self._reporter.is_current(self.obj)
+
     async def synced(self, *versions, action=""):
         sources = [Source("app", "arn:app", version) for version in versions]
         content = Content({"a": b"1"}, dict(enumerate(sources)), frozenset(), True, Dependencies())
@@ -133,3 +136,46 @@ async def test_nothing_is_written_for_an_object_that_is_gone(report):
     report.cluster.remove(SYNCED_SECRETS, KEY)
     await report._reporter.failed(obj, DENIED)
     assert report.cluster.writes == []
+
+
+async def test_a_status_that_somebody_else_changes_is_written_again(report):
+    await report.synced("v1")
+    wanted = report.status
+    assert report.current()
+    report.cluster.edit(SYNCED_SECRETS, KEY, {"status": None})
+    assert not report.current()
+    assert await report.synced("v1")
+    assert report.status == wanted
+    assert report.current()
+
+
+async def test_what_an_older_definition_of_the_resource_drops_is_not_sent_again_and_again(report):
+    patch = report.cluster.merge_patch
+
+    async def pruned(resource, namespace, name, body, **options):
+        status = {key: value for key, value in body["status"].items() if key not in {"sources", "currentVersionID"}}
+        return await patch(resource, namespace, name, {"status": status}, **options)
+
+    report.cluster.merge_patch = pruned
+    assert await report.synced("v1")
+    writes = len(report.cluster.writes)
+    report.now += 600
+    assert report.current()
+    assert not await report.synced("v1")
+    assert len(report.cluster.writes) == writes
+    assert await report.synced("v2")
+
+
+async def test_a_failure_is_told_once_even_if_its_status_is_pruned(report):
+    patch = report.cluster.merge_patch
+
+    async def pruned(resource, namespace, name, body, **options):
+        kept = {key: value for key, value in body["status"].items() if key != "observedGeneration"}
+        return await patch(resource, namespace, name, {"status": kept}, **options)
+
+    report.cluster.merge_patch = pruned
+    for _ in range(3):
+        await report.failed(DENIED)
+        report.now += 120
+    assert len(report.events) == 1
+    assert [verb for verb, _, _ in report.cluster.writes] == ["patch status"]
