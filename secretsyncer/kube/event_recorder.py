@@ -15,7 +15,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol
+
+from cachetools import LRUCache
 
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import KubeError, clip
@@ -39,8 +41,6 @@ SHORT_NAME = 200
 """Maximum length of the object name in the name of an Event, which can have 253 characters."""
 
 Type = Literal["Normal", "Warning"]
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class EventsApi(Protocol):
@@ -88,16 +88,6 @@ class _Bucket:
     filled: float
 
 
-class _Recent(OrderedDict[K, V], Generic[K, V]):
-    """A dictionary of the last `REMEMBERED` entries."""
-
-    def put(self, key: K, value: V) -> None:
-        self[key] = value
-        self.move_to_end(key)
-        if len(self) > REMEMBERED:
-            self.popitem(last=False)
-
-
 class EventRecorder:
     """Records Events as `component`, for the process `instance`."""
 
@@ -120,8 +110,8 @@ class EventRecorder:
         self._clock = asyncio.get_running_loop().time
         self._queue: OrderedDict[_Same, _Waiting] = OrderedDict()
         self._filled = asyncio.Event()
-        self._sent: _Recent[_Same, _Sent] = _Recent()
-        self._buckets: _Recent[str, _Bucket] = _Recent()
+        self._sent: LRUCache[_Same, _Sent] = LRUCache(REMEMBERED)
+        self._buckets: LRUCache[str, _Bucket] = LRUCache(REMEMBERED)
 
     def event(self, obj: Object, type: Type, reason: str, message: str) -> None:  # noqa: A002 - the API's word
         """Record an Event in the background. `obj` is any object with kind and metadata."""
@@ -204,7 +194,7 @@ class EventRecorder:
         except KubeError as error:
             if error.reason != "AlreadyExists":  # an earlier attempt succeeded, but its response was lost
                 raise
-        self._sent.put(same, _Sent(waiting.name, waiting.count, self._clock()))
+        self._sent[same] = _Sent(waiting.name, waiting.count, self._clock())
 
     def _body(self, same: _Same, waiting: _Waiting, namespace: str) -> Object:
         return {
@@ -229,5 +219,5 @@ class EventRecorder:
         bucket = self._buckets.get(obj) or _Bucket(BURST, now)
         tokens = min(BURST, bucket.tokens + (now - bucket.filled) / REFILL)
         speaks = tokens >= 1
-        self._buckets.put(obj, _Bucket(tokens - 1 if speaks else tokens, now))
+        self._buckets[obj] = _Bucket(tokens - 1 if speaks else tokens, now)
         return speaks

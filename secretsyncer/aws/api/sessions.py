@@ -26,6 +26,7 @@ from botocore import xform_name
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
+from cachetools import LRUCache
 
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
 from secretsyncer.aws.api.http import SharedPool, is_answer, trusted_bundle
@@ -93,7 +94,7 @@ class Sessions:
         self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
         self._clients: OrderedDict[_Key, _Client] = OrderedDict()
         self._making = asyncio.Lock()
-        self._roles: OrderedDict[Identity, AssumedRole] = OrderedDict()
+        self._roles: LRUCache[Identity, AssumedRole] = LRUCache(_KEPT_CREDENTIALS)
         self._own_generation = 0
         self._account: Account | None = None
         self._asking = asyncio.Lock()
@@ -215,11 +216,7 @@ class Sessions:
             return None
         role = self._roles.get(identity)
         if role is None:
-            role = AssumedRole(lambda: self._assume(identity))
-            self._roles[identity] = role
-            if len(self._roles) > _KEPT_CREDENTIALS:
-                self._roles.popitem(last=False)
-        self._roles.move_to_end(identity)
+            role = self._roles[identity] = AssumedRole(lambda: self._assume(identity))
         return role
 
     async def _assume(self, identity: Identity) -> RoleCredentials:
