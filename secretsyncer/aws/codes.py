@@ -169,14 +169,8 @@ _BY_OPERATION = {
     (CallOutcome.DENIED, "AssumeRoleWithWebIdentity"): _WEB_IDENTITY,
     (CallOutcome.DENIED, "ListSecrets"): "Allow secretsmanager:ListSecrets.",
     (CallOutcome.DENIED, "DescribeSecret"): "Allow secretsmanager:DescribeSecret on it.",
-    (
-        CallOutcome.DENIED,
-        "BatchGetSecretValue",
-    ): "Allow secretsmanager:GetSecretValue on it; secretsyncer iam-policy prints the policy.",
-    (
-        CallOutcome.DENIED,
-        "GetSecretValue",
-    ): "Allow secretsmanager:GetSecretValue on it; secretsyncer iam-policy prints the policy.",
+    (CallOutcome.DENIED, "BatchGetSecretValue"): _ALLOW_READING,
+    (CallOutcome.DENIED, "GetSecretValue"): _ALLOW_READING,
     (CallOutcome.INVALID, "AssumeRole"): "Correct the role, its external id or its session name.",
 }
 _BY_OUTCOME = {

@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.arn import Account, RoleArn, complete_role
-from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.synced_secret import SyncedSecretSpec
 
@@ -99,7 +99,7 @@ def authorize(spec: SyncedSecretSpec, namespace: Mapping[str, Any], account: Acc
 
 def _identity(spec: SyncedSecretSpec, role: RoleArn | None) -> Identity:
     """No role, no AssumeRole: external id and session name do not apply."""
-    return Identity(role, spec.external_id or "", spec.role_session_name or "") if role else Identity("")
+    return Identity(role, spec.external_id or "", spec.role_session_name or "") if role else OPERATOR
 
 
 def _role_of(spec: SyncedSecretSpec, account: Account | None) -> RoleArn | None:

@@ -96,17 +96,16 @@ class SecretsManager:
         return Batch(values, failures)
 
     async def tags(self, ref: SecretRef) -> Mapping[str, str]:
-        operation = "DescribeSecret"
-        answer = await self._sessions.call(ref.identity, ref.region, operation, {"SecretId": ref.id}, secret=ref.id)
+        answer = await self._describe(ref)
         if not SecretValue(answer["Name"], answer["ARN"], "", None, None).answers(ref.id):
-            raise AwsError(unreadable(operation, ref.identity, ref.id))
+            raise AwsError(unreadable("DescribeSecret", ref.identity, ref.id))
         if answer.get("DeletedDate"):
             sentence = "the secret is scheduled for deletion"
             raise AwsError(
                 from_code(
                     "InvalidRequestException",
                     sentence,
-                    operation=operation,
+                    operation="DescribeSecret",
                     identity=ref.identity,
                     secret=ref.id,
                 )
@@ -114,8 +113,7 @@ class SecretsManager:
         return tags_of(answer)
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
-        operation = "DescribeSecret"
-        answer = await self._sessions.call(ref.identity, ref.region, operation, {"SecretId": ref.id}, secret=ref.id)
+        answer = await self._describe(ref)
         return {**answer, "SecretVersionsToStages": answer.get("VersionIdsToStages")}
 
     async def list_page(self, identity: Identity, region: str, token: str) -> Page:
@@ -124,6 +122,10 @@ class SecretsManager:
             params["NextToken"] = token
         answer = await self._sessions.call(identity, region, "ListSecrets", params)
         return Page(answer["SecretList"], str(answer.get("NextToken") or ""))
+
+    async def _describe(self, ref: SecretRef) -> dict[str, Any]:
+        params = {"SecretId": ref.id}
+        return await self._sessions.call(ref.identity, ref.region, "DescribeSecret", params, secret=ref.id)
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
-from secretsyncer.aws.arn import home_of, parse_secret_id, possible_names, role_account, without_suffix
+from secretsyncer.aws.arn import Account, home_of, parse_secret_id, possible_names, role_account, without_suffix
 from secretsyncer.aws.identity import Identity, SecretRef
 
 _MARK_BYTES = 12
@@ -102,9 +102,7 @@ class Catalogue:
         self.own_account = own_account
         self.without_current = without_current
         self.doubt = ""
-        first = next(iter(self.entries.values()), None)
-        home = home_of(first.arn) if first else None
-        self.account = home[0] if home else None
+        self.account = account_of(self.entries.values())
         self._digests: dict[tuple[str, ...], str] = {}
         self._homes: dict[Identity, bool] = {}
         self._by_tag: dict[str, list[Entry]] | None = None
@@ -199,6 +197,13 @@ class Catalogue:
             total = sum(entry.mark for entry in entries) % 256**_MARK_BYTES
             known = self._digests[memo] = f"{total:0{2 * _MARK_BYTES}x}"
         return known
+
+
+def account_of(entries: Iterable[Entry]) -> Account | None:
+    """The account that was listed; None for an empty listing."""
+    first = next(iter(entries), None)
+    home = home_of(first.arn) if first else None
+    return home[0] if home else None
 
 
 def diff(old: Catalogue, new: Catalogue) -> Changes:

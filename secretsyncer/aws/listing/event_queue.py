@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 
 from secretsyncer.aws.arn import parse_secret_id
 from secretsyncer.aws.failures import AwsError
-from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import SettingsError
+from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class EventQueue:
     async def _round(self) -> None:
         # Short first poll, so that a dead queue is noticed within a second.
         wanted = {"MaxNumberOfMessages": _MESSAGES, "WaitTimeSeconds": WAIT if self._answers else 1}
-        began = asyncio.get_running_loop().time()
+        began = loop_time()
         answer = await self._call("ReceiveMessage", wanted)
         if self._failures:
             log.info("event queue recovered", extra={"failures": self._failures})
@@ -108,7 +109,7 @@ class EventQueue:
         messages = [message for message in answer.get("Messages") or () if isinstance(message, dict)]
         if not messages:
             # Avoid a busy loop if the server ignores WaitTimeSeconds.
-            await asyncio.sleep(max(0.0, began + 1 - asyncio.get_running_loop().time()))
+            await asyncio.sleep(max(0.0, began + 1 - loop_time()))
             return
         ids: set[str] = set()
         for message in messages:
@@ -128,7 +129,7 @@ class EventQueue:
 
     async def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         query = {"QueueUrl": self._url, **params}
-        return await self._caller.call(Identity(""), self._region, operation, query, service="sqs")
+        return await self._caller.call(OPERATOR, self._region, operation, query, service="sqs")
 
 
 def _read(message: dict[str, Any]) -> set[str] | None:

@@ -24,8 +24,8 @@ from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import Account, complete_role, role_account
 from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError
-from secretsyncer.aws.identity import Identity, SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Changes, diff
+from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
+from secretsyncer.aws.listing.catalogue import Catalogue, Changes, account_of, diff
 from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
 from secretsyncer.aws.listing.pages import Listing, entry_of, list_secrets
 from secretsyncer.aws.values.cache import SecretCache
@@ -229,7 +229,7 @@ class Poller:
 
     async def _identity(self) -> Identity:
         if not self._search_role:
-            return Identity("")
+            return OPERATOR
         if self._search_role.startswith("arn:"):
             return Identity(self._search_role)
         return Identity(complete_role(self._search_role, await self._operator.account()))
@@ -245,7 +245,7 @@ class Poller:
 
     async def _lists_own_account(self, listing: Listing) -> bool:
         """Whether the search role lists the account that the operator itself belongs to."""
-        listed = Catalogue(listing.entries).account
+        listed = account_of(listing.entries)
         try:
             return listed is not None and listed == await self._operator.account()
         except SyncFailure:
