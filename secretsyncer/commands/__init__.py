@@ -8,9 +8,21 @@ the other commands start without them.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 else:
     Subcommands = argparse._SubParsersAction  # noqa: SLF001 - as above
+
+
+def add_command(
+    commands: Subcommands, name: str, action: Callable[[argparse.Namespace], int], *, summary: str, description: str
+) -> argparse.ArgumentParser:
+    """Add the command that `action` runs. `summary` is for the list of commands; the lines of `description` stay as they are."""
+    command = commands.add_parser(
+        name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.set_defaults(action=action)
+    return command

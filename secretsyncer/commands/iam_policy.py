@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.arn import Account, complete_role, looks_random, parse_secret_id, role_account
-from secretsyncer.commands import Subcommands, manifests
+from secretsyncer.commands import Subcommands, add_command, manifests
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object, key_of
@@ -42,11 +42,8 @@ the operator itself.
 
 
 def register(commands: Subcommands) -> None:
-    command = commands.add_parser(
-        "iam-policy",
-        help="print the smallest IAM policy per role",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = add_command(
+        commands, "iam-policy", _action, summary="print the smallest IAM policy per role", description=_DESCRIPTION
     )
     manifests.add_files(command)
     command.add_argument(
@@ -54,7 +51,6 @@ def register(commands: Subcommands) -> None:
     )
     command.add_argument("--region", default="*", help="region of secrets that name none (default: *)")
     command.add_argument("--partition", default="aws", help="aws, aws-cn or aws-us-gov (default: aws)")
-    command.set_defaults(action=_action)
 
 
 def _action(chosen: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from secretsyncer.aws.api.secretsmanager import SecretsManager
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.listing.poller import Poller
 from secretsyncer.aws.values.cache import SecretCache
-from secretsyncer.commands.render import Renderer
+from secretsyncer.commands.renderer import Renderer
 from secretsyncer.errors import SettingsError, SyncFailure
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.metrics import Metrics

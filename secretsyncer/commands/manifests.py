@@ -14,8 +14,7 @@ import yaml
 from secretsyncer import kube_yaml
 from secretsyncer.errors import SettingsError
 from secretsyncer.kube.objects import Object
-
-_KIND = "SyncedSecret"
+from secretsyncer.kube.resources import SYNCED_SECRETS
 
 
 def add_files(command: argparse.ArgumentParser) -> None:
@@ -113,7 +112,7 @@ def load_one(path: Path) -> dict[str, Any]:
 
 def synced_secrets(objects: list[Object]) -> list[Object]:
     """The SyncedSecrets among the objects; those without a namespace are in `default`, as for kubectl."""
-    wanted = [obj for obj in objects if obj.get("kind") == _KIND]
+    wanted = [obj for obj in objects if obj.get("kind") == SYNCED_SECRETS.kind]
     for obj in wanted:
         obj["metadata"]["namespace"] = obj["metadata"].get("namespace") or "default"
     return wanted

@@ -11,26 +11,21 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from secretsyncer.aws.arn import Account
-from secretsyncer.aws.listing.catalogue import Catalogue
-from secretsyncer.commands import Subcommands, manifests
+from secretsyncer.commands import Subcommands, add_command, manifests
+from secretsyncer.commands.renderer import Renderer, Result, render_all
 from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
-from secretsyncer.errors import SettingsError, SyncFailure
+from secretsyncer.errors import SettingsError
 from secretsyncer.gotemplate.engine import TemplateEngine
-from secretsyncer.kube.objects import Object, key_of
+from secretsyncer.kube.objects import Object
 from secretsyncer.metrics import Metrics
 from secretsyncer.settings import Settings, load
-from secretsyncer.sync import secret_plan
-from secretsyncer.sync.authorize import Rules, authorize
+from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.content import ContentRenderer
-from secretsyncer.synced_secret import parse
 
 _DESCRIPTION = """\
 Prints the Secrets that SyncedSecrets would give; nothing is written to the cluster. The AWS secrets are read from AWS,
@@ -48,11 +43,8 @@ manifests bring their annotations, so that the roles they allow can be tried, to
 
 
 def register(commands: Subcommands) -> None:
-    command = commands.add_parser(
-        "render",
-        help="print the Secrets that manifests would give",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = add_command(
+        commands, "render", _action, summary="print the Secrets that manifests would give", description=_DESCRIPTION
     )
     manifests.add_files(command)
     source = command.add_mutually_exclusive_group(required=True)
@@ -67,25 +59,6 @@ def register(commands: Subcommands) -> None:
         help="show how the cluster's Secrets differ, by key; exit 1 if any does",
     )
     command.add_argument("--reveal", action="store_true", help="with --diff: show values, too")
-    command.set_defaults(action=_action)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One SyncedSecret: its Secret, or why there is none."""
-
-    label: str
-    secret: Object | None = field(repr=False)
-    problem: str = ""
-
-
-class Renderer(NamedTuple):
-    """Where values come from, and what decides over access to them."""
-
-    contents: ContentRenderer
-    catalogue: Catalogue
-    account: Account | None
-    rules: Rules
 
 
 def _action(chosen: argparse.Namespace) -> int:
@@ -135,23 +108,3 @@ async def _rendered(
 
 def _secrets(results: Sequence[Result]) -> list[Object]:
     return [result.secret for result in results if result.secret]
-
-
-async def render_all(objects: list[Object], renderer: Renderer) -> list[Result]:
-    """A result for each SyncedSecret, in order."""
-    namespaces = {obj["metadata"]["name"]: obj for obj in objects if obj.get("kind") == "Namespace"}
-    return [await _render(obj, namespaces, renderer) for obj in manifests.synced_secrets(objects)]
-
-
-async def _render(obj: Object, namespaces: Mapping[str, Object], renderer: Renderer) -> Result:
-    key = key_of(obj)
-    try:
-        synced = parse(obj)
-        namespace = namespaces.get(key.namespace, {"metadata": {"name": key.namespace}})
-        grant = authorize(synced.spec, namespace, renderer.account, renderer.rules)
-        content = await renderer.contents.render(grant, synced.spec, renderer.catalogue)
-        step = secret_plan.plan(synced, content.data, None, adopt=True)
-    except SyncFailure as failure:
-        return Result(str(key), None, f"{failure.reason}: {failure.message}")
-    assert isinstance(step, secret_plan.Create)  # noqa: S101 - nothing is observed offline
-    return Result(str(key), step.body)

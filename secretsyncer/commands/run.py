@@ -7,7 +7,7 @@ import asyncio
 import os
 
 from secretsyncer import logs
-from secretsyncer.commands import Subcommands
+from secretsyncer.commands import Subcommands, add_command
 from secretsyncer.settings import Settings, load
 
 _DESCRIPTION = """\
@@ -18,13 +18,7 @@ credentials and region that the AWS SDK finds. Settings come from the environmen
 
 
 def register(commands: Subcommands) -> None:
-    command = commands.add_parser(
-        "run",
-        help="run the operator",
-        description=_DESCRIPTION + _settings_help(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(action=_run)
+    add_command(commands, "run", _run, summary="run the operator", description=_DESCRIPTION + _settings_help())
 
 
 def _settings_help() -> str:

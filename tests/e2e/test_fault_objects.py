@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from sandbox.kubernetes_client import path_of
-from secretsyncer.commands.render import Renderer, render_all
+from secretsyncer.commands.renderer import Renderer, render_all
 from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.metrics import Metrics

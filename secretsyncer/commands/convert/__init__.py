@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from secretsyncer.commands import Subcommands, manifests
+from secretsyncer.commands import Subcommands, add_command, manifests
 from secretsyncer.commands.convert import aso, eso, kes
 from secretsyncer.commands.convert.draft import Draft
 from secretsyncer.errors import Rejected
@@ -34,14 +34,14 @@ converted is listed on standard error, and the exit code is 1 then.
 
 
 def register(commands: Subcommands) -> None:
-    command = commands.add_parser(
+    command = add_command(
+        commands,
         "convert",
-        help="print SyncedSecrets for the manifests of other operators",
+        _action,
+        summary="print SyncedSecrets for the manifests of other operators",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     manifests.add_files(command)
-    command.set_defaults(action=_action)
 
 
 def _action(chosen: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import json
 import re
 
 from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.kube.resources import SYNCED_SECRETS
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _KUBECTL = "kubectl.kubernetes.io/"
@@ -73,8 +74,8 @@ class Draft:
         order = ("IAMRole", "region", "externalId", "target", "type", "secretMetadata", "dataFrom", "data")
         spec = {name: self.spec[name] for name in order if name in self.spec}
         return {
-            "apiVersion": "secrets.contentful.com/v1",
-            "kind": "SyncedSecret",
+            "apiVersion": SYNCED_SECRETS.api_version,
+            "kind": SYNCED_SECRETS.kind,
             "metadata": self._metadata,
             "spec": {**spec, **{name: value for name, value in self.spec.items() if name not in spec}},
         }

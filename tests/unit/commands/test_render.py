@@ -9,7 +9,7 @@ import yaml
 
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.commands.manifests import load_manifests
-from secretsyncer.commands.render import Renderer, render_all
+from secretsyncer.commands.renderer import Renderer, render_all
 from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
 from secretsyncer.errors import Reason, SettingsError
 from secretsyncer.sync.authorize import Rules

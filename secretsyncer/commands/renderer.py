@@ -1,0 +1,55 @@
+"""Renders SyncedSecrets without a cluster: parsing, gate and rendering are the operator's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from secretsyncer.aws.arn import Account
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.commands import manifests
+from secretsyncer.errors import SyncFailure
+from secretsyncer.kube.objects import Object, key_of
+from secretsyncer.sync import secret_plan
+from secretsyncer.sync.authorize import Rules, authorize
+from secretsyncer.sync.content import ContentRenderer
+from secretsyncer.synced_secret import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One SyncedSecret: its Secret, or why there is none."""
+
+    label: str
+    secret: Object | None = field(repr=False)
+    problem: str = ""
+
+
+class Renderer(NamedTuple):
+    """Where values come from, and what decides over access to them."""
+
+    contents: ContentRenderer
+    catalogue: Catalogue
+    account: Account | None
+    rules: Rules
+
+
+async def render_all(objects: list[Object], renderer: Renderer) -> list[Result]:
+    """A result for each SyncedSecret, in order."""
+    namespaces = {obj["metadata"]["name"]: obj for obj in objects if obj.get("kind") == "Namespace"}
+    return [await _render(obj, namespaces, renderer) for obj in manifests.synced_secrets(objects)]
+
+
+async def _render(obj: Object, namespaces: Mapping[str, Object], renderer: Renderer) -> Result:
+    key = key_of(obj)
+    try:
+        synced = parse(obj)
+        namespace = namespaces.get(key.namespace, {"metadata": {"name": key.namespace}})
+        grant = authorize(synced.spec, namespace, renderer.account, renderer.rules)
+        content = await renderer.contents.render(grant, synced.spec, renderer.catalogue)
+        step = secret_plan.plan(synced, content.data, None, adopt=True)
+    except SyncFailure as failure:
+        return Result(str(key), None, f"{failure.reason}: {failure.message}")
+    assert isinstance(step, secret_plan.Create)  # noqa: S101 - nothing is observed offline
+    return Result(str(key), step.body)
