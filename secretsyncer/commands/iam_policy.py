@@ -23,7 +23,7 @@ from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.settings import load
-from secretsyncer.sync.authorize import ACCOUNT_ROLE
+from secretsyncer.sync.authorize import account_role
 from secretsyncer.sync.render import references, templates
 from secretsyncer.synced_secret import Find, SyncedSecretSpec, ValueReference, parse
 
@@ -143,7 +143,7 @@ def policies(
 def _role(spec: SyncedSecretSpec, partition: str, account: str) -> str:
     """The role's ARN, by the operator's own rules. Raises ValueError where the spec names no role."""
     if spec.aws_account_id:
-        return f"arn:{partition}:iam::{spec.aws_account_id}:role/{ACCOUNT_ROLE}"
+        return account_role(Account(partition, spec.aws_account_id))
     if not spec.iam_role:
         return OPERATOR
     role = complete_role(spec.iam_role, Account(partition, _STAND_IN))  # `account` may be *, which is none

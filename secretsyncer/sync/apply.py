@@ -18,7 +18,7 @@ from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
 from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.scrub import scrub
-from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGER, SELECTOR, Create, Patch, Recreate, is_ours, plan
+from secretsyncer.sync.secret_plan import SELECTOR, Create, Patch, Recreate, is_managed, is_ours, plan
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 TRIES = 4
 """Attempts of one reconcile to write a Secret that others change meanwhile."""
-
 
 _DENIED = re.compile(r"denied (the )?request|exceeded quota", re.ASCII)
 """How a ValidatingAdmissionPolicy, an admission webhook and a ResourceQuota say that they refuse an object."""
@@ -164,7 +163,7 @@ class Writer:
             answer = await self._api.merge_patch(SECRETS, key.namespace, key.name, step.body)
             action = f"updated: {_keys(step.keys)}" if step.keys else "updated: labels or annotations"
         self._secrets.remember(answer)
-        if (answer["metadata"].get("labels") or {}).get(MANAGED_BY) != MANAGER:
+        if not is_managed(answer):
             raise Rejected(
                 Reason.CONFLICT,
                 f"Secret {key} was written without the label {SELECTOR}, which the operator needs to watch it: "

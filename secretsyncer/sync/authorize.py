@@ -97,6 +97,11 @@ def authorize(spec: SyncedSecretSpec, namespace: Mapping[str, Any], account: Acc
     return Grant(_identity(spec, role), tag, spec.region or "", allowed.warnings)
 
 
+def account_role(account: Account) -> RoleArn:
+    """The role that `AWSAccountID` stands for."""
+    return RoleArn(f"arn:{account.partition}:iam::{account.id}:role/{ACCOUNT_ROLE}")
+
+
 def _identity(spec: SyncedSecretSpec, role: RoleArn | None) -> Identity:
     """No role, no AssumeRole: external id and session name do not apply."""
     return Identity(role, spec.external_id or "", spec.role_session_name or "") if role else OPERATOR
@@ -104,8 +109,7 @@ def _identity(spec: SyncedSecretSpec, role: RoleArn | None) -> Identity:
 
 def _role_of(spec: SyncedSecretSpec, account: Account | None) -> RoleArn | None:
     if spec.aws_account_id:
-        partition = _known(account).partition
-        return RoleArn(f"arn:{partition}:iam::{spec.aws_account_id}:role/{ACCOUNT_ROLE}")
+        return account_role(Account(_known(account).partition, spec.aws_account_id))
     if not spec.iam_role:
         return None
     try:

@@ -73,7 +73,7 @@ def plan(
         return Create(_body(synced, encoded))
     check_observed(synced, observed)
     may_adopt = adopt if synced.spec.adopt is None else synced.spec.adopt
-    if not may_adopt and observed["metadata"]["labels"].get(MANAGED_BY) != MANAGER:
+    if not may_adopt and not is_managed(observed):
         raise Rejected(
             Reason.CONFLICT,
             f"Secret {synced.secret} exists and is not managed by {MANAGER}; "
@@ -222,9 +222,12 @@ def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> l
     return [*others, _owner(synced)]
 
 
+def is_managed(secret: Mapping[str, Any]) -> bool:
+    """Whether the Secret, summarised or not, carries the operator's label, by which it is watched."""
+    return (secret["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER
+
+
 def is_ours(synced: SyncedSecret, observed: Mapping[str, Any]) -> bool:
     """Whether the Secret carries the operator's label and an owner reference to this very object."""
-    metadata = observed["metadata"]
-    return metadata["labels"].get(MANAGED_BY) == MANAGER and any(
-        ref.get("uid") == synced.uid for ref in metadata["ownerReferences"]
-    )
+    owners = observed["metadata"]["ownerReferences"]
+    return is_managed(observed) and any(ref.get("uid") == synced.uid for ref in owners)

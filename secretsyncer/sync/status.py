@@ -37,7 +37,7 @@ def timestamp(now: float) -> str:
 
 def current_version(sources: Iterable[Source]) -> str:
     """The version id where one secret feeds the object, else a digest of the `name@version` pairs."""
-    pairs = sorted({f"{source.name}@{source.version_id}" for source in sources})
+    pairs = _pairs(sources)
     if len(pairs) == 1:
         return pairs[0].rpartition("@")[2]
     return sha256("\n".join(pairs).encode()).hexdigest()[:16] if pairs else ""
@@ -45,8 +45,11 @@ def current_version(sources: Iterable[Source]) -> str:
 
 def input_hash(generation: int, sources: Iterable[Source]) -> str:
     """Digest of the inputs of the Secret, never of its content, which could be guessed offline."""
-    pairs = sorted({f"{source.name}@{source.version_id}" for source in sources})
-    return sha256("\n".join([str(generation), *pairs]).encode()).hexdigest()[:32]
+    return sha256("\n".join([str(generation), *_pairs(sources)]).encode()).hexdigest()[:32]
+
+
+def _pairs(sources: Iterable[Source]) -> list[str]:
+    return sorted({f"{source.name}@{source.version_id}" for source in sources})
 
 
 def sources_of(status: dict[str, Any], generation: int) -> frozenset[str]:

@@ -55,6 +55,8 @@ class Format:
         return {**handler(schema), "pattern": f"^{self._pattern.pattern}$", "patternErrorMessage": self._message}
 
 
+_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+
 _DATA_KEY = Format(
     r"\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*",
     "must consist of letters, digits, '-', '_' and '.', and must not be '.' or begin with '..'",
@@ -66,7 +68,7 @@ ObjectName = Annotated[
     str,
     Field(max_length=253),
     Format(
-        r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+        _SUBDOMAIN,
         "must be a lowercase RFC 1123 subdomain: a-z, 0-9, '-' and '.', and a letter or digit at both ends",
     ),
 ]
@@ -83,22 +85,23 @@ SessionName = Annotated[
 
 _NAME = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _NAME_RULE = "1 to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
-_LABEL_PREFIX = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_LABEL_KEY = f"({_SUBDOMAIN}/)?{_NAME}"
 # Kubernetes accepts capital letters in the prefix of an annotation, but not in that of a label.
-_ANNOTATION_PREFIX = _LABEL_PREFIX.replace("a-z", "a-zA-Z")
+_ANNOTATION_KEY = f"({_SUBDOMAIN.replace('a-z', 'a-zA-Z')}/)?{_NAME}"
+_KEY_LIMIT = 317
+"""Characters of the key of a label or an annotation: 253 of the prefix, a slash, and 63 of the name."""
 ANNOTATIONS_LIMIT = 256 << 10
 """Bytes of all annotations of an object, keys and values (Kubernetes' TotalAnnotationSizeLimitB)."""
 _NOTED = 3
 """Bytes that each key takes in the operator's own annotation, besides its text."""
 
 
-def _keys(prefix: str) -> Any:
+def _keys(pattern: str) -> Any:
     """A check of the keys of a map: an optional DNS subdomain as prefix, a slash, and a name."""
-    pattern = f"({prefix}/)?{_NAME}"
     key_format = re.compile(pattern, re.ASCII)
 
     def check(entries: dict[str, str]) -> dict[str, str]:
-        wrong = [key for key in entries if len(key) > 317 or not key_format.fullmatch(key)]
+        wrong = [key for key in entries if len(key) > _KEY_LIMIT or not key_format.fullmatch(key)]
         if wrong:
             shown = ", ".join(ascii(key if len(key) <= 80 else f"{key[:80]}...") for key in wrong[:10])
             rule = f"an optional DNS subdomain and a slash, and a name of {_NAME_RULE}"
@@ -115,9 +118,9 @@ def _size(annotations: dict[str, str]) -> dict[str, str]:
     return annotations
 
 
-def _names(prefix: str) -> Any:
+def _names(pattern: str) -> Any:
     """The same for editors."""
-    return Field(json_schema_extra={"propertyNames": {"pattern": f"^({prefix}/)?{_NAME}$", "maxLength": 317}})
+    return Field(json_schema_extra={"propertyNames": {"pattern": f"^{pattern}$", "maxLength": _KEY_LIMIT}})
 
 
 Labels = Annotated[
@@ -127,16 +130,16 @@ Labels = Annotated[
             str, Field(description="Value of the label."), Format(f"({_NAME})?", f"must be empty or {_NAME_RULE}")
         ],
     ],
-    _keys(_LABEL_PREFIX),
-    _names(_LABEL_PREFIX),
+    _keys(_LABEL_KEY),
+    _names(_LABEL_KEY),
 ]
 """Labels, as Kubernetes accepts them."""
 
 Annotations = Annotated[
     dict[str, Annotated[str, Field(description="Value of the annotation.")]],
-    _keys(_ANNOTATION_PREFIX),
+    _keys(_ANNOTATION_KEY),
     AfterValidator(_size),
-    _names(_ANNOTATION_PREFIX),
+    _names(_ANNOTATION_KEY),
 ]
 """Annotations, as Kubernetes accepts them."""
 
