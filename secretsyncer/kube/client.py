@@ -7,15 +7,12 @@ exception is a rejected token (see `transport`). Errors never quote bodies.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 
-import aiohttp
-
 from secretsyncer.kube.credentials import Credentials
-from secretsyncer.kube.errors import decode, failure, no_answer
+from secretsyncer.kube.errors import decode
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import Resource
 from secretsyncer.kube.stream import WatchStream
@@ -126,8 +123,8 @@ class KubeClient:
             "labelSelector": label_selector,
         }
         accept = _METADATA if metadata_only else JSON
-        path = resource.path(namespace)
-        response = await self._open(Request("watch", resource, path, query, accept=accept))
+        request = Request("watch", resource, resource.path(namespace), query, accept=accept)
+        response = await self._transport.open(request, limit=OPEN_TIMEOUT)
         try:
             yield WatchStream(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
         finally:
@@ -139,16 +136,3 @@ class KubeClient:
     async def _call(self, request: Request, *, limit: float | None = None) -> Object:
         response, content = await self._transport.read(request, limit=limit or REQUEST_TIMEOUT)
         return decode(response.status, response.headers, content)
-
-    async def _open(self, request: Request) -> aiohttp.ClientResponse:
-        """The headers have their own timeout, because aiohttp's would include the stream."""
-        try:
-            async with asyncio.timeout(OPEN_TIMEOUT):
-                response = await self._transport.open(request)
-                if response.status == 200:
-                    return response
-                async with response:
-                    content = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise no_answer(exc) from None
-        raise failure(response.status, response.headers, content)

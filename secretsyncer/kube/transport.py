@@ -8,6 +8,7 @@ because they contain Secrets.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from contextlib import suppress
@@ -20,7 +21,7 @@ from yarl import URL
 
 from secretsyncer import __version__
 from secretsyncer.kube.credentials import Access, Credentials
-from secretsyncer.kube.errors import no_answer
+from secretsyncer.kube.errors import failure, no_answer
 from secretsyncer.kube.resources import Resource
 from secretsyncer.kube.stream import READ_BUFFER
 from secretsyncer.metrics import Metrics
@@ -67,12 +68,21 @@ class Transport:
         except _ERRORS as exc:
             raise no_answer(exc) from None
 
-    async def open(self, request: Request) -> aiohttp.ClientResponse:
-        """The response without its body. The caller sets the timeout and closes the response."""
+    async def open(self, request: Request, *, limit: float) -> aiohttp.ClientResponse:
+        """The headers of a success, within this many seconds. The caller reads the body and closes the response.
+
+        The limit is not aiohttp's own, which would include the body.
+        """
         try:
-            return await self._send(request, None)
+            async with asyncio.timeout(limit):
+                response = await self._send(request, None)
+                if response.status == 200:
+                    return response
+                async with response:
+                    content = await response.read()
         except _ERRORS as exc:
             raise no_answer(exc) from None
+        raise failure(response.status, response.headers, content)
 
     async def _send(self, request: Request, limit: float | None) -> aiohttp.ClientResponse:
         access = await self._credentials.current()
