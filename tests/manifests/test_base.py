@@ -21,7 +21,7 @@ from secretsyncer.sync.data_from import select
 from secretsyncer.sync.render import references
 from secretsyncer.synced_secret import SecretKeyReference, SyncedSecretSpec, parse
 from tests.support.builders import catalogue, entry
-from tests.support.crd import schema, validator
+from tests.support.crd import nodes, schema, validator
 from tests.support.specs import PGBOUNCER
 
 ROOT = Path(__file__).parents[2]
@@ -41,16 +41,6 @@ def the(kind: str) -> dict[str, Any]:
     ]
     assert len(found) == 1, f"{len(found)} objects of kind {kind}"
     return found[0]
-
-
-def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every place in the schema that describes a value, with its path."""
-    yield path, node
-    for name, child in node.get("properties", {}).items():
-        yield from nodes(child, f"{path}.{name}")
-    for keyword in ("items", "additionalProperties"):
-        if keyword in node:
-            yield from nodes(node[keyword], f"{path}[]")
 
 
 def samples() -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,16 @@ CRD = Path(__file__).resolve().parents[2] / "manifests" / "crd.yaml"
 def schema() -> dict[str, Any]:
     (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
     return dict(version["schema"]["openAPIV3Schema"])
+
+
+def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every place in the schema that describes a value, with its path."""
+    yield path, node
+    for name, child in node.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    for keyword in ("items", "additionalProperties"):
+        if keyword in node:
+            yield from nodes(node[keyword], f"{path}[]")
 
 
 @cache

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sandbox.kubeapi.patches import merge_patch
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Key, Object, key_of
@@ -70,7 +71,7 @@ class MemoryCluster:
 
     def edit(self, resource: Resource, key: Key, patch: Object) -> Object:
         """A JSON merge patch by somebody else than the operator."""
-        return self._keep(resource, _merged(self._objects[resource.plural][key], patch))
+        return self._keep(resource, merge_patch(self._objects[resource.plural][key], patch))
 
     def remove(self, resource: Resource, key: Key) -> None:
         gone = self._objects[resource.plural].pop(key)
@@ -140,7 +141,7 @@ class MemoryCluster:
         version = body.get("metadata", {}).get("resourceVersion", old["metadata"]["resourceVersion"])
         if version != old["metadata"]["resourceVersion"]:
             raise KubeError(409, "Conflict", f"{resource.plural} {name} has been modified")
-        return await self._answer(self._keep(resource, _merged(old, body)))
+        return await self._answer(self._keep(resource, merge_patch(old, body)))
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
         key = Key(namespace, name)
@@ -213,16 +214,3 @@ def _is_watched(resource: Resource, obj: Object) -> bool:
 def _resource_of(obj: Object) -> Resource:
     kinds = {resource.kind: resource for resource in KINDS}
     return kinds[obj.get("kind", "Namespace")]
-
-
-def _merged(old: Any, patch: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(old) if isinstance(old, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = _merged(merged.get(key), value)
-    return merged

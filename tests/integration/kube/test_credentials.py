@@ -93,7 +93,9 @@ async def test_a_new_authority_of_the_cluster_is_taken_up_at_once(tmp_path, monk
     await server.stop()
 
 
-async def test_a_renewed_client_certificate_is_taken_up_at_once(tmp_path, monkeypatch, metrics):
+@pytest.fixture
+async def server(tmp_path, monkeypatch):
+    """A server that takes the client certificate of the kubeconfig, which is that of `one`."""
     authority, clients = Authority("cluster"), Authority("clients")
     server = Server(tmp_path, authority, clients)
     await server.start()
@@ -101,22 +103,19 @@ async def test_a_renewed_client_certificate_is_taken_up_at_once(tmp_path, monkey
     renew(tmp_path, clients, "one")
     kubeconfig(tmp_path, server, {"client-certificate": "client.crt", "client-key": "client.key"})
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    async with connected(metrics) as client:
-        assert await read(client) == "x"
-        server.accepts = "two"
-        renew(tmp_path, clients, "two")
-        assert await read(client) == "x"
+    yield server
     await server.stop()
 
 
-async def test_credentials_that_stay_refused_are_told_until_others_are_there(tmp_path, monkeypatch, metrics):
-    authority, clients = Authority("cluster"), Authority("clients")
-    server = Server(tmp_path, authority, clients)
-    await server.start()
-    (tmp_path / "ca.crt").write_bytes(authority.pem)
-    renew(tmp_path, clients, "one")
-    kubeconfig(tmp_path, server, {"client-certificate": "client.crt", "client-key": "client.key"})
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+async def test_a_renewed_client_certificate_is_taken_up_at_once(tmp_path, server, metrics):
+    async with connected(metrics) as client:
+        assert await read(client) == "x"
+        server.accepts = "two"
+        renew(tmp_path, server.clients, "two")
+        assert await read(client) == "x"
+
+
+async def test_credentials_that_stay_refused_are_told_until_others_are_there(tmp_path, server, metrics):
     async with connected(metrics) as client:
         assert await read(client) == "x"
         assert client.refused_for == 0
@@ -127,11 +126,10 @@ async def test_credentials_that_stay_refused_are_told_until_others_are_there(tmp
         with pytest.raises(KubeError):
             await read(client)
         assert client.refused_for > first > 0
-        renew(tmp_path, clients, "two")
+        renew(tmp_path, server.clients, "two")
         client._credentials._asked = float("-inf")  # as after 10 s
         assert await read(client) == "x"
         assert client.refused_for == 0
-    await server.stop()
 
 
 def renew(folder, authority, name):

@@ -114,6 +114,19 @@ async def test_own_write_is_seen_at_once_and_forgotten_in_time(start, admin, cli
     await eventually(probe)
 
 
+async def list_three(informer, admin, namespace):
+    for name in ("kept", "edited", "deleted"):
+        await admin.create(secret(namespace, name, k="dg=="))
+    await same(informer, admin, namespace)
+
+
+async def change_three(admin, namespace):
+    """One of each change, beside the one that is kept."""
+    await admin.create(secret(namespace, "created"))
+    await admin.merge("Secret", namespace, "edited", {"data": {"k": "dw=="}})
+    await admin.delete("Secret", namespace, "deleted")
+
+
 class TestFaults:
     """On the embedded server, which can be asked for them."""
 
@@ -126,14 +139,10 @@ class TestFaults:
         return await start(namespaces=(namespace,))
 
     async def test_changes_during_an_outage_are_not_missed(self, informer, embedded, admin, namespace, value):
-        for name in ("kept", "edited", "deleted"):
-            await admin.create(secret(namespace, name, k="dg=="))
-        await same(informer, admin, namespace)
+        await list_three(informer, admin, namespace)
         with embedded.faults.fail(503, verb="watch"):
             embedded.faults.end_watches()
-            await admin.create(secret(namespace, "created"))
-            await admin.merge("Secret", namespace, "edited", {"data": {"k": "dw=="}})
-            await admin.delete("Secret", namespace, "deleted")
+            await change_three(admin, namespace)
 
             async def probe():
                 assert "503" in (informer.health() or "")
@@ -154,14 +163,10 @@ class TestFaults:
     async def test_compaction_under_a_broken_watch_reports_the_difference(
         self, informer, embedded, admin, namespace
     ):
-        for name in ("kept", "edited", "deleted"):
-            await admin.create(secret(namespace, name, k="dg=="))
-        await same(informer, admin, namespace)
+        await list_three(informer, admin, namespace)
         with embedded.faults.fail(503, verb="watch"):
             embedded.faults.end_watches()
-            await admin.create(secret(namespace, "created"))
-            await admin.merge("Secret", namespace, "edited", {"data": {"k": "dw=="}})
-            await admin.delete("Secret", namespace, "deleted")
+            await change_three(admin, namespace)
             embedded.compact()
         await same(informer, admin, namespace)
         assert sorted(informer.heard[3:]) == [("ADDED", "created"), ("DELETED", "deleted"), ("MODIFIED", "edited")]

@@ -6,17 +6,9 @@ import pytest
 import yaml
 
 from generate import crd
+from tests.support.crd import nodes
 
 LIMITS = {"minLength", "maxLength", "pattern", "minimum", "maximum", "minItems", "maxItems"}
-
-
-def nodes(node, path=""):
-    yield path, node
-    for name, child in node.get("properties", {}).items():
-        yield from nodes(child, f"{path}.{name}")
-    for keyword in ("items", "additionalProperties"):
-        if keyword in node:
-            yield from nodes(node[keyword], f"{path}[]")
 
 
 def test_the_file_says_what_the_definition_is():

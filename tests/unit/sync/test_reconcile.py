@@ -129,25 +129,26 @@ async def test_an_object_waits_for_its_namespace_to_be_seen_and_its_status_says_
     assert core.data(late) == {"a": b"1"}
 
 
-async def test_an_object_that_goes_while_its_values_are_read_gets_no_secret(core):
+async def reading(core, item):
+    """The reconcile of an object with this item, in the middle of its call to AWS."""
     core.world.create("app", "x")
     core.aws.api.latency = 1.0
-    core.cluster.put(synced_secret(whole("a", "app")))
+    core.cluster.put(synced_secret(item))
     await shown(core)
     running = asyncio.create_task(core.reconciler.reconcile(KEY))
     await asyncio.sleep(0.5)
+    return running
+
+
+async def test_an_object_that_goes_while_its_values_are_read_gets_no_secret(core):
+    running = await reading(core, whole("a", "app"))
     core.cluster.remove(SYNCED_SECRETS, KEY)
     assert await running == Outcome("gone")
     assert core.cluster.writes == []
 
 
 async def test_an_object_recreated_while_the_old_one_is_reconciled_gets_its_own_content(core):
-    core.world.create("app", "x")
-    core.aws.api.latency = 1.0
-    core.cluster.put(synced_secret(whole("old", "app")))
-    await shown(core)
-    running = asyncio.create_task(core.reconciler.reconcile(KEY))
-    await asyncio.sleep(0.5)
+    running = await reading(core, whole("old", "app"))
     core.cluster.remove(SYNCED_SECRETS, KEY)
     core.cluster.put(synced_secret(literal("new", "1"), uid="another"))
     assert await running == Outcome("gone")
@@ -158,12 +159,7 @@ async def test_an_object_recreated_while_the_old_one_is_reconciled_gets_its_own_
 
 
 async def test_an_edit_during_a_reconcile_is_not_taken_for_reconciled(core):
-    core.world.create("app", "x")
-    core.aws.api.latency = 1.0
-    core.cluster.put(synced_secret(whole("a", "app")))
-    await shown(core)
-    running = asyncio.create_task(core.reconciler.reconcile(KEY))
-    await asyncio.sleep(0.5)
+    running = await reading(core, whole("a", "app"))
     core.cluster.put(synced_secret(whole("b", "app")))
     await running
     await shown(core)

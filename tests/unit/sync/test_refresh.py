@@ -74,7 +74,7 @@ def test_a_refresh_waits_for_the_one_before_it_and_not_for_the_first_reconcile(a
     asks.note(demo("2"))
     asks.now += MIN_REFRESH - 1
     assert not asks.due(demo("3"))
-    assert asks.due_in(demo("3")) == MIN_REFRESH  # looked at again then
+    assert asks.due_in(demo("3")) == MIN_REFRESH  # the seconds until it is reconciled again
     asks.now += 1
     assert asks.due(demo("3"))
     asks.note(demo("3"))

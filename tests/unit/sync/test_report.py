@@ -1,4 +1,4 @@
-"""What users are told of a reconcile: the status of the object, and its Events."""
+"""Reports of a reconcile to users: the status of the object, and Events."""
 
 from __future__ import annotations
 

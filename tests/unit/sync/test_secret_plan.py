@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.kubeapi.patches import merge_patch
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.sync.observed import digest, summarise
 from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGED_METADATA, MANAGER, Create, Patch, Recreate, plan
@@ -32,24 +33,11 @@ def made(synced, data):
     return {**body, "metadata": metadata}
 
 
-def merged(target, change):
-    """JSON merge patch (RFC 7396)."""
-    if not isinstance(change, dict):
-        return change
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, part in change.items():
-        if part is None:
-            result.pop(name, None)
-        else:
-            result[name] = merged(result.get(name), part)
-    return result
-
-
 def settle(synced, data, secret, *, adopt=True):
     """The Secret after the patch that is planned for it, which must be the last one."""
     step = plan(synced, data, summarise(secret), adopt=adopt)
     assert isinstance(step, Patch)
-    after = merged(secret, step.body)
+    after = merge_patch(secret, step.body)
     assert plan(synced, data, summarise(after), adopt=adopt) is None
     return after
 
@@ -481,7 +469,7 @@ def test_one_patch_makes_any_secret_right_and_keeps_what_others_put(data, labels
     )
     wanted = {key: text.encode() for key, text in data.items()}
     step = plan(synced, wanted, summarise(secret), adopt=True)
-    after = merged(secret, step.body) if step else secret
+    after = merge_patch(secret, step.body) if step else secret
     assert plan(synced, wanted, summarise(after), adopt=True) is None
     assert after["data"] == {key: b64encode(value).decode() for key, value in wanted.items()}
     assert after["metadata"]["labels"] == {**their_labels, **labels, MANAGED_BY: MANAGER}
