@@ -33,20 +33,18 @@ class FailureMemory:
         kept = self._failure if self._failure is not None and failure.same_as(self._failure) else failure
         if failure.transient:
             wait = max(backoff.delay(self.count), failure.retry_after or 0)
-            self._failure = kept._replace(retry_after=wait)
         else:
-            wait = REFUSAL_STANDS
-            self._failure = kept
+            # Another memory may have returned it, that of the role: it ends when that one does, not a minute later.
+            wait = REFUSAL_STANDS if failure.retry_after is None else failure.retry_after
+        self._failure = kept._replace(retry_after=wait)
         self._retry_at = now + wait
         return self._failure
 
     def standing(self, now: float) -> Failure | None:
-        """The failure, until the call may be repeated."""
+        """The failure with its remaining delay, until the call may be repeated."""
         if self._failure is None or now >= self._retry_at:
             return None
-        return (
-            self._failure._replace(retry_after=self._retry_at - now) if self._failure.transient else self._failure
-        )
+        return self._failure._replace(retry_after=self._retry_at - now)
 
     def clear(self) -> None:
         self._failure, self.count = None, 0

@@ -224,6 +224,16 @@ def test_a_refusal_stands_for_a_minute_and_is_then_asked_again():
     assert memory.standing(100 + REFUSAL_STANDS) is None
 
 
+def test_a_refusal_that_another_memory_returned_ends_when_that_memory_ends():
+    role, secret = FailureMemory(), FailureMemory()
+    role.note(failure("AccessDenied"), now=0)
+    standing = role.standing(REFUSAL_STANDS - 1)
+    assert standing is not None
+    secret.note(standing, now=REFUSAL_STANDS - 1)
+    assert secret.standing(REFUSAL_STANDS - 0.5) is not None
+    assert secret.standing(REFUSAL_STANDS) is None
+
+
 def test_a_passing_failure_stands_longer_each_time_and_says_how_long():
     memory, steady = FailureMemory(), Backoff(initial=1, jitter=0)
     assert memory.note(failure("ThrottlingException"), 0, steady).retry_after == 1
