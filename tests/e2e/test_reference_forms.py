@@ -177,4 +177,4 @@ async def test_a_rotation_reaches_the_secret(operator, space, moto, secret):
     await space.until_data("demo", {"pw": b"before"})
     version = await moto.put(name, '{"password": "after"}')
     await space.until_data("demo", {"pw": b"after"})
-    assert (await space.until_synced("demo"))["status"]["currentVersionID"] == version
+    await space.until_version("demo", version)

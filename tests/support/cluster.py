@@ -147,6 +147,15 @@ class Space:
 
         await eventually(probe, within)
 
+    async def until_version(self, name: str, version: str, within: float = LIMIT) -> None:
+        """Until the status names this version of AWS. The operator writes the Secret first, and then the status."""
+
+        async def probe() -> None:
+            obj = await self.until_synced(name, within)
+            assert obj["status"]["currentVersionID"] == version, f"{name}: {obj['status']}"
+
+        await eventually(probe, within)
+
     async def clear(self) -> None:
         """Leave nothing for the operators of other tests."""
         for kind in ("SyncedSecret", "Secret"):
