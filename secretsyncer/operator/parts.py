@@ -30,10 +30,10 @@ from secretsyncer.operator.status_page import StatusPage
 from secretsyncer.settings import Settings
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Rules
-from secretsyncer.sync.before import in_use
 from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.controller import Controller
 from secretsyncer.sync.dependencies import DependencyIndex
+from secretsyncer.sync.last_good import in_use
 from secretsyncer.sync.observed import namespace_view, summarise, without_last_applied
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler

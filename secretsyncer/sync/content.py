@@ -19,11 +19,11 @@ from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.gotemplate.engine import Filter, TemplateEngine
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
-from secretsyncer.sync.before import Before, Selected, selected_by, vanished
 from secretsyncer.sync.budget import Budget, Exhausted, Limits
 from secretsyncer.sync.data_from import is_absent, select
 from secretsyncer.sync.dependencies import Dependencies
 from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of
+from secretsyncer.sync.last_good import LastGood, Selected, selected_by, vanished
 from secretsyncer.sync.render import references, render, templates
 from secretsyncer.sync.status import Source
 from secretsyncer.sync.templates import RenderedTemplate, TemplateRenderer, check_listed
@@ -31,7 +31,7 @@ from secretsyncer.synced_secret import Find, SecretKeyReference, SyncedSecretSpe
 
 T = TypeVar("T")
 
-_NOTHING = Before()
+_NOTHING = LastGood()
 _THREADS = 2
 """Objects whose content is rendered in threads at the same time."""
 _LONG = 256 << 10
@@ -81,11 +81,11 @@ class ContentRenderer:
         catalogue: Catalogue,
         *,
         expected: Iterable[str] = (),
-        before: Before = _NOTHING,
+        last_good: LastGood = _NOTHING,
     ) -> Content:
         """The content. Raises Rejected or Unavailable.
 
-        `expected`: ids that its templates read last time. `before`: what the object was made from.
+        `expected`: ids that its templates read last time. `last_good`: what the object was made from last time.
         """
         budget = Budget(self._limits)
         refs = {reference: ref_of(grant, reference) for reference in references(spec)}
@@ -93,12 +93,12 @@ class ContentRenderer:
         selected = await self._select(find, grant, catalogue, budget, spec) if find else []
         wanted = {*refs.values(), *(selected if isinstance(selected, list) else ())}
         budget.charge("reads", len(wanted))
-        fetched = _certain(await self._reader.read(grant, wanted, catalogue), catalogue, before)
+        fetched = _certain(await self._reader.read(grant, wanted, catalogue), catalogue, last_good)
         outputs: dict[str, RenderedTemplate | SyncFailure] = {}
         for text in templates(spec):
             outputs[text] = await self._attempt(grant, text, catalogue, expected, budget)
         rendered = {text: output for text, output in outputs.items() if isinstance(output, RenderedTemplate)}
-        lost = {} if spec.allow_empty else _lost(before, rendered, catalogue, fetched)
+        lost = {} if spec.allow_empty else _lost(last_good, rendered, catalogue, fetched)
         render_now = partial(
             render,
             spec,
@@ -141,7 +141,7 @@ class ContentRenderer:
         return Rejected(Reason.SECRET_NOT_FOUND, "find matches none of the listed AWS secrets")
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Long work, a few at a time, while the event loop goes on."""
+        """Run long work in a thread, a few at a time, so that it does not block the event loop."""
         async with self._threads:
             return await asyncio.to_thread(work)
 
@@ -164,25 +164,25 @@ def _output(made: RenderedTemplate | SyncFailure) -> str | SyncFailure:
     return made.output if isinstance(made, RenderedTemplate) else made
 
 
-def _certain(fetched: Fetched, catalogue: Catalogue, before: Before) -> Fetched:
-    """What was fetched. While the listing is in doubt, nobody believes that what the object was made from is gone."""
+def _certain(fetched: Fetched, catalogue: Catalogue, last_good: LastGood) -> Fetched:
+    """What was fetched. While the listing is in doubt, a source of the last good content does not count as absent."""
     if not catalogue.doubt:
         return fetched
     return {
         ref: Unavailable(Reason.AWS_UNAVAILABLE, f"{result.message}; and {catalogue.doubt}")
-        if isinstance(result, Rejected) and is_absent(result) and before.had(ref.id)
+        if isinstance(result, Rejected) and is_absent(result) and last_good.had(ref.id)
         else result
         for ref, result in fetched.items()
     }
 
 
 def _lost(
-    before: Before, rendered: Mapping[str, RenderedTemplate], catalogue: Catalogue, fetched: Fetched
+    last_good: LastGood, rendered: Mapping[str, RenderedTemplate], catalogue: Catalogue, fetched: Fetched
 ) -> dict[str, Rejected]:
     """The templates that selected something before and now do not."""
     read = [ref.id for output in rendered.values() for ref in output.read]
     named = [*(ref.id for ref in fetched), *read]
-    failures = {text: vanished(before, text, output, catalogue, named) for text, output in rendered.items()}
+    failures = {text: vanished(last_good, text, output, catalogue, named) for text, output in rendered.items()}
     return {text: failure for text, failure in failures.items() if failure}
 
 

@@ -231,5 +231,5 @@ class Reconciler:
         reads_unknown_secrets = bool(templates(spec)) or bool(spec.data_from and spec.data_from.find)
         self._index.note(key, Dependencies(refs, whole_catalogue=reads_unknown_secrets))
         return await self._contents.render(
-            grant, spec, catalogue, expected=record.template_reads, before=record.before(obj)
+            grant, spec, catalogue, expected=record.template_reads, last_good=record.last_good(obj)
         )

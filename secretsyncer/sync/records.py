@@ -14,9 +14,9 @@ from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key, Object
-from secretsyncer.sync.before import Before, Selected
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import digest_of
+from secretsyncer.sync.last_good import LastGood, Selected
 from secretsyncer.sync.status import sources_of
 from secretsyncer.synced_secret import SyncedSecret, parse
 
@@ -43,11 +43,11 @@ class Record:
     """The Secret that the object named before, if it names another one now."""
     selected: Mapping[str, Selected] | None = None
 
-    def before(self, obj: Object) -> Before:
-        """What the object was last made from: by this record, or by its status for the first reconcile."""
+    def last_good(self, obj: Object) -> LastGood:
+        """From this record; for the first reconcile of the object, from its status."""
         if self.selected is None:
-            return Before(sources_of(obj.get("status") or {}, self.synced.generation))
-        return Before(frozenset(arn for arn, _ in self.versions.values()), self.selected)
+            return LastGood(sources_of(obj.get("status") or {}, self.synced.generation))
+        return LastGood(frozenset(arn for arn, _ in self.versions.values()), self.selected)
 
     def is_of(self, obj: Object) -> bool:
         """Whether this very object was parsed, in this generation, and is not being deleted."""

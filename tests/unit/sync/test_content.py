@@ -8,10 +8,10 @@ from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.sync.authorize import Grant
-from secretsyncer.sync.before import Before
 from secretsyncer.sync.budget import Limits
 from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, digest_of
+from secretsyncer.sync.last_good import LastGood
 from secretsyncer.sync.status import Source
 from tests.support.builders import catalogue, entry, parsed, secret_arn, value
 from tests.support.specs import PGBOUNCER, all_keys, key, literal, template, whole
@@ -20,7 +20,7 @@ from tests.support.value_source import MemoryAws
 pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
 
 CANARY = "c4n4ry-v4lu3"
-NOTHING = Before()
+NOTHING = LastGood()
 GRANT = Grant(Identity("arn:aws:iam::123456789012:role/reader"))
 LISTED = catalogue(entry("pg/a", tag1=""), entry("pg/b", tag1="", env="prod"), entry("app"), entry("cert"))
 
@@ -39,8 +39,10 @@ def aws():
 def content(aws, engine, metrics):
     renderer = ContentRenderer(aws, engine, metrics)
 
-    async def made(*items, listing=LISTED, grant=GRANT, expected=(), before=NOTHING, **spec):
-        return await renderer.render(grant, parsed(*items, **spec).spec, listing, expected=expected, before=before)
+    async def made(*items, listing=LISTED, grant=GRANT, expected=(), last_good=NOTHING, **spec):
+        return await renderer.render(
+            grant, parsed(*items, **spec).spec, listing, expected=expected, last_good=last_good
+        )
 
     return made
 
@@ -254,8 +256,8 @@ LOOPS = {
 UNTAGGED = catalogue(entry("app"), entry("cert"), entry("pg/a"), entry("pg/b"))
 
 
-def before(made):
-    return Before(frozenset(source.arn for source in made.read.values()), made.selected)
+def last_good(made):
+    return LastGood(frozenset(source.arn for source in made.read.values()), made.selected)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -264,28 +266,28 @@ async def test_a_template_that_selected_secrets_and_now_selects_none_fails(conte
     made = await content(item)
     assert made.data["conf"]
     less = UNTAGGED if loop != "loop over names" else catalogue()
-    lost = await failure(item, listing=less, before=before(made))
+    lost = await failure(item, listing=less, last_good=last_good(made))
     assert (type(lost), lost.reason) == (Rejected, Reason.SECRET_NOT_FOUND)
     assert lost.message.startswith("data.conf: ")
     assert "selects none of the listed AWS secrets any more" in lost.message
-    again = await content(item, listing=less, before=before(made), allowEmpty=True)
+    again = await content(item, listing=less, last_good=last_good(made), allowEmpty=True)
     assert again.data == {"conf": b""}
 
 
 @pytest.mark.parametrize("loop", ["filter that reads", "loop"])
 async def test_after_a_restart_the_sources_in_the_status_tell_what_was_selected(content, failure, loop):
     item = template("conf", LOOPS[loop])
-    sources = Before(frozenset({secret_arn("pg/a"), secret_arn("pg/b")}))
-    lost = await failure(item, listing=UNTAGGED, before=sources)
+    sources = LastGood(frozenset({secret_arn("pg/a"), secret_arn("pg/b")}))
+    lost = await failure(item, listing=UNTAGGED, last_good=sources)
     assert lost.reason is Reason.SECRET_NOT_FOUND
     assert (await content(item, listing=UNTAGGED)).data == {"conf": b""}
 
 
 async def test_after_a_restart_a_source_that_the_spec_names_itself_does_not_count(content):
-    sources = Before(frozenset({secret_arn("app"), secret_arn("gone")}))
+    sources = LastGood(frozenset({secret_arn("app"), secret_arn("gone")}))
     gone = {"name": "gone", "valueFrom": {"secretRef": {"name": "gone", "optional": True}}}
     empty = '{{ range filterByTagKey .Secrets "nobody" }}{{ end }}'
-    made = await content(key("pw", "app", "pw"), gone, template("conf", empty), before=sources)
+    made = await content(key("pw", "app", "pw"), gone, template("conf", empty), last_good=sources)
     assert made.data == {"pw": b"s1", "conf": b""}
 
 
@@ -298,7 +300,7 @@ async def test_a_template_that_never_selected_anything_and_one_that_still_does_g
     made = await content(*items)
     assert made.data == {"empty": b"0", "half": b"2", "none": b"1"}
     half = catalogue(entry("pg/a", tag1=""))
-    assert (await content(*items, listing=half, before=before(made))).data["half"] == b"1"
+    assert (await content(*items, listing=half, last_good=last_good(made))).data["half"] == b"1"
 
 
 async def test_while_the_listing_is_in_doubt_nothing_that_was_there_counts_as_gone(content, failure):
@@ -307,13 +309,13 @@ async def test_while_the_listing_is_in_doubt_nothing_that_was_there_counts_as_go
         literal("a", "1"),
         *({"name": n, "valueFrom": {"secretRef": {"name": n, "optional": True}}} for n in ("old", "new")),
     ]
-    sources = Before(frozenset({secret_arn("old")}))
-    lost = await failure(*items, listing=listing, before=sources)
+    sources = LastGood(frozenset({secret_arn("old")}))
+    lost = await failure(*items, listing=listing, last_good=sources)
     assert isinstance(lost, Unavailable)
     assert "data.old: " in lost.message
     assert "the listing lacks 3 of 3" in lost.message
     assert "data.new" not in lost.message
-    assert (await content(*items, before=sources)).data == {"a": b"1"}
+    assert (await content(*items, last_good=sources)).data == {"a": b"1"}
 
 
 # Limits

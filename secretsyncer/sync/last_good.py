@@ -1,8 +1,8 @@
-"""What an object was made from before, and what must not vanish from it in silence. Pure.
+"""The last good content of an object, and the failure of a template that now selects nothing. Pure.
 
-A search, a filter or a loop over `.Secrets` that selects nothing is a legitimate answer, and what a wrong region, a lost
-tag or an empty listing looks like. So where one selected something before and now selects nothing, the object fails
-and its Secret stays. "Before" is the last reconcile in this process; for the first one it is the object's status.
+A filter or a loop over `.Secrets` that selects nothing can be correct, or caused by a wrong region, a lost tag or an
+empty listing. Therefore, if it selected something before and now selects nothing, the object fails and its Secret stays.
+"Before" is the last successful reconcile in this process, or the status of the object after a restart.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Selected:
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class LastGood:
     """The last good content of an object: the ARNs of its sources and, if known, what each template selected."""
 
     sources: frozenset[str] = frozenset()
@@ -47,8 +47,8 @@ class Before:
 def in_use(objects: Iterable[Object], region: str) -> Iterator[str]:
     """The ARNs that the objects were made from, as far as a listing of this region should show them.
 
-    A source of another region is expected, too, unless the object itself names that region: where the operator's own
-    region is wrong, all sources look like that.
+    This includes sources of other regions, unless the spec names that region: if the operator's region is wrong, every
+    source is of another region.
     """
     for obj in objects:
         text = ""
@@ -68,7 +68,7 @@ def selected_by(output: RenderedTemplate, catalogue: Catalogue) -> Selected:
 
 
 def vanished(
-    before: Before, text: str, output: RenderedTemplate, catalogue: Catalogue, named: Collection[str]
+    last_good: LastGood, text: str, output: RenderedTemplate, catalogue: Catalogue, named: Collection[str]
 ) -> Rejected | None:
     """The failure, if the template selected something before and now does not.
 
@@ -78,11 +78,11 @@ def vanished(
         return None
     now = selected_by(output, catalogue)
     empty = sorted(output.filters - output.matched)
-    if before.selected is None:
+    if last_good.selected is None:
         names = {name for secret_id in named for name in possible_names(secret_id)}
-        lost = any(names.isdisjoint(possible_names(arn)) for arn in before.sources)
+        lost = any(names.isdisjoint(possible_names(arn)) for arn in last_good.sources)
         return _failure(empty) if lost and (empty or not now.read) else None
-    old = before.selected.get(text)
+    old = last_good.selected.get(text)
     if old is None:
         return None
     gone = [what for what in empty if what in old.matched]

@@ -1,4 +1,4 @@
-"""What an object was made from before, and what keeps its Secret while that cannot be found."""
+"""The last good content of an object, and when a template that selects nothing fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from secretsyncer.errors import Rejected
 from secretsyncer.sync import status
-from secretsyncer.sync.before import in_use
+from secretsyncer.sync.last_good import in_use
 from tests.support.builders import secret_arn, synced_secret
 from tests.support.core import KEY, Core
 from tests.support.specs import all_keys, key, literal, template
