@@ -1,4 +1,4 @@
-"""YAML as kubectl reads it, which differs from what other readers of YAML make of the same text.
+"""Reads and writes YAML by the rules of kubectl, which differ from those of PyYAML.
 
 kubectl turns YAML into JSON with sigs.k8s.io/yaml. There a date (`2024-01-31`), a time (`22:22`) and `=` are text,
 `yes` and `on` are booleans, `0777` and `0o777` are octal, numbers beyond 64 bits are floating point, and the keys of
@@ -100,7 +100,7 @@ class _Loader(_Base):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes the texts that kubectl would take for something else, and writes several lines as they are."""
+    """Quotes texts that kubectl would read as another type, and writes texts of several lines as blocks."""
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
@@ -148,7 +148,7 @@ def _binary(_: _Loader, node: yaml.ScalarNode) -> str:
 
 
 def _any(loader: _Loader, node: yaml.Node) -> Any:
-    """A tag that means nothing to kubectl."""
+    """A tag that kubectl ignores."""
     if isinstance(node, yaml.MappingNode):
         return loader.construct_mapping(node)
     if isinstance(node, yaml.SequenceNode):

@@ -74,7 +74,7 @@ class Settings(BaseModel):
     """True: serve a status page at `/`. It shows what `kubectl get syncedsecrets -A` shows, without authentication."""
 
     template_messages: bool = True
-    """False: conditions and Events say of a failing template only that it fails. Its author can otherwise spell a value."""
+    """False: conditions and Events do not show the error of a template, because its author could reveal a value in it."""
 
     leader_election: bool = False
     """True: only the holder of the Lease polls and reconciles. Required with more than one replica."""

@@ -1,8 +1,8 @@
-"""The commands of `secretsyncer`, a module each; the operator imports none of them.
+"""The commands of `secretsyncer`: one module for each. The operator imports none of them.
 
-Each module has `register`, which adds its arguments and its action: a function of the parsed arguments that
-returns the exit code. What needs the clients of AWS or Kubernetes is imported by the action that needs it, so that
-the other commands start without them.
+Each module has `register`, which adds its arguments and its action: a function of the parsed arguments that returns
+the exit code. An action imports the clients of AWS and Kubernetes only if it needs them, so that the other commands
+start without them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`secretsyncer render --diff`: how the cluster's Secrets differ from what was rendered. Nothing is written.
+"""`secretsyncer render --diff`: the differences between the rendered Secrets and those in the cluster. Writes nothing.
 
-Differences are shown by key, with digests that mean nothing outside of this run, unless the user asks to see the
-values.
+Each difference is one key, with the length and a digest of the value, or the value itself if the user asks for it. The
+digests are keyed with a random key, so they are useless after this run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEY = secrets.token_bytes(32)
 
 
 async def differences(rendered: list[Object], metrics: Metrics, *, reveal: bool) -> list[str]:
-    """One line for each key, type or label of the Secrets that is not what the cluster has."""
+    """One line for each key, type or label that differs from the cluster."""
     client = await KubeClient.connect(metrics=metrics)
     lines: list[str] = []
     try:
@@ -57,7 +57,7 @@ def _compare(wanted: Object, live: Object | None, *, reveal: bool) -> Iterator[s
 
 
 def _compare_form(wanted: Object, live: Object) -> Iterator[str]:
-    """What is not data. A Secret keeps its type unless the spec asks for one."""
+    """Everything but the data. A Secret keeps its type unless the spec asks for one."""
     if wanted["type"] not in {"Opaque", live.get("type")}:
         yield f"~ type {live.get('type')} -> {wanted['type']}"
     if wanted.get("immutable") and not live.get("immutable"):
@@ -70,7 +70,7 @@ def _compare_form(wanted: Object, live: Object) -> Iterator[str]:
 
 
 def _shown(encoded: str, *, reveal: bool) -> str:
-    """The value, or its length and a digest that is of use within this run only."""
+    """The value, or its length and its digest."""
     value = base64.b64decode(encoded)
     if not reveal:
         return f"({len(value)} bytes, {blake2b(value, key=_KEY, digest_size=4).hexdigest()})"

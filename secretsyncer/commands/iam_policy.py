@@ -1,10 +1,10 @@
 """`secretsyncer iam-policy`: the smallest IAM policy per role that SyncedSecrets need.
 
-What a template reads is found out by rendering it without any secret: the filters that it calls and the names that
-it asks for. A template that computes names cannot be foreseen, and is reported.
+To find out what a template reads, the command renders it without any secret, and notes the filters that it calls and
+the names that it asks for. If a template computes names from values, the command cannot know them, and reports this.
 
 Rules: BatchGetSecretValue has no resource of its own, and needs GetSecretValue on each secret (AWS, API reference
-of BatchGetSecretValue). A secret's ARN ends in six characters that AWS makes up, written as `??????`
+of BatchGetSecretValue). A secret's ARN ends in six random characters, written as `??????`
 (AWS, "Permissions policy examples for Secrets Manager").
 """
 
@@ -28,14 +28,14 @@ from secretsyncer.sync.render import references, templates
 from secretsyncer.synced_secret import Find, SyncedSecretSpec, ValueReference, parse
 
 OPERATOR = "operator"
-"""Stands for the operator's own identity, where an object names no role."""
+"""The operator's own identity, for objects without a role."""
 _READ = "secretsmanager:GetSecretValue"
 _SUFFIX = "-??????"
 _STAND_IN = "0" * 12
 
 _DESCRIPTION = """\
-Prints, as JSON by role, the IAM policies that the SyncedSecrets of the files need: for the roles they name, and for
-the operator itself.
+Prints the IAM policies that the SyncedSecrets in these files need: one for each role, and one for the operator itself.
+The output is a JSON object; its keys are the roles.
 
   secretsyncer iam-policy -f manifests/samples --account 123456789012 --region eu-west-1
 """
@@ -43,13 +43,19 @@ the operator itself.
 
 def register(commands: Subcommands) -> None:
     command = add_command(
-        commands, "iam-policy", _action, summary="print the smallest IAM policy per role", description=_DESCRIPTION
+        commands,
+        "iam-policy",
+        _action,
+        summary="print the smallest IAM policy for each role",
+        description=_DESCRIPTION,
     )
     manifests.add_files(command)
     command.add_argument(
-        "--account", default="*", help="account of bare role names and of the operator (default: *)"
+        "--account", default="*", help="account of the operator and of roles without an ARN (default: *)"
     )
-    command.add_argument("--region", default="*", help="region of secrets that name none (default: *)")
+    command.add_argument(
+        "--region", default="*", help="region of the secrets, if the object does not set one (default: *)"
+    )
     command.add_argument("--partition", default="aws", help="aws, aws-cn or aws-us-gov (default: aws)")
 
 
@@ -64,7 +70,7 @@ def _action(chosen: argparse.Namespace) -> int:
 
 
 class Policies(NamedTuple):
-    """Documents by role, a line for each object without a policy, and one for what cannot be foreseen."""
+    """Documents by role, a line for each object without a policy, and a note for each that may be incomplete."""
 
     documents: dict[str, Any]
     failures: list[str]
@@ -72,7 +78,7 @@ class Policies(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a name means a secret. Account and region may be `*`."""
+    """The partition, region and account of names. Account and region may be `*`."""
 
     partition: str
     region: str
@@ -141,7 +147,7 @@ def policies(
 
 
 def _role(spec: SyncedSecretSpec, partition: str, account: str) -> str:
-    """The role's ARN, by the operator's own rules. Raises ValueError where the spec names no role."""
+    """The role's ARN, by the operator's own rules. Raises ValueError if the spec has an invalid role."""
     if spec.aws_account_id:
         return account_role(Account(partition, spec.aws_account_id))
     if not spec.iam_role:
@@ -151,7 +157,7 @@ def _role(spec: SyncedSecretSpec, partition: str, account: str) -> str:
 
 
 def _needed(spec: SyncedSecretSpec, place: Place, engine: TemplateEngine) -> tuple[Needed, list[str]]:
-    """What the spec reads, and what of it cannot be foreseen. Raises ValueError for what names no secret."""
+    """What the spec reads, and notes about what is not known. Raises ValueError for an invalid name."""
     needed = Needed(describes=bool(spec.aws_account_id))
     for reference in references(spec):
         absent = reference.optional or (isinstance(reference, ValueReference) and reference.default is not None)
@@ -166,12 +172,12 @@ def _needed(spec: SyncedSecretSpec, place: Place, engine: TemplateEngine) -> tup
             result = engine.render_sync(text, EngineCatalogue({}), {})
         except TemplateFailure as failure:
             result = failure
-            problems.append(f"a template fails without its secrets ({failure}); its policy may lack some")
+            problems.append(f"a template fails without its secrets ({failure}), so its policy may be incomplete")
         for name in result.required if isinstance(result, Needs) else ():
             needed.arns |= _arns(name, place)
         if isinstance(result, Needs):
             problems.append(
-                "a template names secrets; those that it names later, from others, are not in the policy"
+                "the policy has the secrets that a template names, but not names that it computes from their values"
             )
         needed.searches.update(_filter(what, place) for what in result.filters)
     return needed, problems
@@ -190,10 +196,10 @@ def _filter(what: Filter, place: Place) -> Search:
 
 
 def _arns(name: str, place: Place, *, may_be_absent: bool = False) -> set[str]:
-    """The resources that a reference to this name or ARN may read. Raises ValueError where it is neither.
+    """The resources that a reference to this name or ARN may read. Raises ValueError if it is neither.
 
-    An ARN that ends like one with a suffix may be a name that ends so. A secret that is not there has no suffix: AWS
-    says that it does not exist only to a role that may read its bare ARN, and else that access is denied.
+    The end of an ARN may be the random suffix, or part of the name. A secret that does not exist has no suffix: if a role
+    may not read the ARN without suffix, AWS denies access instead of saying that there is no such secret.
     """
     bare = name if name.startswith("arn:") else place.arn(name)
     suffix = parse_secret_id(name).suffix
@@ -219,7 +225,7 @@ def _document(needed: Needed) -> dict[str, Any]:
 
 
 def _condition(search: Search) -> dict[str, Any]:
-    """All of it must hold, as in the search."""
+    """All conditions must hold, as in the search."""
     keys = {f"secretsmanager:ResourceTag/{key}": "false" for key in search.tag_keys}
     tags = {f"secretsmanager:ResourceTag/{key}": value for key, value in search.tags}
     return {**({"Null": keys} if keys else {}), **({"StringEquals": tags} if tags else {})}

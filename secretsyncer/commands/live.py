@@ -1,4 +1,4 @@
-"""`secretsyncer render --from-aws`: the operator's own reading of AWS, for one rendering."""
+"""`secretsyncer render --from-aws`: reads AWS as the operator does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests in files and on standard input: read, checked as far as the API server would, and printed."""
+"""Reads, checks and prints manifests, from files or standard input. The checks of metadata are those of the API server."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def add_files(command: argparse.ArgumentParser) -> None:
     """The option `-f` of a command that reads manifests."""
     command.add_argument(
         "-f", dest="files", metavar="FILE", type=Path, nargs="+", required=True, action="extend",
-        help="manifests (YAML or JSON, several documents), folders of them, or - for standard input",
+        help="files with manifests (YAML or JSON), folders of such files, or - for standard input",
     )  # fmt: skip
 
 
 class Manifests(NamedTuple):
-    """What the files hold, and a line for each object that the API server would refuse."""
+    """The objects in the files, and a line for each object that the API server would reject."""
 
     objects: list[Object]
     problems: list[str]
@@ -66,7 +66,7 @@ def _objects(path: Path) -> Iterator[Any]:
 
 
 def _problem(obj: Any) -> str:
-    """What the API server would refuse of an object's metadata; empty if nothing."""
+    """The reason for which the API server would reject the metadata of an object; empty if it is valid."""
     metadata = obj.get("metadata") if isinstance(obj, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if metadata is None or not isinstance(name, str) or not name:
@@ -95,7 +95,7 @@ def _load(path: Path) -> list[Any]:
 
 
 def _documents(text: str) -> list[Any]:
-    """As JSON where it is JSON: YAML's parser takes neither its tabs nor all of its escapes."""
+    """Parsed as JSON if it is JSON, because the parser of YAML rejects tabs and some escapes."""
     try:
         return [json.loads(text)]
     except (ValueError, RecursionError):

@@ -1,8 +1,8 @@
-"""`secretsyncer render`: the Secrets that manifests would give.
+"""`secretsyncer render`: prints the Secrets that the operator would write for these manifests.
 
-The same parsing, gate and rendering as the operator's; only the values come from a file or, with `--from-aws`, from
-AWS with the credentials of the shell. Namespaces among the manifests bring their annotations, so that the gate can
-be tried too; a namespace that is not there has none.
+Parsing, the check of the role and rendering are the operator's. Only the values come from a file or, with `--from-aws`,
+from AWS with the credentials of the shell. If the manifests include a namespace, its annotation is checked. A namespace
+that they do not include counts as one without annotation.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.content import ContentRenderer
 
 _DESCRIPTION = """\
-Prints the Secrets that SyncedSecrets would give; nothing is written to the cluster. The AWS secrets are read from AWS,
-or offline from a file that maps their names to values:
+Prints the Secrets that the operator would write for these SyncedSecrets. Writes nothing to the cluster. The values
+come from AWS (--from-aws), or from a file (--secrets) that maps the name of each AWS secret to its value:
 
-  mysql: {json: {user: web, password: s3cret}, tags: {tag1: ""}}   # an object, which AWS holds as JSON
+  mysql: {json: {user: web, password: s3cret}, tags: {tag1: ""}}   # a JSON object
   cert: {value: "-----BEGIN ...", versionId: v1}                   # text
-  keystore: {binary: AAECAw==, listed: false}                      # base64; listed: whether .Secrets shows it
+  keystore: {binary: AAECAw==, listed: false}                      # base64; listed: false hides it from .Secrets
 
-A failure is reported on standard error with its object's name, and the exit code is 1. Namespaces among the
-manifests bring their annotations, so that the roles they allow can be tried, too.
+If an object fails, standard error shows its name and the reason, and the exit code is 1. If the manifests include
+namespaces, the command checks the roles against their annotations, as the operator does.
 
   secretsyncer render -f manifests/samples --secrets manifests/samples/aws/secrets.yaml
 """
@@ -44,26 +44,34 @@ manifests bring their annotations, so that the roles they allow can be tried, to
 
 def register(commands: Subcommands) -> None:
     command = add_command(
-        commands, "render", _action, summary="print the Secrets that manifests would give", description=_DESCRIPTION
+        commands,
+        "render",
+        _action,
+        summary="print the Secrets that the operator would write",
+        description=_DESCRIPTION,
     )
     manifests.add_files(command)
     source = command.add_mutually_exclusive_group(required=True)
-    source.add_argument("--secrets", metavar="FILE", type=Path, help="take the AWS secrets from this YAML or JSON")
-    source.add_argument("--from-aws", action="store_true", help="read AWS, with the credentials of this shell")
+    source.add_argument(
+        "--secrets", metavar="FILE", type=Path, help="read the AWS secrets from this YAML or JSON file"
+    )
+    source.add_argument(
+        "--from-aws", action="store_true", help="read the AWS secrets from AWS, with the credentials of this shell"
+    )
     command.add_argument(
         "-o", dest="output", choices=("yaml", "json"), default="yaml", help="format (default: yaml)"
     )
     command.add_argument(
         "--diff",
         action="store_true",
-        help="show how the cluster's Secrets differ, by key; exit 1 if any does",
+        help="print the keys that differ from the Secrets in the cluster; exit code 1 if there are any",
     )
-    command.add_argument("--reveal", action="store_true", help="with --diff: show values, too")
+    command.add_argument("--reveal", action="store_true", help="with --diff: print the values, too")
 
 
 def _action(chosen: argparse.Namespace) -> int:
     if chosen.reveal and not chosen.diff:
-        raise SettingsError("--reveal is for --diff")
+        raise SettingsError("--reveal needs --diff")
     objects, problems = manifests.load_manifests(chosen.files)
     manifests.report(problems)
     results, lines = asyncio.run(_results(chosen, objects))

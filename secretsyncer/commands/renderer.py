@@ -1,4 +1,4 @@
-"""Renders SyncedSecrets without a cluster: parsing, gate and rendering are the operator's."""
+"""Renders SyncedSecrets without a cluster. Parsing, the check of the role and rendering are the operator's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Result:
 
 
 class Renderer(NamedTuple):
-    """Where values come from, and what decides over access to them."""
+    """The source of the values, and the rules of access to them."""
 
     contents: ContentRenderer
     catalogue: Catalogue

@@ -11,8 +11,8 @@ from secretsyncer.commands import Subcommands, add_command
 from secretsyncer.settings import Settings, load
 
 _DESCRIPTION = """\
-Runs the operator against the cluster of KUBECONFIG, ~/.kube/config or the pod it runs in, with the AWS
-credentials and region that the AWS SDK finds. Settings come from the environment:
+Runs the operator. The cluster is that of KUBECONFIG, of the pod, or of ~/.kube/config, in this order. The AWS SDK
+finds the AWS credentials and the region. Settings are environment variables:
 
 """
 

@@ -1,4 +1,4 @@
-"""AWS secrets from a file, for rendering without AWS: a source of values like the operator's cache."""
+"""AWS secrets from a file, in place of the operator's cache, for rendering without AWS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from secretsyncer.commands import manifests
 from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure
 
 ACCOUNT = Account("aws", "000000000000")
-"""The account that bare role names belong to, offline."""
+"""The account of roles without an ARN."""
 _REGION = "us-east-1"
 _CONTENT = {"value", "json", "binary"}
 _FIELDS = {*_CONTENT, "tags", "versionId", "lastChanged", "listed", "stages"}

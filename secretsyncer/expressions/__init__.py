@@ -1,1 +1,1 @@
-"""The languages in which users may write, with bounds: RE2 regular expressions and JMESPath."""
+"""The expressions in a SyncedSecret: RE2 regular expressions and JMESPath, both with limits."""

@@ -1,8 +1,8 @@
 """JMESPath expressions for nested values in the JSON of a secret.
 
 All of JMESPath (https://jmespath.org/specification.html) except the parts that create objects: multi-selects (`[a, b]`,
-`{x: a}`) and `map`. The rest can still grow without bound: a projection whose elements are literals, `join` of a `join`,
-`to_string` of a `to_string`. So each evaluation charges its steps and results before it takes and creates them.
+`{x: a}`) and `map`. The rest can still create large results: a projection whose elements are literals, `join` of a `join`,
+`to_string` of a `to_string`. Therefore each evaluation charges its steps and results in advance.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def search(expression: str, document: Any, charge: Charge) -> Any:
 
 
 class _Functions(Functions):  # type: ignore[misc] # the library has no types
-    """The functions of JMESPath; those that make a text charge it first."""
+    """The functions of JMESPath. Those that create text charge it first."""
 
     def __init__(self, charge: Charge) -> None:
         self._charge = charge
@@ -68,7 +68,7 @@ class _Functions(Functions):  # type: ignore[misc] # the library has no types
 
 
 class _Interpreter(TreeInterpreter):  # type: ignore[misc] # the library has no types
-    """Evaluates an expression, and charges each part of it that is visited and each element that is made."""
+    """Evaluates an expression, and charges each visited part and each created element."""
 
     def __init__(self, charge: Charge) -> None:
         super().__init__(Options(custom_functions=_Functions(charge)))

@@ -1,6 +1,6 @@
 """Regular expressions of users: RE2, which takes linear time, so that no pattern can block the operator.
 
-The syntax is that of Go's `regexp`, as in templates. Python's `re` would backtrack for ever on a hostile pattern.
+The syntax is that of Go's `regexp`, as in templates. Python's `re` can take exponential time for a hostile pattern.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pages of lists and events of watches, parsed and checked.
 
-A page that is not a Kubernetes list (a proxy's answer with status 200) must not empty a store, and a line that
-is not an event must not move a version, so both are errors here. Texts of errors never quote what was read.
+A page that is not a Kubernetes list (such as a proxy's answer with status 200) must not empty a store. A line that is not
+an event must not change the version. Both are errors here. Error messages never quote the input.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The objects of one kind, held in memory; handlers are called for every difference.
 
-The store holds raw dicts (the reconcile validates them: a malformed object is its own failure) and is changed
-before handlers are called. A relist reports what it found different, objects that vanished included. `get` also
-returns what this process wrote itself (`remember`) until the watch has caught up, so that a reconcile never acts
-on the state before its own write. Reflectors fill it; reconciles and the controller's handlers read it.
+The store holds raw dicts, which the reconcile validates. The store changes before its handlers are called. A relist
+reports the differences, including deletions. `get` also returns this process's own writes (`remember`) until the watch
+has caught up, so that a reconcile never acts on the state before its own write. Reflectors fill the store; reconciles and
+the controller's handlers read it.
 """
 
 from __future__ import annotations

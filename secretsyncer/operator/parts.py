@@ -42,7 +42,7 @@ from secretsyncer.sync.secret_plan import SELECTOR
 from secretsyncer.sync.stores import Stores
 
 REFUSED_LIMIT = 300.0
-"""Seconds that the API server may refuse the credentials before a restart is asked for."""
+"""Seconds for which the API server may reject the credentials before liveness fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         owners,
         catalogue=lambda: poller.catalogue,
         values=cache,
-        contents=ContentRenderer(cache, engine, metrics, own_words=settings.template_messages),
+        contents=ContentRenderer(cache, engine, metrics, template_messages=settings.template_messages),
         writer=writer,
         reporter=Reporter(writer, events.event),
         operator=sessions,
@@ -216,7 +216,7 @@ def _readiness(
 
 
 def _accepted(client: KubeClient, *, within: float = 0.0) -> Check:
-    """Whether the API server takes the credentials; one that refuses them for up to `within` seconds passes."""
+    """A check that fails if the API server has rejected the credentials for more than `within` seconds."""
 
     def check() -> str | None:
         seconds = client.refused_for

@@ -1,8 +1,8 @@
-"""The page at `/`: every SyncedSecret with the reason of its state, and the operator's own figures.
+"""The page at `/`: every SyncedSecret with its state and reason, and figures about the operator.
 
-It shows what `kubectl get syncedsecrets -A` and the metrics show and nothing else; it is made from statuses, which
-hold no value of a secret. It has no script and loads nothing, so that it opens on a phone and under a strict content
-policy. `page` is pure: values in, HTML out.
+It shows only what `kubectl get syncedsecrets -A` and the metrics show. It is built from statuses, which never contain a
+value. It has no script and loads nothing, so it works on a phone and under a strict content security policy. `page` is
+pure: values in, HTML out.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.synced_secret import target_of
 
 ROWS = 500
-"""Objects on one page; the search finds the others. Those that are not ready come first."""
+"""Maximum number of objects on the page. Those that are not ready come first; the search finds the others."""
 SOURCES = 5
-"""Sources shown of one object; the search knows all of them."""
+"""Maximum number of sources in a row. The search includes all of them."""
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -34,7 +34,7 @@ _STYLE = Path(__file__).with_name("status_page.css").read_text("utf-8")
 
 
 class StatusPage:
-    """The page of one process. `leading` says whether it reconciles, or stands by."""
+    """The page of one process. `leading` returns whether it reconciles."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class StatusPage:
         self._leading = leading
 
     def html(self, query: str) -> str:
-        """The page as it is now; `query` is what a reader searches for."""
+        """The page now, with the objects that match the query."""
         now = time.time()
         return page((obj for _, obj in self._objects.items()), self._facts(now), query=query, now=now)
 
@@ -67,7 +67,7 @@ class StatusPage:
             "AWS calls": f"{metrics.total(metrics.aws_calls):.0f}",
             "Cache hits": share(hits, wanted),
             "Queue": f"{len(self._queue)} + {self._queue.running()} running",
-            "Role": "leading" if self._leading() else "standing by",
+            "Role": "leader" if self._leading() else "standby",
             "Version": __version__,
         }
 
@@ -91,7 +91,7 @@ class Row(NamedTuple):
 
 
 def row_of(obj: Mapping[str, Any], now: float) -> Row:
-    """The row of a raw object, whatever is in its status."""
+    """The row of a raw object. Its status may contain anything."""
     metadata, status = obj["metadata"], obj.get("status") or {}
     ready: Mapping[str, Any] = next((c for c in status.get("conditions") or [] if c.get("type") == "Ready"), {})
     sources = ((str(s.get("name")), str(s.get("versionID"))) for s in status.get("sources") or [])
@@ -108,7 +108,7 @@ def row_of(obj: Mapping[str, Any], now: float) -> Row:
 
 
 def age(timestamp: Any, now: float) -> str:
-    """The time since an RFC 3339 timestamp, for people; a dash where there is none."""
+    """The time since an RFC 3339 timestamp, in its largest unit; a dash if there is none."""
     try:
         then = datetime.fromisoformat(str(timestamp)).replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -117,7 +117,7 @@ def age(timestamp: Any, now: float) -> str:
 
 
 def seconds(count: float) -> str:
-    """A time for people, in its largest unit."""
+    """A duration in its largest unit."""
     whole = max(0, int(count))
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if whole >= size:
@@ -126,7 +126,7 @@ def seconds(count: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """A part of a whole in per cent; a dash where there is nothing yet."""
+    """A ratio in per cent; a dash if the total is 0."""
     return f"{100 * part / whole:.0f} %" if whole else "-"
 
 
@@ -139,7 +139,7 @@ def page(objects: Iterable[Mapping[str, Any]], facts: Mapping[str, str], *, quer
     summary = f"{len(rows)} objects, {not_ready} not ready" + (f", {len(found)} found" if words else "")
     cut = f"<p>The first {ROWS} are shown; search for the others.</p>" if len(found) > ROWS else ""
     top = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
-    body = "".join(_row(row) for row in found[:ROWS]) or '<tr class="none"><td colspan="5">nothing here</td></tr>'
+    body = "".join(_row(row) for row in found[:ROWS]) or '<tr class="none"><td colspan="5">no objects</td></tr>'
     head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>secretsyncer</title>'

@@ -1,7 +1,7 @@
-"""What one reconcile may use of memory and time: charged while it works, so that nothing too large is ever built.
+"""Limits of memory and time for one reconcile.
 
-A spec of a few kilobytes can ask for gigabytes. Each limit is far above what a Secret of 1 MiB needs. Whoever works
-for an object charges its `Budget`, from any thread; the charge that exceeds a limit raises `Exhausted` with the numbers.
+A spec of a few kilobytes can ask for gigabytes. Each limit is far above what a Secret of 1 MiB needs. Code that works for
+an object charges its `Budget` before it builds anything large. A charge that exceeds a limit raises `Exhausted`.
 `docs/security.md` has a table of these limits.
 """
 
@@ -14,7 +14,7 @@ from secretsyncer.errors import Reason, Rejected
 
 
 class Exhausted(Rejected):
-    """The object wants more than one reconcile may use: nothing else of it is tried."""
+    """The object exceeds a limit. The reconcile ends at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Limits:
     """Bytes of JSON parsed. Each value is parsed once."""
 
     produced: int = 4 << 20
-    """Bytes made for the Secret, also those that a later key replaces: four times what a Secret may hold."""
+    """Bytes produced for the Secret, including those that a later key replaces: four times the size of a Secret."""
 
     steps: int = 500_000
-    """Steps of JMESPath: parts of the expression evaluated, and elements and characters made on the way."""
+    """Steps of JMESPath: evaluated parts of the expression, and created elements and characters."""
 
     cpu_seconds: float = 3.0
     """Seconds of processor time for values, keys, searches and regular expressions."""
@@ -44,22 +44,25 @@ class Limits:
 
 
 _EXCEEDED = {
-    "reads": (Reason.INVALID_SPEC, "the object reads {used} AWS secrets, and may read {limit}"),
-    "parsed": (Reason.INVALID_SECRET_VALUE, "the object has {used} bytes of JSON parsed, and may have {limit}"),
+    "reads": (Reason.INVALID_SPEC, "the object reads {used} AWS secrets; the limit is {limit}"),
+    "parsed": (Reason.INVALID_SECRET_VALUE, "the object reads {used} bytes of JSON; the limit is {limit}"),
     "produced": (
         Reason.INVALID_SECRET_VALUE,
-        "the object makes {used} bytes or more, and may make {limit}; Kubernetes allows 1048576 in a Secret",
+        "the object produces {used} bytes or more; the limit is {limit}, and a Secret holds 1048576",
     ),
-    "steps": (Reason.INVALID_SECRET_VALUE, "jmesPath takes {used} steps or more, and may take {limit}"),
+    "steps": (Reason.INVALID_SECRET_VALUE, "jmesPath takes {used} steps or more; the limit is {limit}"),
     "cpu_seconds": (
         Reason.INVALID_SPEC,
-        "values and keys take {used:.1f} s of processor time or more, and may take {limit:.1f} s",
+        "values and keys take {used:.1f} s of processor time or more; the limit is {limit:.1f} s",
     ),
     "template_seconds": (
         Reason.TEMPLATE_ERROR,
-        "the templates run for {used:.1f} s, and may run for {limit:.1f} s",
+        "the templates run for {used:.1f} s; the limit is {limit:.1f} s",
     ),
-    "filters": (Reason.TEMPLATE_ERROR, "the templates filter in {used} different ways, and may in {limit}"),
+    "filters": (
+        Reason.TEMPLATE_ERROR,
+        "the templates call filters with {used} different arguments; the limit is {limit}",
+    ),
 }
 
 
@@ -84,7 +87,7 @@ class Budget:
         return int(getattr(self._limits, what) - self._used[what])
 
     def start_clock(self) -> None:
-        """This thread works for the object from now on."""
+        """Start to measure the processor time of this thread."""
         self._thread_began = time.thread_time()
 
     def charge_time(self) -> None:

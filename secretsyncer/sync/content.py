@@ -57,7 +57,7 @@ class Content:
 class ContentRenderer:
     """Renders the content of any object, from one source of values.
 
-    `own_words`: whether messages may hold what a template's author chose.
+    `template_messages`: whether failures may show the errors of templates.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class ContentRenderer:
         engine: TemplateEngine,
         metrics: Metrics,
         *,
-        own_words: bool = True,
+        template_messages: bool = True,
         limits: Limits | None = None,
     ) -> None:
         self._reader = GatedReader(values)
-        self._templates = TemplateRenderer(self._reader, engine, metrics, own_words=own_words)
+        self._templates = TemplateRenderer(self._reader, engine, metrics, template_messages=template_messages)
         self._limits = limits
         self._threads = asyncio.Semaphore(_THREADS)
 

@@ -1,7 +1,7 @@
-"""`dataFrom`: all keys of the AWS secrets that it names or finds, renamed as it says. Pure.
+"""`dataFrom`: all keys of the AWS secrets that it names or finds, with their new names. Pure.
 
-Named secrets come first, in order, then what was found; a later key wins. A secret that does not exist is absent as a
-whole; a null in one that does is an error that names the key. Everything that is wrong is raised as one failure.
+Named secrets come first, in order, then those that `find` selects; the last one takes precedence. `optional` applies to
+a whole secret: a key that is null is an error. All problems are raised as one failure.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Found = Sequence[SecretValue | SyncFailure]
 
 
 def select(find: Find, catalogue: Catalogue, budget: Budget) -> list[Entry]:
-    """The listed secrets that `find` means, by name. Tags and names are compared exactly, in memory."""
+    """The listed secrets that `find` selects, in the order of their names. Tags and names are compared exactly."""
     pattern = regexp.compile(find.name.regexp) if find.name and find.name.regexp is not None else None
     prefix = (find.name and find.name.prefix) or ""
 
@@ -73,7 +73,7 @@ class AllKeys:
         self.left_out = False
 
     def data(self, values: Values, found: Found | SyncFailure) -> Data:
-        """The keys and their values. Raises Rejected or Unavailable, for everything that is wrong."""
+        """The keys and their values. Raises Rejected or Unavailable with all problems."""
         parts: _Parts = {}
         for reference in self._source.references:
             with self._collecting():
@@ -89,7 +89,7 @@ class AllKeys:
 
     @contextmanager
     def _collecting(self) -> Iterator[None]:
-        """What fails must not hide what else is wrong, unless it is a limit of the whole object."""
+        """Collect the failure, so that it does not hide other problems; but a limit of the object ends everything."""
         try:
             yield
         except Exhausted:
@@ -98,7 +98,7 @@ class AllKeys:
             self._failures.append(failure)
 
     def _named(self, reference: SecretReference, value: SecretValue | SyncFailure) -> _Parts:
-        """The keys of one object; none where the whole secret is optional and does not exist."""
+        """The keys of one secret; none if it is optional and does not exist."""
         if reference.optional and isinstance(value, Rejected) and is_absent(value):
             self.left_out = True
             return {}
@@ -130,7 +130,7 @@ class AllKeys:
         return parts
 
     def _renamed(self, parts: _Parts) -> Data:
-        """The keys after rewriting, made fit for Kubernetes as asked for; two keys never become one in silence."""
+        """The keys after `rewrite` and `invalidKeys`. Two keys that get the same name are an error."""
         data: Data = {}
         origins: dict[str, str] = {}
         refused = []
@@ -149,7 +149,7 @@ class AllKeys:
         return data
 
     def _name(self, key: str, origin: str) -> str:
-        """The key's name in the Secret, which may be one that Kubernetes refuses."""
+        """The key's name in the Secret, which may be invalid."""
         rules = [(rule.source, rule.target) for rule in self._source.rewrite]
         name = _rewritten(rules, key, origin) if rules else key
         self._budget.charge_time()
@@ -171,14 +171,14 @@ def _rewritten(rules: list[tuple[str, str]], key: str, origin: str) -> str:
 
 
 def given(result: T | SyncFailure) -> T:
-    """The result, unless it is a failure: that is raised."""
+    """Return the result, or raise it if it is a failure."""
     if isinstance(result, SyncFailure):
         raise result
     return result
 
 
 def is_absent(failure: Rejected) -> bool:
-    """Whether there is nothing, as opposed to something that may not be read or is wrong."""
+    """Whether the secret or the key does not exist, as opposed to one that is denied or wrong."""
     return isinstance(failure, Absent | Unlisted) or failure.reason is Reason.SECRET_NOT_FOUND
 
 

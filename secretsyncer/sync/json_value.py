@@ -1,7 +1,7 @@
 """AWS values and the texts in them: JSON whose numbers keep their source text. Pure.
 
-Errors name the secret, the key and the position; never what is written there. A key that somebody may have made of
-a value (anything that a Secret cannot have as a key) is named by its place and length.
+Errors name the secret, the key and the position, but never the content. A key that is not a valid key of a Secret may
+contain a value, so errors name its position and length instead.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Fraction.__name__ = "float"  # JMESPath's functions go by the name of a type
 
 
 class Absent(Rejected):
-    """The secret is there, and the key is not, or is null."""
+    """The secret exists, but the key does not, or is null."""
 
 
 class Documents:
@@ -61,7 +61,7 @@ class Documents:
         self._steps = 0
 
     def parse(self, value: SecretValue, secret: str) -> Mapping[str, Any]:
-        """The JSON object that the secret holds."""
+        """The JSON object in the secret."""
         parsed = self._parsed.get(value)
         if parsed is None:
             self._budget.charge("parsed", len(value.text or value.binary or ""))
@@ -83,7 +83,7 @@ class Documents:
         return text
 
     def path_text(self, value: SecretValue, secret: str, path: str) -> bytes:
-        """The text of what a JMESPath finds."""
+        """The text of the result of a JMESPath expression."""
         parsed = self.parse(value, secret)
         try:
             found = jmespath.search(path, parsed, self._step)
@@ -97,7 +97,7 @@ class Documents:
         return text
 
     def all_texts(self, value: SecretValue, secret: str) -> tuple[dict[str, bytes], Rejected | None]:
-        """The texts of all keys, and what is wrong with those that have none: null is a mistake, not absence."""
+        """The texts of all keys, and the failure for keys without one. A null is an error, not an absent key."""
         texts: dict[str, bytes] = {}
         problems: dict[str, list[str]] = {}
         for position, (key, part) in enumerate(self.parse(value, secret).items(), 1):
@@ -110,7 +110,7 @@ class Documents:
         return texts, bad(secret, said) if problems else None
 
     def _step(self, steps: int) -> None:
-        """Charges in lots: an evaluation takes a hundred thousand single steps."""
+        """Charge several steps at once, because an evaluation can have a hundred thousand."""
         self._steps += steps
         if self._steps >= _LOT:
             steps, self._steps = self._steps, 0
@@ -118,7 +118,7 @@ class Documents:
             self._budget.charge_time()
 
     def _text(self, value: Any) -> tuple[str, bytes]:
-        """A JSON value as a Secret holds it, text as it is and anything else as compact JSON; or what is wrong."""
+        """A JSON value as bytes of a Secret (text unchanged, anything else as compact JSON), or the problem."""
         try:
             if isinstance(value, str):
                 text = value
@@ -135,12 +135,12 @@ class Documents:
 
 
 def bad(secret: str, problem: str) -> Rejected:
-    """The failure for a value that is not what is needed."""
+    """The failure for a value that does not fit the spec."""
     return Rejected(Reason.INVALID_SECRET_VALUE, f"AWS secret {secret} {problem}")
 
 
 def raw(value: SecretValue, budget: Budget) -> bytes:
-    """The whole secret, byte for byte. Raises Rejected for half a surrogate pair, which is no text."""
+    """The whole secret, byte for byte. Raises Rejected for half of a surrogate pair, which is not valid text."""
     budget.charge("produced", len(value.text or value.binary or ""))
     if value.binary is not None:
         return value.binary
@@ -152,18 +152,18 @@ def raw(value: SecretValue, budget: Budget) -> bytes:
 
 
 def shown_key(key: str, position: int) -> str:
-    """A key of a JSON object, as a message names it."""
+    """The name of a JSON key in a message."""
     return repr(key) if is_data_key(key) else f"number {position} ({len(key)} characters)"
 
 
 def listed(keys: list[str]) -> str:
-    """Keys as a message lists them."""
+    """A list of keys in a message."""
     more = f" and {len(keys) - _KEYS_SHOWN} more" if len(keys) > _KEYS_SHOWN else ""
     return f"key{'s' * (len(keys) > 1)} {', '.join(keys[:_KEYS_SHOWN])}{more}"
 
 
 def _parse(value: SecretValue) -> dict[str, Any] | str:
-    """The object, or what is wrong with the value."""
+    """The object, or the problem of the value."""
     text, problem = _json_of(value)
     if problem:
         return problem
@@ -181,7 +181,7 @@ def _parse(value: SecretValue) -> dict[str, Any] | str:
 
 
 def _json_of(value: SecretValue) -> tuple[str, str]:
-    """The text of a value, which AWS may hold as bytes; or what is wrong with it."""
+    """The text of a value, which may be binary in AWS, and the problem, if any."""
     if value.binary is None:
         text = value.text or ""
         if text.startswith(_MARK):
@@ -215,7 +215,7 @@ def _fraction(text: str) -> Fraction:
 
 
 class _Compact:
-    """Writes compact JSON, and looks at the budget while it does: what a JMESPath finds may share its parts."""
+    """Writes compact JSON, and charges the budget meanwhile, because the result of JMESPath can repeat its parts."""
 
     def __init__(self, budget: Budget) -> None:
         self.parts: list[str] = []

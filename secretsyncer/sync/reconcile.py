@@ -202,7 +202,7 @@ class Reconciler:
     # authorize
 
     def _is_still_granted(self, key: Key, record: Record, grant: Grant) -> bool:
-        """Whether the object and its namespace still are what the grant was given for: rendering may take long.
+        """Whether the object and its namespace are still those that the grant was given for: rendering can take long.
 
         False if the object was edited meanwhile. Raises Rejected if access was withdrawn.
         """

@@ -1,10 +1,10 @@
-"""From a spec and the AWS values it names to the bytes of the Secret: pure, no I/O.
+"""Renders the data of a Secret from a spec and the values of AWS secrets. Pure.
 
-`dataFrom` first, then `data` in order, a later name wins. Nothing half-rendered leaves here: every problem is
-collected and raised as one failure, so that a user sees all the wrong keys at once. JSON numbers keep their
-source text, booleans are `true`/`false`, objects and lists become compact JSON; a missing key and `null` are
-errors, never text, unless the reference to this key is optional or has a default. No data at all is an error, too,
-unless the spec allows it. Used by the operator and by `secretsyncer render` alike.
+`dataFrom` comes first, then `data` in order; the last key of a name takes precedence. All problems are collected and
+raised as one failure, so that a user sees all wrong keys at once, and an incomplete result is never returned. JSON
+numbers keep their source text, booleans are `true` and `false`, objects and lists become compact JSON. A missing key and
+`null` are errors, unless the reference is optional or has a default. No data at all is an error, unless the spec allows
+it. The operator and `secretsyncer render` both use this module.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Outputs = Mapping[str, str | SyncFailure]
 
 
 def references(spec: SyncedSecretSpec) -> list[SecretReference]:
-    """The AWS secrets that the spec names itself (templates and `find` name theirs later)."""
+    """The AWS secrets that the spec names, without those of templates and `find`."""
     named = list(spec.data_from.references) if spec.data_from else []
     for item in spec.items:
         source = item.value_from and (item.value_from.secret_ref or item.value_from.secret_key_ref)
@@ -63,7 +63,7 @@ def _labelled(label: str, failure: SyncFailure) -> SyncFailure:
 
 
 class _Rendering:
-    """Renders one object. Each AWS value is parsed once, and everything that is made is charged to the budget."""
+    """Renders one object. Each AWS value is parsed once. Everything that is produced is charged to the budget."""
 
     def __init__(self, values: Values, outputs: Outputs, budget: Budget) -> None:
         self._values = values
@@ -92,7 +92,7 @@ class _Rendering:
         return data
 
     def _sources(self, spec: SyncedSecretSpec, found: Found | SyncFailure) -> list[tuple[str, Callable[[], Data]]]:
-        """What the data is made of, in order, each with its place in the spec."""
+        """The parts of the data, in order, each with its path in the spec."""
         sources: list[tuple[str, Callable[[], Data]]] = []
         if source := spec.data_from:
             sources.append(("dataFrom", lambda: self._everything(source, found)))
@@ -100,16 +100,16 @@ class _Rendering:
         return sources
 
     def _nothing(self) -> Rejected:
-        """Nothing is left of what the spec asks for: that must not empty a Secret that somebody uses."""
+        """The failure for no data, which must not empty a Secret that is in use."""
         advice = "the Secret stays as it is; set spec.allowEmpty if it may be empty"
         if self._left_out:
             return Rejected(
-                Reason.SECRET_NOT_FOUND, f"everything optional is absent, and nothing else is left: {advice}"
+                Reason.SECRET_NOT_FOUND, f"everything optional is absent, and there is no other key: {advice}"
             )
         return Rejected(Reason.INVALID_SECRET_VALUE, f"there is no key for the Secret: {advice}")
 
     def _item(self, item: DataItem) -> Data:
-        """The item's key and value; nothing where it is optional and absent."""
+        """The item's key and value; empty if it is optional and absent."""
         if item.value_from is None:
             return {item.name: (item.value or "").encode()}
         if item.value_from.template is not None:

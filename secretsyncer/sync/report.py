@@ -1,8 +1,8 @@
 """Reports a reconcile to users: the status of the object, and Events for what has changed.
 
-An unchanged status is not written, and causes no Event. A status that somebody else has changed is written again. What the
-API server did not store of a status (with an older CRD it drops fields) is not sent again and again: a new status is
-compared with what was sent last, as long as the object has what was stored then.
+An unchanged status is not written, and causes no Event. A status that somebody else has changed is written again. With an
+older CRD, the API server drops fields of a status. To avoid sending them in every reconcile, a new status is compared with
+the one that was sent last, as long as the object still has what was stored then.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Reporter:
         self._last.pop(key, None)
 
     def _known(self, obj: Object) -> Object:
-        """The status of the object, with what the API server did not store of it."""
+        """The status of the object, with the fields that the API server did not store."""
         return self._last[key_of(obj)].sent if self.is_current(obj) else _status(obj)
 
     async def _write(self, obj: Object, new: Object, patch: Object | None) -> None:
@@ -50,7 +50,7 @@ class Reporter:
             if written is None:
                 return  # the object is gone, or was recreated
             stored = _status(written)
-        # Most are stored as sent, and then kept once.
+        # Usually both are equal, and then one copy is enough.
         self._last[key_of(obj)] = _Report(obj["metadata"].get("uid", ""), stored if new == stored else new, stored)
 
     async def synced(self, obj: Object, synced: SyncedSecret, content: Content, action: str) -> bool:

@@ -1,7 +1,7 @@
-"""Foreign text without the values of a Secret.
+"""Removes the values of a Secret from messages of the API server.
 
-The API server passes on what admission policies and webhooks say, and they may quote the object that they refuse, with its
-values in base64. Whatever the answer to a write of a Secret says goes through `scrub` before anybody sees it.
+Such a message can be that of an admission policy or webhook, which may quote the rejected object with its values in base64.
+Every message about the write of a Secret goes through `scrub` before it reaches a status, an Event or a log.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from secretsyncer.errors import MESSAGE_LIMIT
 PART = 8
 """Characters of the shortest part of a value that is hidden."""
 _SHORTEST = 2
-"""Characters of the shortest value that is hidden where it stands alone. One character would hide everything."""
+"""Characters of the shortest value that is hidden as a word. One character would hide everything."""
 _HIDDEN = "***"
 
 
 def scrub(text: str, values: Iterable[bytes]) -> str:
-    """The text, at most MESSAGE_LIMIT characters of it, without the values, plain and in base64, and without parts of them."""
+    """The first MESSAGE_LIMIT characters of the text, without the values and parts of them, plain or in base64."""
     text = text[:MESSAGE_LIMIT]
     hidden = bytearray(len(text))
     grams: dict[str, list[int]] = {}
@@ -38,7 +38,7 @@ def scrub(text: str, values: Iterable[bytes]) -> str:
 
 
 def _forms(value: bytes) -> Iterable[str]:
-    """A value as it may be quoted: its text, the text in JSON, and base64."""
+    """The forms in which a value may be quoted: text, text in JSON, and base64."""
     text = value.decode(errors="replace")
     yield text
     if "\n" in text or '"' in text or "\\" in text:

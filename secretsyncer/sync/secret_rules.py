@@ -1,4 +1,4 @@
-"""What a Secret must have and must not have, and which Secrets are never taken over. Pure."""
+"""Rules for Secrets: required keys, reserved labels and annotations, and Secrets that are never taken over. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from secretsyncer.synced_secret import SyncedSecret
 from secretsyncer.synced_secret.formats import CLUSTER_CREDENTIALS
 
 PROTECTED_TYPES = (*CLUSTER_CREDENTIALS, "helm.sh/release.v1")
-"""Secrets of these types are credentials of Kubernetes, or state of Helm."""
+"""Secrets of these types are credentials of the cluster, or Helm's records of releases."""
 _RESERVED = ("kubernetes.io", "k8s.io")
-_KUBECTL = "kubectl.kubernetes.io"  # its notes steer nothing
+_KUBECTL = "kubectl.kubernetes.io"  # its annotations have no effect on a Secret
 _HARMLESS = frozenset(
     {
         "app.kubernetes.io/managed-by",  # overwritten
@@ -39,7 +39,7 @@ _JSON_KEYS = {
 
 
 def check_metadata(synced: SyncedSecret) -> None:
-    """Labels and annotations of Kubernetes steer its controllers: with some of them a Secret grants access."""
+    """Reject labels and annotations of Kubernetes, because controllers act on them: some let a Secret grant access."""
     for part, names in (("labels", synced.spec.labels), ("annotations", synced.spec.annotations)):
         for name in names:
             domain = name.rpartition("/")[0]
@@ -52,7 +52,7 @@ def check_metadata(synced: SyncedSecret) -> None:
 
 
 def check_observed(synced: SyncedSecret, observed: dict[str, Any]) -> None:
-    """Secrets that Kubernetes or Helm use are never taken over, whatever `adopt` says."""
+    """Reject Secrets of protected types, even with `adopt: true`, and those that are being deleted."""
     if observed["type"] in PROTECTED_TYPES:
         raise Rejected(
             Reason.CONFLICT,
@@ -67,7 +67,7 @@ def check_observed(synced: SyncedSecret, observed: dict[str, Any]) -> None:
 
 
 def check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
-    """Kubernetes rejects these, too, with a less helpful message (see its documentation on Secret types)."""
+    """Check the required keys of the type. Kubernetes would reject them with a less helpful message."""
     for alternatives in _REQUIRED_KEYS.get(kind or "", ()):
         if not any(key in data for key in alternatives):
             raise Rejected(
@@ -84,7 +84,7 @@ def check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
 
 
 def check_controller(synced: SyncedSecret, observed: list[dict[str, Any]]) -> None:
-    """Kubernetes allows only one controller per Secret, and its own error does not help."""
+    """Reject a second controller. Kubernetes would, too, with a less helpful message."""
     if synced.spec.deletion_policy != "Delete":
         return
     for ref in observed:

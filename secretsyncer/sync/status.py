@@ -57,7 +57,7 @@ def sources_of(status: dict[str, Any], generation: int) -> frozenset[str]:
     listed = [entry for entry in status.get("sources") or [] if isinstance(entry, dict)]
     sources = [Source(*(str(entry.get(field, "")) for field in ("name", "arn", "versionID"))) for entry in listed]
     same = status.get("generatedSecretHash") == input_hash(generation, sources)
-    # Beyond the limit they are not all there, and then the generation alone has to tell.
+    # Beyond the limit, some are missing, so only the generation decides.
     if same or (len(sources) >= SOURCES_LIMIT and status.get("observedGeneration") == generation):
         return frozenset(source.arn for source in sources)
     return frozenset()

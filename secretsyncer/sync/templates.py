@@ -31,8 +31,8 @@ from secretsyncer.sync.status import Source
 ROUNDS = 20
 """Maximum number of rounds. Each round fetches everything that the template needs."""
 
-_SILENT = "the template fails; `secretsyncer render` says where"
-"""Everything else, even the line, is the choice of who wrote the template, and could spell a value."""
+_SILENT = "the template fails; `secretsyncer render` shows the error"
+"""Anything more, even the line, depends on the template, whose author could reveal a value by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class RenderedTemplate:
 
 
 class TemplateRenderer:
-    """Renders templates under a grant. Without `own_words`, a failure tells nothing that its author chose."""
+    """Renders templates under a grant. Without `template_messages`, failures show nothing that the template decides."""
 
     def __init__(
-        self, reader: GatedReader, engine: TemplateEngine, metrics: Metrics, *, own_words: bool = True
+        self, reader: GatedReader, engine: TemplateEngine, metrics: Metrics, *, template_messages: bool = True
     ) -> None:
         self._reader = reader
         self._engine = engine
-        self._own_words = own_words
+        self._template_messages = template_messages
         self._renders = metrics.template_renders
         self._listing: tuple[Catalogue, EngineCatalogue] | None = None
 
@@ -89,7 +89,7 @@ class TemplateRenderer:
             wanted = [i for i in result.required if i not in found]
             if not wanted:
                 break
-            # What is only likely to be read takes what the limit leaves, so that no hint ever fails an object.
+            # Hints are only probable reads, so they must not make the object exceed its limit.
             hints = [i for i in result.hints if i not in found and i not in result.required]
             wanted += hints[: max(0, budget.left("reads") - len(wanted))]
         raise Rejected(
@@ -122,11 +122,11 @@ class TemplateRenderer:
         return result
 
     def _said(self, failure: TemplateFailure) -> str:
-        return str(failure) if self._own_words or failure.static else _SILENT
+        return str(failure) if self._template_messages or failure.static else _SILENT
 
     def _needed(self, failure: SyncFailure, *, public: bool) -> SyncFailure:
-        """Why a secret that the template needs cannot be read; without its name, if that may come from a value."""
-        if public and self._own_words:
+        """The failure of a secret that the template needs, without its name if that may come from a value."""
+        if public and self._template_messages:
             return failure
         which = (
             "a secret that the template reads"

@@ -1,7 +1,7 @@
-"""What the declarations in `spec` and `status` are made of: a base class, and rules over several fields.
+"""The base class of the models in `spec` and `status`, and rules over several fields.
 
-A rule is stated once, for three readers: `holds` checks an object, `message` is for the user, and `schema` is the
-same statement in JSON Schema. Rules name fields as users write them. A path may lead into an object: `name.regexp`.
+A rule has three forms: `holds` checks an object, `message` is for the user, and `schema` is the same rule in JSON Schema.
+Rules name fields as users write them. A path may lead into an object: `name.regexp`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel, to_snake
 
 
 class Rule(NamedTuple):
-    """A statement about several fields of one object."""
+    """A condition over several fields of one object."""
 
     message: str
     holds: Callable[[Any], bool]
@@ -67,7 +67,7 @@ def at_most_one_of(*names: str) -> Rule:
 
 
 def _reader(path: str) -> Callable[[Any], Any]:
-    """Gives the value at a path, or None."""
+    """A function that returns the value at a path, or None."""
     attributes = [to_snake(name) for name in path.split(".")]
 
     def read(fields: Any) -> Any:
@@ -81,7 +81,7 @@ def _reader(path: str) -> Callable[[Any], Any]:
 
 
 def _not_empty(path: str) -> dict[str, Any]:
-    """The path is there, and is not an empty string, list or map. Each keyword applies to its own type only."""
+    """The schema of a path that is set and is not an empty string, list or map. Each keyword applies to one type only."""
     name, _, rest = path.partition(".")
     value = _not_empty(rest) if rest else {"minLength": 1, "minItems": 1, "minProperties": 1}
     return {"required": [name], "properties": {name: value}}

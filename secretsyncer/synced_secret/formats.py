@@ -1,7 +1,7 @@
 """Formats of text: names, expressions, durations. Each is a type for a field.
 
-Patterns are written in what RE2, Python and ECMAScript have in common, because the operator, the API server and
-editors all use them. They apply to the whole text.
+Patterns use only the syntax that RE2, Python and ECMAScript share, because the operator, the API server and editors all
+use them. They apply to the whole text.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
 class Format:
-    """The pattern that a text must match as a whole, and what that means in words."""
+    """The pattern that a text must match as a whole, and its description."""
 
     def __init__(self, pattern: str, message: str) -> None:
         self._pattern = re.compile(pattern)
@@ -119,7 +119,7 @@ def _size(annotations: dict[str, str]) -> dict[str, str]:
 
 
 def _names(pattern: str) -> Any:
-    """The same for editors."""
+    """The check of `_keys` as a JSON Schema for editors."""
     return Field(json_schema_extra={"propertyNames": {"pattern": f"^{pattern}$", "maxLength": _KEY_LIMIT}})
 
 

@@ -82,6 +82,6 @@ def _explain(error: Mapping[str, Any]) -> str:
 
 
 def _name(field: str) -> str:
-    """The name of a field, which may be anything that a user wrote: one line, and not a long one."""
+    """The name of a field on one line, clipped, because users may write anything as a name."""
     shown = field if field.isprintable() else ascii(field)
     return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}…"

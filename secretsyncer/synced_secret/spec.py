@@ -1,8 +1,7 @@
 """The fields of a SyncedSecret's `spec`, with their limits and descriptions.
 
 Field names are the Go operator's. The class of an object and the text under a field are what `kubectl explain`
-shows. The CRD checks less than what is declared here: it is lenient on purpose, so that what is wrong becomes a
-condition that its user can read.
+shows. The CRD enforces only a part of these limits, so that most errors become a condition that users can read.
 """
 
 from __future__ import annotations

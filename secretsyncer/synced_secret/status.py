@@ -1,7 +1,6 @@
 """The fields of a SyncedSecret's `status`, with their limits and descriptions. `sync/status.py` writes them.
 
-Only the schemas are made from these models. The operator builds a status as the JSON that it patches, because it
-keeps what others have written there.
+These models are only for the schemas. The operator patches a status as JSON, and keeps fields that others have written.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ async def test_the_operators_own_figures_are_on_top(operator, shown, browser):
     assert int(facts["AWS calls"]) > 0
     assert facts["Cache hits"].endswith("%")
     assert facts["Queue"].endswith("running")
-    assert facts["Role"] == "leading"
+    assert facts["Role"] == "leader"
 
 
 @pytest.mark.parametrize(

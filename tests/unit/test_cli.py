@@ -192,7 +192,7 @@ def test_a_file_that_is_not_there_ends_with_code_2(run, command):
 
 def test_values_can_only_be_revealed_in_differences(run):
     command = ["render", "-f", SAMPLES, "--secrets", SECRETS, "--reveal"]
-    assert run(*command) == (2, "", "secretsyncer: --reveal is for --diff\n")
+    assert run(*command) == (2, "", "secretsyncer: --reveal needs --diff\n")
 
 
 def test_the_namespace_annotation_is_the_one_that_is_set(run):

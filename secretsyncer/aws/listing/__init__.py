@@ -1,1 +1,1 @@
-"""What there is in AWS: the poller lists it, the catalogue is the last listing, the event queue hears of changes."""
+"""The secrets that exist in AWS: the poller lists them, the catalogue is the last listing, the event queue reports changes."""

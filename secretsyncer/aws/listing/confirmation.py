@@ -1,10 +1,10 @@
-"""Whether to believe a listing that lacks a lot. Absence in a listing is not yet a fact.
+"""Confirms a listing that lacks many secrets before it is used.
 
-An empty or halved listing is what a wrong region, a broken proxy or a changed permission looks like. Believed, it would
-empty what templates and `find` produce. A listing is suspicious if it lacks everything, half of what was listed before,
-or a large share of the AWS secrets that objects in use were made from. It is believed once it is confirmed: a second
-complete listing lacks the same, and DescribeSecret finds none of a sample of what is missing. If DescribeSecret cannot
-tell (it may not be permitted), a listing of a later round has to lack the same. Until then, the old entries stay.
+A wrong region, a broken proxy or a changed permission can make a listing empty or incomplete. Such a listing would empty
+the results of templates and `find`. A listing is suspicious if it lacks everything, half of the previous listing, or a
+large share of the AWS secrets that objects were made from. It is used after two checks: a second complete listing lacks
+the same, and DescribeSecret finds none of a sample of the missing secrets. If DescribeSecret is not permitted, a listing
+of a later round must lack the same. Until then, the old entries stay.
 """
 
 from __future__ import annotations

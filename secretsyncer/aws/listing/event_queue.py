@@ -1,8 +1,8 @@
 """Receives change events at once: long-polls an SQS queue of Secrets Manager's EventBridge events.
 
-Polling remains the safety net, so a failure here does no harm: an unknown or malformed message is counted and
-deleted, duplicates and disorder cost a needless call, and a queue that is gone or refuses is a metric and a
-log line while polling continues.
+Polling remains the safety net, so a failure here does no harm. An unknown or malformed message is counted and deleted.
+Duplicates and messages out of order cost a needless call. If the queue does not exist or denies access, a metric and a
+log line show it, and polling continues.
 
 Events (AWS, "Monitor Secrets Manager secrets with Amazon EventBridge"): "Secret Label Updated", and CloudTrail's
 entries for the calls in `CALLS` and for rotations.

@@ -25,9 +25,9 @@ from secretsyncer.synced_secret import parse
 _STORES = {"SecretStore", "ClusterSecretStore"}
 
 _DESCRIPTION = """\
-Prints SyncedSecrets for ExternalSecrets of External Secrets Operator (v1, v1beta1; give their SecretStores, too),
-for ExternalSecrets of kubernetes-external-secrets and for AWSSecrets of aws-secret-operator. What could not be
-converted is listed on standard error, and the exit code is 1 then.
+Converts to SyncedSecrets: ExternalSecrets of External Secrets Operator (v1, v1beta1; include their SecretStores),
+ExternalSecrets of kubernetes-external-secrets, and AWSSecrets of aws-secret-operator. Standard error lists what could
+not be converted; the exit code is then 1.
 
   kubectl get externalsecrets,secretstores,clustersecretstores -A -o yaml | secretsyncer convert -f -
 """

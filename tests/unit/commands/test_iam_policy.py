@@ -99,7 +99,7 @@ def test_what_a_template_names_is_allowed_and_what_it_may_name_later_is_reported
     documents, problems = needed(synced_secret(template("x", '{{ getSecretValue "web/db" }}'), IAMRole="reader"))
     assert documents[ROLE]["Statement"] == [BATCH, allow([f"{HERE}web/db-??????"])]
     assert len(problems) == 1
-    assert problems[0].startswith("team/demo: a template names secrets")
+    assert problems[0].startswith("team/demo: the policy has the secrets that a template names")
 
 
 def test_account_mode_reads_tags_too(needed):

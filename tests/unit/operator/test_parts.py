@@ -112,7 +112,7 @@ async def test_the_page_shows_the_objects(process):
         await asyncio.sleep(1)
         html = one.served["page"]("")
         assert 'data-object="team/demo"' in html
-        assert "leading" in html
+        assert "leader" in html
 
 
 async def test_only_the_named_namespaces_are_watched(process):

@@ -134,7 +134,7 @@ def test_of_many_objects_the_first_are_shown_and_all_are_counted():
 
 def test_without_objects_the_page_says_so():
     reading = shown()
-    assert "nothing here" in reading.text
+    assert "no objects" in reading.text
     assert "0 objects, 0 not ready" in reading.text
 
 
@@ -256,7 +256,7 @@ async def test_before_the_first_listing_the_page_promises_nothing(status_page):
         "AWS calls": "0",
         "Cache hits": "-",
         "Queue": "0 + 0 running",
-        "Role": "standing by",
+        "Role": "standby",
         "Version": __version__,
     }
 
@@ -278,7 +278,7 @@ async def test_the_figures_of_a_process_at_work(status_page, metrics, monkeypatc
         "AWS calls": "2",
         "Cache hits": "75 %",
         "Queue": "1 + 1 running",
-        "Role": "leading",
+        "Role": "leader",
         "Version": __version__,
     }
 

@@ -332,11 +332,16 @@ async def test_each_limit_ends_the_object_with_its_number(aws, engine, metrics):
     filters = template("t", "{{ range $i := 20 }}{{ $_ := filterByTagKey $.Secrets (print $i) }}{{ end }}")
     slow = template("t", "{{ range 300000 }}{{ end }}")
     both = (whole("a", "app"), whole("b", "cert"))
-    assert await message(*both, reads=1) == "the object reads 2 AWS secrets, and may read 1"
-    assert "may read 3" in await message(loop, whole("x", "pg/a"), whole("y", "pg/b"), whole("z", "cert"), reads=3)
-    assert await message(filters, filters=9) == "the templates filter in 20 different ways, and may in 9"
-    assert "and may run for 0.0 s" in await message(slow, template_seconds=0.001)
-    assert "makes 10 bytes or more, and may make 9" in await message(whole("b", "cert"), produced=9)
+    assert await message(*both, reads=1) == "the object reads 2 AWS secrets; the limit is 1"
+    assert "the limit is 3" in await message(
+        loop, whole("x", "pg/a"), whole("y", "pg/b"), whole("z", "cert"), reads=3
+    )
+    assert (
+        await message(filters, filters=9)
+        == "the templates call filters with 20 different arguments; the limit is 9"
+    )
+    assert "the limit is 0.0 s" in await message(slow, template_seconds=0.001)
+    assert "produces 10 bytes or more; the limit is 9" in await message(whole("b", "cert"), produced=9)
 
 
 async def test_what_a_template_will_only_perhaps_read_never_exceeds_the_limit(aws, engine, metrics):
@@ -364,7 +369,7 @@ async def test_long_work_leaves_the_event_loop_free(aws, engine, metrics):
 
 
 async def test_without_own_words_a_template_chooses_nothing_of_a_message(aws, engine, metrics):
-    renderer = ContentRenderer(aws, engine, metrics, own_words=False)
+    renderer = ContentRenderer(aws, engine, metrics, template_messages=False)
 
     async def message(text):
         with pytest.raises(SyncFailure) as raised:
@@ -374,7 +379,7 @@ async def test_without_own_words_a_template_chooses_nothing_of_a_message(aws, en
     spelled = '{{ if hasPrefix "s" (getSecretValueMap "app").pw }}{{ required "it begins with s" "" }}{{ end }}'
     line = '{{ $c := (getSecretValueMap "app").pw }}{{ if hasPrefix "s" $c }}\n\n\n{{ fail }}{{ end }}'
     which = '{{ if hasPrefix "s" (getSecretValueMap "app").pw }}{{ getSecretValue "begins-with-s" }}{{ end }}'
-    assert await message(spelled) == "data.t: the template fails; `secretsyncer render` says where"
+    assert await message(spelled) == "data.t: the template fails; `secretsyncer render` shows the error"
     assert await message(line.replace("fail", "index (list) 5")) == await message(spelled)
     assert await message(which) == "data.t: a secret that the template reads cannot be read (SecretNotFound)"
     assert "line 1" in await message("{{ if }}")

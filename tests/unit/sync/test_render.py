@@ -404,13 +404,13 @@ def test_a_key_that_replacing_does_not_make_fit_is_refused(name):
 def test_what_is_made_is_stopped_while_it_is_made_with_the_number():
     world = World({"big": "x" * 65_000})
     failure = world.failure(*(whole(f"k{n}", "big") for n in range(9_000)))
-    assert failure.message.startswith("data.k64: the object makes 4225000 bytes or more, and may make 4194304")
+    assert failure.message.startswith("data.k64: the object produces 4225000 bytes or more; the limit is 4194304")
 
 
 def test_outputs_of_many_templates_are_stopped_while_they_are_collected():
     world = World(outputs={f"{n}": "x" * 1_500_000 for n in range(330)})
     failure = world.failure(*(template(f"k{n}", f"{n}") for n in range(330)))
-    assert failure.message.startswith("data.k2: the object makes 4500000 bytes or more")
+    assert failure.message.startswith("data.k2: the object produces 4500000 bytes or more")
 
 
 def test_four_thousand_keys_of_one_secret_are_no_work():
@@ -433,7 +433,7 @@ def test_a_regular_expression_may_not_take_for_ever():
     listing = catalogue(*(entry(f"{'x' * 400}/{n}") for n in range(5_000)))
     find = parsed(dataFrom={"find": {"name": {"regexp": "(?:.?){900}@"}}}).spec.data_from.find
     with pytest.raises(
-        Rejected, match=r"values and keys take 0.\d s of processor time or more, and may take 0.2 s"
+        Rejected, match=r"values and keys take 0.\d s of processor time or more; the limit is 0.2 s"
     ):
         select(find, listing, Budget(Limits(cpu_seconds=0.2)))
 
