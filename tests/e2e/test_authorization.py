@@ -111,7 +111,7 @@ async def test_a_change_of_the_annotation_takes_effect_at_once(operator, aws, re
     await space.until_data("demo", {"a": b"2"}, within=10)
 
 
-async def test_leave_that_was_taken_and_given_back_is_told_though_nothing_else_has_changed(
+async def test_permission_that_was_removed_and_restored_is_reported_even_without_another_change(
     operator, aws, reader, new_space, secret
 ):
     space = await new_space(annotations=allowing("reader"))

@@ -152,7 +152,7 @@ async def test_a_missing_secret_is_asked_for_once_a_poll_however_many_want_it(op
     assert sum(value_calls(aws).values()) - before <= rounds + 1
 
 
-async def test_a_status_leads_to_no_pass_whoever_has_written_it(small_operator, small_cluster, aws):
+async def test_a_change_of_status_leads_to_no_reconcile(small_operator, small_cluster, aws):
     operator = await small_operator(SYNC_INTERVAL_SEC="3600")
     space = await small_cluster.space()
     await space.write("demo", data=[literal("a", "1")])

@@ -194,7 +194,7 @@ async def test_each_failure_shows_in_the_metrics(broken, operator):
     assert metrics["secret_sync_failures"] == len(BAD)
 
 
-async def test_nothing_is_tried_in_a_hot_loop(broken, operator, aws):
+async def test_no_failure_is_retried_in_a_hot_loop(broken, operator, aws):
     async def effort():
         return total(await operator.metrics(), "secretsyncer_reconciles_total"), sum(
             count for (operation, _), count in aws.calls.items() if operation != "ListSecrets"
@@ -221,7 +221,7 @@ async def test_the_process_is_healthy_and_ready(broken, operator):
     assert (await operator.get("/readyz"))[0] == 200
 
 
-async def test_what_is_mended_is_synced_at_once(broken, operator):
+async def test_a_corrected_object_is_synced_at_once(broken, operator):
     for name in BAD:
         await broken.space.write(name, data=[literal("mended", "yes")])
     for name in BAD:

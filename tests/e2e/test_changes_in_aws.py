@@ -109,7 +109,7 @@ async def test_retagging_changes_what_a_template_selects(operator, aws, space):
             await space.until_data("demo", {"t": expected})
 
 
-async def test_a_secret_that_comes_later_heals_the_object_that_waits_for_it(operator, aws, space, name):
+async def test_an_object_becomes_ready_when_its_secret_is_created_later(operator, aws, space, name):
     await space.write("demo", dataFrom=all_keys(name))
     assert name in await space.until_failed("demo", "SecretNotFound")
     aws.world.create(name, '{"a": "1"}')
@@ -117,7 +117,7 @@ async def test_a_secret_that_comes_later_heals_the_object_that_waits_for_it(oper
         await space.until_data("demo", {"a": b"1"})
 
 
-async def test_a_deleted_secret_leaves_the_last_good_value_and_says_so(operator, aws, space, name):
+async def test_a_deleted_aws_secret_leaves_the_last_good_value_and_is_reported(operator, aws, space, name):
     aws.world.create(name, '{"a": "1"}')
     await space.write("demo", dataFrom=all_keys(name))
     await space.until_data("demo", {"a": b"1"})

@@ -108,7 +108,7 @@ async def test_diff_of_what_the_operator_has_written_is_empty(command, run_opera
     assert (code, out, err) == (0, "no differences\n", "")
 
 
-async def test_diff_of_a_secret_that_is_not_there_says_so(command, space, moto, name):
+async def test_diff_shows_that_a_secret_does_not_exist(command, space, moto, name):
     await moto.create(name, '{"a": 1}')
     spec = manifest(space, dataFrom=all_keys(name))
     code, out, _ = await command("render", "-f", "-", "--from-aws", "--diff", stdin=spec)
@@ -116,7 +116,7 @@ async def test_diff_of_a_secret_that_is_not_there_says_so(command, space, moto, 
     assert (code, lines) == (1, [f"{space.name}/demo: would be created", f"{space.name}/demo: + a"])
 
 
-async def test_from_aws_reads_as_the_operator_would_and_says_what_is_wrong(command, space, moto, name):
+async def test_from_aws_reads_as_the_operator_does_and_reports_failures(command, space, moto, name):
     await moto.create(name, '{"a": 1.50}')
     good = manifest(space, dataFrom=all_keys(name))
     bad = manifest(space, "bad", data=[key("x", name, "missing")])

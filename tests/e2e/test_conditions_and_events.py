@@ -111,7 +111,7 @@ async def test_the_list_of_sources_is_capped(operator, space, aws, name):
     assert (await space.ready("demo"))["message"] == "60 keys from 60 AWS secrets"
 
 
-async def test_events_tell_of_creation_update_and_what_was_done(operator, space, aws, name):
+async def test_events_report_creation_and_update(operator, space, aws, name):
     aws.world.create(name, '{"a": "1", "b": "2"}')
     await space.write("demo", IAMRole="reader", dataFrom=all_keys(name))
     await until_told(space, "demo", "Normal", "Synced", "Secret created with keys a, b")
@@ -122,7 +122,7 @@ async def test_events_tell_of_creation_update_and_what_was_done(operator, space,
     await until_told(space, "demo", "Normal", "Synced", "Secret updated: labels or annotations")
 
 
-async def test_events_tell_of_a_conflict_and_of_its_end(operator, space):
+async def test_events_report_a_conflict_and_its_end(operator, space):
     await space.write("older", target={"name": "shared"}, data=[literal("a", "1")])
     await space.until_synced("older")
     await space.write("younger", target={"name": "shared"}, data=[literal("a", "2")])
@@ -131,7 +131,7 @@ async def test_events_tell_of_a_conflict_and_of_its_end(operator, space):
     await until_told(space, "younger", "Normal", "Synced", "Secret updated: key a")
 
 
-async def test_events_tell_of_a_denial_and_of_recovery(operator, new_space, aws, name):
+async def test_events_report_a_denial_and_the_recovery(operator, new_space, aws, name):
     space = await new_space(annotations={"iam.amazonaws.com/allowed-roles": '["another"]'})
     aws.world.create(name, '{"a": "1"}')
     await space.write("demo", IAMRole="reader", dataFrom=all_keys(name))
@@ -144,7 +144,7 @@ async def test_events_tell_of_a_denial_and_of_recovery(operator, new_space, aws,
     await until_told(space, "demo", "Normal", "Synced", "in sync with AWS again")
 
 
-async def test_a_failure_that_lasts_is_told_once(operator, space, name):
+async def test_a_lasting_failure_is_reported_once(operator, space, name):
     await space.write("demo", IAMRole="reader", dataFrom=all_keys(name))
     await space.until_failed("demo", "SecretNotFound")
     version = (await space.synced("demo"))["metadata"]["resourceVersion"]

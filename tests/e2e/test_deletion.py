@@ -75,7 +75,7 @@ async def test_the_secret_of_an_object_that_was_set_to_retain_stays(operator, sp
     assert await space.data("demo") == {"a": b"1"}
 
 
-async def test_an_object_made_again_under_its_old_name_has_its_own_secret(operator, space, name):
+async def test_a_recreated_object_has_its_own_secret(operator, space, name):
     await space.write("demo", dataFrom=all_keys(name), deletionPolicy="Delete")
     await space.until_synced("demo")
     await delete(space, "demo", "Background")
@@ -153,7 +153,7 @@ async def test_an_object_that_keeps_its_namespace_from_going_gets_no_secret(oper
     await forgotten(operator, space)
 
 
-async def test_a_namespace_made_again_under_its_old_name_is_served(operator, cluster, space, name):
+async def test_a_recreated_namespace_is_served(operator, cluster, space, name):
     await space.write("demo", dataFrom=all_keys(name))
     await space.until_synced("demo")
     await cluster.delete("Namespace", "", space.name)

@@ -50,20 +50,20 @@ async def test_a_value_edited_with_kubectl_is_put_right(demo, kubectl):
     await demo.until_data("demo", AS_IT_SHOULD_BE, within=10)
 
 
-async def test_a_key_added_or_taken_away_with_kubectl_is_put_right(demo, kubectl):
+async def test_a_key_that_kubectl_added_or_removed_is_corrected(demo, kubectl):
     patch = '{"data": {"a": null, "foreign": "MQ=="}}'
     await kubectl("patch", "secret", "demo", "-n", demo.name, "--type=merge", f"--patch={patch}")
     await demo.until_data("demo", AS_IT_SHOULD_BE, within=10)
 
 
-async def test_a_deleted_secret_is_made_again(demo, kubectl):
+async def test_a_deleted_secret_is_created_again(demo, kubectl):
     uid = (await demo.secret("demo"))["metadata"]["uid"]
     await kubectl("delete", "secret", "demo", "-n", demo.name)
     await demo.until_data("demo", AS_IT_SHOULD_BE, within=10)
     assert (await demo.secret("demo"))["metadata"]["uid"] != uid
 
 
-async def test_a_label_taken_away_comes_back_even_the_one_that_makes_it_ours(demo, kubectl):
+async def test_a_removed_label_is_restored_even_the_one_of_the_operator(demo, kubectl):
     await kubectl("label", "secret", "demo", "-n", demo.name, "app.kubernetes.io/managed-by-", "ours-")
 
     async def labelled():
@@ -88,7 +88,7 @@ async def test_labels_and_annotations_of_others_stay_and_ours_go_when_the_spec_d
     assert await demo.data("demo") == AS_IT_SHOULD_BE
 
 
-async def test_drift_that_is_put_right_is_told_in_an_event(demo, kubectl):
+async def test_drift_that_is_corrected_is_reported_in_an_event(demo, kubectl):
     await kubectl("patch", "secret", "demo", "-n", demo.name, "--type=merge", '--patch={"data": {"a": "eA=="}}')
 
     async def told():
@@ -110,7 +110,7 @@ async def test_an_object_changed_while_it_is_reconciled_ends_as_its_last_spec_as
     await space.until_synced("demo")
 
 
-async def test_an_object_deleted_while_it_is_reconciled_and_made_anew_is_reconciled_as_the_new_one(
+async def test_an_object_recreated_during_a_reconcile_is_reconciled_as_the_new_one(
     operator, aws, cluster, space, name
 ):
     aws.fault("slow", operation="GetSecretValue", delay=2)

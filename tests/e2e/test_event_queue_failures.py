@@ -45,9 +45,7 @@ def name():
     return f"push/{uuid.uuid4().hex[:8]}"
 
 
-async def test_a_queue_that_is_gone_degrades_to_polling_and_is_used_when_it_is_back(
-    run_operator, space, moto, name
-):
+async def test_without_its_queue_the_operator_polls_and_uses_the_queue_again_later(run_operator, space, moto, name):
     queue = MotoQueue(moto.environment, f"events-{uuid.uuid4().hex[:8]}")
     arn = (await moto.create(name, '{"a": "1"}'))["ARN"]
     operator = await run_operator(**moto.environment, POLL_INTERVAL_SEC="1", EVENTS_QUEUE_URL=queue.url)

@@ -38,7 +38,7 @@ async def writes(operator):
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("status", "retry_after"), [(409, None), (429, 1), (500, None)])
-async def test_a_burst_of_errors_on_writes_is_outlived_and_costs_no_write_too_many(
+async def test_a_burst_of_errors_on_writes_causes_no_extra_write(
     small_operator, small_cluster, embedded, aws, name, status, retry_after
 ):
     operator = await small_operator()
@@ -107,7 +107,7 @@ async def test_a_namespace_that_has_not_been_seen_yet_is_neither_allowed_nor_den
     assert await denied.secret("demo") is None
 
 
-async def test_a_secret_edited_between_its_write_and_the_end_of_the_pass_is_put_right(
+async def test_a_secret_edited_between_its_write_and_the_end_of_the_reconcile_is_corrected(
     small_operator, small_cluster, embedded
 ):
     operator = await small_operator(SYNC_INTERVAL_SEC="3600")

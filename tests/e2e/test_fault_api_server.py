@@ -129,7 +129,7 @@ async def test_connections_that_are_never_answered_or_refused_for_30_s_lose_noth
 
 
 @pytest.mark.timeout(120)
-async def test_rights_taken_away_are_told_and_once_given_back_all_is_right_again(
+async def test_removed_permissions_are_reported_and_once_restored_all_is_in_sync(
     operator, cluster, gate, space, aws, name
 ):
     await space.write("demo", dataFrom=all_keys(name))
@@ -185,7 +185,7 @@ async def test_an_object_of_1400_kib_is_read_and_spoils_nothing(operator, gate, 
     assert await health(operator) == [200, 200]
 
 
-async def test_an_object_from_before_the_schema_is_told_what_is_wrong_and_disturbs_nobody(
+async def test_an_object_from_before_the_schema_gets_a_condition_and_affects_no_other_object(
     operator, gate, cluster, space
 ):
     """A CRD without a schema, as an older operator may have left it, lets anything in."""

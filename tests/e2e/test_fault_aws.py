@@ -77,7 +77,7 @@ TIMES = 10**6
         ("hang", "ListSecrets", 0),
     ],
 )
-async def test_during_a_fault_no_secret_is_spoilt_and_after_it_all_catch_up(
+async def test_during_a_fault_no_secret_is_wrong_and_after_it_all_are_synced(
     demo, operator, aws, name, kind, operation, skip
 ):
     before = (await demo.secret("demo"))["metadata"]["resourceVersion"]
@@ -103,7 +103,7 @@ async def test_during_a_fault_no_secret_is_spoilt_and_after_it_all_catch_up(
     assert not complaints(operator.log)
 
 
-async def test_slow_answers_hold_up_those_who_wait_for_them_and_nobody_else(demo, operator, aws, name):
+async def test_slow_responses_delay_only_their_own_callers(demo, operator, aws, name):
     slow = f"{name}-slow"
     role = aws.world.role(f"slow-{uuid.uuid4().hex[:6]}")
     aws.world.create(slow, '{"a": "1"}')

@@ -186,7 +186,7 @@ async def test_a_leader_that_was_killed_is_followed_within_the_lease_and_one_ret
     assert one_after_the_other(real_server, space)
 
 
-async def test_a_process_that_stood_still_for_5_seconds_goes_on_as_leader_and_has_missed_nothing(
+async def test_a_process_that_was_paused_for_5_seconds_stays_leader_and_misses_nothing(
     start, cluster, aws, space, name
 ):
     operator = await start(**LEADING)

@@ -174,7 +174,7 @@ def test_no_byte_code_is_checked_against_its_source():
     assert [str(file) for file in files if file.read_bytes()[4:8] != unchecked_hash] == []
 
 
-def test_it_says_what_it_is_and_runs_as_nobody(config):
+def test_it_has_labels_and_runs_as_an_unprivileged_user(config):
     labels = config["Labels"]
     assert labels["org.opencontainers.image.version"] == __version__
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"

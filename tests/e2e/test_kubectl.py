@@ -64,7 +64,7 @@ async def test_describe_shows_the_events(operator, aws, kubectl, space):
         ("ss.status.conditions.reason", "Reason for the status, as one word"),
     ],
 )
-async def test_explain_teaches_the_fields(cluster, kubectl, field, expected):
+async def test_explain_describes_the_fields(cluster, kubectl, field, expected):
     async def explained():  # the server publishes a new schema some moments after the definition
         code, text = await kubectl.attempt("explain", field)
         assert code == 0, text

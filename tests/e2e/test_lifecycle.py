@@ -58,7 +58,7 @@ async def test_with_deletion_policy_delete_the_object_owns_its_secret(operator, 
     await eventually(let_go)
 
 
-async def test_metrics_tell_how_each_object_fares_and_forget_the_deleted(operator, cluster, space, name):
+async def test_metrics_have_the_state_of_each_object_and_no_deleted_ones(operator, cluster, space, name):
     await space.write("good", dataFrom=all_keys(name))
     await space.write("bad", dataFrom=all_keys(f"{name}-missing"))
     await space.until_synced("good")
@@ -86,7 +86,7 @@ async def gone_from_metrics(operator, space):
     await eventually(probe)
 
 
-async def test_an_object_made_anew_under_its_old_name_starts_afresh(operator, cluster, space, name):
+async def test_a_recreated_object_does_not_keep_the_state_of_the_old_one(operator, cluster, space, name):
     await space.write("demo", dataFrom=all_keys(name))
     await space.until_synced("demo")
     await cluster.delete("SyncedSecret", space.name, "demo")

@@ -141,7 +141,7 @@ async def told(operator, aws, cluster):
 
 
 @pytest.mark.parametrize("where", ["the log", "events", "statuses", "pages", "the process", "annotations"])
-async def test_no_value_is_told_in(told, where):
+async def test_no_message_of_a_fault_has_a_value(told, where):
     assert len(told[where]) > 100
     assert leaks(told[where]) == set()
 

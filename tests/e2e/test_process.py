@@ -194,7 +194,9 @@ async def test_a_port_that_is_taken_is_exit_code_2_and_one_line(embedded, enviro
     assert f"METRICS_LISTEN={listen}" in lines[0]
 
 
-async def test_it_is_not_ready_until_aws_has_been_listed_and_says_so(small_operator, small_cluster, aws, name):
+async def test_it_is_not_ready_until_aws_has_been_listed_and_has_the_reason(
+    small_operator, small_cluster, aws, name
+):
     fault = aws.fault("denied", operation="ListSecrets")
     operator = await small_operator(ready=False)
 

@@ -44,7 +44,7 @@ async def test_the_service_account_of_the_manifest_may_do_all_that_is_needed(run
     assert "orbidden" not in operator.log
 
 
-async def test_without_rights_it_is_not_ready_and_says_what_it_may_not_do(
+async def test_without_permissions_it_is_not_ready_and_names_what_it_lacks(
     real_server, cluster, environment, space, tmp_path
 ):
     account = {

@@ -77,7 +77,7 @@ async def test_watch_namespace_limits_the_operator_to_these(run_operator, new_sp
     assert await other.secret("demo") is None
 
 
-async def test_sync_interval_tries_again_what_no_event_announces(run_operator, aws, space, name):
+async def test_sync_interval_retries_what_no_event_reports(run_operator, aws, space, name):
     aws.world.role("reader", read=["nothing"])
     await run_operator(SYNC_INTERVAL_SEC="1")
     await space.write("demo", IAMRole="reader", dataFrom=all_keys(name))

@@ -45,7 +45,7 @@ async def test_a_stage_and_a_version_can_be_read_beside_the_current_one(operator
     await space.until_data("demo", {"now": b"three", "before": b"two", "pinned": b"one"})
 
 
-async def test_a_jmespath_finds_a_nested_value_and_keeps_the_digits_of_its_numbers(operator, space, aws, name):
+async def test_a_jmespath_selects_a_nested_value_and_keeps_the_digits_of_numbers(operator, space, aws, name):
     aws.world.create(name, '{"db": {"users": [{"name": "me", "pin": 1.50}], "port": 5432}}')
     data = [
         item("user", name, form="secretKeyRef", jmesPath="db.users[0].name"),
@@ -57,7 +57,7 @@ async def test_a_jmespath_finds_a_nested_value_and_keeps_the_digits_of_its_numbe
     await space.until_data("demo", {"user": b"me", "pin": b"1.50", "db": whole})
 
 
-async def test_optional_and_default_stand_for_what_is_missing_until_it_comes(operator, space, aws, name):
+async def test_optional_and_default_apply_until_the_secret_exists(operator, space, aws, name):
     aws.world.create(name, '{"there": "yes"}')
     data = [
         item("there", name, form="secretKeyRef", key="there"),
@@ -138,7 +138,7 @@ async def test_keys_that_kubernetes_does_not_accept_are_dealt_with_as_asked(
     await space.until_data("demo", expected)
 
 
-async def test_two_keys_never_become_one_in_silence(operator, space, aws, name):
+async def test_two_keys_that_become_one_are_an_error(operator, space, aws, name):
     aws.world.create(name, '{"a/b": 1, "a_b": 2}')
     source = {"secretRef": {"name": name}, "invalidKeys": "Replace"}
     await space.write("demo", IAMRole="features", dataFrom=source)
@@ -204,7 +204,7 @@ async def test_a_typed_secret_has_its_type_and_what_the_type_requires(operator, 
     assert await space.secret("token") is None
 
 
-async def test_another_type_is_a_conflict_unless_the_secret_may_be_made_anew(operator, space):
+async def test_another_type_is_a_conflict_unless_the_secret_may_be_recreated(operator, space):
     login = [literal("username", "me"), literal("password", "it")]
     await space.write("demo", data=login)
     await space.until_synced("demo")
@@ -218,7 +218,7 @@ async def test_another_type_is_a_conflict_unless_the_secret_may_be_made_anew(ope
     assert (secret["type"], secret["metadata"]["uid"] == before) == ("kubernetes.io/basic-auth", False)
 
 
-async def test_an_immutable_secret_is_made_anew_only_where_allowed(operator, space):
+async def test_an_immutable_secret_is_recreated_only_if_allowed(operator, space):
     await space.write("demo", immutable=True, data=[literal("a", "1")])
     await space.until_synced("demo")
     assert (await space.secret("demo"))["immutable"] is True
@@ -311,7 +311,7 @@ async def test_a_refresh_interval_finds_what_no_list_shows(operator, space, aws,
     assert "10s" in await space.until_failed("hasty", "InvalidSpec")
 
 
-async def test_events_tell_of_creation_change_failure_and_recovery(operator, space, aws, name):
+async def test_events_report_creation_change_failure_and_recovery(operator, space, aws, name):
     aws.world.create(name, '{"a": "1"}')
     spec = {"IAMRole": "features", "data": [item("x", name, form="secretKeyRef", key="a")]}
     await space.write("demo", **spec)

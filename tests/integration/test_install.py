@@ -62,7 +62,7 @@ def installed(checkout: Path) -> list[str]:
     return [path.name for path in checkout.glob("made/lib/python*/site-packages/little.py")]
 
 
-def test_pip_installs_where_uv_cannot_be_had(checkout):
+def test_pip_installs_if_uv_is_not_available(checkout):
     lock(checkout)
     done = install(checkout, uv="echo uv 0.4.1")  # too old, and the index has no other
     assert done.returncode == 0, done.stderr
@@ -70,7 +70,7 @@ def test_pip_installs_where_uv_cannot_be_had(checkout):
     assert installed(checkout) == ["little.py"]
 
 
-def test_pip_installs_where_uv_fails(checkout):
+def test_pip_installs_if_uv_fails(checkout):
     lock(checkout)
     done = install(checkout, uv='[ "$1" = --version ] && echo uv 9.0.0')
     assert done.returncode == 0, done.stderr

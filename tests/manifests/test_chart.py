@@ -216,7 +216,7 @@ def test_the_identity_and_the_region_of_aws():
     assert environment(aws={"region": "eu-west-1"})["AWS_REGION"] == "eu-west-1"
 
 
-def test_a_service_account_of_ones_own_gets_the_rights():
+def test_a_custom_service_account_gets_the_permissions():
     objects = render(serviceAccount={"create": False, "name": "mine"})
     assert not [obj for obj in objects if obj["kind"] == "ServiceAccount"]
     assert the("Deployment", objects)["spec"]["template"]["spec"]["serviceAccountName"] == "mine"
@@ -289,7 +289,7 @@ def test_another_port_is_listened_on_probed_served_and_let_in():
     assert the("NetworkPolicy", objects)["spec"]["ingress"][0]["ports"] == [{"port": 9090}]
 
 
-def test_a_network_policy_without_peers_lets_nobody_in():
+def test_a_network_policy_without_peers_admits_no_one():
     assert the("NetworkPolicy", render(networkPolicy={"from": []}))["spec"]["ingress"] == []
 
 

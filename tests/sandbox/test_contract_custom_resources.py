@@ -76,7 +76,7 @@ async def test_validation_errors_name_field_reason_and_rule(client, widgets, spe
     assert message in cause["message"]
 
 
-async def test_all_errors_are_told_at_once(client, widgets):
+async def test_all_errors_are_reported_at_once(client, widgets):
     reply = await client.post(widgets, widget("a", size="x", mode="y"))
     assert reply.causes() == {("spec.size", "FieldValueTypeInvalid"), ("spec.mode", "FieldValueNotSupported")}
     assert "is invalid: [" in reply.body["message"]

@@ -79,7 +79,7 @@ async def test_patch_cannot_change_the_kind(client, secrets, widgets):
     assert (reply.status, reply.causes()) == (422, {("kind", "FieldValueInvalid")})
 
 
-async def test_refused_patch_tells_the_whole_object_secret_data_included(client, secrets):
+async def test_message_of_an_invalid_patch_has_the_whole_object_with_its_secret_data(client, secrets):
     """What a client must not pass on: the message holds what it patched."""
     await client.make(secrets, secret("a", data={"k": "c2VjcmV0"}))
     reply = await client.patch(f"{secrets}/a", {"data": {"other": "not base64"}})

@@ -96,7 +96,7 @@ async def test_timeout_ends_the_watch_in_good_order(client, secrets):
         assert await watch.rest() == []
 
 
-async def test_bookmark_tells_of_changes_that_the_watch_does_not_see(client, secrets):
+async def test_bookmark_has_the_version_of_changes_that_the_watch_does_not_show(client, secrets):
     start = (await client.make(secrets, secret("a")))["metadata"]["resourceVersion"]
     query = f"resourceVersion={start}&fieldSelector=metadata.name%3Da&timeoutSeconds=4&allowWatchBookmarks=true"
     async with client.watch(f"{secrets}?{query}") as watch:
@@ -124,7 +124,7 @@ async def test_bookmarks_come_only_where_they_are_asked_for(client, secrets):
         assert await watch.rest() == []
 
 
-async def test_object_that_begins_to_match_is_added_and_one_that_ceases_is_deleted(client, secrets):
+async def test_object_that_starts_to_match_is_added_and_one_that_no_longer_matches_is_deleted(client, secrets):
     start = await version_of(client, secrets)
     body = secret("a", data={"k": "MQ=="})
     await client.make(secrets, body)
@@ -173,7 +173,7 @@ async def test_metadata_only_watch(client, secrets):
     assert "data" not in event["object"]
 
 
-async def test_watch_for_metadata_lists_is_deaf(client, secrets):
+async def test_watch_for_metadata_lists_sends_nothing(client, secrets):
     """Lists want `PartialObjectMetadataList`, watches `PartialObjectMetadata`: a mistake is not told."""
     accept = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
     await client.make(secrets, secret("a"))

@@ -120,7 +120,7 @@ async def _read_into(received, content):
         received += chunk
 
 
-async def test_silent_watch_is_open_and_says_nothing(api, client):
+async def test_silent_watch_is_open_and_sends_nothing(api, client):
     async with client.watch(SECRETS) as watch:
         await client.make(SECRETS, secret("a"))
         assert await watch.short() == ("ADDED", "a")

@@ -166,7 +166,7 @@ def test_all_is_built_where_setup_envtest_fails(script):
     assert "./kube-apiserver ./kube-controller-manager" in script.builds.read_text()
 
 
-def test_a_folder_that_the_environment_names_is_taken_as_it_is(script):
+def test_a_folder_from_the_environment_is_used_unchanged(script):
     assets = script.folder / "assets"
     for name in PROGRAMS:
         program(assets / name, "#!/bin/sh\n")

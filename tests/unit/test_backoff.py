@@ -40,7 +40,7 @@ def test_no_failure_waits_like_one(failures):
     assert STEADY.delay(failures) == 1
 
 
-def test_a_factor_of_one_waits_the_same_for_ever():
+def test_a_factor_of_one_keeps_the_delay():
     steady = Backoff(initial=2, factor=1, cap=60, rand=lambda: 0.0)
     assert {steady.delay(n) for n in (1, 2, 64, 65, 66, 10_000)} == {2}
 
@@ -78,7 +78,7 @@ def test_the_wait_is_never_shorter_than_the_server_asked_for(clock):
     assert retries.failed(at_least=None) == 4
 
 
-def test_what_flaps_keeps_its_long_delays(clock):
+def test_a_flapping_owner_keeps_its_long_delays(clock):
     retries = Retries(STEADY, clock=clock, reset_after=120)
     for _ in range(4):
         retries.failed()

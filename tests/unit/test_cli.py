@@ -84,7 +84,7 @@ def test_help_shows_every_command(run):
         assert f"\n    {command}" in out
 
 
-def test_help_of_run_teaches_every_variable_with_its_default_and_meaning(run):
+def test_help_of_run_has_every_variable_with_its_default_and_meaning(run):
     code, out, _ = run("run", "--help")
     assert code == 0
     for name, field in Settings.model_fields.items():
@@ -95,7 +95,7 @@ def test_help_of_run_teaches_every_variable_with_its_default_and_meaning(run):
     assert "KUBECONFIG" in out
 
 
-def test_help_of_render_teaches_with_a_command_and_a_file_that_work(run, manifest, tmp_path):
+def test_help_of_render_has_a_command_and_a_file_that_work(run, manifest, tmp_path):
     code, out, _ = run("render", "--help")
     assert code == 0
     (command,) = [line.split()[2:] for line in out.splitlines() if line.startswith("  secretsyncer render")]
@@ -164,7 +164,7 @@ def test_several_files_may_follow_one_option_or_several(run, manifest, tmp_path)
         assert [secret["metadata"]["name"] for secret in yaml.safe_load_all(out)] == ["one", "other"]
 
 
-def test_files_without_a_syncedsecret_are_a_failure_that_is_told(run, manifest):
+def test_files_without_a_syncedsecret_are_an_error(run, manifest):
     command = ["render", "-f", manifest({"kind": "ConfigMap", "metadata": {"name": "x"}}), "--secrets", SECRETS]
     assert run(*command) == (1, "", "secretsyncer: no SyncedSecret in these files\n")
     code, out, _ = run(*command, "-o", "json")

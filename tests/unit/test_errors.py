@@ -23,7 +23,7 @@ def test_a_text_within_the_limit_stays_as_it_is(length):
 
 
 @pytest.mark.parametrize("length", [11, 12, 5000])
-def test_a_text_over_the_limit_is_cut_to_it_and_shows_that(length):
+def test_a_text_over_the_limit_is_truncated_with_an_ellipsis(length):
     assert clip("x" * length, 10) == "x" * 9 + "…"
 
 
@@ -41,7 +41,7 @@ def test_the_message_of_a_failure_fits_an_event(kind):
     assert len(failure.message) == len(str(failure)) == MESSAGE_LIMIT
 
 
-def test_what_the_controller_tells_apart_is_told_apart_by_type():
+def test_failures_that_the_controller_distinguishes_have_different_types():
     assert issubclass(Rejected, SyncFailure)
     assert issubclass(Unavailable, SyncFailure)
     assert not issubclass(Unavailable, Rejected)

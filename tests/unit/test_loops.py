@@ -82,7 +82,7 @@ async def test_stopping_waits_until_a_loop_has_cleaned_up(loops):
     assert seen == ["tidied"]
 
 
-async def test_once_all_are_stopped_nobody_waits_for_a_failure_any_more(loops):
+async def test_once_all_are_stopped_no_failure_is_awaited(loops):
     loops.start("poller", forever())
     loops.start("worker", forever())
     await loops.stop()

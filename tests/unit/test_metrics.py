@@ -104,7 +104,7 @@ def test_an_object_that_never_was_ready_can_be_forgotten_and_so_can_an_unknown_o
     assert (series("demo"), totals(value)) == ([], (0, 0))
 
 
-def test_an_object_made_anew_starts_afresh(metrics, value):
+def test_a_recreated_object_has_no_failures(metrics, value):
     ready(metrics)
     metrics.forget_object("team", "demo")
     broken(metrics)
@@ -112,7 +112,7 @@ def test_an_object_made_anew_starts_afresh(metrics, value):
     assert value("secretsyncer_object_last_sync_timestamp_seconds", namespace="team", name="demo") is None
 
 
-def test_the_build_tells_its_version(metrics):
+def test_build_info_has_the_version(metrics):
     assert f'version="{__version__}"' in generate_latest(metrics.registry).decode()
 
 

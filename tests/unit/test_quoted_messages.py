@@ -63,7 +63,7 @@ def test_every_quoted_message_is_one_of_the_program(message):
     assert is_in_the_code(message)
 
 
-def test_an_invented_message_is_not():
+def test_an_invented_message_is_not_a_message_of_the_program():
     assert len(quoted_messages()) > 10
     assert not is_in_the_code(
         "dataFrom: role arn:aws:iam::123456789012:role/team-a has no time for secret team-b/db"

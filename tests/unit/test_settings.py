@@ -136,7 +136,7 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_and_shows_what_it_mus
     assert len(message.splitlines()) == 1
 
 
-def test_all_wrong_values_are_told_at_once():
+def test_all_wrong_values_are_reported_at_once():
     with pytest.raises(SettingsError) as raised:
         load({"WORKERS": "0", "LOG_LEVEL": "loud", "METRICS_LISTEN": "x"})
     assert all(name in str(raised.value) for name in ("WORKERS", "LOG_LEVEL", "METRICS_LISTEN"))

@@ -93,7 +93,7 @@ def test_a_name_may_come_twice_in_data_and_the_order_is_kept():
     assert [(item.name, item.value) for item in items] == [("a", "1"), ("b", "2"), ("a", "3")]
 
 
-def test_metadata_that_the_go_operator_ignored_is_ignored_whatever_it_is():
+def test_metadata_that_the_go_operator_ignored_is_ignored_in_any_form():
     metadata = {"name": "other", "namespace": "elsewhere", "creationTimestamp": "2020-01-01T00:00:00Z"}
     synced = parsed(literal("a", "1"), secretMetadata=metadata)
     assert synced.secret == Key("team", "demo")
@@ -127,7 +127,7 @@ def test_a_key_that_kubernetes_refuses_is_refused(text):
 
 
 @pytest.mark.parametrize(("spec", "message"), INVALID)
-def test_what_is_wrong_is_told_with_its_path_and_never_with_a_value(spec, message):
+def test_problems_are_reported_with_their_path_and_without_a_value(spec, message):
     said = rejection(**spec)
     assert message in said
     assert CANARY not in said
@@ -145,13 +145,13 @@ def test_an_object_without_a_spec_is_refused(obj):
         parse({"metadata": {"name": "demo"}, **obj})
 
 
-def test_all_that_is_wrong_is_told_at_once():
+def test_all_problems_are_reported_at_once():
     said = rejection(IAMRole=5, data=[{"name": "a b", "value": "1"}, {"name": "c"}], deletionPolicy="x", typ="x")
     for path in ("spec.IAMRole", "spec.data[0].name", "spec.data[1]", "spec.deletionPolicy", "spec.typ"):
         assert path in said
 
 
-def test_a_thousand_mistakes_still_fit_a_message():
+def test_the_message_for_a_thousand_errors_is_within_its_limit():
     assert len(rejection(data=[{"name": "a/b"}] * 1000)) == MESSAGE_LIMIT
 
 
@@ -177,7 +177,7 @@ def test_a_spec_does_not_change():
         parsed(literal("a", "1")).spec.iam_role = "other"
 
 
-def test_hostile_texts_are_judged_at_once():
+def test_hostile_texts_are_checked_quickly():
     hostile = "a" * 200_000 + "!"
     assert "roleSessionName" in rejection(data=[literal("a", "1")], roleSessionName=hostile)
     assert "refreshInterval" in rejection(data=[literal("a", "1")], refreshInterval="1" * 200_000 + "!")
@@ -216,7 +216,7 @@ def test_a_duration_is_read(value, seconds):
     "value",
     ["", "10", "s", "1d", "-5m", "9s", "721h", 5, True, [], {}, float("nan"), 10**400, -(10**400), "9" * 400 + "h"],
 )
-def test_what_is_no_duration_or_out_of_bounds_is_refused(value):
+def test_an_invalid_or_excessive_duration_is_an_error(value):
     with pytest.raises(ValueError, match="must be"):
         duration(value)
 

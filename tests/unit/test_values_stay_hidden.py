@@ -172,7 +172,7 @@ def renderer(engine, metrics):
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_value_never_shows_whatever_a_pass_makes_of_it(renderer, metrics, form):
+async def test_no_result_of_a_reconcile_shows_a_value(renderer, metrics, form):
     printed, _ = await passed(renderer, synced_secret(**FORMS[form]))
     printed.append(generate_latest(metrics.registry).decode())
     assert printed
@@ -180,7 +180,7 @@ async def test_a_value_never_shows_whatever_a_pass_makes_of_it(renderer, metrics
 
 
 @pytest.mark.parametrize("text", TEMPLATES)
-async def test_a_value_never_shows_whatever_a_template_makes_of_it(renderer, metrics, text):
+async def test_no_result_of_a_template_shows_a_value(renderer, metrics, text):
     printed, _ = await passed(renderer, synced_secret(template("a", text)))
     printed.append(generate_latest(metrics.registry).decode())
     assert [(shows(text), text) for text in printed if shows(text)] == []

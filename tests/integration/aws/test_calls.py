@@ -33,7 +33,7 @@ async def test_a_cold_start_costs_lists_batches_and_one_assume_role_per_role(aws
     assert max(aws.batches) == 20
 
 
-async def test_unchanged_secrets_cost_nothing_but_the_listing_in_whatever_form_they_are_named(aws, side, reader):
+async def test_unchanged_secrets_cost_only_the_listing_in_every_form_of_reference(aws, side, reader):
     secrets = [aws.world.create(f"app/{number}", "x") for number in range(60)]
     forms = [ref(form, reader) for one in secrets for form in (one.name, one.arn, one.arn[:-7])]
     for _ in range(5):

@@ -132,7 +132,7 @@ def nothing(aws_env, tmp_path):
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_failure_in_finding_credentials_is_one_line_and_passes(
+async def test_a_failure_to_find_credentials_is_one_line_and_temporary(
     aws, nothing, make_side, tmp_path, way, no_waiting
 ):
     WAYS[way](nothing, tmp_path)
@@ -159,7 +159,7 @@ async def test_a_failure_in_finding_credentials_is_one_line_and_passes(
         ("endpoint: without a scheme", "127.0.0.1:4566"),
     ],
 )
-async def test_the_cause_is_told(aws, nothing, make_side, tmp_path, way, cause):
+async def test_the_cause_is_logged(aws, nothing, make_side, tmp_path, way, cause):
     WAYS[way](nothing, tmp_path)
     side = await make_side()
     error = await side.get(ref("app"))

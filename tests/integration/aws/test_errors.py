@@ -32,7 +32,7 @@ ATTEMPTS = 4
         ("code:LimitExceededException", ATTEMPTS, "throttled"),
     ],
 )
-async def test_what_may_pass_is_unavailable_and_each_attempt_is_counted(aws, side, kind, attempts, outcome):
+async def test_temporary_failures_are_unavailable_and_each_attempt_is_counted(aws, side, kind, attempts, outcome):
     aws.world.create("app", "one")
     aws.fault(kind, "GetSecretValue")
     error = await side.get(ref("app"))
@@ -60,7 +60,7 @@ async def test_what_passes_within_the_sdks_attempts_is_never_seen(aws, side, kin
         ("ValidationException", Reason.INVALID_SPEC),
     ],
 )
-async def test_what_needs_a_change_of_the_world_is_rejected_after_one_attempt(aws, side, code, reason):
+async def test_lasting_failures_are_rejected_after_one_attempt(aws, side, code, reason):
     aws.world.create("app", "one")
     aws.fault(f"code:{code}", "GetSecretValue")
     error = await side.get(ref("app"))
@@ -115,7 +115,7 @@ async def test_sixty_secrets_of_a_refused_role_are_one_assume_role_a_minute(aws,
     ("kind", "outcome"),
     [("throttle", "throttled"), ("500", "error"), ("html", "unreadable"), ("reset", "no_answer")],
 )
-async def test_an_sts_that_does_not_answer_is_no_refusal(aws, side, reader, kind, outcome):
+async def test_no_answer_of_sts_is_not_a_denial(aws, side, reader, kind, outcome):
     aws.world.create("app", "x")
     aws.fault(kind, "AssumeRole")
     error = await side.get(ref("app", reader))
@@ -169,7 +169,7 @@ async def test_no_one_listening_is_unavailable(aws_env, make_side):
     assert f"no connection to 127.0.0.1:{port}: Connection refused" in error.message
 
 
-async def test_an_aws_that_never_answers_is_given_up(aws, make_side, monkeypatch):
+async def test_a_call_to_an_aws_that_never_answers_times_out(aws, make_side, monkeypatch):
     monkeypatch.setattr("secretsyncer.aws.api.sessions.READ_TIMEOUT", 0.1)
     side = await make_side()
     aws.world.create("app", "x")

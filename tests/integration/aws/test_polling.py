@@ -86,7 +86,7 @@ async def test_a_search_roles_session_that_ends_between_two_pages_is_renewed(aws
     assert aws.calls["ListSecrets", role] == 3 + 2  # each page after the first was refused once
 
 
-async def test_a_listing_behind_by_minutes_delays_nothing_that_is_asked_for(aws, side, reader):
+async def test_a_listing_that_lags_by_minutes_does_not_delay_reads(aws, side, reader):
     aws.world.create("app", "one")
     await side.poller.poll_once()
     aws.world.freeze_lists()

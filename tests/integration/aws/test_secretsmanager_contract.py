@@ -146,7 +146,7 @@ async def test_a_deleted_secret_is_hidden_unreadable_and_can_be_restored(sm, pre
     assert (await sm.get_secret_value(SecretId=prefix + "a"))["SecretString"] == "x"
 
 
-async def test_a_secret_made_anew_has_another_arn(sm, prefix):
+async def test_a_recreated_secret_has_another_arn(sm, prefix):
     first = (await sm.create_secret(Name=prefix + "a", SecretString="x"))["ARN"]
     await sm.delete_secret(SecretId=prefix + "a", ForceDeleteWithoutRecovery=True)
     second = (await sm.create_secret(Name=prefix + "a", SecretString="x"))["ARN"]
@@ -202,7 +202,7 @@ async def test_a_version_id_may_be_chosen(sm, prefix):
     assert made["VersionId"] == wanted
 
 
-async def test_the_caller_is_told_account_and_arn(connect):
+async def test_get_caller_identity_returns_account_and_arn(connect):
     sts = await connect("sts")
     who = await sts.get_caller_identity()
     assert who["Account"] == "123456789012"

@@ -50,7 +50,7 @@ async def test_writes_are_ours_by_name(client, admin, namespace):
     assert managers == {"secretsyncer"}
 
 
-async def test_replace_of_what_has_changed_meanwhile_is_refused(client, admin, namespace):
+async def test_replace_of_an_object_that_has_changed_meanwhile_is_rejected(client, admin, namespace):
     made = await client.create(SECRETS, namespace, secret("x"))
     await admin.merge("Secret", namespace, "x", {"metadata": {"labels": {"by": "another"}}})
     error = await refusal(client.replace(SECRETS, namespace, "x", {**made, "data": {"k": "dg=="}}))

@@ -115,7 +115,7 @@ async def test_a_renewed_client_certificate_is_taken_up_at_once(tmp_path, server
         assert await read(client) == "x"
 
 
-async def test_credentials_that_stay_refused_are_told_until_others_are_there(tmp_path, server, metrics):
+async def test_rejected_credentials_are_reported_until_others_exist(tmp_path, server, metrics):
     async with connected(metrics) as client:
         assert await read(client) == "x"
         assert client.refused_for == 0

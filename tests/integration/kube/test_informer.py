@@ -100,7 +100,7 @@ async def test_pages_of_a_long_list_are_joined(start, admin, namespace):
     assert len(informer) == 12
 
 
-async def test_own_write_is_seen_at_once_and_forgotten_in_time(start, admin, client, namespace):
+async def test_own_write_is_visible_at_once_and_forgotten_in_time(start, admin, client, namespace):
     informer = await start(namespaces=(namespace,))
     key = Key(namespace, "x")
     informer.remember(await client.create(SECRETS, namespace, secret(namespace, "x", k="dg==")))

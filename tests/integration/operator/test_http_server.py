@@ -66,7 +66,7 @@ async def test_a_probe_with_nothing_wrong_says_ok(serve, path):
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_a_probe_with_something_wrong_says_what_and_only_that(serve, path):
+async def test_a_failed_probe_lists_only_the_failed_checks(serve, path):
     bad = Checks(loops=None, watches="namespaces: not listed yet")
     ask = await serve(health=bad, readiness=bad)
     status, text, _ = await ask(path)
@@ -84,7 +84,7 @@ async def test_health_and_readiness_are_two_questions(serve):
     assert [(await ask(path))[0] for path in ("/healthz", "/readyz")] == [200, 503]
 
 
-async def test_a_probe_asks_anew_each_time(serve):
+async def test_a_probe_runs_its_checks_each_time(serve):
     checks = Checks(a="not yet")
     ask = await serve(readiness=checks)
     assert (await ask("/readyz"))[0] == 503
@@ -165,7 +165,7 @@ async def test_an_endless_request_is_cut_short(serve, long):
     assert b" 400 " in answer.splitlines()[0]
 
 
-async def test_a_request_that_is_none_is_refused_without_a_word_about_us(serve):
+async def test_a_malformed_request_is_rejected_without_the_name_of_the_server(serve):
     ask = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
     writer.write(b"\x16\x03\x01\x00\x00 hello\r\n\r\n")
@@ -186,7 +186,7 @@ async def closed(reader):
             return
 
 
-async def test_a_client_that_sends_without_end_is_cut_off(serve, monkeypatch):
+async def test_a_client_that_sends_without_end_is_disconnected(serve, monkeypatch):
     monkeypatch.setattr(http_server, "LIFETIME", 0.5)
     ask = await serve(health=Checks(a=None))
     reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
@@ -200,7 +200,7 @@ async def test_a_client_that_sends_without_end_is_cut_off(serve, monkeypatch):
     assert (await ask("/healthz"))[0] == 200
 
 
-async def test_a_client_that_says_nothing_is_cut_off(serve, monkeypatch):
+async def test_a_client_that_sends_nothing_is_disconnected(serve, monkeypatch):
     monkeypatch.setattr(http_server, "LIFETIME", 0.2)
     ask = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
@@ -208,7 +208,7 @@ async def test_a_client_that_says_nothing_is_cut_off(serve, monkeypatch):
     writer.close()
 
 
-async def test_a_client_that_does_not_read_is_cut_off(serve, monkeypatch):
+async def test_a_client_that_does_not_read_is_disconnected(serve, monkeypatch):
     monkeypatch.setattr(http_server, "LIFETIME", 0.5)
     ask = await serve(page=lambda _: "x" * 50_000_000, health=Checks(a=None))
     reader, writer = await asyncio.open_connection("127.0.0.1", ask.port, limit=1024)
@@ -222,7 +222,7 @@ async def test_a_client_that_does_not_read_is_cut_off(serve, monkeypatch):
     writer.close()
 
 
-async def test_connections_without_number_are_closed_and_those_that_are_there_are_served(serve, monkeypatch):
+async def test_connections_over_the_limit_are_closed_and_the_others_are_served(serve, monkeypatch):
     monkeypatch.setattr(http_server, "CONNECTIONS", 3)
     ask = await serve(health=Checks(a=None))
     opened = [await asyncio.open_connection("127.0.0.1", ask.port) for _ in range(3)]

@@ -67,9 +67,7 @@ async def change(space, **data):
     return await space.cluster.merge("Secret", space.name, "demo", patch)
 
 
-async def test_a_secret_that_has_changed_since_it_was_seen_is_looked_at_again_and_put_right(
-    writer_of, space, synced
-):
+async def test_a_secret_that_changed_since_it_was_read_is_read_again_and_corrected(writer_of, space, synced):
     writer = writer_of()
     await writer.write_secret(synced, {"a": b"0"})
     await change(space, a="changed", b="added")  # the store does not know
@@ -78,7 +76,7 @@ async def test_a_secret_that_has_changed_since_it_was_seen_is_looked_at_again_an
     assert written.version == (await space.secret("demo"))["metadata"]["resourceVersion"]
 
 
-async def test_a_secret_that_was_made_or_deleted_by_others_meanwhile_ends_right_too(writer_of, space, synced):
+async def test_a_secret_that_others_create_or_delete_meanwhile_is_corrected_too(writer_of, space, synced):
     writer = writer_of()
     body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "demo", "namespace": space.name}}
     await space.cluster.create(body)  # the store shows none

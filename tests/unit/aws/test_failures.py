@@ -54,7 +54,7 @@ def failure(code, *, operation="GetSecretValue", sentence="AWS says", request_id
         ("ValidationException", Reason.INVALID_SPEC),
     ],
 )
-def test_what_needs_a_change_of_the_world_is_rejected_with_its_reason(code, reason):
+def test_lasting_failures_are_rejected_with_their_reason(code, reason):
     error = failure(code).error()
     assert isinstance(error, Rejected)
     assert error.reason is reason
@@ -71,7 +71,7 @@ def test_what_needs_a_change_of_the_world_is_rejected_with_its_reason(code, reas
         "Brandnew",
     ],
 )
-def test_what_may_pass_is_unavailable_and_a_code_nobody_knows_is_too(code):
+def test_temporary_and_unknown_codes_are_unavailable(code):
     error = failure(code).error(retry_after=3)
     assert isinstance(error, Unavailable)
     assert (error.reason, error.retry_after) == (Reason.AWS_UNAVAILABLE, 3)
@@ -165,7 +165,7 @@ def test_the_operators_own_refusal_names_the_operator():
     )
 
 
-def test_a_key_that_may_not_be_used_is_named_as_the_cause():
+def test_an_invalid_key_is_named_as_the_cause():
     assert "is not allowed to decrypt secret app/config" in failure("DecryptionFailure").message
 
 
@@ -217,7 +217,7 @@ def test_a_kept_failure_gives_a_new_exception_each_time():
     assert kept.error() is not kept.error()
 
 
-def test_a_refusal_stands_for_a_minute_and_is_then_asked_again():
+def test_a_denial_is_remembered_for_a_minute():
     memory = FailureMemory()
     memory.note(failure("AccessDeniedException"), now=100)
     assert memory.standing(100 + REFUSAL_STANDS - 1) is not None
@@ -234,7 +234,7 @@ def test_a_refusal_that_another_memory_returned_ends_when_that_memory_ends():
     assert secret.standing(REFUSAL_STANDS) is None
 
 
-def test_a_passing_failure_stands_longer_each_time_and_says_how_long():
+def test_a_temporary_failure_is_remembered_longer_each_time_and_has_its_delay():
     memory, steady = FailureMemory(), Backoff(initial=1, jitter=0)
     assert memory.note(failure("ThrottlingException"), 0, steady).retry_after == 1
     assert memory.note(failure("ThrottlingException"), 0, steady).retry_after == 2

@@ -521,6 +521,6 @@ def test_synced_secrets_and_namespaces_among_the_files_are_left_alone(convert):
     assert ([result["metadata"]["name"] for result in results], problems) == (["app"], [])
 
 
-def test_a_result_that_the_operator_would_refuse_is_named(convert):
+def test_an_invalid_result_is_named(convert):
     _, problems = convert(kes(data=[{"key": "a", "name": "not/a key"}]))
     assert any("the result is not valid: spec.data[0].name" in problem for problem in problems), problems

@@ -47,7 +47,7 @@ def allow(resource, **more):
     return {"Effect": "Allow", "Action": READ, "Resource": resource, **more}
 
 
-def test_named_secrets_are_allowed_one_by_one_whatever_their_suffix(reads):
+def test_named_secrets_are_allowed_one_by_one_with_any_suffix(reads):
     items = [key("a", "web/db", "x"), key("b", "web/db", "y"), whole("c", "web/cert"), literal("d", "e")]
     assert reads(*items, dataFrom={"secretRefs": [{"name": "web/config"}]}) == [
         allow([f"{HERE}web/cert-??????", f"{HERE}web/config-??????", f"{HERE}web/db-??????"])

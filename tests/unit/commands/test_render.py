@@ -140,7 +140,7 @@ async def test_a_secret_is_found_by_name_and_by_arn(secrets, spelling):
 
 
 @pytest.mark.parametrize(("spelling", "reason"), [("none", Reason.SECRET_NOT_FOUND), ("a b", Reason.INVALID_SPEC)])
-async def test_a_secret_that_is_not_in_the_file_is_told_by_name(secrets, spelling, reason):
+async def test_a_secret_that_is_missing_in_the_file_is_named(secrets, spelling, reason):
     values = secrets()
     failure = await content(values, spelling)
     assert failure.reason is reason
@@ -154,14 +154,14 @@ def test_a_file_without_secrets_is_one(secrets, text):
     assert secrets(text).catalogue.entries == {}
 
 
-async def test_a_file_may_be_json_as_people_write_it(secrets):
+async def test_a_file_may_be_json_with_tabs_and_escapes(secrets):
     text = '{\n\t"app": {"value": "a\\/b \\ud83d\\ude00"},\n\t"n": {"json": {"k": 1e5}}\n}'
     values = secrets(text, "secrets.json")
     assert (await content(values, "app")).text == "a/b \U0001f600"
     assert (await content(values, "n")).text == '{"k": 100000.0}'
 
 
-async def test_a_file_is_utf_8_whatever_the_locale(secrets):
+async def test_a_file_is_utf_8_in_every_locale(secrets):
     assert (await content(secrets("app: {value: h\u00e9}"), "app")).text == "h\u00e9"
 
 
@@ -230,14 +230,14 @@ def test_without_a_date_there_is_none(secrets):
         ("[" * 5000, "not valid YAML or JSON"),
     ],
 )
-def test_a_wrong_file_is_one_line_with_place_and_field_and_without_values(write, text, problem):
+def test_an_invalid_file_is_one_line_with_position_and_field_and_without_values(write, text, problem):
     path = write(text)
     message = wrong(FileSecrets.load, path)
     assert message.startswith(str(path))
     assert problem in message
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     assert wrong(FileSecrets.load, tmp_path / "none.yaml").endswith("none.yaml: No such file or directory")
     assert "Is a directory" in wrong(FileSecrets.load, tmp_path)
 
@@ -369,7 +369,7 @@ def test_dates_in_annotations_are_text_as_for_kubectl(write):
     assert obj["metadata"]["annotations"] == {"since": "2024-01-31", "at": "22:22", "is": "="}
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+def test_an_unreadable_folder_is_named(tmp_path, monkeypatch):
     def refused(self):
         raise PermissionError(13, "Permission denied", str(self))
 
@@ -437,7 +437,7 @@ async def test_a_namespace_without_metadata_of_its_own_is_one_without_annotation
     assert found.secret
 
 
-async def test_what_the_type_of_the_secret_lacks_is_told_like_any_mistake(results):
+async def test_a_missing_key_of_the_type_is_reported_like_any_error(results):
     (found,) = await results(synced_secret(literal("a", "1"), type="kubernetes.io/tls"))
     assert found.problem == "InvalidSecretValue: a Secret of type kubernetes.io/tls needs the key tls.crt"
 

@@ -37,7 +37,7 @@ def test_an_expression_as_a_value_is_refused_because_it_is_no_json(expression):
 
 
 @pytest.mark.parametrize("expression", ["", "a[", "a..b", "'", "a b", "(" * 500, "a\nb", "\ud800"])
-def test_what_is_no_expression_is_refused_in_one_line(expression):
+def test_an_invalid_expression_is_an_error_of_one_line(expression):
     with pytest.raises(ValueError, match="not a JMESPath expression: ") as raised:
         jmespath.check(expression)
     assert len(str(raised.value).splitlines()) == 1
@@ -49,7 +49,7 @@ def test_an_expression_has_at_most_512_characters():
         jmespath.check("a" * 513)
 
 
-def test_a_failing_function_tells_the_expression_and_not_the_document():
+def test_a_failing_function_is_an_error_with_the_expression_and_without_the_document():
     with pytest.raises(ValueError, match="cannot be evaluated") as raised:
         jmespath.search("sum(a)", {"a": ["s3cret"]}, free)
     assert "s3cret" not in str(raised.value)

@@ -15,7 +15,7 @@ def test_what_re2_takes_is_compiled(pattern):
 
 
 @pytest.mark.parametrize("pattern", ["(", "[", "a**", r"(a)\1", "(?=a)", "x{100000}", "(?P<n", "\\"])
-def test_what_re2_refuses_is_told_in_one_line(pattern):
+def test_an_expression_that_re2_rejects_is_an_error_of_one_line(pattern):
     with pytest.raises(ValueError, match="not a regular expression") as raised:
         regexp.compile(pattern)
     assert len(str(raised.value).splitlines()) == 1
@@ -53,7 +53,7 @@ def test_keys_are_rewritten_by_all_rules_in_order(rules, key, result):
 
 
 @pytest.mark.parametrize("target", ["$1", "${1}", "$12"])
-def test_a_group_that_is_not_there_is_refused(target):
+def test_a_missing_group_is_an_error(target):
     with pytest.raises(ValueError, match="target names group"):
         regexp.replacement(regexp.compile("a"), target)
 
@@ -72,7 +72,7 @@ def test_any_rule_rewrites_or_is_refused(source, target, key):
     "rules",
     [[("(.*)", "$1" * 450)], [("(.)", "$1" * 450)], [("", "x" * 1000)], [("(.+)", "$1$1")] * 20],
 )
-def test_a_key_that_grows_is_stopped_while_it_does(rules):
+def test_rewriting_stops_when_the_key_becomes_too_long(rules):
     with pytest.raises(ValueError, match="becomes longer than 4096 characters") as raised:
         regexp.rewrite(rules, "s3cret" * 100)
     assert "s3cret" not in str(raised.value)
@@ -84,5 +84,5 @@ def test_a_key_that_is_too_long_is_not_rewritten():
     assert regexp.rewrite([("x", "y")], "x" * 4096) == "y" * 4096
 
 
-def test_a_key_that_is_no_text_stays_as_it_is():
+def test_a_key_that_is_not_valid_text_is_not_rewritten():
     assert regexp.rewrite([("a", "b")], "half \ud800 a") == "half \ud800 a"

@@ -105,7 +105,7 @@ def test_failures_reach_the_one_who_awaits(engine, catalogue):
     run(failing())
 
 
-def test_a_large_catalogue_in_two_instances_and_renders_between(cache_dir):
+def test_a_large_catalogue_is_loaded_into_two_instances_between_renders(cache_dir):
     engine = TemplateEngine(cache_dir=cache_dir)
 
     def listing(version: int) -> EngineCatalogue:
@@ -126,7 +126,7 @@ def test_a_large_catalogue_in_two_instances_and_renders_between(cache_dir):
     engine.close()
 
 
-def test_a_template_is_rendered_anew_with_other_values(engine, catalogue):
+def test_a_template_is_rendered_again_with_other_values(engine, catalogue):
     outputs = [
         engine.render_sync('{{ (getSecretValueMap "a").b }}', catalogue, {"a": f'{{"b":{n}}}'}).output
         for n in range(3)

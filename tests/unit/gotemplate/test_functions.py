@@ -130,7 +130,7 @@ def test_function_refuses(failure, expression, reason):
         "tpl",
     ],
 )
-def test_nothing_impure_is_there(failure, name):
+def test_pure_modules_import_no_client(failure, name):
     assert f'function "{name}" not defined' in failure(f"{{{{ {name} }}}}")
 
 

@@ -68,7 +68,7 @@ def test_what_takes_too_long_is_stopped(ends, template):
 
 
 @pytest.mark.parametrize("show", ["$x", "toJson $x", "toYaml $x", 'printf "%v" $x', "print $x | len"])
-def test_a_value_nested_without_end_is_refused(ends, show):
+def test_a_value_that_is_nested_too_deeply_is_an_error(ends, show):
     ends("{{ $x := list 1 }}{{ range 200000 }}{{ $x = list $x }}{{ end }}{{ " + show + " }}")
 
 

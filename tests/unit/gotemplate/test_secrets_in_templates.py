@@ -171,7 +171,7 @@ def test_dependencies_on_the_catalogue_are_found(engine, catalogue, template, fi
     assert filters_of(engine, catalogue, template) == (filters, whole)
 
 
-def test_each_different_filter_call_is_told_once(engine, catalogue):
+def test_each_different_filter_call_is_reported_once(engine, catalogue):
     template = '{{ range $i := 5 }}{{ len (filterByTag $.Secrets "team" (index (list "a" "b") (int (eq $i 0)))) }}{{ end }}'
     assert filters_of(engine, catalogue, template) == (
         (Filter("tag", ("team", "b")), Filter("tag", ("team", "a"))),
@@ -179,7 +179,7 @@ def test_each_different_filter_call_is_told_once(engine, catalogue):
     )
 
 
-def test_of_each_filter_it_is_told_whether_it_selected_a_secret(engine, catalogue):
+def test_each_filter_reports_whether_it_selected_a_secret(engine, catalogue):
     template = (
         '{{ len (filterByTagKey .Secrets "tag1") }}{{ len (filterByTagKey .Secrets "gone") }}'
         '{{ len (filterByName (filterByTagKey .Secrets "gone") "db") }}{{ len (filterByName .Secrets "none") }}'
@@ -201,19 +201,19 @@ def test_json_that_aws_holds_as_bytes_may_begin_with_a_byte_order_mark(render):
     assert render('{{ (getSecretValueMap "a").k }}', {"a": b'\xef\xbb\xbf{"k": "v"}'}) == "v"
 
 
-def test_a_failure_tells_what_the_template_depended_on(engine, catalogue):
+def test_a_failure_has_the_dependencies_of_the_template(engine, catalogue):
     template = '{{ len (filterByTagKey .Secrets "tag1") }}{{ (getSecretValueMap "a").gone }}'
     with pytest.raises(TemplateFailure) as raised:
         engine.render_sync(template, catalogue, {"a": "{}", "b": "{}"})
     assert (raised.value.reads, raised.value.filters, raised.value.whole_catalogue) == ({"a"}, (TAG,), False)
 
 
-def test_only_what_was_read_is_told(engine, catalogue):
+def test_only_secrets_that_were_read_are_reported(engine, catalogue):
     template = '{{ if eq (getSecretValue "a") "1" }}{{ else }}{{ getSecretValue "b" }}{{ end }}'
     assert engine.render_sync(template, catalogue, {"a": "1", "b": "2", "c": "3"}).reads == {"a"}
 
 
-def test_text_of_a_secret_passes_untouched_whatever_it_contains(render):
+def test_text_of_a_secret_is_copied_unchanged_with_any_content(render):
     hostile = "%!d(string=x) <no value> <nil> {{ .Secrets }} %s\\ \" ' & < > \x00 \x7f é 世 \U0001f600 \u2028\r\n"
     values = {"a": hostile, "m": json.dumps({"k": hostile})}
     assert render('{{ getSecretValue "a" }}', values) == hostile

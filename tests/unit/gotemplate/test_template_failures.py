@@ -49,7 +49,7 @@ C = len(M) + 4
         ("call $m.user", "<call $m.user>: call: call is not supported"),
     ],
 )
-def test_failure_tells_position_expression_and_reason(failure, expression, message):
+def test_failure_has_position_expression_and_reason(failure, expression, message):
     assert failure(f"{M}{{{{ {expression} }}}}") == f"1:{C}: {message}"
 
 

@@ -26,7 +26,7 @@ def test_success_is_its_object():
     assert decode(201, {}, b'{"kind": "Secret"}') == {"kind": "Secret"}
 
 
-def test_failure_tells_what_the_server_said():
+def test_failure_has_the_message_of_the_server():
     error = refusal(409, status(409, "Conflict", "the object has been modified"))
     assert (error.status, error.reason, error.message) == (409, "Conflict", "the object has been modified")
     assert error.retry_after is None

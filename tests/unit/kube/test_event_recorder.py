@@ -155,7 +155,7 @@ async def test_events_that_differ_stay_apart(recorder, cluster, other):
     assert [event["count"] for event in cluster.events.values()] == [1, 1]
 
 
-async def test_event_that_has_expired_in_the_cluster_is_made_anew(recorder, cluster):
+async def test_event_that_has_expired_in_the_cluster_is_created_again(recorder, cluster):
     recorder.event(synced_secret(), "Normal", "Synced", "m")
     await asyncio.sleep(1)
     cluster.events.clear()
@@ -192,7 +192,7 @@ async def test_message_is_cut(recorder, cluster):
     assert len(event["message"]) == 1024
 
 
-async def test_name_of_an_event_fits_whatever_the_object_is_called(recorder, cluster):
+async def test_name_of_an_event_fits_for_any_name_of_an_object(recorder, cluster):
     recorder.event(synced_secret("n" * 199 + "." + "n" * 53), "Normal", "Synced", "m")
     await asyncio.sleep(1)
     [(_, name)] = cluster.events
@@ -225,7 +225,7 @@ async def test_lasting_failure_is_not_tried_again(recorder, cluster, value):
     assert value("secretsyncer_events_total", outcome="failed") == 1
 
 
-async def test_event_whose_answer_was_lost_is_not_made_twice(recorder, cluster, value):
+async def test_event_whose_response_was_lost_is_not_created_twice(recorder, cluster, value):
     create, cluster.create = cluster.create, None
 
     async def lose_answer(*arguments):

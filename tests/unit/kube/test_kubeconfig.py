@@ -149,7 +149,7 @@ async def test_a_plugin_answers_with_a_token(tmp_path):
     assert await run_plugin(plugin(tmp_path, answer(token="t")), {}, limit=20) == {"token": "t"}
 
 
-async def test_a_plugin_is_told_of_the_cluster_and_has_its_variables(tmp_path):
+async def test_a_plugin_gets_the_cluster_and_its_variables(tmp_path):
     script = (
         "import json, os\n"
         "spec = json.loads(os.environ['KUBERNETES_EXEC_INFO'])['spec']\n"
@@ -179,7 +179,7 @@ async def test_a_plugin_that_fails_is_one_line_without_its_output(tmp_path, scri
     assert "\n" not in str(caught.value)
 
 
-async def test_a_plugin_that_is_not_there_says_how_to_get_it(tmp_path):
+async def test_a_missing_plugin_is_an_error_with_its_install_hint(tmp_path):
     missing = {"apiVersion": V1, "command": str(tmp_path / "gone"), "installHint": "install it like this"}
     with pytest.raises(SettingsError, match=r"gone: No such file or directory \(install it like this\)"):
         await run_plugin(missing, {}, limit=20)

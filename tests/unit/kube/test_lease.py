@@ -100,7 +100,7 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-async def test_first_candidate_leads_and_says_so(candidate, cluster, value):
+async def test_first_candidate_leads_and_sets_the_metric(candidate, cluster, value):
     first = candidate("first")
     assert (first.is_leader, first.fresh(), value("secretsyncer_leader")) == (False, False, 0)
     await first.acquire()
@@ -184,7 +184,7 @@ async def test_dead_leader_is_followed_within_its_lease_and_one_retry(candidate,
     assert cluster.spec()["leaseTransitions"] == 1
 
 
-async def test_clock_of_the_holder_is_not_believed(candidate, cluster):
+async def test_clock_of_the_holder_is_ignored(candidate, cluster):
     """What counts is when we saw it change: wrong clocks neither shorten nor stretch a lease."""
     await candidate("holder").acquire()
     other = candidate("other")
@@ -266,7 +266,7 @@ async def test_lease_in_other_hands_is_lost_at_once(candidate, cluster):
     assert cluster.spec()["holderIdentity"] == "usurper"
 
 
-async def test_lease_that_was_given_up_meanwhile_is_lost_too(candidate, cluster):
+async def test_lease_without_a_holder_is_lost_too(candidate, cluster):
     leader = candidate("leader")
     await leader.acquire()
     hold = asyncio.create_task(leader.hold())
@@ -275,7 +275,7 @@ async def test_lease_that_was_given_up_meanwhile_is_lost_too(candidate, cluster)
         await asyncio.wait_for(hold, 3)
 
 
-async def test_deleted_lease_is_made_again(candidate, cluster):
+async def test_deleted_lease_is_created_again(candidate, cluster):
     leader = candidate("leader")
     await leader.acquire()
     hold = asyncio.create_task(leader.hold())

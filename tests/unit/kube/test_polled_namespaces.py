@@ -67,7 +67,7 @@ async def test_only_what_is_named_is_asked_for(follow):
     assert sorted(informer.keys()) == [Key("", "a"), Key("", "b")]
 
 
-async def test_a_change_is_heard_within_a_round(follow, heard):
+async def test_a_change_is_reported_within_a_round(follow, heard):
     server = Server(a=5, b=6)
     informer = await follow(server, "a", "b")
     server.objects["a"] = namespace("a", 8, allowed="[]")
@@ -76,7 +76,7 @@ async def test_a_change_is_heard_within_a_round(follow, heard):
     assert informer.get(Key("", "a"))["metadata"]["annotations"] == {"allowed": "[]"}
 
 
-async def test_a_namespace_that_comes_later_or_goes_is_heard_of(follow, heard):
+async def test_a_namespace_that_is_created_or_deleted_is_reported(follow, heard):
     server = Server()
     informer = await follow(server, "a")
     server.objects["a"] = namespace("a", 8)
@@ -87,7 +87,7 @@ async def test_a_namespace_that_comes_later_or_goes_is_heard_of(follow, heard):
     assert informer.get(Key("", "a")) is None
 
 
-async def test_a_namespace_made_anew_is_another(follow, heard):
+async def test_a_recreated_namespace_is_another_one(follow, heard):
     server = Server(a=5)
     await follow(server, "a")
     server.objects["a"] = namespace("a", 8, uid="2")
@@ -96,7 +96,7 @@ async def test_a_namespace_made_anew_is_another(follow, heard):
 
 
 @pytest.mark.parametrize("status", [403, 500])
-async def test_a_server_that_refuses_for_a_while_takes_nothing_away(follow, heard, status):
+async def test_a_server_that_rejects_requests_for_a_while_removes_nothing(follow, heard, status):
     server = Server(a=5)
     informer = await follow(server, "a")
     server.status = status
@@ -110,7 +110,7 @@ async def test_a_server_that_refuses_for_a_while_takes_nothing_away(follow, hear
     assert informer.health() is None
 
 
-async def test_nothing_new_for_hours_is_no_silence(follow, heard, heartbeats):
+async def test_hours_with_bookmarks_only_are_not_silence(follow, heard, heartbeats):
     server = Server(a=5)
     informer = await follow(server, "a")
     for _ in range(40):

@@ -60,7 +60,7 @@ async def test_expiry_right_after_a_list_does_not_become_a_storm_of_lists(api, r
     assert api.times("list") == pytest.approx([0, 0.8, 2.4, 5.6, 12, 24.8])
 
 
-async def test_expiry_after_a_stream_that_lived_is_not_punished_again(api, running):
+async def test_expiry_after_a_proven_stream_does_not_back_off(api, running):
     api.lists += [page(12)]
     api.watches += [[2.0, failed(410)], [2.0, failed(410)]]
     running()
@@ -75,7 +75,7 @@ async def test_too_large_version_in_a_stream_lists_again(api, running, heard):
     expect_one_relist(api, heard, at=2.8)
 
 
-async def test_server_that_went_back_in_time_is_noticed_by_its_silence(api, running, heard):
+async def test_server_with_a_decreased_version_is_detected_by_its_silence(api, running, heard):
     """Restored from a backup, it keeps a watch from a version of the future open and silent."""
     api.lists[1] = page(3, obj("y", 2))
     api.lists += [page(3, obj("y", 2))]
@@ -95,7 +95,7 @@ async def test_server_errors_in_a_stream_resume(api, running):
     assert api.times("watch") == pytest.approx([0, 2.8, 6.4])
 
 
-async def test_server_error_about_the_version_itself_is_not_repeated_for_ever(api, running, heard):
+async def test_server_error_about_the_version_leads_to_a_relist(api, running, heard):
     api.watches += [[2.0, failed(500, "InternalError")]] * 6
     running()
     await asyncio.sleep(120)
@@ -131,7 +131,7 @@ async def test_server_error_about_the_version_itself_is_not_repeated_for_ever(ap
         "deep",
     ],
 )
-async def test_what_cannot_be_understood_lists_again_after_a_pause(api, running, heard, event):
+async def test_an_unreadable_stream_is_relisted_after_a_pause(api, running, heard, event):
     api.watches += [[2.0, event]]
     informer = running()
     await asyncio.sleep(2.5)

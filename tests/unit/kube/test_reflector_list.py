@@ -131,7 +131,7 @@ async def test_list_of_null_is_empty(api, running):
     assert informer.has_synced()
 
 
-async def test_list_that_goes_round_in_circles_is_a_failure(api, running):
+async def test_list_that_repeats_a_page_is_a_failure(api, running):
     api.lists += [page(5, obj("x", 1), following="t"), page(5, obj("y", 1), following="t"), page(9)]
     informer = running()
     await asyncio.sleep(0.5)

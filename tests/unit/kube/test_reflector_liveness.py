@@ -79,7 +79,7 @@ async def test_short_empty_watches_back_off(api, running, stream):
     assert api.verbs().count("list") == 1
 
 
-async def test_being_opened_is_no_success(api, running):
+async def test_an_opened_watch_alone_is_not_a_success(api, running):
     """Taken and dropped: the delays go on growing, and health says so between the tries."""
     api.watches += [refused(503), [END]] * 10
     informer = running()
@@ -125,7 +125,7 @@ async def test_loop_that_fails_and_retries_is_alive(api, running, late):
         assert late() == []
 
 
-async def test_loop_that_waits_as_long_as_it_was_told_is_alive(api, running, late):
+async def test_loop_that_waits_within_its_limit_is_alive(api, running, late):
     api.watches += [refused(429, retry_after=300.0)]
     running()
     for _ in range(30):
@@ -150,7 +150,7 @@ async def test_stuck_loop_is_late(api, running, late):
     assert late() == ["informer syncedsecrets"]
 
 
-async def test_health_says_what_is_wrong_and_since_when_it_is_well(api, running):
+async def test_health_has_the_problem_and_the_end_of_it(api, running):
     api.lists.appendleft(refused(403, "Forbidden"))
     api.watches += [[2.0, END], refused(503, "ServiceUnavailable"), []]
     informer = running()

@@ -100,7 +100,7 @@ async def test_retry_after_in_a_stream_is_a_floor(api, running):
     assert api.times("watch") == pytest.approx([0, 11])
 
 
-async def test_retry_after_does_not_make_us_deaf_for_hours(api, running):
+async def test_retry_after_is_limited(api, running):
     api.watches += [refused(429, retry_after=86400.0)]
     running()
     await asyncio.sleep(1000)

@@ -139,7 +139,7 @@ async def test_where_listing_fails_objects_are_reconciled_all_the_same(process):
         assert one.data() == {"a": b"x"}
 
 
-async def test_an_unknown_account_keeps_nobody_from_working(process):
+async def test_an_unknown_account_stops_only_the_objects_that_need_it(process):
     one = process()
 
     async def account():

@@ -42,7 +42,7 @@ async def test_a_process_is_ready_once_everything_is_listed(process):
         assert one.failing("readiness") == one.failing("health") == {}
 
 
-async def test_a_process_that_cannot_list_aws_is_not_ready_and_says_why_and_would_gain_nothing_by_a_restart(
+async def test_a_process_that_cannot_list_aws_is_healthy_but_not_ready_and_has_the_reason(
     process,
 ):
     one = process()

@@ -73,7 +73,7 @@ def shown(*objects, query="", facts=None):
 # Rows
 
 
-def test_a_row_tells_the_object_its_state_when_it_was_synced_from_what_and_the_message():
+def test_a_row_has_object_state_last_sync_sources_and_message():
     reading = shown(demo(sources=[("app", "v1"), ("db", "v2")], target={"name": "other"}))
     assert reading.rows["team/demo"] == [
         "demoin teamwrites the Secret other",
@@ -98,7 +98,7 @@ def test_a_secret_of_the_objects_own_name_is_not_named_twice():
         ({**synced_secret(), "spec": None}, "not seen yet", "-"),
     ],
 )
-def test_an_object_with_whatever_status_has_a_row(obj, reason, last_sync):
+def test_an_object_with_any_status_has_a_row(obj, reason, last_sync):
     row = row_of(obj, NOON)
     assert (row.name, row.reason, row.last_sync, row.sources) == ("demo", reason, last_sync, ())
     assert shown(obj).kinds["team/demo"] == "new"
@@ -132,7 +132,7 @@ def test_of_many_objects_the_first_are_shown_and_all_are_counted():
     assert "are shown" not in shown(*(demo(f"o-{n:04}") for n in range(ROWS))).text
 
 
-def test_without_objects_the_page_says_so():
+def test_without_objects_the_page_shows_a_row_that_says_so():
     reading = shown()
     assert "no objects" in reading.text
     assert "0 objects, 0 not ready" in reading.text
@@ -154,7 +154,7 @@ def test_without_objects_the_page_says_so():
         "its-secret",
     ],
 )
-def test_a_search_finds_what_has_all_its_words(query):
+def test_a_search_finds_rows_with_all_of_its_words(query):
     wanted = demo(
         "wanted",
         reason="Special-Reason",
@@ -167,7 +167,7 @@ def test_a_search_finds_what_has_all_its_words(query):
     assert "2 objects, 0 not ready, 1 found" in reading.text
 
 
-def test_a_search_for_two_words_does_not_find_what_has_one():
+def test_a_search_for_two_words_does_not_find_rows_with_one():
     assert shown(demo("a"), demo("b"), query="team/a team/b").objects == []
 
 
@@ -216,7 +216,7 @@ def test_the_page_loads_nothing():
         (864_000, "10 d"),
     ],
 )
-def test_a_time_is_told_in_its_largest_unit(count, text):
+def test_a_time_is_shown_in_its_largest_unit(count, text):
     assert seconds(count) == text
 
 
@@ -224,12 +224,12 @@ def test_a_time_is_told_in_its_largest_unit(count, text):
     ("timestamp", "text"),
     [("2026-01-01T11:00:00Z", "1 h"), ("2026-01-01T12:00:10Z", "0 s"), (None, "-"), ("", "-"), (5, "-")],
 )
-def test_an_age_is_told_of_a_timestamp_that_is_one(timestamp, text):
+def test_an_age_is_shown_for_a_valid_timestamp(timestamp, text):
     assert age(timestamp, NOON) == text
 
 
 @pytest.mark.parametrize(("part", "whole", "text"), [(0, 0, "-"), (0, 5, "0 %"), (1, 3, "33 %"), (5, 5, "100 %")])
-def test_a_share_is_told_in_per_cent(part, whole, text):
+def test_a_share_is_shown_in_per_cent(part, whole, text):
     assert share(part, whole) == text
 
 
@@ -249,7 +249,7 @@ async def status_page(metrics):
     return made
 
 
-async def test_before_the_first_listing_the_page_promises_nothing(status_page):
+async def test_before_the_first_listing_the_page_shows_no_figures_of_aws(status_page):
     assert Reading(status_page.html("")).facts == {
         "Last listing of AWS": "none yet",
         "AWS secrets": "0",

@@ -49,7 +49,7 @@ async def test_a_secret_is_created_updated_and_then_left_alone(writer, cluster):
     assert [verb for verb, _, _ in cluster.writes] == ["create", "patch"]
 
 
-async def test_a_change_of_labels_alone_says_so(writer):
+async def test_a_change_of_labels_alone_is_reported_as_such(writer):
     await writer.write_secret(SYNCED, {"a": b"1"})
     labelled = parsed(literal("a", "1"), secretMetadata={"labels": {"team": "web"}})
     assert (await writer.write_secret(labelled, {"a": b"1"})).action == "updated: labels or annotations"
@@ -119,7 +119,7 @@ async def test_a_secret_recreated_by_somebody_else_is_not_deleted_in_place_of_th
         pytest.param(lambda c: c.remove(SECRETS, KEY), id="deleted"),
     ],
 )
-async def test_a_secret_that_others_change_meanwhile_is_read_again_and_put_right(writer, cluster, before, request):
+async def test_a_secret_that_others_change_meanwhile_is_read_again_and_corrected(writer, cluster, before, request):
     if "created" not in request.node.name:
         await writer.write_secret(SYNCED, {"a": b"0"})
     cluster.lag = 3600
@@ -236,7 +236,7 @@ async def test_the_status_of_an_object_that_is_gone_or_recreated_is_left_alone(w
 
 
 @pytest.mark.parametrize("status", [404, 409])
-async def test_a_status_whose_object_goes_meanwhile_is_no_failure(writer, cluster, obj, status):
+async def test_a_status_of_an_object_that_is_deleted_meanwhile_is_not_a_failure(writer, cluster, obj, status):
     cluster.refuse = lambda *_: KubeError(status, "", "gone")
     await writer.write_status(obj, PATCH)
     assert cluster.stores.objects.get(KEY) == obj
@@ -265,7 +265,7 @@ async def test_a_process_that_may_not_write_writes_nothing(cluster, obj):
     assert (await writer.write_secret(parsed(literal("a", "1"), name="there"), {"a": b"0"})).action == ""
 
 
-async def test_without_leave_to_adopt_a_secret_of_others_stays_as_it_is(cluster):
+async def test_without_adopt_a_secret_of_others_stays_as_it_is(cluster):
     writer = Writer(cluster, cluster.stores, adopt=False, may_write=lambda: True)
     cluster.put(kube_secret({"a": "theirs"}, ours=False))
     with pytest.raises(Rejected) as raised:
@@ -293,13 +293,13 @@ def left(cluster):
     return make
 
 
-async def test_it_is_deleted_where_the_spec_says_so(writer, cluster, left):
+async def test_it_is_deleted_with_deletion_policy_delete(writer, cluster, left):
     left()
     await writer.release(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
     assert cluster.secret(OTHER) is None
 
 
-async def test_else_it_stays_without_the_owner(writer, cluster, left):
+async def test_otherwise_it_stays_without_the_owner(writer, cluster, left):
     left()
     await writer.release(SYNCED, OTHER)
     assert cluster.secret(OTHER)["data"] == encoded(a="1")
@@ -327,7 +327,7 @@ async def test_one_that_is_gone_is_no_failure_and_a_refusal_is(writer, cluster, 
 # What the API server does with a write
 
 
-async def test_a_mark_that_admission_takes_away_is_a_conflict_that_says_so(writer, cluster):
+async def test_a_label_that_admission_removes_is_a_conflict_with_that_reason(writer, cluster):
     create = cluster.create
 
     async def mutated(resource, namespace, body, *, dry_run=False):
@@ -354,7 +354,7 @@ async def test_a_refusal_that_quotes_the_secret_shows_no_value(writer, cluster):
     assert quoted not in caught.value.message
 
 
-async def test_an_older_definition_of_the_resource_is_told_of_once(writer, cluster, caplog):
+async def test_an_older_definition_of_the_resource_is_logged_once(writer, cluster, caplog):
     patch = cluster.merge_patch
 
     async def pruned(resource, namespace, name, body, *, subresource=None):

@@ -116,7 +116,7 @@ def test_with_a_list_exactly_the_roles_in_it_are_granted(form, listed, require):
 
 @pytest.mark.parametrize("text", MALFORMED, ids=range(len(MALFORMED)))
 @pytest.mark.parametrize("form", SPECS)
-def test_with_anything_but_a_list_of_texts_nothing_is_granted_and_the_reason_is_said(form, text):
+def test_an_annotation_that_is_not_a_list_of_texts_grants_nothing_and_is_the_reason(form, text):
     assert f"the annotation {ANNOTATION} is not a JSON list of role names" in refusal(SPECS[form], text)
 
 
@@ -244,7 +244,7 @@ def test_a_grant_reads_in_its_own_region_unless_the_arn_or_the_reference_says_wh
 # Entries that are no roles
 
 
-def test_an_entry_that_is_no_role_is_skipped_with_a_warning_that_shows_it():
+def test_an_invalid_entry_is_skipped_with_a_warning_that_shows_it():
     warnings = gate({"IAMRole": "reader"}, ["two words", "reader", "arn:aws:iam::1:role/x"]).warnings
     assert len(warnings) == 2
     assert "'two words'" in warnings[0]
@@ -258,7 +258,7 @@ def test_many_bad_entries_give_few_warnings_that_say_how_many():
     assert "4990" in warnings[-1]
 
 
-def test_hostile_roles_and_annotations_are_judged_at_once():
+def test_hostile_roles_and_annotations_are_checked_quickly():
     started = time.process_time()
     for text in ("a" * 100_000, "a-" * 50_000 + "!", "arn:aws" + "-" * 100_000, READER + "/" * 100_000 + "\u00e9"):
         with pytest.raises(Rejected):

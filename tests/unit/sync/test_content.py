@@ -116,7 +116,7 @@ async def test_a_number_in_a_template_is_written_in_full(content, aws):
 # Failures
 
 
-async def test_everything_that_is_wrong_is_told_at_once(failure, aws):
+async def test_all_problems_of_a_spec_are_reported_at_once(failure, aws):
     aws.values["app"] = value("app", {"user": CANARY})
     aws.denied = {"cert"}
     found = await failure(
@@ -139,7 +139,7 @@ async def test_a_search_that_finds_nothing_does_not_hide_what_else_is_wrong(fail
     assert "data.one: " in found.message
 
 
-async def test_what_may_pass_by_itself_goes_before_what_will_not(failure, aws):
+async def test_temporary_failures_take_precedence(failure, aws):
     aws.failures["cert"] = Unavailable(Reason.AWS_UNAVAILABLE, "throttled", retry_after=3)
     found = await failure(key("one", "app", "missing"), whole("two", "cert"))
     assert isinstance(found, Unavailable)
@@ -184,7 +184,7 @@ async def test_found_secrets_are_read_by_arn_and_depended_on_with_the_narrowest_
         ({"name": {"regexp": "b$"}}, Filter("name", ())),
     ],
 )
-async def test_a_search_depends_on_what_it_looks_at(content, find, what):
+async def test_a_search_depends_on_the_part_of_the_catalogue_that_it_uses(content, find, what):
     made = await content(dataFrom={"find": {**find, "merge": True}})
     assert made.data["host"] == b"b.example"
     assert made.dependencies.filters == {what}
@@ -275,7 +275,7 @@ async def test_a_template_that_selected_secrets_and_now_selects_none_fails(conte
 
 
 @pytest.mark.parametrize("loop", ["filter that reads", "loop"])
-async def test_after_a_restart_the_sources_in_the_status_tell_what_was_selected(content, failure, loop):
+async def test_after_a_restart_the_sources_in_the_status_show_what_was_selected(content, failure, loop):
     item = template("conf", LOOPS[loop])
     sources = LastGood(frozenset({secret_arn("pg/a"), secret_arn("pg/b")}))
     lost = await failure(item, listing=UNTAGGED, last_good=sources)
@@ -368,7 +368,7 @@ async def test_long_work_leaves_the_event_loop_free(aws, engine, metrics):
     assert turns > 5
 
 
-async def test_without_own_words_a_template_chooses_nothing_of_a_message(aws, engine, metrics):
+async def test_without_template_messages_a_template_decides_no_part_of_a_message(aws, engine, metrics):
     renderer = ContentRenderer(aws, engine, metrics, template_messages=False)
 
     async def message(text):

@@ -178,7 +178,7 @@ async def test_an_own_write_leads_to_no_second_write_and_no_call(lag):
     assert core.registry.get_sample_value("secretsyncer_reconcile_duration_seconds_count") == 1
 
 
-async def test_a_change_of_the_secret_by_others_right_after_an_own_write_is_put_right():
+async def test_a_change_by_others_right_after_an_own_write_is_corrected():
     core = Core()
     core.cluster.lag = 1.0
     async with core.running():
@@ -317,7 +317,7 @@ def reconciled(core):
     return core.count("changed") + core.count("unchanged") + core.count("gone")
 
 
-async def test_before_it_leads_nothing_is_queued_and_then_everything_is():
+async def test_everything_is_queued_once_it_leads_and_nothing_before():
     core = Core()
     for name in ("a", "b"):
         core.cluster.put(synced_secret(literal("a", "1"), name=name, uid=name))
@@ -443,7 +443,7 @@ async def test_an_object_that_gives_up_its_target_leaves_it_to_the_next():
     assert core.data(Key("team", "older")) == {"by": b"older"}
 
 
-async def test_a_namespace_that_comes_after_its_object_is_not_waited_for_in_vain():
+async def test_an_object_is_synced_when_its_namespace_is_created_later():
     core = Core(sync_interval=100 * INTERVAL)
     core.cluster.put(synced_secret(literal("a", "1"), namespace="late"))
     async with core.running():

@@ -87,7 +87,7 @@ def test_a_filter_wakes_when_what_it_selects_changes_and_only_then(index):
     assert woken(index, with_change()) == set()
 
 
-def test_the_first_listing_wakes_everything_that_looks_around(index):
+def test_the_first_listing_wakes_every_object_that_depends_on_the_whole_catalogue(index):
     index.note(A, on(filters=[Filter("tagKey", ("team",))]))
     index.note(B, on("app"))
     never = catalogue(listed_at=None)

@@ -211,7 +211,7 @@ def values_in(answer):
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_value_is_read_where_the_gate_and_the_role_say_so_and_nowhere_else(place, form):
+async def test_a_value_is_read_only_if_the_rules_and_the_role_allow_it(place, form):
     for where in NAMESPACES:
         for who in ROLES:
             for secret in list(place.world.by_arn.values()):
@@ -230,7 +230,7 @@ async def test_a_value_is_read_where_the_gate_and_the_role_say_so_and_nowhere_el
                     assert values_in(answer) == set(), case
 
 
-async def test_what_the_gate_refuses_does_not_reach_aws(place):
+async def test_a_denied_reference_does_not_reach_aws(place):
     place.rig.cache.invalidate(SECRETS)
     await place.rig.poll()
     before = place.rig.api.calls.total()

@@ -38,7 +38,7 @@ def ids(*names, grant=GRANT):
 # Values
 
 
-async def test_each_secret_is_given_or_its_failure(reader, aws):
+async def test_each_secret_is_returned_or_its_failure(reader, aws):
     aws.denied = {"text"}
     found = await reader.read(GRANT, ids("db/one", "text", "nowhere"), LISTED)
     assert found[GRANT.ref("db/one")].text == '{"user": "u1", "port": 5432}'

@@ -176,7 +176,7 @@ def test_a_path_that_finds_nothing_is_absent(path):
         ('{"k": "\x01"}', "is not JSON (line 1, column 8): there is a raw control character in a text"),
     ],
 )
-def test_what_is_no_json_object_is_told_with_its_position_and_never_with_its_text(content, problem):
+def test_invalid_json_is_an_error_with_its_position_and_without_its_text(content, problem):
     for call, argument in ((key_text, "k"), (path_text, "k")):
         assert problem in failure(call, value("app", content), "app", argument).message
     with pytest.raises(Rejected) as raised:
@@ -246,7 +246,7 @@ def test_each_value_is_parsed_once_however_many_items_refer_to_it():
         "l" + " | [?contains(@, '')]" * 20,
     ],
 )
-def test_a_path_that_makes_more_than_it_was_given_is_stopped_while_it_does(path):
+def test_a_path_that_produces_more_than_its_budget_is_stopped_early(path):
     content = value("app", {"l": [""] * 20_000, "s": "x" * 1_000})
     began = time.process_time()
     with pytest.raises(Exhausted, match="the limit is"):

@@ -59,12 +59,12 @@ def test_a_source_of_a_region_that_the_object_names_is_not_expected_in_another(s
     assert list(in_use([with_status(source("a", "us-west-2"), **spec)], "eu-west-1")) == []
 
 
-def test_a_source_of_another_region_that_nobody_names_is_expected_as_the_operators_region_may_be_wrong():
+def test_a_source_of_another_region_is_expected_unless_a_spec_names_that_region():
     assert len(list(in_use([with_status(source("a", "us-west-2"), dataFrom=all_keys("a"))], "eu-west-1"))) == 1
 
 
 @pytest.mark.parametrize("broken", [None, {}, [5], [{"name": 5}], [{"arn": None}]])
-def test_a_status_that_somebody_broke_names_no_sources(broken):
+def test_a_malformed_status_has_no_sources(broken):
     obj = synced_secret()
     obj["status"] = {"sources": broken, "generatedSecretHash": "x", "observedGeneration": 1}
     assert list(in_use([obj], "eu-west-1")) == []
@@ -115,7 +115,7 @@ async def test_a_template_that_loses_all_that_it_selected_keeps_its_secret(core,
     assert core.data() != before
 
 
-async def test_after_a_restart_the_status_tells_that_a_template_selected_something(core):
+async def test_after_a_restart_the_status_shows_that_a_template_selected_something(core):
     core.cluster.put(synced_secret(template("conf", LOOP)))
     assert await settled(core) == ""
     before, said = core.data(), core.cluster.synced_secret(KEY)["status"]

@@ -14,7 +14,7 @@ from tests.support.specs import literal
 CANARY = "c4n4ry-v4lu3"
 
 
-def test_a_summary_tells_which_values_differ_and_holds_none():
+def test_a_summary_shows_which_values_differ_and_contains_none():
     first = summarise(kube_secret({"same": "s", "other": CANARY, "gone": ""}))
     second = summarise(kube_secret({"same": "s", "other": f"{CANARY}!"}))
     assert first["digests"].keys() == {"same", "other", "gone"}

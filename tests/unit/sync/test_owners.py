@@ -44,7 +44,7 @@ def test_the_next_one_has_it_once_the_owner_is_gone_or_wants_another():
     assert set(owners.claimants(SHARED)) == set()
 
 
-def test_a_change_tells_whose_claim_may_have_changed_by_it():
+def test_a_change_reports_the_objects_whose_claim_may_have_changed():
     owners = Owners()
     assert owners.note(A, claim(A, "2026-01-01T00:00:00Z")) == set()
     assert owners.note(A, claim(A, "2026-01-01T00:00:00Z")) == set()

@@ -67,7 +67,7 @@ async def sync(core: Core, *items, **spec) -> Outcome:
 # What a reconcile makes
 
 
-async def test_the_secret_the_status_and_the_event_tell_what_was_synced(core):
+async def test_the_secret_the_status_and_the_event_show_what_was_synced(core):
     secret = core.world.create("app", '{"user": "web", "password": "s1"}')
     outcome = await sync(core, literal("mode", "production"), dataFrom=all_keys("app"))
     assert outcome == Outcome("changed")
@@ -117,7 +117,7 @@ async def test_what_is_being_deleted_is_left_alone(core, what):
     assert core.cluster.writes == []
 
 
-async def test_an_object_waits_for_its_namespace_to_be_seen_and_its_status_says_nothing_meanwhile(core):
+async def test_an_object_waits_for_its_namespace_without_a_change_of_its_status(core):
     core.cluster.put(synced_secret(literal("a", "1"), namespace="late"))
     late = Key("late", "demo")
     problem = await failure(core, late)
@@ -263,7 +263,7 @@ async def test_a_bare_role_name_waits_for_the_operators_account_and_a_whole_arn_
     assert core.data() == {"b": b"x"}
 
 
-async def test_an_entry_of_the_annotation_that_is_no_role_is_logged_and_harms_nobody(core, caplog):
+async def test_an_invalid_entry_of_the_annotation_is_logged_and_affects_no_other_entry(core, caplog):
     core.world.create("app", "x")
     core.cluster.put(namespace(roles=["reader", "no role!"]))
     await sync(core, whole("a", "app"), IAMRole="reader")

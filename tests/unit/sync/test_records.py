@@ -86,7 +86,7 @@ def test_an_object_that_is_not_valid_has_no_record(records):
     assert records.get(KEY) is None
 
 
-def test_a_dropped_record_is_gone(records):
+def test_a_dropped_record_is_forgotten(records):
     records.parse(KEY, OBJECT)
     records.drop(KEY)
     records.drop(KEY)
@@ -105,7 +105,7 @@ def test_before_the_first_success_nothing_is_current(records):
     assert not record.is_current(namespace(), kube_secret({}), LISTED, lambda ref, listing: VERSION)
 
 
-def test_what_only_aws_can_tell_is_never_current(is_current):
+def test_values_that_only_aws_can_confirm_are_never_current(is_current):
     assert not is_current(in_step=False)
 
 

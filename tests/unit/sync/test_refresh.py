@@ -116,7 +116,7 @@ def test_a_recreated_object_begins_from_the_start(asks):
     assert not asks.note(demo("1", uid="another"))
 
 
-def test_a_forgotten_object_begins_from_the_start(asks):
+def test_a_forgotten_object_counts_as_new(asks):
     asks.note(demo())
     asks.forget(demo())
     assert asks.due(demo())

@@ -122,7 +122,7 @@ def test_a_secret_that_several_items_use_is_the_same_for_all():
 # Mistakes
 
 
-def test_all_wrong_keys_are_told_at_once_each_with_its_place():
+def test_all_wrong_keys_are_reported_at_once_with_their_paths():
     world = World({"app": {"a": None, "secret": CANARY}, "text": CANARY}, {})
     failure = world.failure(
         key("one", "app", "missing"),
@@ -145,7 +145,7 @@ def test_the_first_mistake_gives_the_reason():
     assert world.failure(whole("b", "nowhere"), key("a", "app", "k")).reason is Reason.SECRET_NOT_FOUND
 
 
-def test_what_may_pass_by_itself_goes_before_what_will_not():
+def test_temporary_failures_take_precedence():
     world = World({"app": {}})
     world.failures["slow"] = Unavailable(Reason.AWS_UNAVAILABLE, "throttled", retry_after=5)
     world.failures["slower"] = Unavailable(Reason.AWS_UNAVAILABLE, "throttled too", retry_after=9)
@@ -163,7 +163,7 @@ def test_the_same_message_is_said_once():
 
 
 @pytest.mark.parametrize("name", ["a/b", "", "..", "two words", "\u00e9", "x" * 254, "half \ud800", CANARY + "!"])
-def test_a_key_that_a_secret_cannot_have_is_refused_by_its_place_and_never_shown(name):
+def test_an_invalid_key_is_named_by_its_position_and_never_shown(name):
     failure = World({"app": {"fine": CANARY, name: CANARY}}).failure(dataFrom=all_keys("app"))
     assert failure.message == (
         f"dataFrom: a Secret cannot have the key number 2 ({len(name)} characters) of AWS secret app; "
@@ -207,7 +207,7 @@ def test_every_key_that_is_no_base64_is_named():
     )
 
 
-def test_a_binary_secret_where_json_is_needed_is_told_how_to_take_it():
+def test_a_binary_secret_where_json_is_needed_is_an_error_that_names_secret_ref():
     assert "use secretRef" in World({"app": b"\xff"}).failure(key("a", "app", "k")).message
     assert "use secretRef" in World({"app": b"\xff"}).failure(dataFrom=all_keys("app")).message
 
@@ -329,7 +329,7 @@ def test_base64_is_decoded_where_asked_for_and_may_be_wrapped():
 
 
 @pytest.mark.parametrize("content", [CANARY, "abc", "a===", "\u00e9\u00e9\u00e9\u00e9"])
-def test_what_is_no_base64_is_told_without_its_text(content):
+def test_invalid_base64_is_an_error_without_its_text(content):
     failure = World({"app": content}).failure(optional(whole("a", "app"), decode="base64"))
     assert failure.message == "data.a: AWS secret app is not base64, as decode requires"
     assert failure.__context__ is None
@@ -357,7 +357,7 @@ def test_found_secrets_may_be_decoded():
     assert world.render(dataFrom={"find": {"tagKey": "t", "decode": "base64"}}) == {"a": b"a", "b": b"b"}
 
 
-def test_keys_are_rewritten_and_two_keys_never_become_one_in_silence():
+def test_keys_are_rewritten_and_a_collision_of_two_keys_is_an_error():
     world = World({"app": {"app/a": 1, "app/b": 2}})
     rules = [{"source": "^app/(.*)$", "target": "x-$1"}]
     assert world.render(dataFrom={**all_keys("app"), "rewrite": rules}) == {"x-a": b"1", "x-b": b"2"}
@@ -393,7 +393,7 @@ def test_keys_that_kubernetes_refuses_are_skipped_or_replaced_as_asked_for():
 
 
 @pytest.mark.parametrize("name", [".", "..", "..data", "x" * 254])
-def test_a_key_that_replacing_does_not_make_fit_is_refused(name):
+def test_a_key_that_is_still_invalid_after_replacing_is_an_error(name):
     failure = World({"app": {name: 1}}).failure(dataFrom={**all_keys("app"), "invalidKeys": "Replace"})
     assert "cannot have the key" in failure.message
 
@@ -421,7 +421,7 @@ def test_four_thousand_keys_of_one_secret_are_no_work():
     assert time.process_time() - began < 2
 
 
-def test_a_key_that_rewriting_lets_grow_is_refused_by_its_place():
+def test_a_key_that_rewriting_makes_too_long_is_named_by_its_position():
     rules = [{"source": "(.*)", "target": "$1" * 450}]
     failure = World({"app": {"a b" + CANARY: 1}}).failure(dataFrom={**all_keys("app"), "rewrite": rules})
     assert failure.message.startswith(
@@ -429,7 +429,7 @@ def test_a_key_that_rewriting_lets_grow_is_refused_by_its_place():
     )
 
 
-def test_a_regular_expression_may_not_take_for_ever():
+def test_a_regular_expression_takes_linear_time():
     listing = catalogue(*(entry(f"{'x' * 400}/{n}") for n in range(5_000)))
     find = parsed(dataFrom={"find": {"name": {"regexp": "(?:.?){900}@"}}}).spec.data_from.find
     with pytest.raises(

@@ -65,7 +65,7 @@ async def report():
     return Report()
 
 
-async def test_a_write_is_told_by_an_event_and_the_status(report):
+async def test_a_write_is_reported_by_an_event_and_the_status(report):
     assert await report.synced("v1", action="created with key a")
     assert report.events == [("Normal", "Synced", "Secret created with key a")]
     assert report.status["currentVersionID"] == "v1"
@@ -73,7 +73,7 @@ async def test_a_write_is_told_by_an_event_and_the_status(report):
     assert report.ready.items() >= {"status": "True", "message": "1 key from 1 AWS secret"}.items()
 
 
-async def test_what_is_as_it_was_is_neither_written_nor_told(report):
+async def test_an_unchanged_status_is_neither_written_nor_reported(report):
     await report.synced("v1", action="created with key a")
     report.now += 3600
     assert not await report.synced("v1")
@@ -88,7 +88,7 @@ async def test_another_version_with_the_same_content_changes_the_status_and_is_n
     assert len(report.events) == 1
 
 
-async def test_a_failure_is_one_event_and_one_write_however_often_it_repeats(report):
+async def test_a_repeated_failure_is_one_event_and_one_write(report):
     for _ in range(3):
         await report.failed()
     assert report.events == [("Warning", "AccessDenied", "the role may not read app")]
@@ -114,7 +114,7 @@ async def test_the_event_of_a_failure_comes_even_if_its_status_cannot_be_written
 
 
 @pytest.mark.parametrize("trouble", ["failed", "suspended"])
-async def test_an_object_that_is_well_again_without_a_write_is_told_once(report, trouble):
+async def test_an_object_that_recovers_without_a_write_is_reported_once(report, trouble):
     await report.synced("v1", action="created with key a")
     await getattr(report, trouble)()
     del report.events[:]
@@ -123,7 +123,7 @@ async def test_an_object_that_is_well_again_without_a_write_is_told_once(report,
     assert report.events == [("Normal", "Synced", "in sync with AWS again")]
 
 
-async def test_a_suspended_object_is_told_once(report):
+async def test_a_suspended_object_is_reported_once(report):
     assert await report.suspended()
     assert not await report.suspended()
     assert [event[:2] for event in report.events] == [("Normal", "Suspended")]
@@ -166,7 +166,7 @@ async def test_what_an_older_definition_of_the_resource_drops_is_not_sent_again_
     assert await report.synced("v2")
 
 
-async def test_a_failure_is_told_once_even_if_its_status_is_pruned(report):
+async def test_a_failure_is_reported_once_even_if_its_status_is_pruned(report):
     patch = report.cluster.merge_patch
 
     async def pruned(resource, namespace, name, body, **options):

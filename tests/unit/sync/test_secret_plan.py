@@ -96,7 +96,7 @@ def test_a_patch_holds_the_version_that_it_is_made_for():
     assert step.body["metadata"] == {"resourceVersion": "7"}
 
 
-def test_a_secret_that_is_right_gets_no_patch():
+def test_a_secret_without_differences_gets_no_patch():
     assert (
         plan(asked(), {"a": b"1", "b": b"\xff"}, summarise(kube_secret({"a": "1", "b": b"\xff"})), adopt=True)
         is None
@@ -135,7 +135,7 @@ def test_ours_go_when_they_are_no_longer_asked_for():
     assert last["annotations"] == {"theirs": "x"}
 
 
-def test_a_label_or_annotation_that_somebody_changed_is_put_right():
+def test_a_changed_label_or_annotation_is_corrected():
     synced = asked(secretMetadata={"labels": {"a": "1"}, "annotations": {"b": "1"}})
     secret = made(synced, {})
     broken = copy.deepcopy(secret)
@@ -170,7 +170,7 @@ NOTES = [
 
 
 @pytest.mark.parametrize("note", NOTES, ids=range(len(NOTES)))
-def test_a_note_of_ours_that_somebody_broke_counts_for_nothing_and_is_put_right(note):
+def test_a_broken_record_of_managed_metadata_is_ignored_and_corrected(note):
     synced = asked(secretMetadata={"labels": {"a": "1"}})
     secret = kube_secret({"k": "1"}, labels={"theirs": "x"}, annotations={"theirs": "y", MANAGED_METADATA: note})
     after = settle(synced, {"k": b"1"}, secret)["metadata"]
@@ -279,7 +279,7 @@ TYPED = [
 
 
 @pytest.mark.parametrize(("kind", "data"), TYPED)
-def test_a_type_needs_its_keys_and_says_which(kind, data):
+def test_a_missing_key_of_a_type_is_named(kind, data):
     assert plan(asked(type=kind), data, None, adopt=False).body["type"] == kind
     with pytest.raises(Rejected, match=f"type {kind} needs the key ") as raised:
         plan(asked(type=kind), {"other": b"1"}, None, adopt=False)
@@ -299,7 +299,7 @@ def test_a_type_of_ones_own_needs_nothing():
     assert plan(asked(type="example.com/any"), {}, None, adopt=False).body["type"] == "example.com/any"
 
 
-def test_a_secret_of_another_type_is_made_anew_only_where_that_is_asked_for():
+def test_a_secret_of_another_type_is_recreated_only_if_the_spec_permits():
     secret = kube_secret({"username": "u"})
     spec = {"type": "kubernetes.io/basic-auth"}
     assert "has the type Opaque" in conflict(asked(**spec), {"username": b"u"}, secret)

@@ -34,7 +34,7 @@ def ready(of):
     return condition
 
 
-def test_a_synced_object_says_so():
+def test_a_synced_object_has_the_reason_synced():
     assert synced() == {
         "observedGeneration": 1,
         "currentVersionID": "v1",
@@ -67,7 +67,7 @@ def test_the_message_counts(keys, sources, message):
     assert ready(synced(keys=keys, sources=sources))["message"] == message
 
 
-def test_a_failure_says_why_and_leaves_what_was_last_synced():
+def test_a_failure_has_a_reason_and_keeps_what_was_last_synced():
     before = synced()
     after = failed(before, generation=2, now=LATER)
     assert {name: part for name, part in after.items() if name not in {"conditions", "observedGeneration"}} == {
@@ -88,7 +88,7 @@ def test_an_object_that_failed_from_the_start_has_no_time_of_a_sync():
     assert failed().keys() == {"observedGeneration", "conditions"}
 
 
-def test_a_suspended_object_says_so_and_leaves_what_was_last_synced():
+def test_a_suspended_object_has_that_reason_and_keeps_what_was_last_synced():
     after = status.suspended(synced(), generation=2, now=LATER)
     assert (ready(after)["status"], ready(after)["reason"]) == ("False", "Suspended")
     assert (after["currentVersionID"], after["observedGeneration"]) == ("v1", 2)
@@ -153,7 +153,7 @@ def test_the_time_of_transition_is_given_where_it_lacks():
     assert ready(synced(old))["lastTransitionTime"] == "2026-01-02T12:00:00Z"
 
 
-def test_another_request_id_alone_is_nothing_new():
+def test_another_request_id_alone_is_not_a_change():
     first = failed(failure=Rejected(Reason.ACCESS_DENIED, "denied (request id 1-2-3)"))
     again = failed(first, Rejected(Reason.ACCESS_DENIED, "denied (request id 4-5-6)"), now=LATER)
     assert status.patch(first, again) is None
@@ -232,7 +232,7 @@ def _pruned(schema, value):
 @pytest.mark.parametrize(
     "made", [synced(sources=(MYSQL, REDIS)), failed(), status.suspended({}, generation=1, now=NOON)]
 )
-def test_the_api_server_keeps_every_field_so_that_nothing_is_new_for_ever(made):
+def test_the_api_server_keeps_every_field_so_that_a_status_becomes_stable(made):
     (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]
     assert _pruned(schema, made) == made
@@ -259,7 +259,7 @@ STEPS = st.one_of(
 
 @pytest.mark.timeout(30)
 @given(st.lists(STEPS, max_size=6))
-def test_after_any_history_saying_the_same_again_is_no_patch_and_a_patch_gives_what_was_meant(history):
+def test_after_any_history_a_patch_gives_the_new_status_and_the_same_status_needs_none(history):
     current = {"conditions": [OTHERS]}
     for hour, (kind, generation, what) in enumerate(history):
 

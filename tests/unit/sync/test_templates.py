@@ -73,7 +73,7 @@ async def test_with_a_tag_rule_a_secret_without_the_tag_is_never_read(renderer, 
 # Rounds
 
 
-async def test_a_template_gets_what_it_asks_for_and_its_sources_are_told(renderer):
+async def test_a_template_gets_the_values_that_it_needs_and_its_sources_are_returned(renderer):
     result = await rendered(renderer, '{{ (getSecretValueMap "db/one").port }} {{ getSecretValue "text" }}')
     assert result.output == "5432 plain"
     assert {ref.id: source.version_id for ref, source in result.read.items()} == {"db/one": "v1", "text": "v1"}
@@ -128,7 +128,7 @@ async def test_a_name_made_from_a_secrets_value_is_never_shown(renderer):
     assert "computes from another secret" in failure.message
 
 
-async def test_a_template_that_fails_says_where_and_is_counted(renderer, metrics):
+async def test_a_template_that_fails_has_a_position_and_is_counted(renderer, metrics):
     failure = await refused(renderer, "one\n{{ .Nothing }}")
     assert failure.reason is Reason.TEMPLATE_ERROR
     assert "2:" in failure.message
@@ -173,7 +173,7 @@ async def test_before_the_first_listing_a_template_that_does_not_look_at_it_goes
     assert result.output == "plain"
 
 
-async def test_a_listing_is_handed_to_the_engine_anew_only_when_it_changed(renderer):
+async def test_a_listing_is_encoded_for_the_engine_only_when_it_changed(renderer):
     template = "{{ len .Secrets }}"
     assert (await rendered(renderer, template)).output == "3"
     assert (await rendered(renderer, template, listing=catalogue(entry("one")))).output == "1"
@@ -216,7 +216,7 @@ async def test_an_engine_that_cannot_start_is_no_fault_of_the_template(aws, metr
     assert "cannot start" in failure.message
 
 
-async def test_an_engine_that_asks_for_what_it_has_is_not_asked_for_ever(aws, metrics):
+async def test_an_engine_that_requests_the_same_secret_again_is_stopped(aws, metrics):
     failure = await refused(TemplateRenderer(GatedReader(aws), InsatiableEngine(), metrics), "x")
     assert failure.reason is Reason.TEMPLATE_ERROR
     assert aws.batches == [{"text"}]

@@ -100,7 +100,7 @@ async def test_a_refusal_is_remembered_for_a_minute_for_all_callers():
     assert await key(role) == "key-2"
 
 
-async def test_a_passing_failure_is_tried_again_sooner_and_says_when():
+async def test_a_temporary_failure_is_retried_sooner_with_a_known_delay():
     sts = Sts()
     sts.failure = THROTTLED
     role = AssumedRole(sts.assume)

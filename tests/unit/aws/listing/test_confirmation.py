@@ -60,7 +60,7 @@ def watch(rig):
 
 
 @pytest.mark.parametrize("shown", [[], NAMES[:15], NAMES[7:]], ids=["nothing", "half", "three quarters"])
-async def test_a_listing_that_lacks_a_lot_of_what_is_still_there_is_not_believed(watch, shown):
+async def test_a_listing_that_lacks_many_existing_secrets_is_not_used(watch, shown):
     await watch.poll()
     watch.lies = shown
     assert await watch.poll() == set(NAMES)
@@ -85,7 +85,7 @@ async def test_the_first_listing_after_a_start_is_compared_with_what_objects_wer
     assert watch.poller.catalogue.listed_at is not None
 
 
-async def test_a_first_listing_of_another_region_is_not_believed(watch):
+async def test_a_first_listing_of_another_region_is_not_used(watch):
     for name in NAMES:
         watch.world.delete(name, force=True)
     watch.in_use = [watch.world.create(name, "x", region="us-west-2").arn for name in NAMES]
@@ -96,7 +96,7 @@ async def test_a_first_listing_of_another_region_is_not_believed(watch):
     assert "check AWS_REGION" in watch.poller.catalogue.doubt
 
 
-async def test_a_listing_that_lacks_little_is_believed_at_once(watch):
+async def test_a_listing_that_lacks_few_secrets_is_used_at_once(watch):
     await watch.poll()
     watch.delete("s00", "s01", "s02")
     watch.in_use = list(watch.arns.values())
@@ -104,7 +104,7 @@ async def test_a_listing_that_lacks_little_is_believed_at_once(watch):
     assert watch.rig.api.calls == {"ListSecrets": 1}
 
 
-async def test_a_genuine_mass_deletion_is_confirmed_in_the_same_round_and_only_once(watch):
+async def test_a_real_mass_deletion_is_confirmed_once_in_the_same_round(watch):
     await watch.poll()
     watch.delete(*NAMES[:20])
     assert await watch.poll() == set(NAMES[20:])
@@ -186,7 +186,7 @@ async def test_one_secret_that_is_all_that_is_used_is_confirmed_as_well(watch):
     assert await watch.poll() == set(NAMES) - {"s05"}
 
 
-async def test_a_listing_without_anything_in_use_is_believed_at_the_start(watch):
+async def test_an_empty_listing_is_used_at_the_start_if_nothing_is_in_use(watch):
     watch.in_use = []
     watch.lies = []
     assert await watch.poll() == set()

@@ -69,7 +69,7 @@ async def receiver(metrics):
         (rotated(ARN), {ARN}),
     ],
 )
-async def test_an_event_tells_the_secret_by_every_name_and_is_deleted(receiver, event, named):
+async def test_an_event_reports_the_secret_under_every_name_and_is_deleted(receiver, event, named):
     async with receiver.running():
         receiver.queue.send(event)
         await asyncio.sleep(1)
@@ -169,7 +169,7 @@ async def test_a_queue_that_fails_is_asked_less_and_less_until_it_works_again(re
     assert caplog.messages == ["event queue failed", "event queue recovered", "change events received"]
 
 
-async def test_an_answer_that_nobody_expects_is_a_failure_of_the_queue_and_not_the_end(receiver, caplog):
+async def test_an_unexpected_response_is_a_failure_of_the_queue_and_does_not_end_the_process(receiver, caplog):
     async def nothing(params):
         return None
 
@@ -203,6 +203,6 @@ async def test_the_region_is_that_of_the_url_or_the_operators(metrics, url, regi
 
 
 @pytest.mark.parametrize("url", ["events", "sqs://host/queue", "https://sqs.eu-west-1.amazonaws.com/"])
-async def test_what_is_no_url_of_a_queue_stops_the_start(metrics, url):
+async def test_an_invalid_url_of_a_queue_stops_the_start(metrics, url):
     with pytest.raises(SettingsError, match="EVENTS_QUEUE_URL"):
         EventQueue(MemoryQueue(), url, metrics, on_secrets=None)

@@ -136,7 +136,7 @@ async def test_an_entry_that_is_not_one_is_a_failure(broken):
 
 
 @pytest.mark.parametrize("page", [(None, ""), ({}, ""), ("text", ""), ([], 5), ([], None)])
-async def test_a_page_that_is_none_is_a_failure(page):
+async def test_a_response_that_is_not_a_page_is_a_failure(page):
     with pytest.raises(AwsError, match="a page is malformed"):
         await listed({"": page})
 

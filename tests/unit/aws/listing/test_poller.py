@@ -98,7 +98,7 @@ async def test_only_changes_are_reported(rig, watch):
     assert watch.reports == [(NONE._replace(updated=frozenset("a")), set())]
 
 
-async def test_before_the_first_listing_the_catalogue_is_empty_and_says_so(watch):
+async def test_before_the_first_listing_the_catalogue_is_empty_and_not_listed(watch):
     assert watch.poller.catalogue.round == 0
     assert watch.poller.health() == "AWS has not been listed yet"
     assert not watch.poller.first_round.is_set()
@@ -135,7 +135,7 @@ async def test_polls_come_once_an_interval_with_a_little_jitter(rig, watch):
     assert 10 <= rig.api.calls["ListSecrets"] <= 12
 
 
-async def test_a_failing_listing_is_tried_soon_then_less_often_and_never_more_often_than_the_interval(rig, watch):
+async def test_a_failing_listing_is_retried_with_backoff_and_at_most_once_per_interval(rig, watch):
     watch.broken = "InternalServiceError"
     async with watch.running():
         await asyncio.sleep(60)
@@ -161,7 +161,7 @@ async def test_quick_retries_of_a_failing_listing_are_one_round(rig, watch):
         assert watch.poller.catalogue.round <= 5
 
 
-async def test_what_no_listing_shows_is_rechecked_each_round_and_told(rig, watch):
+async def test_unlisted_secrets_are_rechecked_each_round_and_reported(rig, watch):
     theirs = rig.world.create("s", "x", account=FOREIGN, shared_with=[rig.reader.role])
     ref = rig.ref(theirs.arn)
     watch.refs = [ref]
@@ -248,7 +248,7 @@ async def test_an_account_that_cannot_be_found_out_fails_the_round_and_not_the_l
     assert "no answer of STS" in watch.poller.health()
 
 
-async def test_a_search_role_that_is_none_stops_the_start(rig):
+async def test_an_invalid_search_role_stops_the_start(rig):
     with pytest.raises(SettingsError, match="POLL_DEFAULT_SEARCH_ROLE"):
         Watch(rig, search_role="not a role")
 

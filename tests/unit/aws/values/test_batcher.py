@@ -59,7 +59,7 @@ async def test_wants_of_one_tick_travel_twenty_to_a_call():
     assert bench.api.calls == {"BatchGetSecretValue": 3}
 
 
-async def test_a_lone_want_is_a_plain_get():
+async def test_a_single_request_is_a_get():
     bench = Bench(1)
     await bench.want(bench.refs(1))
     assert bench.api.calls == {"GetSecretValue": 1}
@@ -157,7 +157,7 @@ async def test_one_secret_that_may_not_be_read_does_not_spoil_the_batch():
     assert all(len(ids) in {1, 19} for _, _, ids in bench.api.asked[2:])
 
 
-async def test_missing_and_deleted_secrets_are_told_by_the_batch_itself():
+async def test_missing_and_deleted_secrets_are_reported_by_the_batch_itself():
     bench = Bench(5)
     bench.world.delete("s0")
     results = await bench.want([*bench.refs(5), SecretRef(bench.reader, "nowhere", REGION)])
@@ -237,7 +237,7 @@ def test_a_plain_name_and_a_namesakes_arn_each_get_their_own():
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException", "InternalServiceError"])
-async def test_a_lane_that_is_not_available_tells_who_waits_at_once_and_does_not_hammer(code):
+async def test_an_unavailable_lane_fails_waiting_callers_at_once_and_sends_no_further_calls(code):
     bench = Bench(200)
     bench.api.broken = lambda operation, identity: code
     results = await bench.want(bench.refs(200))
@@ -265,7 +265,7 @@ async def test_a_lane_that_is_not_available_waits_longer_each_time_and_recovers_
     assert bench.api.calls == {"BatchGetSecretValue": 2}
 
 
-async def test_a_broken_role_does_not_hold_another_up():
+async def test_a_broken_role_does_not_delay_another():
     bench = Bench(100)
     broken = Identity(bench.world.role("broken"))
     bench.api.broken = lambda operation, identity: "ThrottlingException" if identity == broken else ""
@@ -324,7 +324,7 @@ async def test_a_cancelled_waiter_does_not_cancel_the_flight():
     assert (await other)[0].text == "value 0"
 
 
-async def test_a_call_of_an_earlier_round_is_not_joined_once_it_was_sent():
+async def test_a_call_that_was_sent_in_an_earlier_round_is_not_joined():
     bench = Bench(1)
     ref = bench.refs(1)[0]
     early = bench.batcher.want(ref, 1, urgent=True)
@@ -357,7 +357,7 @@ async def test_a_disowned_batch_whose_secrets_go_singly_ends_for_all_who_wait():
     assert not list(bench.batcher)
 
 
-async def test_two_refused_batches_for_the_same_secrets_lose_nobody():
+async def test_two_denied_batches_for_the_same_secrets_fail_no_caller():
     bench = Bench(40)
     await bench.want(bench.refs(1))
     bench.world.role("reader", deny={"BatchGetSecretValue"})
@@ -371,7 +371,7 @@ async def test_two_refused_batches_for_the_same_secrets_lose_nobody():
     assert bench.api.calls["GetSecretValue"] == 40
 
 
-async def test_closing_tells_everybody_who_waits():
+async def test_closing_wakes_all_waiting_getters():
     bench = Bench(100)
     waiting = bench.want(bench.refs(100))
     await asyncio.sleep(0.01)
@@ -381,7 +381,7 @@ async def test_closing_tells_everybody_who_waits():
     assert bench.api.running == 0
 
 
-async def test_a_bug_leaves_nobody_waiting(caplog):
+async def test_a_bug_fails_every_waiting_caller(caplog):
     bench = Bench(3)
 
     async def bug(*_):
@@ -393,7 +393,7 @@ async def test_a_bug_leaves_nobody_waiting(caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_lanes_that_nobody_uses_are_forgotten():
+async def test_unused_lanes_are_forgotten():
     bench = Bench(2)
     bench.world.role("reader", deny={"BatchGetSecretValue"})
     await bench.want(bench.refs(2))

@@ -50,7 +50,7 @@ async def test_a_rollback_is_followed(rig):
     assert await rig.get("app") == "one"
 
 
-async def test_while_the_listing_runs_behind_aws_is_asked_once_a_round_and_believed(rig):
+async def test_while_the_listing_lags_aws_is_asked_once_a_round_and_its_answer_is_used(rig):
     rig.world.create("app", "one")
     rig.world.freeze_lists()
     rig.world.put("app", "two")
@@ -153,7 +153,7 @@ async def test_a_secret_of_another_region_is_asked_for_there(rig):
     assert await rig.get("app") == "near"
 
 
-async def test_a_region_that_does_not_fit_the_arn_or_is_none_is_the_users_mistake(rig):
+async def test_a_region_that_is_invalid_or_differs_from_the_arn_is_the_users_mistake(rig):
     far = rig.world.create("app", "far", region="us-east-1")
     for ref in (rig.ref(far.arn, region="eu-west-1"), rig.ref("app", region="evil.com/")):
         error = await rig.get(ref)
@@ -162,14 +162,14 @@ async def test_a_region_that_does_not_fit_the_arn_or_is_none_is_the_users_mistak
     assert not rig.api.calls
 
 
-async def test_a_reference_that_is_none_is_the_users_mistake_and_costs_no_call(rig):
+async def test_an_invalid_reference_is_the_users_mistake_and_costs_no_call(rig):
     error = await rig.get("no such/../name!?")
     assert isinstance(error, Rejected)
     assert error.reason is Reason.INVALID_SPEC
     assert not rig.api.calls
 
 
-async def test_a_pinned_version_is_fetched_once_for_ever(rig):
+async def test_a_pinned_version_is_never_fetched_again(rig):
     secret = rig.world.create("app", "one")
     pinned = secret.staged("AWSCURRENT")
     rig.world.put("app", "two")
@@ -191,7 +191,7 @@ async def test_another_stage_is_checked_once_a_round(rig):
     assert await rig.get("app", stage="AWSCURRENT") == "one"
 
 
-async def test_a_refusal_stands_for_a_minute_for_all_who_ask(rig):
+async def test_a_denial_is_remembered_for_a_minute_for_all_callers(rig):
     rig.world.create("app", "one")
     rig.world.role("reader", read=[])
     await rig.poll()
@@ -263,7 +263,7 @@ async def test_while_aws_is_not_available_what_did_not_change_is_still_served(ri
     assert await rig.get("app") == "one"
 
 
-async def test_a_failing_secret_is_tried_again_later_and_later(rig):
+async def test_a_failing_secret_is_retried_with_growing_delays(rig):
     rig.world.create("app", "one")
     await rig.poll()
     rig.api.broken = lambda operation, identity: "InternalServiceError"
@@ -273,7 +273,7 @@ async def test_a_failing_secret_is_tried_again_later_and_later(rig):
     assert rig.api.calls["GetSecretValue"] < 20
 
 
-async def test_a_secret_made_anew_is_served_by_name_and_refused_by_its_old_arn(rig):
+async def test_a_recreated_secret_is_read_by_name_and_not_by_its_old_arn(rig):
     old = rig.world.create("app", "old").arn
     await rig.poll()
     assert await rig.get("app", old) == ["old", "old"]
@@ -287,7 +287,7 @@ async def test_a_secret_made_anew_is_served_by_name_and_refused_by_its_old_arn(r
     assert gone.reason is Reason.SECRET_NOT_FOUND
 
 
-async def test_a_secret_made_anew_with_the_same_version_id_is_another_secret(rig):
+async def test_a_recreated_secret_with_the_same_version_id_is_another_secret(rig):
     version = "11111111-2222-3333-4444-555555555555"
     rig.world.create("app", "old", version_id=version)
     await rig.poll()
@@ -298,7 +298,7 @@ async def test_a_secret_made_anew_with_the_same_version_id_is_another_secret(rig
     assert await rig.get("app") == "new"
 
 
-async def test_a_secret_made_anew_behind_the_listings_back_is_not_given_to_who_asks_by_arn(rig):
+async def test_a_secret_recreated_since_the_listing_is_not_returned_for_the_old_arn(rig):
     old = rig.world.create("app", "old").arn
     await rig.poll()
     rig.world.freeze_lists()
@@ -425,7 +425,7 @@ async def test_no_value_is_in_any_representation(rig):
     assert "AWSCURRENT" in repr(got)
 
 
-async def test_what_a_refresh_names_is_asked_for_again_whatever_the_listing_says(rig):
+async def test_refreshed_secrets_are_read_again_even_if_the_listing_is_unchanged(rig):
     secret = rig.world.create("app", "one")
     rig.world.create("other", "x")
     await rig.poll()
@@ -449,7 +449,7 @@ async def test_a_refresh_also_lifts_a_refusal(rig):
     assert await rig.get("app") == "one"
 
 
-async def test_a_refresh_while_aws_is_not_available_does_not_hammer_it(rig):
+async def test_a_refresh_does_not_repeat_calls_while_aws_is_unavailable(rig):
     rig.world.create("app", "one")
     await rig.poll()
     await rig.get("app")
@@ -474,7 +474,7 @@ async def test_a_refresh_is_not_answered_by_a_call_that_was_under_way(rig):
     assert await rig.get("app") == "two"
 
 
-async def test_a_refresh_of_nonsense_does_no_harm(rig):
+async def test_a_refresh_of_an_invalid_name_does_no_harm(rig):
     rig.world.create("app", "one")
     await rig.poll()
     await rig.get("app")
