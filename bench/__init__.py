@@ -1,1 +1,1 @@
-"""Benchmarks: how fast, how frugal and how small the operator is, each figure beside a limit of the same run."""
+"""Benchmarks: speed, AWS calls, CPU and memory of the operator, each compared with a limit that is measured in the same run."""

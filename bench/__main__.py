@@ -1,4 +1,4 @@
-"""`make bench`: measures, prints a table, and keeps the numbers and plots in bench/results."""
+"""`make bench`: measures, prints a table, and writes the figures and plots to bench/results."""
 
 from __future__ import annotations
 

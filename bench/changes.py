@@ -1,4 +1,4 @@
-"""Single changes among many objects: a rotation, a thousand at once, a new object beside the bulk."""
+"""Changes among many objects: one rotation, a thousand at once, and a new object during bulk work."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def _rotations(ground: Ground, count: int) -> list[Figure]:
 
 
 async def _round_trip(ground: Ground, events: AsyncIterator[Any]) -> float:
-    """One bare patch of a Secret until the watch shows it. Of its label alone: the operator leaves that be."""
+    """The time from a patch of a Secret to its watch event. Only a label changes, which the operator ignores."""
     started = time.perf_counter()
     patch = {"metadata": {"labels": {"bench": str(time.time_ns())}}}
     await ground.kube.merge("Secret", NAMESPACE, "object-00000", patch)
@@ -95,7 +95,7 @@ async def _many_rotations(ground: Ground, count: int) -> list[Figure]:
 
 
 async def _limit_of_patching(ground: Ground, count: int) -> float:
-    """Objects a second. Theirs are suspended, so that the operator leaves them alone, and the Secrets are not its own."""
+    """Objects per second. They are suspended, and their Secrets are not managed, so the operator does nothing."""
     namespace, names = "limit", [f"object-{number:05d}" for number in range(count)]
     await ground.kube.namespace(namespace)
     await ground.kube.create_all(objects.synced(namespace, number, suspend=True) for number in range(count))
@@ -138,7 +138,7 @@ async def _until_quiet(operator: Any) -> None:
 
 
 async def _new_object(ground: Ground, prefix: str, number: int) -> float:
-    """Seconds from the answer to its creation until the Secret is there."""
+    """Seconds from the response to the creation of the object until the Secret exists."""
     manifest = objects.synced(FRESH_NAMESPACE, number, prefix=prefix)
     async with ground.kube.watch_from_now("Secret", FRESH_NAMESPACE) as events, asyncio.timeout(60):
         started = time.perf_counter()

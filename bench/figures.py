@@ -1,4 +1,4 @@
-"""What a work gives: figures, each beside the limit that was measured in the same run, and whether it is reached."""
+"""Figures of a benchmark, each with the limit that was measured in the same run, and whether the target is reached."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """One row of the table. `limit` is in the same unit; `wanted` says in words what the figure must be."""
+    """One row of the table. `limit` has the same unit; `wanted` is the target in words."""
 
     work: str
     what: str
@@ -29,20 +29,20 @@ def median(values: Sequence[float]) -> float:
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """The smallest of the values that at least this part of them does not exceed."""
+    """The smallest value that at least this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * part), len(ordered) - 1)]
 
 
 class Limit(NamedTuple):
-    """What was measured beside it, and how."""
+    """The limit, and how it was measured."""
 
     value: float
     words: str
 
 
 def at_least_of(work: str, what: str, rate: float, limit: Limit, *, part: float) -> Figure:
-    """A rate (per second) that must be a part of the limit's."""
+    """A rate per second; the target is a share of the limit."""
     wanted = f">= {part:.0%} of the limit"
     return Figure(work, what, rate, "/s", wanted, rate >= part * limit.value, *limit)
 
@@ -52,7 +52,7 @@ def at_most(work: str, what: str, value: float, unit: str, most: float) -> Figur
 
 
 def at_most_times(work: str, what: str, seconds: float, limit: Limit, *, times: float) -> Figure:
-    """A time, given in seconds, that may be so many times the limit."""
+    """A time in seconds; the target is a multiple of the limit."""
     reached = seconds <= times * limit.value
     return Figure(
         work, what, seconds * 1e3, "ms", f"<= {times:g} x the limit", reached, limit.value * 1e3, limit.words
@@ -64,5 +64,5 @@ def exactly(work: str, what: str, value: float, unit: str, wanted: float) -> Fig
 
 
 def told(work: str, what: str, value: float, unit: str) -> Figure:
-    """A figure that nothing is wanted of."""
+    """A figure without a target."""
     return Figure(work, what, value, unit, "", reached=True)

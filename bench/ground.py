@@ -1,7 +1,7 @@
-"""What a benchmark runs on: a real kube-apiserver with etcd, AWS's stand-in, and operators as processes.
+"""The environment of a benchmark: a real kube-apiserver with etcd, the AWS stand-in, and operators as processes.
 
-The stand-in serves in this process, so that calls are counted and secrets changed without a call more. It costs
-0.3 ms of CPU a call, and the operator makes few.
+The stand-in runs in this process, so that calls are counted and secrets changed without further calls. A call costs
+0.3 ms of CPU, and the operator makes few.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LOOK = 0.05
 
 
 class TimedWorld(World):
-    """Notes when the last page of a listing goes out."""
+    """Records the time of the last page of a listing."""
 
     def __init__(self) -> None:
         super().__init__(open_doors=True)
@@ -51,7 +51,7 @@ class TimedWorld(World):
 
 
 class Operator(OperatorProcess):
-    """One operator, with what can be asked of it cheaply."""
+    """One operator process, with cheap readings of its metrics and log."""
 
     async def sample(self, *names: str) -> dict[str, float]:
         """These metrics alone."""
@@ -76,7 +76,7 @@ class Operator(OperatorProcess):
         return cpu_seconds(self.pid)
 
     def logged(self, message: str) -> float | None:
-        """When it logged this first, in seconds of the epoch."""
+        """The Unix time of the first log line with this message."""
         for line in self.log.splitlines():
             try:
                 entry = json.loads(line)

@@ -1,7 +1,7 @@
-"""Bare requests to the API server: what sets the scene, and what the operator is measured against.
+"""Plain requests to the API server, to set up objects and to measure the limits.
 
-No informer, no queue, no checks: aiohttp, JSON and as many requests at once as it is told. What this reaches is the
-most that a client written in Python can get out of that server on that machine.
+There is no informer, no queue and no check, only aiohttp, JSON and concurrent requests. The result is the most that a
+client in Python can reach with this server on this machine.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the benchmarks put into Kubernetes and AWS: SyncedSecrets of one AWS secret each, of 1 KiB.
+"""The objects of the benchmarks: SyncedSecrets that read one AWS secret of 1 KiB each.
 
-The bodies for the bare writes are of the shape and size of the operator's own.
+The bodies of the plain writes have the form and size of the operator's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def synced(namespace: str, number: int, *, prefix: str = "object", **more: Any) 
 
 
 def secret(namespace: str, name: str) -> Object:
-    """A Secret as the operator would create it, but not one of its own."""
+    """A Secret like those that the operator creates, but without its label."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -55,7 +55,7 @@ def data(name: str, revision: str = "") -> dict[str, str]:
 
 
 def status(name: str, revision: str = "") -> Object:
-    """A status patch of the operator's shape."""
+    """A status patch like the operator's."""
     version = f"00000000-0000-0000-0000-{revision:>012}"
     arn = f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}-abcdef"
     condition = {

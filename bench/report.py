@@ -16,7 +16,7 @@ _HEAD = ("work", "figure", "", "limit", "ratio", "wanted", "")
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """For people: one line a figure."""
+    """A table with one line for each figure."""
     rows = [_HEAD, *(_row(figure) for figure in figures)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(_HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

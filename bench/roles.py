@@ -1,4 +1,4 @@
-"""Many roles: one AssumeRole each, clients that are bounded, and what a role costs in memory."""
+"""Many roles: one AssumeRole for each, a bounded number of clients, and the memory per role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress, on standard error: the table alone goes to standard output."""
+"""Prints progress to standard error, because only the table goes to standard output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From its start to ready, with nothing to do; and what an idle operator takes."""
+"""The time until an operator without objects is ready, and the memory of an idle one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STARTS = 5
 
 
 async def starting() -> list[Figure]:
-    """The limit is Python's own: the time to import what the operator is made of."""
+    """The limit is the time in which Python imports the operator's modules."""
     say("starting")
     taken, imports = [], []
     async with Ground() as ground:

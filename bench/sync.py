@@ -1,6 +1,6 @@
-"""Bulk: the first sync of many objects, the next start, resyncs with nothing to do, an hour of idling.
+"""Bulk work: the first sync of many objects, the next start, resyncs without changes, and an idle hour.
 
-All of one size on one ground. The limit is that of bare writes at the same concurrency, before the operator runs.
+The limit is the rate of plain writes with the same concurrency, before the operator runs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ async def scene(count: int, *, namespace: str = NAMESPACE) -> AsyncIterator[Grou
 
 
 async def limit_of_creating(ground: Ground, count: int) -> float:
-    """Objects a second that bare writes reach."""
+    """Objects per second with plain writes."""
     say("  the limit: bare writes")
     names = [f"object-{number:05d}" for number in range(min(count, LIMIT_OBJECTS))]
     await ground.kube.namespace(LIMIT_NAMESPACE)
@@ -63,7 +63,7 @@ async def bulk(count: int) -> list[Figure]:
 
 
 async def first_sync(ground: Ground, count: int, limit: float) -> list[Figure]:
-    """No Secret is there."""
+    """The first sync: no Secret exists."""
     say("  the first sync")
     work = f"first sync of {count}"
     ground.forget_calls()
@@ -101,7 +101,7 @@ def _value_calls(calls: Counter[str]) -> int:
 
 
 async def next_start(ground: Ground, count: int) -> list[Figure]:
-    """Every Secret is there and right. After the first look at each, resyncs are a comparison in memory."""
+    """The next start: every Secret exists and is correct. After the first reconciles, resyncs compare in memory."""
     say("  the next start, and resyncs")
     work = f"resync of {count}"
     before = await _versions(ground)

@@ -1,4 +1,4 @@
-"""Templates: the engine in WebAssembly beside Go's own, and what a rendering does to the event loop."""
+"""Templates: the engine in WebAssembly compared with native Go, and the lag of the event loop meanwhile."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def templates(count: int) -> list[Figure]:
 
 
 def _native(values: dict[str, str]) -> float:
-    """Seconds of a rendering by Go itself. Built by the compiler that builds the operator's engine."""
+    """Seconds per render in native Go, built with the same compiler as the operator's engine."""
     source = Path(__file__).with_name("native")
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "native"
@@ -100,7 +100,7 @@ async def _engine(values: dict[str, str]) -> tuple[list[float], list[float]]:
 
 
 async def _in_the_operator(work: str, values: dict[str, str]) -> list[Figure]:
-    """Calls that the first rendering makes, and the memory that the engine takes."""
+    """The calls of the first render, and the memory of the engine."""
     async with Ground() as ground:
         for name, text in values.items():
             ground.world.create(name, text, tags={"tag1": ""})

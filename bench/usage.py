@@ -1,4 +1,4 @@
-"""What a process has used, from Linux's own books: CPU seconds and memory."""
+"""CPU seconds and memory of a process, from /proc."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MIB = 1 << 20
 
 
 class Memory(NamedTuple):
-    """Resident memory in bytes: now, and the most so far."""
+    """Resident memory in bytes: the current and the maximum."""
 
     now: int
     peak: int

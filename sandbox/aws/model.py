@@ -1,8 +1,8 @@
 """AWS as a model: accounts, secrets, roles and what they may do. State and rules, no wire and no clients.
 
 Written against the API references of Secrets Manager and STS, not against the operator. `World.perform` takes an
-operation as the wire would bring it and gives what AWS would answer, or raises `Refused` with AWS's code
-and status. What differs from moto: permissions are per role and per secret, full ARNs work across accounts,
+operation with its parameters and returns the response of AWS, or raises `Refused` with AWS's code and status.
+What differs from moto: permissions are per role and per secret, full ARNs work across accounts,
 sessions end, a batch takes 20 ids and reports its errors by secret, listings can be frozen (AWS: "might not
 reflect changes from the last five minutes") and reads can lag.
 """
@@ -20,10 +20,10 @@ from sandbox.aws.state import CURRENT, OPERATOR_ACCOUNT, PREVIOUS, Principal, Re
 
 
 class World(State):
-    """All of AWS that matters here: the state, and what callers ask of it."""
+    """AWS: the state, and the operations of callers."""
 
     def authenticate(self, access_key: str, token: str) -> Principal:
-        """Who has these credentials. Keys that STS did not give out are the operator's."""
+        """The caller with these credentials. Keys that are not from STS are the operator's."""
         session = self.sessions.get(access_key)
         if session is None:
             if access_key.startswith("ASIA"):
@@ -38,7 +38,7 @@ class World(State):
         return session.principal
 
     def perform(self, who: Principal, region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        """The answer to the operation. Raises Refused."""
+        """The response to the operation. Raises Refused."""
         handler = getattr(self, "_" + re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower(), None)
         if handler is None:
             raise Refused("UnknownOperationException", "")

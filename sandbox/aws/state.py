@@ -15,7 +15,7 @@ REGION = "eu-west-1"
 
 
 class Refused(Exception):  # noqa: N818 - what AWS does
-    """AWS says no: its error code, sentence and HTTP status."""
+    """An error response of AWS: code, message and HTTP status."""
 
     def __init__(self, code: str, sentence: str, status: int = 400) -> None:
         super().__init__(f"{code}: {sentence}")
@@ -45,7 +45,7 @@ class Secret:
     """A version that GetSecretValue still takes for the current one, as a lagging replica does."""
 
     def staged(self, stage: str) -> str:
-        """The version that carries the stage, empty if none does."""
+        """The version with the stage; empty if there is none."""
         return next((version for version, stages in self.stages.items() if stage in stages), "")
 
     def move(self, stage: str, version: str) -> None:
@@ -95,7 +95,7 @@ class Principal:
 
 @dataclass
 class Session:
-    """Credentials that AssumeRole gave out."""
+    """Credentials from AssumeRole."""
 
     principal: Principal
     secret_key: str
@@ -109,7 +109,7 @@ def utc_now() -> datetime:
 
 
 class State:
-    """Everything that exists. `open_doors`: any role exists, is trusted and reads its account."""
+    """Everything that exists. `open_doors`: every role exists, may be assumed and may read its account."""
 
     def __init__(self, *, now: Callable[[], datetime] = utc_now, open_doors: bool = False) -> None:
         self.now = now
@@ -124,7 +124,7 @@ class State:
         self._serial = count(1)
 
     def role(self, name: str, *, account: str = OPERATOR_ACCOUNT, **rules: Any) -> str:
-        """Make a role, or change its rules; gives its ARN."""
+        """Create a role, or change its rules; returns its ARN."""
         arn = name if name.startswith("arn:") else f"arn:aws:iam::{account}:role/{name}"
         known = self.roles.setdefault(arn, Role(arn))
         for rule, value in rules.items():
@@ -142,7 +142,7 @@ class State:
         version_id: str = "",
         shared_with: Iterable[str] = (),
     ) -> Secret:
-        """Make a secret, with a current version if there is a value."""
+        """Create a secret, with a current version if there is a value."""
         key = (account, region, name)
         if key in self.secrets:
             raise Refused("ResourceExistsException", f"the secret {name} already exists.")
@@ -159,11 +159,11 @@ class State:
         return self.secrets[account, region, name]
 
     def put(self, name: str, value: str | bytes, *, stage: str = CURRENT, **where: str) -> str:
-        """A new version; gives its id."""
+        """Put a new version; returns its id."""
         return self.add_version(self.secret(name, **where), value, [stage], "")
 
     def roll_back(self, name: str, **where: str) -> str:
-        """Put AWSCURRENT back on the previous version; gives its id."""
+        """Move AWSCURRENT back to the previous version; returns its id."""
         secret = self.secret(name, **where)
         version = secret.staged(PREVIOUS)
         now = secret.staged(CURRENT)
@@ -185,7 +185,7 @@ class State:
         self.touch(secret)
 
     def tag(self, name: str, tags: dict[str, str | None], **where: str) -> None:
-        """Set these tags; None takes one away."""
+        """Set these tags; None removes one."""
         secret = self.secret(name, **where)
         for key, value in tags.items():
             if value is None:
@@ -202,7 +202,7 @@ class State:
         self.frozen.clear()
 
     def end_sessions(self, role: str = "") -> None:
-        """Let the sessions of that role (or all) be expired from now on."""
+        """Expire the sessions of that role, or all."""
         for session in self.sessions.values():
             if not role or session.principal.role == role:
                 session.revoked = True

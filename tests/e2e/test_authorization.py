@@ -1,4 +1,4 @@
-"""Who may read what: the annotation's rules, and roles that never see each other's values. The stand-in enforces them."""
+"""Who may read what: the rules of the annotation, and no value that crosses roles. The AWS stand-in enforces permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs: AWS and the Kubernetes API are asked for nothing that has not changed. Resyncs come every second."""
+"""Without a change, there are no calls to AWS and no writes to Kubernetes. Resyncs run every second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong says so, names the thing, harms nothing and costs nothing.
+"""Wrong specs and secrets: the condition names the problem, and the Secret and other objects are not affected.
 
 All objects are good first, then each is broken in its own way; every test looks at one consequence for all of them.
 """

@@ -1,4 +1,4 @@
-"""The benchmark runs, and what it counts is as it must be. What it times is for `make bench`."""
+"""The benchmark runs, and its counts are correct. Times are measured by `make bench` only."""
 
 from __future__ import annotations
 

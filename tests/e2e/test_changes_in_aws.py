@@ -1,4 +1,4 @@
-"""What changes in AWS reaches the Secrets within one poll, and only that."""
+"""A change in AWS reaches the affected Secrets within one poll, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an object says about itself: conditions and their times, sources, Events, as kubectl describe shows them."""
+"""Conditions with their times, sources, and Events, as kubectl describe shows them."""
 
 from __future__ import annotations
 

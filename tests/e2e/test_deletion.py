@@ -1,4 +1,4 @@
-"""What Kubernetes itself deletes: its own garbage collector and namespace controller do it here."""
+"""Deletions by Kubernetes: its own garbage collector and namespace controller run here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifests and the chart on a real API server: all is taken, and grants what the operator does and nothing else.
+"""The manifests and the chart on a real API server, which accepts all objects; the permissions are exactly those needed.
 
 What the operator asks for is read from the server's audit log; what it may do, from the roles that kubectl built. The
 server is one of their own, so that nobody else's requests and rights are there.

@@ -1,4 +1,4 @@
-"""What others do to a managed Secret, or to an object under way: the end is always what the spec asks for."""
+"""Changes by others to a managed Secret, or to an object during a reconcile: the result is what the spec asks for."""
 
 from __future__ import annotations
 

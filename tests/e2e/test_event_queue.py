@@ -1,4 +1,4 @@
-"""Events from a queue bring changes at once: moto's SQS, and a poll that is far too slow to be what brought them."""
+"""Events from an SQS queue (moto) bring changes at once; polls are too rare to do so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An events queue that does not answer: the poll goes on, and a metric and one line of the log say so."""
+"""An events queue that does not answer: polling continues, and a metric and one log line show the failure."""
 
 from __future__ import annotations
 

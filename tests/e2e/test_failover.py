@@ -1,4 +1,4 @@
-"""Two operators and one lease: one works, the other is ready to take over, and takes over when the first stops."""
+"""Two operators with one Lease: one is the leader, and the other takes over when it stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kubernetes API answers with errors for a while, or breaks its streams: as a whole process sees it.
+"""The Kubernetes API returns errors for a while, or breaks its streams. Tested with a whole process.
 
 On the embedded API, which fails on demand. What each error does to one request or one watch is tested beside the
 client and the reflector; here no Secret may end wrong, and none may be written without a change that asks for it.

@@ -1,4 +1,4 @@
-"""The API server goes away, stays mute, refuses or sends a lot: nothing is lost, nothing is stuck, nothing is emptied.
+"""The API server is gone, silent, denies or sends large objects: no change is lost, and no Secret is emptied.
 
 The operator reaches the real API server through a gate that can be held or cut.
 """

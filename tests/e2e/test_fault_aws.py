@@ -1,4 +1,4 @@
-"""AWS fails in each way it knows: the last good Secrets stay as they are, and once it is back they are right."""
+"""Every kind of AWS failure: the last good Secrets stay, and they are in sync after the recovery."""
 
 from __future__ import annotations
 

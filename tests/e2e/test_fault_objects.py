@@ -1,4 +1,4 @@
-"""Objects that are made up, edited all the time, or wrong by the thousand: each is its own problem and nobody else's."""
+"""Random objects, constant edits, a thousand failing objects: each affects only itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process is killed, stopped, cut off, and works for long: never two writers, nothing lost, no growth.
+"""The process is killed, paused, cut off or runs for long: there is one writer, nothing is lost, memory does not grow.
 
 Two operators have a ServiceAccount each, so that the API server's audit log tells which of them wrote what.
 """

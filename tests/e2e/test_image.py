@@ -1,4 +1,4 @@
-"""The operator from its image: the read-only root file system and the any-number user that a cluster gives it.
+"""The operator from its image, with a read-only root file system and any uid, as in a cluster.
 
 The image's root file system is what `.ci/image` unpacks, or the folder that SECRETSYNCER_ROOTFS names. The operator
 runs in it as a container would: in a mount namespace of its own, chrooted, read-only, with a /tmp and without

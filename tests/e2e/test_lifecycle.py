@@ -1,4 +1,4 @@
-"""From the first sight of an object to its end: adoption, ownership, deletion, and what metrics say meanwhile."""
+"""The life of an object: adoption, ownership, deletion, and its metrics."""
 
 from __future__ import annotations
 

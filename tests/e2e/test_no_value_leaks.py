@@ -1,4 +1,4 @@
-"""No value of a secret is ever told: not in a log at debug level, an event, a status, a metric or a page.
+"""No log at debug level, Event, status, metric or page contains a value of a secret.
 
 Canaries go through every way that works and every way that fails.
 """

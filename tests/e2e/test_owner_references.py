@@ -1,4 +1,4 @@
-"""Secrets that another controller owns: what a user sees who moves here from another operator."""
+"""Secrets that another controller owns, as after a migration from another operator."""
 
 from __future__ import annotations
 

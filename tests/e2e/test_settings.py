@@ -1,4 +1,4 @@
-"""Settings that change what the operator does to objects; each test runs an operator of its own."""
+"""Settings that change how objects are synced. Each test runs its own operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two operators that share the objects by label: each works on its own, under a Lease of its own."""
+"""Two operators that divide the objects by label, each with its own Lease."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users of the peers know and the Go operator had not: sources, the Secret's form, steering."""
+"""The fields that the Go operator did not have: sources, the form of the Secret, when it is updated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No new field is a way round the gate, and none hides that access is denied."""
+"""No new field bypasses the check of the role, and none hides a denied access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status page in a browser, at a desk and on a phone, served by the operator on the real API server.
+"""The status page in a browser on a desktop and a phone, served by the operator on a real API server.
 
 With SCREENSHOTS=folder the screenshots that the docs use are written there.
 """

@@ -1,4 +1,4 @@
-"""`.ci/install`: uv installs where it can, else pip does, and nothing comes in whose hash is not the locked one."""
+"""`.ci/install`: uv installs if it is available, otherwise pip, and nothing without the locked hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The alert rules: each fires on its fault, and no other does; promtool plays hours of metrics to them.
+"""The alert rules: each fires on its own fault only. promtool evaluates them on hours of metrics.
 
 `HEALTHY` is what two replicas give while all is well, with the small troubles that must wake nobody. Each fault is told
 by the series that are different in it. In promtool's notation, `a+bxn` is a value a and n more, each greater by b; one

@@ -1,4 +1,4 @@
-"""The manifests as files: what they teach and grant, and that they agree with the code and each other."""
+"""The manifests as files: comments, permissions, and agreement with the code and each other."""
 
 from __future__ import annotations
 

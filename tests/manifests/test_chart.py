@@ -1,4 +1,4 @@
-"""The Helm chart, rendered by helm: by default what manifests/base gives, and each value does what it says."""
+"""The Helm chart: by default it renders manifests/base, and each value has its effect."""
 
 from __future__ import annotations
 

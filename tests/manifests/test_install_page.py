@@ -1,4 +1,4 @@
-"""docs/install.md: its examples are built as a reader would build them, and both ways lead to the same."""
+"""docs/install.md: its examples are built, and both ways give the same objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kubectl builds everything under manifests/, and what it builds hangs together."""
+"""kubectl builds everything under manifests/, and the results are consistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A release: the same commit gives the same bytes, and each part is what it is taken for.
+"""A release: the same commit gives the same bytes, and each file has the right content.
 
 `.ci/release` builds the last commit, so changes that are not committed do not take part. The image takes minutes: it is
 compared where it has been built twice, by `.ci/image` and by `make release`.

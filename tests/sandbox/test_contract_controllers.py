@@ -1,4 +1,4 @@
-"""What the controller manager does: it collects garbage, empties namespaces, and gives each a ServiceAccount."""
+"""The controller manager: garbage collection, deletion of namespaces, a ServiceAccount in each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists: versions, pages, selectors, and what is left of the past."""
+"""Lists: versions, pages, selectors, and compaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patches: merge and strategic merge; what they keep, refuse and forget."""
+"""Patches: merge and strategic merge."""
 
 from __future__ import annotations
 

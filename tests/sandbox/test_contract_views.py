@@ -1,4 +1,4 @@
-"""Tables, metadata only, and discovery: what kubectl and informers ask for."""
+"""Tables, metadata only, and discovery, as kubectl and informers request them."""
 
 from __future__ import annotations
 

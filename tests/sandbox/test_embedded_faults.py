@@ -1,4 +1,4 @@
-"""Faults on demand: each does what it says, to whom it says, as often as it says."""
+"""Faults on demand: each has its effect, for the requests that it matches, as often as requested."""
 
 from __future__ import annotations
 

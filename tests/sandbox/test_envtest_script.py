@@ -1,4 +1,4 @@
-"""`.ci/envtest`, with a compiler and servers that only pretend: what it makes, when, and where it puts it."""
+"""`.ci/envtest` with a fake compiler and fake servers: what it builds, when, and where it puts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects of a cluster and secrets of AWS, as short as a test can say them; the parts of a spec are in `specs`."""
+"""Builders of cluster objects and AWS secrets. Those of the parts of a spec are in `specs`."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class Space:
         await eventually(probe, within)
 
     async def clear(self) -> None:
-        """Leave nothing for the operators of other tests."""
+        """Delete everything, so that the operators of other tests do not see it."""
         for kind in ("SyncedSecret", "Secret"):
             await self.cluster.delete_all(kind, self.name)
 

@@ -1,4 +1,4 @@
-"""The resource's definition in manifests/, as JSON Schema: what the API server would say of an object."""
+"""The CRD in manifests/ as a JSON Schema, to validate objects as the API server does."""
 
 from __future__ import annotations
 

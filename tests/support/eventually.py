@@ -1,4 +1,4 @@
-"""Waiting for the world: bounded, and a failure says what was still wrong. No sleeping for luck."""
+"""Waits for a state, for a bounded time. A failure has the last assertion that failed."""
 
 from __future__ import annotations
 

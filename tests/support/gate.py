@@ -1,4 +1,4 @@
-"""A door between one operator and its API server: TCP that goes through, is cut, refused, or never answered.
+"""A TCP proxy between an operator and its API server, which passes, cuts, refuses or never answers connections.
 
 TLS passes as it is, because the certificate is for the host, whatever the port. It belongs to the loop that it is
 entered in.

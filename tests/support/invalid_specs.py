@@ -1,4 +1,4 @@
-"""Specs that are wrong, with what the operator says of each. None of the values may show in the message."""
+"""Invalid specs with the expected message of each. No message may show a value."""
 
 from __future__ import annotations
 

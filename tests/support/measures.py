@@ -1,4 +1,4 @@
-"""Reading what an operator says about itself: its metrics and its log, and which metrics it has."""
+"""Reads the metrics and the log of an operator, and the declared metrics."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def log_lines(text: str) -> list[dict[str, Any]]:
 
 
 def complaints(text: str) -> list[dict[str, Any]]:
-    """The lines of a log that nothing but a bug explains."""
+    """The lines of a log that only a bug can cause."""
     return [line for line in log_lines(text) if line["level"] == "error" or "traceback" in line]
 
 

@@ -1,4 +1,4 @@
-"""How long to wait after so many failures, and when they are forgotten."""
+"""The delay after a number of failures, and the reset of the number."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Whatever arrives at a boundary is that input's failure, never the process's: arbitrary JSON, bytes and variables."""
+"""Arbitrary JSON, bytes and variables at each boundary: the failure of that input, never of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures: their kinds, what their texts hold, and how long those get."""
+"""Failures: their kinds, and the content and length of their messages."""
 
 import pytest
 

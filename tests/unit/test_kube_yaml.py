@@ -1,4 +1,4 @@
-"""YAML means here what it means to kubectl, scalar by scalar."""
+"""YAML means the same here as in kubectl, scalar by scalar."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The lock files agree: .venv is filled in stages, and no stage may change what an earlier one has put there."""
+"""The lock files agree: .venv is filled in stages, and no stage may change the packages of an earlier one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of the log: one each, with their fields, and nothing from libraries that would print secrets."""
+"""Log lines: one for each message, with fields, and none from libraries that would print secrets."""
 
 import asyncio
 import json

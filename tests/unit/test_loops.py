@@ -1,4 +1,4 @@
-"""Loops that must live as long as the process, and who is late."""
+"""Loops that must run as long as the process, and loops without progress."""
 
 import asyncio
 

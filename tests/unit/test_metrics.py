@@ -1,4 +1,4 @@
-"""Metrics: there from the start, right for each object, and gone with it."""
+"""Metrics exist from the start, are correct for each object, and are removed with it."""
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest

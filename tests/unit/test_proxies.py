@@ -1,4 +1,4 @@
-"""Which proxy a request takes. The rows are what Go's httpproxy answers, but for the two that say otherwise."""
+"""The proxy of a request. The rows are the results of Go's httpproxy, except for two that say otherwise."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Settings from the environment: defaults, forms, and one line for whatever is wrong."""
+"""Settings from the environment: defaults, forms, and one line for each error."""
 
 import pytest
 from hypothesis import given

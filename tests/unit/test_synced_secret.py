@@ -1,4 +1,4 @@
-"""The SyncedSecret as users write it: what is accepted, and what is said about what is not."""
+"""The SyncedSecret as users write it: what is accepted, and the messages for the rest."""
 
 import re
 

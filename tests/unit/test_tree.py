@@ -1,4 +1,4 @@
-"""The tree stays readable: no file is too long to be read in one go."""
+"""No file is too long to be read in one go."""
 
 from __future__ import annotations
 

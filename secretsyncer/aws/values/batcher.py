@@ -144,7 +144,7 @@ class Batcher:
             self._abandon(chunk, STOPPING)
             raise
         except Exception:
-            log.exception("fetching secrets failed with a bug", extra={"identity": str(lane.key.identity)})
+            log.exception("fetch crashed", extra={"identity": str(lane.key.identity)})
             self._abandon(chunk, _BUG)
         finally:
             lane.running -= 1
@@ -197,7 +197,7 @@ class Batcher:
             return
         if failure.outcome is CallOutcome.DENIED:
             lane.refused_until = loop_time() + BATCH_REFUSED
-            log.info("batch refused, fetching singly", extra={"cause": failure.message})
+            log.info("batch denied", extra={"error": failure.message})
         else:
             for flight in chunk:
                 flight.suspect = True

@@ -1,4 +1,4 @@
-"""Calls are money: how many reach AWS, counted there."""
+"""The number of calls that reach AWS, counted by the stand-in."""
 
 import asyncio
 from math import ceil

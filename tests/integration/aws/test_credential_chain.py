@@ -1,4 +1,4 @@
-"""Every way in which the SDK finds the operator's own credentials may fail, and none of them ends the process.
+"""Every source of the operator's own credentials may fail, and no failure ends the process.
 
 Each failure is `credentials`: retried, told in one line with its cause, and over as soon as its cause is.
 """

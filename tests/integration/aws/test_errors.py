@@ -1,4 +1,4 @@
-"""Every row of the table of errors, with what the services really send."""
+"""Every row of the table of errors, with the real responses of the services."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The operator's AWS side on moto's server: an AWS that somebody else wrote."""
+"""The operator's AWS side on moto's server, an independent implementation of AWS."""
 
 import uuid
 

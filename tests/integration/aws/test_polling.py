@@ -1,4 +1,4 @@
-"""Listings over the wire, when the wire or AWS is not what it should be."""
+"""Listings over HTTP, with faults of AWS and the network."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The stand-in and moto answer alike: the same checks on both, with the SDK's own client.
+"""The stand-in and moto respond alike: the same checks on both, with the SDK's own client.
 
 moto is an independent implementation. Where the two differ on purpose (permissions, sessions that end, ARNs
 across accounts, batch limits), the stand-in follows AWS's documentation and is tested elsewhere.

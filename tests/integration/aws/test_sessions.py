@@ -1,4 +1,4 @@
-"""Clients and credentials: made late, kept few, renewed when AWS says so."""
+"""Clients and credentials: created on first use, limited in number, renewed when AWS rejects them."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""The stand-in in a process of its own, as the benchmarks use it."""
+"""The AWS stand-in as a process of its own."""
 
 import json
 import subprocess

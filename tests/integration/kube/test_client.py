@@ -1,4 +1,4 @@
-"""The client: what it reads and writes, against both servers."""
+"""The Kubernetes client, against both servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates and keys are read again when they change: no process goes deaf because its cluster moved on."""
+"""Certificates and keys are read again when they change, so that a process survives a change of its cluster."""
 
 from __future__ import annotations
 

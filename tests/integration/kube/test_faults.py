@@ -1,4 +1,4 @@
-"""The client against a server in trouble, and against wrong credentials."""
+"""The client with faults of the server, and with wrong credentials."""
 
 from __future__ import annotations
 

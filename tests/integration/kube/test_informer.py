@@ -1,4 +1,4 @@
-"""Informers on a living server: nothing missed, whatever happens to the connection."""
+"""Informers on a running server miss no change, with any fault of the connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Election and events on a living server."""
+"""Leader election and Events on a running server."""
 
 from __future__ import annotations
 

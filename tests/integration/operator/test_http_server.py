@@ -1,4 +1,4 @@
-"""The HTTP port: metrics, probes, the page, and nothing more, for clients of every manner."""
+"""The HTTP port: metrics, probes and the page, for well-behaved and other clients."""
 
 import asyncio
 

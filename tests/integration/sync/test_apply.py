@@ -1,4 +1,4 @@
-"""The writer: what it makes of a Secret that is not as its store shows it, and of a lease that has run out."""
+"""Writes of a Secret that differs from the store, and with a Lease that has expired."""
 
 from __future__ import annotations
 

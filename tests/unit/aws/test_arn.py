@@ -1,4 +1,4 @@
-"""Names of roles and secrets: what counts as one, and what it is made of."""
+"""Names and ARNs of roles and secrets: validation and parsing."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""From error codes to fates, and what the user reads."""
+"""Error codes, their outcomes, and the messages for users."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""The recipes of docs/cookbook, rendered as a reader would: the page shows these very files."""
+"""The recipes of docs/cookbook, rendered as on the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendering without a cluster: what files may hold, what is said about what they may not, and what comes out."""
+"""Rendering without a cluster: valid and invalid files, and the output."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Which JMESPath expressions may be used, and that no expression can do harm."""
+"""The JMESPath expressions that are allowed, and their limits."""
 
 import time
 from contextlib import suppress

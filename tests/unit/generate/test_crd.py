@@ -1,4 +1,4 @@
-"""The generated definition: what the API server enforces of what is declared, and the columns of `kubectl get`."""
+"""The generated CRD: the limits that the API server enforces, and the columns of `kubectl get`."""
 
 import re
 

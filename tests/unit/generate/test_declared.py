@@ -1,4 +1,4 @@
-"""What is generated from a model: names, types, limits, descriptions and rules, each as it is declared."""
+"""The tree that everything is generated from: names, types, limits, descriptions and rules of a model."""
 
 from typing import Annotated, ClassVar, Literal
 

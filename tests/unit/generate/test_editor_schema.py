@@ -1,4 +1,4 @@
-"""The JSON Schema for editors: it accepts what the operator accepts, and marks what the operator refuses."""
+"""The JSON Schema for editors accepts and rejects the same manifests as the operator."""
 
 from functools import cache
 from pathlib import Path

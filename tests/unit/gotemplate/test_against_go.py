@@ -1,4 +1,4 @@
-"""The engine against Go itself: the same templates through text/template, compiled for this machine."""
+"""The engine compared with Go's own text/template, compiled for this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache of the compiled module: fast when it can be trusted, absent when it cannot, never in the way."""
+"""The cache of the compiled module: used only if it can be trusted, and never required."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine as its callers see it: lazy, in threads, many at a time, closed at the end."""
+"""The engine as its callers use it: loaded on first use, in threads, closed at the end."""
 
 from __future__ import annotations
 

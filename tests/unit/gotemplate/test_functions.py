@@ -1,4 +1,4 @@
-"""The functions beside Go's own: sprig's names, order of arguments and results."""
+"""The functions in addition to Go's own, with the names, arguments and results of sprig."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a template reads: values, the catalogue and its filters; what it asks for; what it is found to depend on."""
+"""Values, the catalogue and its filters in templates; what a template requests and depends on."""
 
 # ruff: noqa: E501 - a template stays on its line
 

@@ -1,4 +1,4 @@
-"""What a failure says: where, which field or function, why; and never a value."""
+"""Failures have position, field or function, and reason, and never a value."""
 
 # ruff: noqa: E501 - a template stays on its line
 

@@ -1,4 +1,4 @@
-"""Where the cluster is, and as whom: files and the environment."""
+"""The address of the cluster and the credentials, from files and the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers: objects, errors, and what is neither."""
+"""Responses: objects, errors, and anything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events: never in the way, never too many."""
+"""Events never block a reconcile, and their number is limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store and its handlers: what is kept, what is told, and what we wrote ourselves."""
+"""The store and its handlers: what is kept, what is reported, and own writes."""
 
 from __future__ import annotations
 

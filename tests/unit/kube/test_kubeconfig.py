@@ -1,4 +1,4 @@
-"""Kubeconfigs: merged as kubectl merges them, and exec plugins that leave nothing behind."""
+"""Kubeconfigs are merged as by kubectl, and exec plugins leave no process behind."""
 
 from __future__ import annotations
 

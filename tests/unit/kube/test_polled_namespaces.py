@@ -1,4 +1,4 @@
-"""Namespaces that are followed by name: what an informer makes of them, at a round's distance."""
+"""Namespaces that are polled by name, as an informer sees them."""
 
 from __future__ import annotations
 

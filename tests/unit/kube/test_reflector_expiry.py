@@ -1,4 +1,4 @@
-"""When the last version is lost, or may be: list again, once, and see the difference."""
+"""A lost version, or one that may be lost: one relist, and its differences."""
 
 from __future__ import annotations
 

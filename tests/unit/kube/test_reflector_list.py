@@ -1,4 +1,4 @@
-"""Listing: whole lists only, and the difference to what was known."""
+"""Lists: only complete ones are used, and their differences are reported."""
 
 from __future__ import annotations
 

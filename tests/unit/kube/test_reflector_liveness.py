@@ -1,4 +1,4 @@
-"""Never deaf, never in a hurry: silence, hot loops, backoff, and what health says of it."""
+"""Silent streams are detected, failures back off without a hot loop, and health reports them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a watch has ended: go on where it was, miss nothing, list nothing."""
+"""A watch that ended is resumed at its version, without a list and without a lost change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work queue: once, in order, not too soon, and to the end."""
+"""The work queue: no duplicates, priorities, delays, and its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The garbage collector does not look again and again at what stays, and still finds what goes."""
+"""The garbage collector skips long-lived objects, and still frees those that are not used."""
 
 from __future__ import annotations
 

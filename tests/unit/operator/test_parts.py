@@ -1,4 +1,4 @@
-"""How the parts of a process are connected: what settings change, and what the probes say."""
+"""How the parts of a process are connected: the effects of settings, and the probes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status page: what it shows of each object and of the operator, and what it keeps out of its HTML."""
+"""The status page: what it shows of each object and of the operator, and that its HTML is safe."""
 
 from __future__ import annotations
 

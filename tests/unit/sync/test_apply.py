@@ -1,4 +1,4 @@
-"""Writes of a Secret and a status, and what becomes of the errors of the API."""
+"""Writes of a Secret and a status, and errors of the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate: every row of its table, in every form of role and annotation, and what hostile input does to it."""
+"""The check of the role: every row of its table, in every form of role and annotation, and hostile input."""
 
 import json
 import time

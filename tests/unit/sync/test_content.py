@@ -1,4 +1,4 @@
-"""One object's content: every form read under one grant, and what it was made from."""
+"""The content of one object: every form read under one grant, and its inputs."""
 
 import asyncio
 

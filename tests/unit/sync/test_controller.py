@@ -1,4 +1,4 @@
-"""What follows from the outcome of a reconcile, and what the controller does when one goes wrong."""
+"""What follows from the outcome of a reconcile, and bugs in it."""
 
 from __future__ import annotations
 

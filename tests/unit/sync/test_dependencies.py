@@ -1,4 +1,4 @@
-"""A change in AWS wakes the objects that depend on it, and no others."""
+"""A change in AWS requeues the objects that depend on it, and no others."""
 
 import pytest
 

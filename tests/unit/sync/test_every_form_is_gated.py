@@ -1,4 +1,4 @@
-"""No form of reference gets round the gate: all pairs of a namespace and a role, times all forms, times all secrets.
+"""No form of reference bypasses the check of the role: all namespaces, roles, forms and secrets.
 
 The decision, the cache and the template engine are the operator's; AWS is a world with a policy for each role. What
 may be read is told by two tables that know nothing of the code: who the gate lets through as whom, and what each

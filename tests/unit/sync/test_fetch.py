@@ -1,4 +1,4 @@
-"""Reads of AWS values: what a grant lets through, and what it keeps from being read."""
+"""Reads of AWS values: what a grant permits and what it prevents."""
 
 import pytest
 

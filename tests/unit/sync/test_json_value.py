@@ -1,4 +1,4 @@
-"""A secret's value as text: numbers as they are written, and a clear word for what is no text."""
+"""A secret's value as text: numbers keep their source text, and invalid values get a clear message."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the informers keep: enough to decide, and no value of a secret."""
+"""What the informers keep: enough for a decision, and no value of a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which object has a Secret that several ask for."""
+"""Which object owns a Secret that several objects name."""
 
 from secretsyncer.kube.objects import Key
 from secretsyncer.sync.owners import Owners

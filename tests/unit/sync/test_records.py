@@ -1,4 +1,4 @@
-"""What the last reconcile of an object left behind, and whether any of it has changed since."""
+"""The inputs of the last reconcile of an object, and whether one has changed since."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a spec and AWS values to the data of a Secret: order, forms, and every mistake at once."""
+"""From a spec and AWS values to the data of a Secret: order, forms, and all problems at once."""
 
 import base64
 import json

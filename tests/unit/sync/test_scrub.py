@@ -1,4 +1,4 @@
-"""What the API server says of a write goes on without any value of it."""
+"""Messages of the API server about a write never contain a value."""
 
 import json
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""What is written to the Secret: exactly the data, our labels and annotations, and nothing where nothing is new."""
+"""The write of a Secret: exactly the data, our labels and annotations, and nothing without a difference."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The status: what it says, when it says something new, and what it never says."""
+"""The status: its content, when it changes, and what it never contains."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Templates: what they get to see, what they read under a grant, and when they are given up."""
+"""Templates: their data, what they read under a grant, and when they are stopped."""
 
 import pytest
 

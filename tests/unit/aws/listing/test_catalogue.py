@@ -1,4 +1,4 @@
-"""What the catalogue finds, what it refuses to guess, and how it tells one listing from the next."""
+"""Entries that the catalogue finds or does not guess, and differences between listings."""
 
 from datetime import UTC, datetime
 

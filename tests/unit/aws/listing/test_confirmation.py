@@ -1,4 +1,4 @@
-"""A listing that lacks a lot is not believed until it is confirmed."""
+"""A listing that lacks many secrets is used only after it is confirmed."""
 
 import asyncio
 

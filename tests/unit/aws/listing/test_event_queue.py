@@ -1,4 +1,4 @@
-"""Change events from a queue: what they name, and what becomes of messages and failures."""
+"""Change events from a queue: the secrets that they name, and the handling of bad messages and failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many wants, few calls: batches, fallbacks, and lanes that do not hold each other up."""
+"""Many requests in few calls: batches, fallbacks, and lanes that do not delay each other."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""When a value is good, when AWS is asked, and who gets what."""
+"""When a value is current, when AWS is called, and which callers get it."""
 
 import asyncio
 
