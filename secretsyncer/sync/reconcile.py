@@ -111,8 +111,8 @@ class Reconciler:
             record.in_step = False
             synced = record.synced
             if synced.spec.suspend:
-                news = await self._reporter.suspended(obj, synced)
-                return Outcome("changed" if news else "unchanged", Reason.SUSPENDED)
+                status_changed = await self._reporter.suspended(obj, synced)
+                return Outcome("changed" if status_changed else "unchanged", Reason.SUSPENDED)
             self._check_owner(synced)
             catalogue = self._catalogue()
             grant = authorize(synced.spec, namespace, await self._account(), self._rules)
@@ -129,12 +129,12 @@ class Reconciler:
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
             raise
-        news = await self._reporter.synced(obj, synced, content, written.action)
+        status_changed = await self._reporter.synced(obj, synced, content, written.action)
         self._index.note(key, content.dependencies)
         # Only AWS can tell whether tags still grant access, and whether what was missing still is.
         in_step = content.complete and not grant.tag
         record.keep(content, catalogue, namespace, secret_version=written.version, in_step=in_step)
-        done: Literal["changed", "unchanged"] = "changed" if written.action or news else "unchanged"
+        done: Literal["changed", "unchanged"] = "changed" if written.action or status_changed else "unchanged"
         return Outcome(done, refresh_after=self._refreshes.due_in(obj, synced))
 
     def prefetch(self, keys: Iterable[Key]) -> None:

@@ -252,7 +252,7 @@ class SyncedSecretSpec(Fields):
     type: SecretType | None = None
     """Type of the Secret, for example kubernetes.io/tls. The keys that the type requires are checked before the Secret
     is written. Types that grant access to the cluster itself, kubernetes.io/service-account-token and
-    bootstrap.kubernetes.io/token, are not allowed. Defaults to Opaque for a new Secret, and to the present type for
+    bootstrap.kubernetes.io/token, are not allowed. Defaults to Opaque for a new Secret, and to the current type for
     an existing one."""
 
     immutable: bool | None = None

@@ -13,7 +13,7 @@ from tests.sandbox.contract import WIDGET_COLUMNS, connect, crd, define
 
 @pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.real)])
 def backend(request):
-    """Which server: None is the embedded one, made anew for each test."""
+    """Which server: None is the embedded one, created for each test."""
     return request.getfixturevalue("real_server") if request.param == "real" else None
 
 

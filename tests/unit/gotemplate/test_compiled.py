@@ -50,7 +50,7 @@ def test_the_second_load_compiles_nothing(small, compilations, tmp_path):
     assert (cache.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
-def test_another_module_is_compiled_anew(small, compilations, tmp_path):
+def test_another_module_is_compiled_again(small, compilations, tmp_path):
     compiled.load(compiled.engine(), tmp_path / "cache")
     small.write_bytes(wasmtime.wat2wasm('(module (memory (export "memory") 2))'))
     compiled.load(compiled.engine(), tmp_path / "cache")

@@ -664,7 +664,7 @@ class TestTags:
         await rig.poll()
         assert await rig.cache.recheck([ref, other], rig.catalogue) == set()
 
-    async def test_an_old_arn_does_not_get_the_tags_of_a_secret_made_anew(self, rig):
+    async def test_an_old_arn_does_not_get_the_tags_of_a_recreated_secret(self, rig):
         old = rig.world.create("app", "x", tags={"k": "1"}).arn
         await rig.poll()
         rig.world.delete("app", force=True)
