@@ -53,15 +53,9 @@ class TimedWorld(World):
 class Operator(OperatorProcess):
     """One operator process, with cheap readings of its metrics and log."""
 
-    async def sample(self, *names: str) -> dict[str, float]:
-        """These metrics alone."""
-        _, text = await self.get("/metrics?" + "&".join(f"name[]={name}" for name in names))
-        samples = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
-        return {name: float(number) for name, _, number in samples}
-
     async def passes(self) -> Counter[str]:
         """Passes by result so far."""
-        found = await self.sample(PASSES)
+        found = await self.metrics(PASSES)
         return Counter({name.split('"')[1]: int(number) for name, number in found.items()})
 
     async def until_changed(self, count: int, *, limit: float = 300.0) -> float:

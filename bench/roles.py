@@ -35,7 +35,7 @@ async def roles(count: int) -> list[Figure]:
                 await operator.until_changed(total)
                 used[label] = memory(operator.pid).now
                 calls = ground.calls()
-                clients = (await operator.sample("secretsyncer_aws_clients"))["secretsyncer_aws_clients"]
+                clients = (await operator.metrics("secretsyncer_aws_clients"))["secretsyncer_aws_clients"]
     more = (used["as the roles"] - used["as the operator"]) / count / 1024
     return [
         exactly(work, "AssumeRole", calls["AssumeRole"], "calls", count),

@@ -10,8 +10,8 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -26,8 +26,7 @@ RESULTS = ("changed", "unchanged", "rejected", "unavailable", "timeout", "bug", 
 """Values of the label `result` of `secretsyncer_reconciles_total`."""
 
 
-@dataclass(slots=True)
-class _ObjectState:
+class _ObjectState(NamedTuple):
     """What the metrics report about one object; `synced_at` is 0 until its first sync."""
 
     reason: str = ""
@@ -37,7 +36,10 @@ class _ObjectState:
 
 
 class ObjectSeries(Collector):
-    """The series of each SyncedSecret, created when they are scraped: a reconcile only records its result."""
+    """The series of each SyncedSecret, created when they are scraped: a reconcile only records its result.
+
+    They are created in a thread. A state is replaced as a whole, and the copy is one step of the interpreter.
+    """
 
     def __init__(self) -> None:
         self.states: dict[tuple[str, str], _ObjectState] = {}
@@ -58,7 +60,7 @@ class ObjectSeries(Collector):
 
     def collect(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
         ready, last_sync = self.describe()
-        for names, state in self.states.items():
+        for names, state in self.states.copy().items():
             ready.add_metric((*names, state.reason), state.ready)
             if state.synced_at:
                 last_sync.add_metric(names, state.synced_at)
@@ -189,15 +191,12 @@ class Metrics:
 
     def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool, failing: bool) -> None:
         """Record the state of a SyncedSecret. A suspended one is neither ready nor failing."""
-        state = self.objects.states.get((namespace, name))
-        if state is None:
-            state = self.objects.states[namespace, name] = _ObjectState()
-        if state.reason != reason:
-            self.sync_success.inc(ready - state.ready)
-            self.sync_failures.inc(failing - state.failing)
-            state.reason, state.ready, state.failing = reason, ready, failing
-        if ready:
-            state.synced_at = time.time()
+        before = self.objects.states.get((namespace, name), _ObjectState())
+        if before.reason != reason:
+            self.sync_success.inc(ready - before.ready)
+            self.sync_failures.inc(failing - before.failing)
+        synced_at = time.time() if ready else before.synced_at
+        self.objects.states[namespace, name] = _ObjectState(reason, ready, failing, synced_at)
 
     def forget_object(self, namespace: str, name: str) -> None:
         """Remove all series of a deleted SyncedSecret."""

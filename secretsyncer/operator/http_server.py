@@ -3,15 +3,19 @@
 Health and readiness are lists of named checks. Each returns None, or the problem in one line. The server starts first and
 stops last, so that probes are always answered. `?verbose` lists every check.
 
-The port has no authentication, so the resources of clients are limited: the size of a request, the number of connections,
-and their duration. Each response closes its connection, so that idle clients do not block others. Scrapers and probes
-come seconds apart, so they lose nothing.
+The port has no authentication, so the resources of clients are limited. `Connections` limits their number, their duration
+and their memory. Each response closes its connection, so that idle clients do not block others. Scrapers and probes come
+seconds apart, so they lose nothing. `Renderings` limits the time that the page and the metrics take.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -19,6 +23,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from secretsyncer.operator import status_page
+from secretsyncer.operator.connections import AT_ONCE, QUEUE, SOCKET_BUFFER, Connections
+from secretsyncer.operator.renderings import INTERVAL, Busy, Renderings, Snapshot
 
 Check = Callable[[], str | None]
 """None, or the problem in one line."""
@@ -28,20 +34,20 @@ Answer = Callable[[web.Request], Awaitable[web.Response]]
 QUERY_LIMIT = 200
 """Maximum length of a search."""
 
-REQUEST_LIMIT = 4096
-"""Maximum bytes of the body of a request; nothing reads it."""
+SLICE = 16 * 1024
+"""Bytes of a page that are passed on at a time. A client that does not read holds no more, besides the page itself."""
 
-CONNECTIONS = 100
-"""Maximum number of connections: some scrapers, probes and people. Further ones are closed at once."""
+SELECTION_SHARE = 0.05
+"""Maximum part of the time in which selections of metrics are rendered."""
 
-LIFETIME = 30.0
-"""Maximum duration of a connection in seconds."""
+_LIMITS: Any = {"max_headers": 64, "read_bufsize": SLICE, "auto_decompress": False}
+"""Of aiohttp. Nothing reads the body of a request, so nothing decompresses it."""
 
 
 class Server:
     """Serves the metrics of `registry` on `host` (None: all addresses) and `port` (0: any free one).
 
-    `page` renders the HTML of `/` for a search. Without it, there is no page.
+    `page` takes a snapshot for `/` and a search; what it returns makes the HTML. Without it, there is no page.
     """
 
     def __init__(
@@ -52,33 +58,52 @@ class Server:
         registry: CollectorRegistry,
         health: Mapping[str, Check],
         readiness: Mapping[str, Check],
-        page: Callable[[str], str] | None = None,
+        page: Callable[[str], Callable[[], bytes]] | None = None,
     ) -> None:
         self._host = host
         self._port = port
-        app = web.Application(client_max_size=REQUEST_LIMIT, middlewares=[_one_answer])
-        app.router.add_get("/metrics", _metrics(registry))
+        self._thread = ThreadPoolExecutor(1, "http")
+        whole = Renderings(self._thread)
+        selected = Renderings(self._thread, lambda took: min(INTERVAL, took / SELECTION_SHARE))
+        pages = Renderings(self._thread)
+        self._renderings = (whole, selected, pages)
+        app = web.Application(middlewares=[self._one_answer])
+        app.router.add_get("/metrics", _metrics(registry, whole, selected))
         app.router.add_get("/healthz", _probe(health))
         app.router.add_get("/readyz", _probe(readiness))
         if page:
-            app.router.add_get("/", _page(page))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+            app.router.add_get("/", _page(page, pages))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, **_LIMITS)
+        self._connections: Connections | None = None
         self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Start to serve. Raises OSError if the port is not available."""
         await self._runner.setup()
+        self._connections = Connections(cast("web.Server", self._runner.server))
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._connection, self._host, self._port)
+        self._listener = await loop.create_server(
+            self._connections, self._host, self._port, backlog=AT_ONCE, start_serving=False
+        )
+        for sock in self._listener.sockets:  # connections inherit it
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
+        await self._listener.start_serving()
+        for sock in self._listener.sockets:
+            with sock.dup() as same:
+                same.listen(QUEUE)  # asyncio has one number for both queues
 
-    def _connection(self) -> asyncio.BaseProtocol:
-        """The protocol of a new connection."""
-        server, loop = self._runner.server, asyncio.get_running_loop()
-        if server is None or len(server.connections) >= CONNECTIONS:
-            return _Full()
-        handler = server()
-        loop.call_later(LIFETIME, _abort, handler)
-        return handler
+    @web.middleware
+    async def _one_answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._connections is not None:
+            self._connections.asked(request.protocol)
+        try:
+            response = await handler(request)
+        except web.HTTPException as refusal:
+            refusal.force_close()
+            raise
+        response.force_close()
+        return response
 
     @property
     def port(self) -> int:
@@ -90,47 +115,51 @@ class Server:
     async def stop(self) -> None:
         if self._listener is not None:
             self._listener.close()
+        for renderings in self._renderings:
+            await renderings.stop()
         await self._runner.cleanup()
+        self._thread.shutdown(wait=False)
 
 
-class _Full(asyncio.Protocol):
-    """Closes its connection."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
-def _abort(handler: web.RequestHandler) -> None:
-    """End a connection without waiting for a client that does not read."""
-    if handler.transport is not None:
-        handler.transport.abort()
-
-
-@web.middleware
-async def _one_answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _rendered(
+    renderings: Renderings, key: Hashable, snapshot: Snapshot, headers: Mapping[str, str]
+) -> web.Response:
     try:
-        response = await handler(request)
-    except web.HTTPException as refusal:
-        refusal.force_close()
-        raise
-    response.force_close()
-    return response
+        body = await renderings.get(key, snapshot)
+    except Busy:
+        return web.Response(status=503, text="busy: try again in some seconds\n", headers={"Retry-After": "5"})
+    return web.Response(body=_slices(body), headers={**headers, "Content-Length": str(len(body))})
 
 
-def _metrics(registry: CollectorRegistry) -> Answer:
+async def _slices(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), SLICE):
+        yield body[start : start + SLICE]
+
+
+def _metrics(registry: CollectorRegistry, whole: Renderings, selected: Renderings) -> Answer:
     # prometheus_async's own handler serves only the global registry, without `name[]`.
     async def answer(request: web.Request) -> web.Response:
         """All metrics, or those in `name[]`, in the format that the scraper requests."""
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        names = request.query.getall("name[]", [])
-        body = encode(registry.restricted_registry(names) if names else registry)
-        return web.Response(body=body, headers={"Content-Type": content_type})
+        # Without versions and escapings, which make no difference here. They would make many different pages.
+        is_open = "application/openmetrics-text" in request.headers.get("Accept", "")
+        encode, content_type = choose_encoder("application/openmetrics-text" if is_open else "")
+        headers = {"Content-Type": content_type}
+        names = tuple(sorted(set(request.query.getall("name[]", []))))
+        if names:
+            return await _rendered(
+                selected,
+                (is_open, names),
+                lambda: partial(encode, registry.restricted_registry(names)),
+                headers,
+            )
+        return await _rendered(whole, is_open, lambda: partial(encode, registry), headers)
 
     return answer
 
 
-def _page(render: Callable[[str], str]) -> Answer:
+def _page(snapshot: Callable[[str], Callable[[], bytes]], pages: Renderings) -> Answer:
     headers = {
+        "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": status_page.POLICY,
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
@@ -138,8 +167,8 @@ def _page(render: Callable[[str], str]) -> Answer:
     }
 
     async def answer(request: web.Request) -> web.Response:
-        text = render(request.query.get("q", "")[:QUERY_LIMIT])
-        return web.Response(text=text, content_type="text/html", headers=headers)
+        query = request.query.get("q", "")[:QUERY_LIMIT]
+        return await _rendered(pages, query, partial(snapshot, query), headers)
 
     return answer
 

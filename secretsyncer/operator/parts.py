@@ -145,7 +145,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         registry=metrics.registry,
         health=heartbeats.checks,
         readiness=_readiness(client, informers, poller, elector),
-        page=page.html if settings.status_page else None,
+        page=page.snapshot if settings.status_page else None,
     )
     return Parts(
         server=server,

@@ -51,10 +51,14 @@ class StatusPage:
         self._metrics = metrics
         self._leading = leading
 
-    def html(self, query: str) -> str:
-        """The page now, with the objects that match the query."""
+    def snapshot(self, query: str) -> Callable[[], bytes]:
+        """The page as it is now, to be made in a thread; `query` is what a reader searches for.
+
+        The store replaces objects and never changes them, so a list of them is a snapshot.
+        """
         now = time.time()
-        return page((obj for _, obj in self._objects.items()), self._facts(now), query=query, now=now)
+        objects, facts = [obj for _, obj in self._objects.items()], self._facts(now)
+        return lambda: page(objects, facts, query=query, now=now).encode()
 
     def _facts(self, now: float) -> dict[str, str]:
         catalogue, metrics = self._poller.catalogue, self._metrics

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.support.cluster import writes
 from tests.support.eventually import eventually
-from tests.support.measures import total
+from tests.support.measures import measured
 from tests.support.specs import all_keys, key, literal, template, whole
 
 pytestmark = pytest.mark.real
@@ -57,10 +57,10 @@ async def some_objects(operator, aws, space):
 async def resyncs(operator, objects, number):
     """Wait until each object has been looked at so many times more."""
     name = "secretsyncer_reconciles_total"
-    before = total(await operator.metrics(), name)
+    before = await measured(operator, name)
 
     async def done():
-        count = total(await operator.metrics(), name)
+        count = await measured(operator, name)
         assert count >= before + objects * number, f"only {count - before} passes"
 
     await eventually(done, within=60)
@@ -75,10 +75,10 @@ async def test_resyncs_cost_no_value_call_and_no_write(operator, real_server, aw
 
 async def test_a_listing_is_all_that_a_poll_costs(operator, aws, some_objects):
     before = aws.count("ListSecrets")
-    polls = total(await operator.metrics(), "secretsyncer_polls_total")
+    polls = await measured(operator, "secretsyncer_polls_total")
     await resyncs(operator, some_objects[1], RESYNCS)
     asked = aws.count("ListSecrets") - before
-    polled = total(await operator.metrics(), "secretsyncer_polls_total") - polls
+    polled = await measured(operator, "secretsyncer_polls_total") - polls
     assert abs(asked - polled) <= 1  # fewer than 100 secrets: one page
 
 
@@ -165,6 +165,6 @@ async def test_a_change_of_status_leads_to_no_reconcile(small_operator, small_cl
 
     async def counted():
         # One that writes the Secret, and one that finds it in step when the watch shows that write.
-        assert total(await operator.metrics(), "secretsyncer_reconciles_total") == 2 * 2
+        assert await measured(operator, "secretsyncer_reconciles_total") == 2 * 2
 
     await eventually(counted)

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from sandbox.aws.state import OPERATOR_ACCOUNT
 from tests.support.eventually import eventually
-from tests.support.measures import series, total
+from tests.support.measures import measured, series
 from tests.support.specs import all_keys, key, literal, template, whole
 
 pytestmark = pytest.mark.real
@@ -196,7 +196,7 @@ async def test_each_failure_shows_in_the_metrics(broken, operator):
 
 async def test_no_failure_is_retried_in_a_hot_loop(broken, operator, aws):
     async def effort():
-        return total(await operator.metrics(), "secretsyncer_reconciles_total"), sum(
+        return await measured(operator, "secretsyncer_reconciles_total"), sum(
             count for (operation, _), count in aws.calls.items() if operation != "ListSecrets"
         )
 

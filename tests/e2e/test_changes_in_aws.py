@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.measures import measured
 from tests.support.specs import PGBOUNCER, all_keys, key, template, whole
 
 pytestmark = pytest.mark.real
@@ -137,7 +138,7 @@ async def test_when_aws_is_down_secrets_stay_and_the_poller_catches_up_later(ope
     aws.world.put(name, '{"a": "2"}')
 
     async def noticed():
-        assert (await operator.metrics())['secretsyncer_polls_total{outcome="failure"}'] >= 2
+        assert await measured(operator, "secretsyncer_polls_total", outcome="failure") >= 2
 
     await eventually(noticed)
     assert await space.secret("demo") == before

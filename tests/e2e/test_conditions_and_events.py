@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.measures import measured
 from tests.support.specs import all_keys, key, literal, template, whole
 
 pytestmark = pytest.mark.real
@@ -148,10 +149,10 @@ async def test_a_lasting_failure_is_reported_once(operator, space, name):
     await space.write("demo", IAMRole="reader", dataFrom=all_keys(name))
     await space.until_failed("demo", "SecretNotFound")
     version = (await space.synced("demo"))["metadata"]["resourceVersion"]
-    before = (await operator.metrics())['secretsyncer_reconciles_total{result="rejected"}']
+    before = await measured(operator, "secretsyncer_reconciles_total", result="rejected")
 
     async def tried_again():
-        assert (await operator.metrics())['secretsyncer_reconciles_total{result="rejected"}'] >= before + 3
+        assert await measured(operator, "secretsyncer_reconciles_total", result="rejected") >= before + 3
 
     await eventually(tried_again)
     (event,) = await space.events("demo")

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.kubernetes_client import path_of
 from tests.support.eventually import eventually
-from tests.support.measures import series, total
+from tests.support.measures import measured, series
 from tests.support.specs import all_keys, literal
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("controllers")]
@@ -118,7 +118,7 @@ async def test_a_deleted_namespace_goes_with_all_that_is_in_it(operator, cluster
 
 
 async def gone_passes(operator):
-    return total(await operator.metrics(), "secretsyncer_reconciles_total", result="gone")
+    return await measured(operator, "secretsyncer_reconciles_total", result="gone")
 
 
 async def forgotten(operator, space):
@@ -141,11 +141,11 @@ async def test_an_object_that_keeps_its_namespace_from_going_gets_no_secret(oper
         assert (await space.synced("demo"))["metadata"].get("deletionTimestamp")
 
     await eventually(terminating)
-    polls = total(await operator.metrics(), "secretsyncer_polls_total")
+    polls = await measured(operator, "secretsyncer_polls_total")
     aws.world.put(name, '{"a": "2"}')
 
     async def polled():
-        assert total(await operator.metrics(), "secretsyncer_polls_total") >= polls + 3
+        assert await measured(operator, "secretsyncer_polls_total") >= polls + 3
 
     await eventually(polled)
     assert await space.secret("demo") is None

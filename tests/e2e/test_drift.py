@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from tests.e2e.conftest import new_secret
 from tests.support.eventually import eventually
-from tests.support.measures import total
+from tests.support.measures import measured
 from tests.support.specs import all_keys, key, literal
 
 pytestmark = pytest.mark.real
@@ -30,10 +30,10 @@ async def demo(operator, space, name):
     await space.write("demo", dataFrom=all_keys(name), secretMetadata=metadata)
     await space.until_data("demo", {"a": b"1", "b": b"2"})
     await space.until_synced("demo")
-    before = total(await operator.metrics(), "secretsyncer_polls_total")
+    before = await measured(operator, "secretsyncer_polls_total")
 
     async def listed():
-        assert total(await operator.metrics(), "secretsyncer_polls_total") >= before + 2
+        assert await measured(operator, "secretsyncer_polls_total") >= before + 2
 
     await eventually(listed)
     return space
@@ -136,7 +136,7 @@ async def test_an_object_deleted_while_it_is_reconciled_gets_no_secret(operator,
     await space.until_data("other", {"first": b"1"})
 
     async def over():
-        assert (await operator.metrics())["secretsyncer_queue_longest_running_seconds"] == 0
+        assert await measured(operator, "secretsyncer_queue_longest_running_seconds") == 0
 
     await eventually(over)
     assert await space.secret("demo") is None
@@ -146,7 +146,7 @@ async def under_way(operator):
     """Wait until a pass is in the middle of it."""
 
     async def probe():
-        assert (await operator.metrics())["secretsyncer_queue_longest_running_seconds"] > 0
+        assert await measured(operator, "secretsyncer_queue_longest_running_seconds") > 0
 
     await eventually(probe)
 
@@ -154,7 +154,7 @@ async def under_way(operator):
 async def test_after_a_compaction_and_a_restart_of_the_api_server_nothing_is_missed(
     demo, operator, real_server, name
 ):
-    before = total(await operator.metrics(), "secretsyncer_relists_total")
+    before = await measured(operator, "secretsyncer_relists_total")
     await demo.write("other", data=[literal("a", "1")])
     await demo.until_synced("other")
     await real_server.stop_listening()
@@ -166,7 +166,7 @@ async def test_after_a_compaction_and_a_restart_of_the_api_server_nothing_is_mis
     await demo.until_data("other", {"a": b"1"})
 
     async def relisted():
-        assert total(await operator.metrics(), "secretsyncer_relists_total") > before
+        assert await measured(operator, "secretsyncer_relists_total") > before
 
     await eventually(relisted)
     assert (await operator.get("/healthz"))[0] == 200

@@ -10,7 +10,7 @@ import pytest
 from sandbox.aws.moto_sqs import MotoQueue
 from tests.support.events import call, label_updated, of_another_service, rotated, through_sns
 from tests.support.eventually import eventually
-from tests.support.measures import total
+from tests.support.measures import measured
 from tests.support.specs import key, template
 
 pytestmark = pytest.mark.real
@@ -35,7 +35,7 @@ def name():
 
 
 async def messages(operator, outcome):
-    return total(await operator.metrics(), "secretsyncer_push_messages_total", outcome=outcome)
+    return await measured(operator, "secretsyncer_push_messages_total", outcome=outcome)
 
 
 VALUE_CHANGES = {
@@ -58,12 +58,12 @@ async def test_an_event_of_a_new_value_brings_it_without_a_listing(operator, spa
     await space.write("template", data=[template("x", f'{{{{ (getSecretValueMap "{name}").a }}}}')])
     for each in ("plain", "by-arn", "template"):
         await space.until_data(each, {"x": b"1"})
-    listed = total(await operator.metrics(), "secretsyncer_aws_calls_total", operation="ListSecrets")
+    listed = await measured(operator, "secretsyncer_aws_calls_total", operation="ListSecrets")
     await moto.put(name, '{"a": "2"}')
     await queue.send(VALUE_CHANGES[kind](name, arn))
     for each in ("plain", "by-arn", "template"):
         await space.until_data(each, {"x": b"2"}, within=SOON)
-    assert total(await operator.metrics(), "secretsyncer_aws_calls_total", operation="ListSecrets") == listed
+    assert await measured(operator, "secretsyncer_aws_calls_total", operation="ListSecrets") == listed
 
 
 async def test_events_of_deletion_and_restoring_are_followed_and_the_secret_stays(

@@ -9,7 +9,7 @@ import pytest
 from sandbox.aws.moto_sqs import MotoQueue
 from tests.support.events import label_updated
 from tests.support.eventually import eventually
-from tests.support.measures import complaints, log_lines, total
+from tests.support.measures import complaints, log_lines, measured
 from tests.support.specs import all_keys
 
 pytestmark = pytest.mark.real
@@ -37,7 +37,7 @@ async def until_up(operator):
 
 
 async def up(operator):
-    return total(await operator.metrics(), "secretsyncer_push_up")
+    return await measured(operator, "secretsyncer_push_up")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_without_its_queue_the_operator_polls_and_uses_the_queue_again_lat
 
     async def read():
         assert await queue.left() == 0
-        assert total(await operator.metrics(), "secretsyncer_push_messages_total", outcome="secret") == 1
+        assert await measured(operator, "secretsyncer_push_messages_total", outcome="secret") == 1
 
     await eventually(read)
     assert len(said(operator, DOWN)) == 1, "once, not at each attempt"

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.eventually import eventually
+from tests.support.measures import measured
 from tests.support.specs import all_keys
 
 pytestmark = pytest.mark.real
@@ -24,7 +25,7 @@ async def holder(cluster):
 
 
 async def leads(operator):
-    return (await operator.metrics())["secretsyncer_leader"] == 1
+    return await measured(operator, "secretsyncer_leader") == 1
 
 
 async def until_leading(operator, within):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import until_known
 from tests.support.eventually import eventually
-from tests.support.measures import complaints, total
+from tests.support.measures import complaints, measured, total
 from tests.support.specs import key, literal
 
 OBJECTS = 30
@@ -120,7 +120,7 @@ async def test_a_secret_edited_between_its_write_and_the_end_of_the_reconcile_is
 
         await eventually(reporting)
         await space.cluster.merge("Secret", space.name, "demo", {"data": {"a": "eA=="}})
-        assert (await operator.metrics())["secretsyncer_queue_longest_running_seconds"] > 0
+        assert await measured(operator, "secretsyncer_queue_longest_running_seconds") > 0
     await space.until_data("demo", {"a": b"1"})
     await space.until_synced("demo")
 

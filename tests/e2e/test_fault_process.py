@@ -13,7 +13,6 @@ import signal
 import time
 import uuid
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -24,7 +23,7 @@ from tests.e2e.conftest import SERVICE_ACCOUNT, new_secret
 from tests.support.cluster import WRITES
 from tests.support.eventually import eventually
 from tests.support.gate import Gate
-from tests.support.measures import complaints
+from tests.support.measures import complaints, measured, resident_mib
 from tests.support.specs import all_keys, key, literal
 
 pytestmark = pytest.mark.real
@@ -108,7 +107,7 @@ def writes(server, namespace, resource="secrets"):
 
 async def until_leading(operator, within):
     async def probe():
-        assert (await operator.metrics())["secretsyncer_leader"] == 1, "it does not lead"
+        assert await measured(operator, "secretsyncer_leader") == 1, "it does not lead"
 
     await eventually(probe, within)
 
@@ -258,10 +257,6 @@ async def test_killed_again_and_again_under_change_it_ends_right_and_writes_only
     await space.until_synced("last")
     assert len(writes(real_server, space.name)) == settled + 1  # a start alone writes nothing
     assert not complaints(logs + operator.log + second.log)
-
-
-def resident_mib(operator):
-    return int(Path(f"/proc/{operator.pid}/statm").read_text().split()[1]) * 4096 / 2**20
 
 
 @pytest.mark.timeout(180 * max(1, CHANGES // 2000))

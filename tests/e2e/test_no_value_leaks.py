@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.eventually import eventually
-from tests.support.measures import total
+from tests.support.measures import measured
 from tests.support.specs import all_keys, key, literal, template, whole
 
 pytestmark = pytest.mark.real
@@ -120,10 +120,10 @@ async def told(operator, aws, cluster):
     aws.world.put("c/label", json.dumps({"a": canary(13)}))
     await space.until_data("all", {"a": canary(13).encode()})
     aws.faults.remove(fault)
-    passes = total(await operator.metrics(), "secretsyncer_reconciles_total")
+    passes = await measured(operator, "secretsyncer_reconciles_total")
 
     async def resynced():
-        assert total(await operator.metrics(), "secretsyncer_reconciles_total") > passes + 60
+        assert await measured(operator, "secretsyncer_reconciles_total") > passes + 60
 
     await eventually(resynced)
     pages = [(await operator.get(path))[1] for path in ("/", "/metrics", "/readyz?verbose", "/healthz?verbose")]

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.measures import complaints
+from tests.support.measures import complaints, measured
 from tests.support.specs import all_keys, literal
 
 DRAIN = 10
@@ -138,7 +138,7 @@ async def hanging(small_operator, small_cluster, aws, name):
 
 async def under_way(operator):
     async def probe():
-        assert (await operator.metrics())["secretsyncer_queue_longest_running_seconds"] > 0
+        assert await measured(operator, "secretsyncer_queue_longest_running_seconds") > 0
 
     await eventually(probe)
 

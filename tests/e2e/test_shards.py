@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.support.eventually import eventually
+from tests.support.measures import measured
 from tests.support.specs import all_keys
 
 LEASE = "5a48bfe8.contentful.com"
@@ -59,8 +60,8 @@ async def test_a_second_operator_of_one_shard_stands_by(small_operator, small_cl
     first = await small_operator(**shard("a"))
 
     async def leads():
-        assert (await first.metrics())["secretsyncer_leader"] == 1
+        assert await measured(first, "secretsyncer_leader") == 1
 
     await eventually(leads)
     second = await small_operator(**shard("a"))
-    assert (await second.metrics())["secretsyncer_leader"] == 0
+    assert await measured(second, "secretsyncer_leader") == 0

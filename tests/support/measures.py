@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from sandbox.operator import OperatorProcess
 from secretsyncer.metrics import Metrics
 
 _SERIES = re.compile(r"(?P<name>\w+)(\{(?P<labels>.*)\})?")
@@ -32,6 +34,11 @@ def total(metrics: Mapping[str, float], name: str, **labels: str) -> float:
     return sum(series(metrics, name, **labels).values())
 
 
+async def measured(operator: OperatorProcess, name: str, **labels: str) -> float:
+    """The sum of this metric at present."""
+    return total(await operator.metrics(name), name, **labels)
+
+
 def log_lines(text: str) -> list[dict[str, Any]]:
     """A JSON log as objects; a line that is none (a traceback from the interpreter) as its text."""
     lines = []
@@ -46,6 +53,11 @@ def log_lines(text: str) -> list[dict[str, Any]]:
 def complaints(text: str) -> list[dict[str, Any]]:
     """The lines of a log that only a bug can cause."""
     return [line for line in log_lines(text) if line["level"] == "error" or "traceback" in line]
+
+
+def resident_mib(operator: OperatorProcess) -> float:
+    """The memory of its process."""
+    return int(Path(f"/proc/{operator.pid}/statm").read_text().split()[1]) * 4096 / 2**20
 
 
 def declared() -> dict[str, set[str]]:

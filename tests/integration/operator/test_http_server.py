@@ -2,57 +2,11 @@
 
 import asyncio
 
-import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
-from secretsyncer.operator import http_server
 from secretsyncer.operator.http_server import Server
-from tests.support.eventually import eventually
-
-
-class Checks:
-    """Named checks, each with its problem or None."""
-
-    def __init__(self, **problems):
-        self.problems = problems
-
-    def __iter__(self):
-        return iter(self.problems)
-
-    def items(self):
-        return [(name, lambda name=name: self.problems[name]) for name in self.problems]
-
-
-@pytest.fixture
-async def serve():
-    """Start a server on a free port; a function that asks it gives status, text and headers."""
-    servers, session = [], aiohttp.ClientSession()
-
-    async def start(*, health=None, readiness=None, page=None):
-        server = Server(
-            "127.0.0.1",
-            0,
-            registry=REGISTRY,
-            health=health or Checks(),
-            readiness=readiness or Checks(),
-            page=page,
-        )
-        servers.append(server)
-        await server.start()
-
-        async def ask(path, method="GET", **options):
-            async with session.request(method, f"http://127.0.0.1:{server.port}{path}", **options) as answer:
-                return answer.status, await answer.text(), answer.headers
-
-        ask.port = server.port
-        return ask
-
-    yield start
-    await session.close()
-    for server in servers:
-        await server.stop()
-
+from tests.support.http import Checks
 
 # Probes
 
@@ -117,7 +71,7 @@ async def test_single_metrics_can_be_asked_for(serve):
 
 
 async def test_the_page_is_made_for_the_search_and_may_load_nothing(serve):
-    ask = await serve(page=lambda query: f"<p>{query}</p>")
+    ask = await serve(page=lambda query: f"<p>{query}</p>".encode)
     status, text, headers = await ask("/?q=demo")
     assert (status, text) == (200, "<p>demo</p>")
     assert headers["Content-Type"] == "text/html; charset=utf-8"
@@ -136,14 +90,14 @@ async def test_without_a_page_there_is_none(serve):
 
 @pytest.mark.parametrize("path", ["/metrics/", "/healthz/x", "/debug", "/../etc/passwd", "/favicon.ico"])
 async def test_nothing_else_is_served(serve, path):
-    ask = await serve(page=lambda _: "page")
+    ask = await serve(page=lambda _: lambda: b"page")
     assert (await ask(path))[0] == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
 async def test_there_is_nothing_to_write(serve, method, path):
-    ask = await serve(page=lambda _: "page")
+    ask = await serve(page=lambda _: lambda: b"page")
     assert (await ask(path, method, data=b"x" * 100_000))[0] == 405
 
 
@@ -174,75 +128,6 @@ async def test_a_malformed_request_is_rejected_without_the_name_of_the_server(se
     writer.close()
     assert b" 400 " in answer.splitlines()[0]
     assert b"Traceback" not in answer
-
-
-async def closed(reader):
-    """Once the server has ended the connection; TimeoutError where it does not."""
-    async with asyncio.timeout(10):
-        try:
-            while await reader.read(65536):
-                pass
-        except ConnectionResetError:
-            return
-
-
-async def test_a_client_that_sends_without_end_is_disconnected(serve, monkeypatch):
-    monkeypatch.setattr(http_server, "LIFETIME", 0.5)
-    ask = await serve(health=Checks(a=None))
-    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
-    writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
-    end = asyncio.create_task(closed(reader))
-    while not end.done():
-        writer.write(b"X: y\r\n")  # less than the headers' limit until the end of the test's patience
-        await asyncio.wait([end], timeout=0.2)
-    await end
-    writer.close()
-    assert (await ask("/healthz"))[0] == 200
-
-
-async def test_a_client_that_sends_nothing_is_disconnected(serve, monkeypatch):
-    monkeypatch.setattr(http_server, "LIFETIME", 0.2)
-    ask = await serve()
-    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
-    await closed(reader)
-    writer.close()
-
-
-async def test_a_client_that_does_not_read_is_disconnected(serve, monkeypatch):
-    monkeypatch.setattr(http_server, "LIFETIME", 0.5)
-    ask = await serve(page=lambda _: "x" * 50_000_000, health=Checks(a=None))
-    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port, limit=1024)
-    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    await reader.read(1)  # the answer is under way; nobody takes the rest for longer than it has
-    started = asyncio.get_running_loop().time()
-    while asyncio.get_running_loop().time() < started + 1:
-        assert (await ask("/healthz"))[0] == 200
-    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-        await asyncio.wait_for(reader.readexactly(50_000_000), 10)
-    writer.close()
-
-
-async def test_connections_over_the_limit_are_closed_and_the_others_are_served(serve, monkeypatch):
-    monkeypatch.setattr(http_server, "CONNECTIONS", 3)
-    ask = await serve(health=Checks(a=None))
-    opened = [await asyncio.open_connection("127.0.0.1", ask.port) for _ in range(3)]
-    for _ in range(50):
-        reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
-        await closed(reader)
-        writer.close()
-    for reader, writer in opened:
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-        async with asyncio.timeout(10):
-            assert (await reader.read()).endswith(b"ok\n")
-        writer.close()
-
-    async def served():
-        try:
-            assert (await ask("/healthz"))[0] == 200
-        except aiohttp.ClientConnectionError as exc:
-            raise AssertionError(str(exc)) from None
-
-    await eventually(served)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/nothing"])

@@ -110,7 +110,7 @@ async def test_the_page_shows_the_objects(process):
     one.cluster.put(synced_secret(literal("a", "1")))
     async with one.running():
         await asyncio.sleep(1)
-        html = one.served["page"]("")
+        html = one.served["page"]("")().decode()
         assert 'data-object="team/demo"' in html
         assert "leader" in html
 

@@ -250,7 +250,7 @@ async def status_page(metrics):
 
 
 async def test_before_the_first_listing_the_page_shows_no_figures_of_aws(status_page):
-    assert Reading(status_page.html("")).facts == {
+    assert Reading(status_page.snapshot("")().decode()).facts == {
         "Last listing of AWS": "none yet",
         "AWS secrets": "0",
         "AWS calls": "0",
@@ -272,7 +272,7 @@ async def test_the_figures_of_a_process_at_work(status_page, metrics, monkeypatc
     for name in ("a", "b"):
         status_page.queue.add(Key("team", name))
     await status_page.queue.get()
-    assert Reading(status_page.html("")).facts == {
+    assert Reading(status_page.snapshot("")().decode()).facts == {
         "Last listing of AWS": "1 min ago",
         "AWS secrets": "2",
         "AWS calls": "2",
@@ -284,5 +284,5 @@ async def test_the_figures_of_a_process_at_work(status_page, metrics, monkeypatc
 
 
 async def test_the_page_searches_the_objects_that_the_informer_holds(status_page):
-    assert Reading(status_page.html("")).objects == ["team/demo"]
-    assert Reading(status_page.html("nothing")).objects == []
+    assert Reading(status_page.snapshot("")().decode()).objects == ["team/demo"]
+    assert Reading(status_page.snapshot("nothing")().decode()).objects == []

@@ -1,0 +1,43 @@
+"""What a server of probes is asked, and raw clients of every manner."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+
+class Checks:
+    """Named checks, each with its problem or None."""
+
+    def __init__(self, **problems):
+        self.problems = problems
+
+    def __iter__(self):
+        return iter(self.problems)
+
+    def items(self):
+        return [(name, lambda name=name: self.problems[name]) for name in self.problems]
+
+
+async def connect(port, text="", **options):
+    """A connection that has sent this text."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, **options)
+    writer.write(text.encode())
+    return reader, writer
+
+
+async def closed(reader):
+    """Once the server has ended the connection; TimeoutError where it does not."""
+    async with asyncio.timeout(10):
+        try:
+            while await reader.read(65536):
+                pass
+        except ConnectionResetError:
+            return
+
+
+def kernel_buffers(port):
+    """Bytes that the kernel keeps for the connections of this local port: what nobody has read, both ways."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()][1:]
+    queues = [line[4].split(":") for line in lines if int(line[1].split(":")[1], 16) == port and line[3] == "01"]
+    return sum(int(size, 16) for pair in queues for size in pair)
