@@ -2,15 +2,14 @@
 
 The port has no authentication, and the probes come through it. So no client may keep another from being answered. A
 connection is for one request, which has to arrive within seconds. When there are too many connections, a new one is not
-refused: an old one ends. Those that have not asked anything go first, and of those the oldest of the client address that
-has the most.
+refused: the oldest one ends, of the client address that has the most.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import cast
 
 from aiohttp import web
@@ -87,7 +86,7 @@ class _Connection(asyncio.Protocol):
             loop.call_later(LIFETIME, self.end),
         ]
         if len(self._open) >= CONNECTIONS:
-            _least_needed(list(self._open.values())).end()
+            _first_of_most(self._open.values()).end()
         self._open[self._handler] = self
         self._handler.connection_made(transport)
 
@@ -113,8 +112,7 @@ class _Connection(asyncio.Protocol):
         self._handler.resume_writing()
 
 
-def _least_needed(connections: list[_Connection]) -> _Connection:
-    """The one that gives way; the connections come the oldest first."""
-    silent = [connection for connection in connections if not connection.has_asked] or connections
-    counts = Counter(connection.address for connection in silent)
-    return max(silent, key=lambda connection: counts[connection.address])
+def _first_of_most(connections: Collection[_Connection]) -> _Connection:
+    """The oldest of the client address that has the most; they come the oldest first."""
+    counts = Counter(connection.address for connection in connections)
+    return max(connections, key=lambda connection: counts[connection.address])

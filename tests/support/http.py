@@ -36,8 +36,9 @@ async def closed(reader):
             return
 
 
-def kernel_buffers(port):
-    """Bytes that the kernel keeps for the connections of this local port: what nobody has read, both ways."""
+def kernel_buffers(port, *, both_ends=False):
+    """Bytes that the kernel keeps for the connections of this port: what is not sent, and what is not read."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()][1:]
-    queues = [line[4].split(":") for line in lines if int(line[1].split(":")[1], 16) == port and line[3] == "01"]
-    return sum(int(size, 16) for pair in queues for size in pair)
+    ports = f":{port:04X}"
+    ends = [line for line in lines if line[1].endswith(ports) or (both_ends and line[2].endswith(ports))]
+    return sum(int(size, 16) for line in ends if line[3] == "01" for size in line[4].split(":"))
