@@ -1,6 +1,6 @@
 """Clients that want to block a port, as a process of their own: `python -m tests.support.clients PORT KIND COUNT`.
 
-Each keeps one connection. When the server ends it, the client opens another half a second later. Once all have been
+Each keeps one connection. When the server ends it, the client opens another two seconds later. Once all have been
 connected, the process says so in a line.
 """
 
@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 
-AGAIN = 0.5
+AGAIN = 2.0
 REQUESTS = {
     "silent": "",
     "endless headers": "GET /healthz HTTP/1.1\r\nHost: a\r\n",
