@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -29,6 +30,8 @@ TRIES = 4
 
 _DENIED = re.compile(r"denied (the )?request|exceeded quota", re.ASCII)
 """How a ValidatingAdmissionPolicy, an admission webhook and a ResourceQuota say that they refuse an object."""
+_FOREIGN = re.compile(r"denied (the )?request|webhook", re.ASCII)
+"""Texts that others than the API server had a part in: they may quote the Secret before and after the write."""
 
 
 class Api(Protocol):
@@ -75,11 +78,15 @@ class Writer:
             if step is None:
                 return Written(observed["metadata"]["resourceVersion"] if observed else "")
             try:
-                return await self._write(synced.secret, step)
+                answer, action = await self._write(synced.secret, step)
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: read it again.
-                if error.status != 409 and not (error.status == 404 and not isinstance(step, Create)):
-                    raise as_failure(error, f"Secret {synced.secret}", hide=data.values()) from None
+                raced = error.status == 409 or (error.status == 404 and not isinstance(step, Create))
+                if not raced or _is_denial(error):
+                    raise await self._refusal(error, synced.secret, data.values()) from None
+            else:
+                self._check_answer(synced, data, answer)
+                return Written(answer["metadata"]["resourceVersion"], action)
             observed = await self._read(synced.secret)
         raise Unavailable(
             Reason.KUBERNETES_ERROR,
@@ -111,7 +118,7 @@ class Writer:
                 self._secrets.remember(await self._api.merge_patch(SECRETS, secret.namespace, secret.name, body))
         except KubeError as error:
             if error.status not in {404, 409}:
-                raise as_failure(error, f"Secret {secret}") from None
+                raise await self._refusal(error, secret, ()) from None
 
     async def write_status(self, obj: Object, patch: Object) -> Object | None:
         """Patch the status of this very object, and return the object; None if it is gone or was recreated.
@@ -149,7 +156,8 @@ class Writer:
         now = self._objects.get(key_of(obj))
         return now is not None and now["metadata"].get("uid") == obj["metadata"].get("uid")
 
-    async def _write(self, key: Key, step: Create | Recreate | Patch) -> Written:
+    async def _write(self, key: Key, step: Create | Recreate | Patch) -> tuple[Object, str]:
+        """The response, and what was done."""
         self._check_may_write()
         if isinstance(step, Recreate):
             await self._check_successor(key, step)
@@ -163,13 +171,43 @@ class Writer:
             answer = await self._api.merge_patch(SECRETS, key.namespace, key.name, step.body)
             action = f"updated: {_keys(step.keys)}" if step.keys else "updated: labels or annotations"
         self._secrets.remember(answer)
+        return answer, action
+
+    def _check_answer(self, synced: SyncedSecret, data: Mapping[str, bytes], answer: Object) -> None:
+        """Raises Rejected if the API server stored something else than what was sent."""
         if not is_managed(answer):
             raise Rejected(
                 Reason.CONFLICT,
-                f"Secret {key} was written without the label {SELECTOR}, which the operator needs to watch it: "
-                "an admission policy or webhook removes or changes the label",
+                f"Secret {synced.secret} was written without the label {SELECTOR}, which the operator needs to watch "
+                "it: an admission policy or webhook removes or changes the label",
             )
-        return Written(answer["metadata"]["resourceVersion"], action)
+        left = plan(synced, data, summarise(answer), adopt=self._adopt)
+        if left is None:
+            return
+        keys = left.keys if isinstance(left, Patch) else ()
+        what = f"its {_keys(keys)}" if keys else "its labels, annotations or owner references"
+        raise Rejected(
+            Reason.CONFLICT,
+            f"Secret {synced.secret}: an admission policy or webhook changes {what} whenever it is written; "
+            "exempt the Secret from it, or change the spec",
+        )
+
+    async def _refusal(self, error: KubeError, key: Key, sent: Iterable[bytes]) -> SyncFailure:
+        """The failure for a write of the Secret, without the values that were sent and those that are there now."""
+        what = f"Secret {key}"
+        if not _FOREIGN.search(f"{error.reason} {error.message}"):
+            return as_failure(error, what, hide=sent)
+        try:
+            present = await self._api.get(SECRETS, key.namespace, key.name)
+        except KubeError as unread:
+            if unread.status != 404:
+                withheld = (
+                    "an admission policy or webhook refuses it; its message is withheld, as it may quote the Secret"
+                )
+                return Unavailable(Reason.KUBERNETES_ERROR, f"{what}: {withheld}")
+            present = {}
+        there = [b64decode(value) for value in (present.get("data") or {}).values()]
+        return as_failure(error, what, hide=[*sent, *there])
 
     async def _check_successor(self, key: Key, step: Recreate) -> None:
         """Raises KubeError if the API server would refuse it: then the Secret that is there must not be deleted."""
@@ -196,14 +234,20 @@ def as_failure(error: KubeError, what: str, *, hide: Iterable[bytes] = ()) -> Sy
     """The failure for an error of the API: rejected, or to be retried. `hide` are values that must not be shown."""
     # The rest may quote the whole object, for example if the server cannot decode a patch.
     said = error.message.partition("Invalid value")
-    text = scrub(said[0] + said[1], hide)
-    if error.status in {400, 403, 422} and _DENIED.search(error.message):
-        return Rejected(Reason.ADMISSION_DENIED, f"{what}: {text}")
-    message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {error.reason}: {text}"
+    if _is_denial(error):
+        return Rejected(Reason.ADMISSION_DENIED, f"{what}: {scrub(said[0] + said[1], hide)}")
+    # A webhook chooses the reason, too.
+    text = scrub(f"{error.reason}: {said[0]}{said[1]}", hide)
+    message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {text}"
     if error.status in {400, 413, 422}:
         fixed = "field is immutable" in error.message
         return Rejected(Reason.CONFLICT if fixed else Reason.INVALID_SPEC, message)
     return Unavailable(Reason.KUBERNETES_ERROR, message, retry_after=error.retry_after)
+
+
+def _is_denial(error: KubeError) -> bool:
+    """Whether a policy, webhook or quota refuses the object. A webhook chooses the status of its refusal."""
+    return 400 <= error.status < 500 and error.status != 429 and bool(_DENIED.search(error.message))
 
 
 def _keys(names: Any) -> str:

@@ -6,8 +6,9 @@ Every message about the write of a Secret goes through `scrub` before it reaches
 
 from __future__ import annotations
 
+import json
 import re
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 
 from secretsyncer.errors import MESSAGE_LIMIT
@@ -17,6 +18,7 @@ PART = 8
 _SHORTEST = 2
 """Characters of the shortest value that is hidden as a word. One character would hide everything."""
 _HIDDEN = "***"
+_GO_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&"})
 
 
 def scrub(text: str, values: Iterable[bytes]) -> str:
@@ -37,13 +39,14 @@ def scrub(text: str, values: Iterable[bytes]) -> str:
     return _masked(text, hidden)
 
 
-def _forms(value: bytes) -> Iterable[str]:
-    """The forms in which a value may be quoted: text, text in JSON, and base64."""
+def _forms(value: bytes) -> set[str]:
+    """The forms in which a value may be quoted: text, text in JSON (Go escapes more than Python), and base64."""
     text = value.decode(errors="replace")
-    yield text
-    if "\n" in text or '"' in text or "\\" in text:
-        yield text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    yield b64encode(value).decode()
+    forms = {text, b64encode(value).decode(), urlsafe_b64encode(value).decode()}
+    if "\ufffd" not in text:
+        quoted = {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True)}
+        forms |= {escaped for form in quoted for escaped in (form, form.translate(_GO_ESCAPES))}
+    return forms
 
 
 def _hide_alone(text: str, form: str, hidden: bytearray) -> None:

@@ -6,6 +6,7 @@ from base64 import b64encode
 
 import pytest
 
+from sandbox.kubeapi.patches import merge_patch
 from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
@@ -352,6 +353,67 @@ async def test_a_refusal_that_quotes_the_secret_shows_no_value(writer, cluster):
     assert "policy 'p' denied the request" in caught.value.message
     assert CANARY not in caught.value.message
     assert quoted not in caught.value.message
+
+
+async def test_a_webhook_that_refuses_with_the_status_of_a_race_is_not_asked_again(writer, cluster):
+    tries = []
+
+    def refuse(verb, plural, key):
+        tries.append(verb)
+        return KubeError(409, "Conflict", 'admission webhook "w" denied the request: no')
+
+    cluster.refuse = refuse
+    with pytest.raises(Rejected) as caught:
+        await writer.write_secret(SYNCED, {"a": b"1"})
+    assert caught.value.reason is Reason.ADMISSION_DENIED
+    assert tries == ["create"]
+
+
+@pytest.mark.parametrize("error", [KubeError(403, "Forbidden", "no"), KubeError(0, "", "no connection")])
+async def test_a_refusal_is_withheld_if_the_values_that_it_may_quote_are_not_known(writer, cluster, error):
+    await writer.write_secret(SYNCED, {"a": CANARY.encode()})
+    cluster.refuse = lambda *_: KubeError(403, "Forbidden", f"policy 'p' denied request: {CANARY}")
+
+    async def unreadable(*_):
+        raise error
+
+    cluster.get = unreadable
+    with pytest.raises(Unavailable, match="its message is withheld") as caught:
+        await writer.write_secret(SYNCED, {"a": b"1"})
+    assert CANARY not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"data": {"added": "eA=="}}, "its key added"),
+        ({"data": {"a": "eA==", "b": None}}, "its keys a, b"),
+        ({"metadata": {"labels": {"team": "policy"}}}, "its labels, annotations or owner references"),
+    ],
+)
+async def test_what_admission_changes_of_a_write_is_a_conflict_that_names_it(writer, cluster, change, named):
+    create = cluster.create
+
+    async def mutated(resource, namespace, body, *, dry_run=False):
+        return await create(resource, namespace, merge_patch(body, change), dry_run=dry_run)
+
+    cluster.create = mutated
+    synced = parsed(literal("a", "1"), secretMetadata={"labels": {"team": "payments"}})
+    with pytest.raises(Rejected, match=named) as caught:
+        await writer.write_secret(synced, {"a": b"1", "b": b"2"})
+    assert caught.value.reason is Reason.CONFLICT
+
+
+async def test_what_admission_adds_for_others_is_no_conflict(writer, cluster):
+    create = cluster.create
+
+    async def mutated(resource, namespace, body, *, dry_run=False):
+        change = {"metadata": {"labels": {"cost": "1"}, "annotations": {"seen": "1"}}, "immutable": True}
+        return await create(resource, namespace, merge_patch(body, change), dry_run=dry_run)
+
+    cluster.create = mutated
+    assert (await writer.write_secret(SYNCED, {"a": b"1"})).action == "created with key a"
+    assert (await writer.write_secret(SYNCED, {"a": b"1"})).action == ""
 
 
 async def test_an_older_definition_of_the_resource_is_logged_once(writer, cluster, caplog):

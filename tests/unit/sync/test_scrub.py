@@ -37,6 +37,15 @@ def test_lines_are_found_as_json_quotes_them():
     assert "MIIEpAIBAAKC" not in scrub(f"refused: {json.dumps(value.decode())}", [value])
 
 
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_a_text_is_found_as_go_quotes_it(ascii_only):
+    value = 'p"a&s<s>w\tord\\é'
+    quoted = json.dumps(value, ensure_ascii=ascii_only)
+    for char, escaped in {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"}.items():
+        quoted = quoted.replace(char, escaped)
+    assert scrub(f"refused: {quoted}", [value.encode()]) == 'refused: "***"'
+
+
 def test_short_values_are_hidden_where_they_stand_alone():
     assert scrub('key "ab" is not abc, it is ab', [b"ab"]) == 'key "***" is not abc, it is ***'
     assert scrub("1 of 10", [b"1"]) == "1 of 10"
@@ -48,6 +57,7 @@ def test_a_text_without_values_stays():
     )
 
 
+@pytest.mark.timeout(10)
 @given(st.text(max_size=60), st.binary(min_size=PART, max_size=40), st.text(max_size=60))
 def test_no_part_of_a_value_is_left(before, value, after):
     encoded = b64encode(value).decode()
@@ -68,11 +78,21 @@ def test_no_part_of_a_value_is_left(before, value, after):
         (403, "exceeded quota: q, requested: secrets=1", Reason.ADMISSION_DENIED, Rejected),
         (422, "data: Forbidden: field is immutable when `immutable` is set", Reason.CONFLICT, Rejected),
         (422, "metadata.labels: Invalid value", Reason.INVALID_SPEC, Rejected),
+        (
+            413,
+            "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+            Reason.ADMISSION_DENIED,
+            Rejected,
+        ),
+        (409, 'admission webhook "w" denied the request: no', Reason.ADMISSION_DENIED, Rejected),
+        (429, 'admission webhook "w" denied the request: later', Reason.KUBERNETES_ERROR, Unavailable),
         (403, "User cannot patch resource secrets", Reason.KUBERNETES_ERROR, Unavailable),
         (500, "etcd: request denied the request", Reason.KUBERNETES_ERROR, Unavailable),
     ],
 )
 def test_a_refusal_has_the_reason_that_its_reader_can_act_on(status, message, reason, kind):
-    failure = as_failure(KubeError(status, "Reason", f"{message} {VALUE.decode()}"), "Secret a/b", hide=[VALUE])
+    failure = as_failure(
+        KubeError(status, VALUE.decode(), f"{message} {VALUE.decode()}"), "Secret a/b", hide=[VALUE]
+    )
     assert (failure.reason, type(failure)) == (reason, kind)
     assert VALUE.decode() not in failure.message
