@@ -38,6 +38,7 @@ REFRESH_INTERVAL = 10.0
 """Minimum seconds between two refreshes of rejected credentials, because an exec plugin is a process."""
 PLUGIN_SHARE = 0.9
 """Fraction of the life of a plugin's credential after which a new one is requested."""
+_BYTES_TOO = ("utf-8", "surrogateescape")  # so that what is no text fails as a token, with its message
 
 
 class Tls(NamedTuple):
@@ -89,6 +90,10 @@ class Access:
     tls: Tls = field(default_factory=Tls)
     proxy: str | None = field(default=None, repr=False)  # it may hold a password
     max_age: float | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.token.isprintable():
+            raise SettingsError("the token for the Kubernetes API must be one line of text")
 
     @property
     def connection(self) -> tuple[str, Tls, str | None]:
@@ -183,8 +188,8 @@ async def from_service_account(folder: Path = SERVICE_ACCOUNT) -> Access:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     try:
-        token = (folder / "token").read_text().strip()
-        namespace = (folder / "namespace").read_text().strip()
+        token = (folder / "token").read_text(*_BYTES_TOO).strip()
+        namespace = (folder / "namespace").read_text(*_BYTES_TOO).strip()
         ca = (folder / "ca.crt").read_bytes()
     except OSError as exc:
         raise SettingsError(f"the pod's service account cannot be read: {exc}") from exc
@@ -207,7 +212,7 @@ async def from_kubeconfig(paths: str) -> Access:
     max_age: float | None = MAX_AGE
     if user.get("exec"):
         status = await kubeconfig.run_plugin(user["exec"], cluster, limit=LOAD_TIMEOUT)
-        user, max_age = _of_plugin(status), _life(status)
+        user, max_age = kubeconfig.user_of(status), _life(status)
     server = str(cluster["server"]).rstrip("/")
     proxy = cluster.get("proxy-url")
     tls = Tls(
@@ -225,13 +230,6 @@ async def from_kubeconfig(paths: str) -> Access:
         check_proxy(str(proxy), "proxy-url") if proxy else proxy_for(server, os.environ),
         max_age,
     )
-
-
-def _of_plugin(status: dict[str, Any]) -> dict[str, Any]:
-    """The response of a plugin in the form of a user in a kubeconfig."""
-    data = {"client-certificate-data": "clientCertificateData", "client-key-data": "clientKeyData"}
-    encoded = {key: base64.b64encode(str(status[name]).encode()) for key, name in data.items() if status.get(name)}
-    return {**encoded, "token": status.get("token")}
 
 
 def _life(status: dict[str, Any]) -> float | None:
@@ -262,7 +260,7 @@ async def _header(user: dict[str, Any]) -> str:
     if user.get("tokenFile"):
         return f"Bearer {_token_of(Path(user['tokenFile']))}"
     if user.get("token"):
-        return f"Bearer {str(user['token']).strip()}"
+        return f"Bearer {user['token'].strip()}"
     if user.get("username"):
         pair = f"{user['username']}:{user.get('password') or ''}"
         return "Basic " + base64.b64encode(pair.encode()).decode()
@@ -271,7 +269,7 @@ async def _header(user: dict[str, Any]) -> str:
 
 def _token_of(file: Path) -> str:
     try:
-        token = file.read_text().strip()
+        token = file.read_text(*_BYTES_TOO).strip()
     except OSError as exc:
         raise SettingsError(f"KUBECONFIG: tokenFile: {file}: {exc.strerror}") from None
     if not token:

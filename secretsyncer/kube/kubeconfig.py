@@ -12,6 +12,7 @@ compare the merge with `kubectl config view`.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -29,6 +31,27 @@ MAX_ANSWER = 1 << 20
 """Maximum bytes of the response of a plugin."""
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 _PATHS = {"cluster": ("certificate-authority",), "user": ("client-certificate", "client-key", "tokenFile")}
+_TEXT, _YES_OR_NO, _MAP, _TEXTS, _MAPS = "text", "true or false", "a map", "a list of texts", "a list of maps"
+_FIELDS = {
+    "cluster": {
+        "server": _TEXT,
+        "tls-server-name": _TEXT,
+        "proxy-url": _TEXT,
+        "insecure-skip-tls-verify": _YES_OR_NO,
+        "certificate-authority": _TEXT,
+        "certificate-authority-data": _TEXT,
+    },
+    "context": {"cluster": _TEXT, "user": _TEXT, "namespace": _TEXT},
+    "user": {
+        **dict.fromkeys(("token", "tokenFile", "username", "password"), _TEXT),
+        **dict.fromkeys(("client-certificate", "client-certificate-data", "client-key", "client-key-data"), _TEXT),
+        **dict.fromkeys(("exec", "auth-provider"), _MAP),
+    },
+    "exec": {"command": _TEXT, "args": _TEXTS, "env": _MAPS, "apiVersion": _TEXT, "installHint": _TEXT},
+    "env": {"name": _TEXT, "value": _TEXT},
+}
+"""Fields and what they must hold. kubectl refuses anything else, too."""
+_IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 _API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _NO_AUTH = "the auth-provider {} is not supported; use an exec plugin (kubectl has removed it, too)"
 
@@ -44,7 +67,7 @@ class Context(NamedTuple):
 
 def read(paths: str) -> Context:
     """The current context of these files, joined by `:`. Raises SettingsError, a line that says what to do."""
-    files = [Path(path).expanduser() for path in paths.split(os.pathsep) if path]
+    files = [Path(os.path.expanduser(path)) for path in paths.split(os.pathsep) if path]  # noqa: PTH111 - never raises
     found = [file for file in files if file.exists()]
     if not found:
         raise SettingsError(f"KUBECONFIG names no file that exists: {paths}")
@@ -82,8 +105,30 @@ def _entries(file: Path, config: dict[str, Any], plural: str, kind: str) -> dict
     for item in listed:
         if not isinstance(item, dict) or not item.get("name") or not isinstance(item.get(kind) or {}, dict):
             raise SettingsError(f"KUBECONFIG: {file}: each entry of {plural} needs a name and a {kind}")
-        entries.setdefault(str(item["name"]), _resolved(file, kind, item.get(kind) or {}))
+        name, where = str(item["name"]), f"KUBECONFIG: {file}: {kind} {item['name']}"
+        if name in entries:
+            raise SettingsError(f"{where}: there are two of this name in the file")
+        _check_fields(where, kind, item.get(kind) or {})
+        entries[name] = _resolved(file, kind, item.get(kind) or {})
     return entries
+
+
+def _check_fields(where: str, kind: str, entry: dict[str, Any]) -> None:
+    for field, wanted in _FIELDS[kind].items():
+        value = entry.get(field)
+        if value is not None and not _is(wanted, value):
+            raise SettingsError(f"{where}: {field} must be {wanted}")
+
+
+def _is(wanted: str, value: Any) -> bool:
+    listed = value if isinstance(value, list) else [None]
+    return {
+        _TEXT: isinstance(value, str),
+        _YES_OR_NO: isinstance(value, bool),
+        _MAP: isinstance(value, dict),
+        _TEXTS: all(isinstance(item, str) for item in listed),
+        _MAPS: all(isinstance(item, dict) for item in listed),
+    }[wanted]
 
 
 def _resolved(file: Path, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +136,7 @@ def _resolved(file: Path, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
     paths = {key: str(folder / str(entry[key])) for key in _PATHS.get(kind, ()) if entry.get(key)}
     plugin = entry.get("exec") if kind == "user" else None
     if isinstance(plugin, dict) and os.sep in str(plugin.get("command") or ""):
-        paths["exec"] = {**plugin, "command": str(folder / plugin["command"])}  # type: ignore[assignment]
+        paths["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}  # type: ignore[assignment]
     return {**entry, **paths}
 
 
@@ -108,27 +153,54 @@ def _current(paths: str, merged: dict[str, Any]) -> Context:
         raise SettingsError(
             f"{where}: context {name} names the cluster {context.get('cluster')}, which is not there"
         )
-    server = str(cluster.get("server") or "")
-    if not server.startswith(("http://", "https://")):
+    server = cluster.get("server") or ""
+    if not _is_url(server):
         raise SettingsError(
             f"{where}: the server of context {name} must be a URL, like https://host:6443: {server!r}"
         )
-    user = merged["users"].get(str(context.get("user")), {}) if context.get("user") else {}
-    return Context(name, str(context.get("namespace") or "default"), cluster, _checked(where, user))
+    user = merged["users"].get(context["user"]) if context.get("user") else {}
+    if user is None:
+        raise SettingsError(f"{where}: context {name} names the user {context['user']}, which is not there")
+    return Context(name, context.get("namespace") or "default", cluster, _checked(where, user))
+
+
+def _is_url(server: str) -> bool:
+    """Whether requests can be sent there: a scheme, a host and perhaps a port and a path."""
+    try:
+        parts = urlsplit(server)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    plain = server.isprintable() and " " not in server and not (parts.query or parts.fragment)
+    return plain and port_is_valid and parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _checked(where: str, user: dict[str, Any]) -> dict[str, Any]:
     provider = user.get("auth-provider")
-    kind = provider.get("name") if isinstance(provider, dict) else None
+    kind = provider.get("name") if provider else None
     if provider and kind != "oidc":
         raise SettingsError(f"{where}: {_NO_AUTH.format(kind)}")
+    if any(user.get(field) for field in _IMPERSONATION):
+        raise SettingsError(f"{where}: impersonation (as) is not supported; use the credentials of that user")
     plugin = user.get("exec")
     if plugin:
-        if not isinstance(plugin, dict) or not plugin.get("command"):
+        if not plugin.get("command"):
             raise SettingsError(f"{where}: exec needs a command")
+        _check_fields(f"{where}: exec", "exec", plugin)
+        for variable in plugin.get("env") or ():
+            _check_fields(f"{where}: exec.env", "env", variable)
+            if not variable.get("name"):
+                raise SettingsError(f"{where}: exec.env: each variable needs a name")
         if plugin.get("apiVersion") not in _API_VERSIONS:
             raise SettingsError(f"{where}: exec.apiVersion must be one of {', '.join(_API_VERSIONS)}")
     return user
+
+
+def user_of(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The response of a plugin in the form of a user in a kubeconfig."""
+    data = {"client-certificate-data": "clientCertificateData", "client-key-data": "clientKeyData"}
+    encoded = {key: base64.b64encode(str(status[name]).encode()) for key, name in data.items() if status.get(name)}
+    return {**encoded, "token": str(status.get("token") or "")}
 
 
 async def run_plugin(plugin: Mapping[str, Any], cluster: Mapping[str, Any], *, limit: float) -> dict[str, Any]:
@@ -145,9 +217,10 @@ async def run_plugin(plugin: Mapping[str, Any], cluster: Mapping[str, Any], *, l
     about = f"exec plugin {command[0]}"
     try:
         process = await _start(command, environment)
-    except OSError as exc:
+    except (OSError, ValueError) as exc:  # ValueError: a null byte, or = in the name of a variable
         hint = plugin.get("installHint")
-        raise SettingsError(clip(f"{about}: {exc.strerror}" + (f" ({hint})" if hint else ""))) from None
+        cause = exc.strerror if isinstance(exc, OSError) else exc
+        raise SettingsError(clip(f"{about}: {cause}" + (f" ({hint})" if hint else ""))) from None
     try:
         async with asyncio.timeout(limit):
             answer = await _answer(process)

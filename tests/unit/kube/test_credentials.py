@@ -130,6 +130,42 @@ class TestKubeconfig:
             ({"current": "gone"}, "there is no context gone, which is the current-context"),
             ({"context": {"cluster": "gone"}}, "context here names the cluster gone, which is not there"),
             ({"cluster": {"server": "10.0.0.1:6443"}}, "the server of context here must be a URL, like https://"),
+            *(
+                ({"cluster": {"server": server}}, "the server of context here must be a URL, like https://")
+                for server in (
+                    "https://",
+                    "https://host:port",
+                    "https://host:99999",
+                    "https://[::1",
+                    "https://ho st",
+                    "https://host?x=y",
+                )
+            ),
+            ({"cluster": {"server": 5}}, "cluster c: server must be text"),
+            ({"cluster": {"tls-server-name": 5}}, "cluster c: tls-server-name must be text"),
+            ({"cluster": {"insecure-skip-tls-verify": "false"}}, "insecure-skip-tls-verify must be true or false"),
+            ({"context": {"user": "gone"}}, "context here names the user gone, which is not there"),
+            ({"user": {"token": "t", "as": "admin"}}, "impersonation (as) is not supported"),
+            ({"user": {"token": ["t"]}}, "user u: token must be text"),
+            ({"user": {"token": "a\nb"}}, "must be one line of text"),
+            ({"user": {"tokenFile": "lines"}}, "must be one line of text"),
+            ({"user": {"tokenFile": "bytes"}}, "must be one line of text"),
+            *(
+                (
+                    {"user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "x", **plugin}}},
+                    said,
+                )
+                for plugin, said in (
+                    ({"args": 5}, "exec: args must be a list of texts"),
+                    ({"args": [5]}, "exec: args must be a list of texts"),
+                    ({"env": {"A": "b"}}, "exec: env must be a list of maps"),
+                    ({"env": [{"value": "b"}]}, "exec.env: each variable needs a name"),
+                    ({"env": [{"name": "A", "value": 5}]}, "exec.env: value must be text"),
+                    ({"env": [{"name": "A=B", "value": "c"}]}, "exec plugin x: illegal environment variable name"),
+                    ({"command": ["x"]}, "exec: command must be text"),
+                    ({"command": "a\0b"}, "embedded null byte"),
+                )
+            ),
             ({"cluster": {"server": ""}}, "the server of context here must be a URL, like https://"),
             ({"user": {"auth-provider": {"name": "gcp"}}}, "the auth-provider gcp is not supported"),
             ({"user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1"}}}, "exec needs a command"),
@@ -146,6 +182,8 @@ class TestKubeconfig:
     )
     async def test_what_cannot_be_used_is_one_line_that_says_what_to_do(self, tmp_path, parts, message):
         (tmp_path / "empty").write_text("\n")
+        (tmp_path / "lines").write_text("a\nb\n")
+        (tmp_path / "bytes").write_bytes(b"\xff\xfe")
         path = kubeconfig(tmp_path / "config", **parts)
         with pytest.raises(SettingsError) as caught:
             await from_kubeconfig(path)
@@ -194,6 +232,15 @@ class TestServiceAccount:
         await asyncio.sleep(61)
         assert (await found.current()).token == "Bearer one"
         assert not await found.refused(found.access)
+        assert "credentials reload failed" in caplog.messages
+
+    @pytest.mark.looptime
+    @pytest.mark.parametrize("content", [b"\xff\xfe", b"two\nlines", b""])
+    async def test_a_token_that_is_none_leaves_the_old_one(self, pod, caplog, content):
+        found = await Credentials.find()
+        (pod / "token").write_bytes(content)
+        await asyncio.sleep(61)
+        assert (await found.current()).token == "Bearer one"
         assert "credentials reload failed" in caplog.messages
 
     @pytest.mark.parametrize("file", ["token", "namespace"])

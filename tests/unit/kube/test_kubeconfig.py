@@ -39,6 +39,12 @@ FILES = {
     "another context a": yaml.safe_dump(config(current="a", server="2", user="two", namespace="second")),
     "context b": yaml.safe_dump(config(current="b", context="b", server="3", user="three")),
     "null lists": "{apiVersion: v1, kind: Config, clusters: null, users: null, contexts: null, current-context: a}",
+    "twice the cluster a": yaml.safe_dump({**config(current="a"), "clusters": config()["clusters"] * 2}),
+    "part of the cluster a": yaml.safe_dump({"clusters": [{"name": "a", "cluster": {"tls-server-name": "x"}}]}),
+    "a number for text": yaml.safe_dump(config(current="a", namespace=5)),
+    "text for a truth": yaml.safe_dump(
+        {"clusters": [{"name": "x", "cluster": {"server": "https://x", "insecure-skip-tls-verify": "false"}}]}
+    ),
     "only a user": yaml.safe_dump({"users": [{"name": "a", "user": {"token": "other", "username": "u"}}]}),
 }
 
@@ -53,6 +59,8 @@ def by_kubectl(paths):
     found = json.loads(ran.stdout)
     context = found["contexts"][0]["context"]
     users = found.get("users") or []
+    if not found["clusters"][0]["cluster"]["server"]:
+        return None  # kubectl shows it, but uses its default, localhost:8080
     return (
         found["current-context"],
         context.get("namespace") or "default",
