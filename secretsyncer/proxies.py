@@ -24,11 +24,14 @@ _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.+", re.ASCII)
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
     """The proxy's URL for a request to `url`; None: no proxy. Raises SettingsError that names the variable."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:
+        raise SettingsError("an address has no valid host and port") from None
     name, proxy = _configured(parts.scheme, environment)
     if not proxy:
         return None
-    port = parts.port or _PORTS.get(parts.scheme, 0)
     if _is_direct(parts.hostname or "", port, _first(environment, "NO_PROXY")[1]):
         return None
     return check_proxy(proxy, name)

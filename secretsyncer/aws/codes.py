@@ -1,12 +1,13 @@
 """AWS's error codes: the outcome of each, and what to do. Pure.
 
-Only the code decides, not the HTTP status or the exception class, because the SDK models only some errors and the
-services use different statuses. The table has every error in botocore's models of Secrets Manager, STS and SQS; a test
-compares them. A code that is not in the table is `error`, because a slow retry does no harm.
+Only the code decides (for one of them, with AWS's sentence), not the HTTP status or the exception class, because the SDK
+models only some errors and the services use different statuses. The table has every error in botocore's models of Secrets
+Manager, STS and SQS; a test compares them. A code that is not in the table is `error`, because a slow retry does no harm.
 """
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 
@@ -23,6 +24,11 @@ class CallOutcome(StrEnum):
     UNREADABLE = "unreadable"
     CREDENTIALS = "credentials"
 
+
+INVALID_REQUEST = "InvalidRequestException"
+"""The secret is scheduled for deletion; or it exists and cannot be read, for example because another account may not use
+its KMS key. Only AWS's sentence tells them apart, and only the first is absence."""
+_DELETED = re.compile(r"delet", re.IGNORECASE)
 
 _CODES: dict[CallOutcome, tuple[str, ...]] = {
     CallOutcome.DENIED: (
@@ -47,11 +53,11 @@ _CODES: dict[CallOutcome, tuple[str, ...]] = {
         "PackedPolicyTooLarge",
         "PublicPolicyException",
         "SessionDurationEscalationException",
+        INVALID_REQUEST,
         "403",  # a denial whose body is not JSON
     ),
     CallOutcome.NOT_FOUND: (
         "ResourceNotFoundException",
-        "InvalidRequestException",  # the secret is scheduled for deletion
         "QueueDoesNotExist",
         "AWS.SimpleQueueService.NonExistentQueue",
         "QueueDeletedRecently",
@@ -133,8 +139,10 @@ FATES: dict[str, CallOutcome] = {code: outcome for outcome, codes in _CODES.item
 """The table."""
 
 
-def outcome_of(code: str) -> CallOutcome:
-    """The outcome for an error code."""
+def outcome_of(code: str, sentence: str = "") -> CallOutcome:
+    """The outcome for an error code and AWS's sentence."""
+    if code == INVALID_REQUEST and _DELETED.search(sentence):
+        return CallOutcome.NOT_FOUND
     return FATES.get(code, CallOutcome.ERROR)
 
 
@@ -150,6 +158,7 @@ _WEB_IDENTITY = (
 _ALLOW_READING = "Allow secretsmanager:GetSecretValue on it; secretsyncer iam-policy prints the policy."
 _BY_CODE = {
     "DecryptionFailure": "Allow kms:Decrypt on the secret's key, in the role's policy and in the key's.",
+    INVALID_REQUEST: "Correct what AWS says; to be read by another account, it needs a KMS key of its own.",
     "RegionDisabledException": "Enable the region in the account.",
     "OptInRequired": "Enable the region in the account.",
     "InvalidIdentityToken": _WEB_IDENTITY,

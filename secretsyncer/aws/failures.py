@@ -42,14 +42,15 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from secretsyncer.aws.codes import FATES, CallOutcome, next_step, outcome_of
+from secretsyncer.aws.codes import FATES, INVALID_REQUEST, CallOutcome, next_step, outcome_of
 from secretsyncer.aws.identity import OPERATOR, Identity
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure, Unavailable
 
 _PARSERS = frozenset({"aiobotocore.parsers", "botocore.parsers"})
 _CREDENTIALS = frozenset(
-    f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens")
+    f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens", "auth")
 )
+"""Modules that look for credentials, and sign with them: a key that is no text fails only there."""
 _QUOTED = 400
 """Maximum length of AWS's own message. Its beginning and its end are kept: the end has the reason of a denial."""
 
@@ -175,18 +176,22 @@ def _connection_trouble(exc: Exception) -> str:
 
 def _host(url: str) -> str:
     """Host and port of a URL, without the user and password that the URL of a proxy may contain."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         return f"{parts.hostname or 'an unknown host'}:{parts.port or {'http': 80}.get(parts.scheme, 443)}"
     except ValueError:
         return "an unknown host"
 
 
 def _cause(error: Any) -> str:
-    """The message of the operating system or of TLS."""
+    """The message of the operating system, of TLS or of a setting."""
+    if isinstance(error, SettingsError):
+        return str(error)
     for inner in (getattr(error, "certificate_error", None), getattr(error, "os_error", None), error):
         if isinstance(inner, ssl.SSLCertVerificationError):
             return f"certificate verify failed: {inner.verify_message}"
+        if isinstance(status := getattr(inner, "status", None), int):  # of a proxy that refuses to connect
+            return f"it answers with the status {status}"
         if isinstance(inner, OSError) and inner.errno and inner.errno > 0:
             return os.strerror(inner.errno)
         if isinstance(inner, OSError) and inner.strerror:
@@ -199,10 +204,10 @@ def from_code(
 ) -> Failure:
     """The failure for an error code from AWS, with AWS's own message."""
     quoted = one_line(sentence) if code in FATES and not code.isdigit() else ""
-    step = next_step(code, operation)
-    if code == "InvalidRequestException" and "deletion" in sentence:
+    outcome, step = outcome_of(code, sentence), next_step(code, operation)
+    if code == INVALID_REQUEST and outcome is CallOutcome.NOT_FOUND:
         step = f"Restore it: aws secretsmanager restore-secret --secret-id {secret}"
-    failure = _failure(outcome_of(code), code, operation, identity, secret, why=quoted, step=step)
+    failure = _failure(outcome, code, operation, identity, secret, why=quoted, step=step)
     return failure._replace(request_id=one_line(request_id)[:64])
 
 

@@ -74,6 +74,10 @@ def no_answer(error: Exception) -> KubeError:
     """A request without a response. Only texts of connection errors are kept, because they quote no body."""
     if isinstance(error, TimeoutError):
         return KubeError(0, TIMEOUT, "the API server did not answer in time")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return KubeError(
+            0, CONNECTION, f"the proxy refuses the connection: it answers with the status {error.status}"
+        )
     text = str(error) if isinstance(error, aiohttp.ClientConnectionError) else type(error).__name__
     return KubeError(0, CONNECTION, text or type(error).__name__)
 

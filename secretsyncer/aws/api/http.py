@@ -115,7 +115,7 @@ class SharedPool:
         if parsed_response is None:
             outcome = CallOutcome.NO_ANSWER
         elif isinstance(parsed_response, dict) and isinstance(error := parsed_response.get("Error"), dict):
-            outcome = outcome_of(str(error.get("Code", "")))
+            outcome = outcome_of(str(error.get("Code", "")), str(error.get("Message", "")))
         else:
             outcome = CallOutcome.SUCCESS if is_answer(operation, parsed_response) else CallOutcome.UNREADABLE
         self._count(context, operation, outcome)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from secretsyncer.aws.arn import check_region, parse_secret_id
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.errors import SyncFailure, Unlisted
 
 _READS = {"GetSecretValue", "BatchGetSecretValue"}
+_DENIALS = {"AccessDeniedException", "AccessDenied"}
+"""Codes of a policy. Other denials, like those of a key, a region or a proxy, say nothing about whether the secret exists."""
+_KMS = "Access to KMS is not allowed"
 
 
 class Lookup(NamedTuple):
@@ -66,6 +68,11 @@ class Resolver:
 def failure_of(ref: SecretRef, failure: Failure, catalogue: Catalogue) -> SyncFailure:
     """The failure as an exception. AWS denies what does not exist to a role that may read only what it names."""
     error = failure.error()
-    if failure.outcome is CallOutcome.DENIED and failure.operation in _READS and catalogue.lacks(ref):
+    if (
+        failure.code in _DENIALS
+        and _KMS not in failure.message
+        and failure.operation in _READS
+        and catalogue.lacks(ref)
+    ):
         return Unlisted(error.reason, f"{error.message}. The list of AWS secrets does not show it: does it exist?")
     return error

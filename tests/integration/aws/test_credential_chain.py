@@ -53,6 +53,22 @@ def folder(path):
     return path
 
 
+def with_keys(env, **settings):
+    env.setenv("AWS_ACCESS_KEY_ID", "AKIAOPERATOR")
+    env.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
+    for name, value in settings.items():
+        env.setenv(name, value)
+
+
+ENDPOINTS = (
+    "127.0.0.1:4566",
+    "http://127.0.0.1:port",
+    "http://127.0.0.1:99999",
+    "http://[::1",
+    "ftp://x",
+    "http://",
+)
+
 WAYS = {
     "nothing at all": lambda _, __: None,
     "web identity: no file": lambda env, tmp: web_identity(env, tmp / "gone"),
@@ -104,11 +120,59 @@ WAYS = {
         tmp,
         "[default]\nsso_start_url = https://x\nsso_region = eu-west-1\nsso_account_id = 1\nsso_role_name = x\n",
     ),
-    "endpoint: without a scheme": lambda env, _: [
-        env.setenv("AWS_ENDPOINT_URL", "127.0.0.1:4566"),
-        env.setenv("AWS_ACCESS_KEY_ID", "AKIAOPERATOR"),
-        env.setenv("AWS_SECRET_ACCESS_KEY", CANARY),
+    "endpoint: without a scheme": lambda env, _: with_keys(env, AWS_ENDPOINT_URL="127.0.0.1:4566"),
+    "metadata service: not a URL": lambda env, _: [
+        env.setenv("AWS_EC2_METADATA_DISABLED", "false"),
+        env.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "nonsense"),
     ],
+    "metadata service: nobody listens": lambda env, _: [
+        env.setenv("AWS_EC2_METADATA_DISABLED", "false"),
+        env.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
+    ],
+    "metadata service: no such mode": lambda env, _: [
+        env.setenv("AWS_EC2_METADATA_DISABLED", "false"),
+        env.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv5"),
+    ],
+    "metadata service: a timeout that is none": lambda env, _: env.setenv("AWS_METADATA_SERVICE_TIMEOUT", "soon"),
+    "container: a host that is not allowed": lambda env, _: env.setenv(
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1/x"
+    ),
+    "container: a port that is none": lambda env, _: env.setenv(
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:port/x"
+    ),
+    "container: a broken address": lambda env, _: env.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://[::1/x"),
+    "container: a token of two lines": lambda env, _: [
+        env.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/x"),
+        env.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a\nb"),
+    ],
+    "process: no text": lambda _, tmp: process(tmp, "import sys; sys.stdout.buffer.write(b'\\xff\\xfe')"),
+    "process: a number": lambda _, tmp: process(tmp, "print(5)"),
+    "process: keys that are no text": lambda _, tmp: process(tmp, credentials(AccessKeyId=5)),
+    "process: a quote without its end": lambda _, tmp: in_config(tmp, "[default]\ncredential_process = 'x\n"),
+    "process: a folder": lambda _, tmp: in_config(tmp, f"[default]\ncredential_process = {tmp}\n"),
+    "profile: web identity without a file": lambda _, tmp: in_config(
+        tmp, f"[default]\nrole_arn = {ROLE}\nweb_identity_token_file = {tmp}/gone\n"
+    ),
+    "profile: a role with no source": lambda _, tmp: in_config(tmp, f"[default]\nrole_arn = {ROLE}\n"),
+    "profile: wants a one-time password": lambda _, tmp: in_config(
+        tmp,
+        f"[default]\nrole_arn = {ROLE}\nmfa_serial = x\nsource_profile = base\n"
+        f"[profile base]\naws_access_key_id = AKIAOPERATOR\naws_secret_access_key = {CANARY}\n",
+    ),
+    "profile: sources in a circle": lambda _, tmp: in_config(
+        tmp,
+        f"[default]\nrole_arn = {ROLE}\nsource_profile = b\n[profile b]\nrole_arn = {ROLE}\nsource_profile = default\n",
+    ),
+    "profile: sign-on session that is not there": lambda _, tmp: in_config(
+        tmp, "[default]\nsso_session = gone\nsso_account_id = 1\nsso_role_name = x\n"
+    ),
+    "profile: login that was never done": lambda _, tmp: in_config(
+        tmp, "[default]\nlogin_session = arn:aws:iam::123456789012:user/x\n"
+    ),
+    "boto's file: broken": lambda env, tmp: env.setenv("BOTO_CONFIG", str(written(tmp / "boto", "x"))),
+    "old file: broken": lambda env, tmp: env.setenv("AWS_CREDENTIAL_FILE", str(written(tmp / "old", "x"))),
+    "old file: no text": lambda env, tmp: env.setenv("AWS_CREDENTIAL_FILE", str(written(tmp / "old", b"\xff=\xfe"))),
+    "old file: not there": lambda env, tmp: env.setenv("AWS_CREDENTIAL_FILE", str(tmp / "gone")),
 }  # fmt: skip
 
 
@@ -146,6 +210,25 @@ async def test_a_failure_to_find_credentials_is_one_line_and_temporary(
         assert "\n" not in error.message
         assert CANARY not in error.message
         assert "credentials" in error.message or "the operator cannot assume its own role" in error.message
+
+
+@pytest.mark.parametrize("url", ENDPOINTS)
+async def test_an_endpoint_that_is_no_address_is_one_line_and_passes(aws, nothing, make_side, url, no_waiting):
+    with_keys(nothing, AWS_ENDPOINT_URL=url)
+    side = await make_side()
+    error = await side.get(ref("app"))
+    assert isinstance(error, Unavailable), error
+    assert error.reason is Reason.AWS_UNAVAILABLE
+    assert "log has the cause" not in error.message
+    assert "\n" not in error.message
+
+
+async def test_a_proxy_that_is_none_is_one_line_and_passes(aws, nothing, make_side, no_waiting):
+    with_keys(nothing, AWS_ENDPOINT_URL="http://aws.example.com", HTTP_PROXY="socks5://user:hunter2@proxy")
+    side = await make_side()
+    error = await side.get(ref("app"))
+    assert isinstance(error, Unavailable), error
+    assert "HTTP_PROXY: socks5 proxies are not supported" in error.message
 
 
 @pytest.mark.timeout(60)

@@ -55,7 +55,7 @@ async def test_what_passes_within_the_sdks_attempts_is_never_seen(aws, side, kin
         ("AccessDeniedException", Reason.ACCESS_DENIED),
         ("DecryptionFailure", Reason.ACCESS_DENIED),
         ("ResourceNotFoundException", Reason.SECRET_NOT_FOUND),
-        ("InvalidRequestException", Reason.SECRET_NOT_FOUND),
+        ("InvalidRequestException", Reason.ACCESS_DENIED),
         ("InvalidParameterException", Reason.INVALID_SPEC),
         ("ValidationException", Reason.INVALID_SPEC),
     ],

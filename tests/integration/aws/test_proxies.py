@@ -68,6 +68,14 @@ async def test_a_proxy_that_is_down_is_named(environment, make_side, no_waiting)
     assert "hunter2" not in error.message
 
 
+async def test_a_proxy_that_refuses_is_told_with_its_status(environment, aws, make_side, no_waiting):
+    environment.setenv("AWS_ENDPOINT_URL", "https://aws.invalid")
+    environment.setenv("HTTPS_PROXY", aws.url)  # the stand-in knows no CONNECT
+    side = await make_side()
+    error = await side.get(ref("app"))
+    assert f"proxy {aws.url.removeprefix('http://')}: it answers with the status 4" in error.message
+
+
 @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
 async def test_an_authority_of_ones_own_is_trusted(environment, make_side, no_waiting, tmp_path, variable):
     authority = Authority()

@@ -49,7 +49,7 @@ def failure(code, *, operation="GetSecretValue", sentence="AWS says", request_id
         ("RegionDisabledException", Reason.ACCESS_DENIED),
         ("403", Reason.ACCESS_DENIED),
         ("ResourceNotFoundException", Reason.SECRET_NOT_FOUND),
-        ("InvalidRequestException", Reason.SECRET_NOT_FOUND),
+        ("InvalidRequestException", Reason.ACCESS_DENIED),
         ("InvalidParameterException", Reason.INVALID_SPEC),
         ("ValidationException", Reason.INVALID_SPEC),
     ],
@@ -58,6 +58,30 @@ def test_lasting_failures_are_rejected_with_their_reason(code, reason):
     error = failure(code).error()
     assert isinstance(error, Rejected)
     assert error.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        (
+            "You can't perform this operation on the secret because it was marked for deletion.",
+            Reason.SECRET_NOT_FOUND,
+        ),
+        (
+            "You tried to perform the operation on a secret that's currently marked deleted.",
+            Reason.SECRET_NOT_FOUND,
+        ),
+        (
+            "You can't access a secret from a different AWS account if you encrypt it with the default KMS key.",
+            Reason.ACCESS_DENIED,
+        ),
+    ],
+)
+def test_only_a_secret_that_is_being_deleted_counts_as_absent(sentence, reason):
+    error = failure("InvalidRequestException", sentence=sentence).error()
+    assert error.reason is reason
+    assert sentence.rstrip(".") in error.message
+    assert ("restore-secret --secret-id app/config" in error.message) == (reason is Reason.SECRET_NOT_FOUND)
 
 
 @pytest.mark.parametrize(

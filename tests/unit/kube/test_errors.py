@@ -98,6 +98,8 @@ def test_quotes_of_what_we_sent_are_cut_off():
 def test_no_answer_says_why_and_quotes_nothing():
     assert no_answer(TimeoutError()).reason == "RequestTimedOut"
     assert "refused" in no_answer(aiohttp.ClientConnectionError("connection refused")).message
+    refused = aiohttp.ClientHttpProxyError(None, (), status=407, message="hunter2")
+    assert no_answer(refused).message == "the proxy refuses the connection: it answers with the status 407"
     garbled = no_answer(aiohttp.ClientPayloadError("bad chunk: hunter2"))
     assert "ClientPayloadError" in str(garbled)
     assert "hunter2" not in str(garbled)
