@@ -78,15 +78,15 @@ class Writer:
             if step is None:
                 return Written(observed["metadata"]["resourceVersion"] if observed else "")
             try:
-                answer, action = await self._write(synced.secret, step)
+                written = await self._write(synced.secret, step)
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: read it again.
                 raced = error.status == 409 or (error.status == 404 and not isinstance(step, Create))
                 if not raced or _is_denial(error):
                     raise await self._refusal(error, synced.secret, data.values()) from None
             else:
-                self._check_answer(synced, data, answer)
-                return Written(answer["metadata"]["resourceVersion"], action)
+                self._check_unchanged(synced, data, written)
+                return written
             observed = await self._read(synced.secret)
         raise Unavailable(
             Reason.KUBERNETES_ERROR,
@@ -156,8 +156,7 @@ class Writer:
         now = self._objects.get(key_of(obj))
         return now is not None and now["metadata"].get("uid") == obj["metadata"].get("uid")
 
-    async def _write(self, key: Key, step: Create | Recreate | Patch) -> tuple[Object, str]:
-        """The response, and what was done."""
+    async def _write(self, key: Key, step: Create | Recreate | Patch) -> Written:
         self._check_may_write()
         if isinstance(step, Recreate):
             await self._check_successor(key, step)
@@ -171,17 +170,20 @@ class Writer:
             answer = await self._api.merge_patch(SECRETS, key.namespace, key.name, step.body)
             action = f"updated: {_keys(step.keys)}" if step.keys else "updated: labels or annotations"
         self._secrets.remember(answer)
-        return answer, action
-
-    def _check_answer(self, synced: SyncedSecret, data: Mapping[str, bytes], answer: Object) -> None:
-        """Raises Rejected if the API server stored something else than what was sent."""
         if not is_managed(answer):
             raise Rejected(
                 Reason.CONFLICT,
-                f"Secret {synced.secret} was written without the label {SELECTOR}, which the operator needs to watch "
-                "it: an admission policy or webhook removes or changes the label",
+                f"Secret {key} was written without the label {SELECTOR}, which the operator needs to watch it: "
+                "an admission policy or webhook removes or changes the label",
             )
-        left = plan(synced, data, summarise(answer), adopt=self._adopt)
+        return Written(answer["metadata"]["resourceVersion"], action)
+
+    def _check_unchanged(self, synced: SyncedSecret, data: Mapping[str, bytes], written: Written) -> None:
+        """Raises Rejected if the API server stored something else than what was sent."""
+        stored = self._secrets.get(synced.secret)
+        if stored is None or stored["metadata"]["resourceVersion"] != written.version:
+            return  # somebody else has changed it since
+        left = plan(synced, data, stored, adopt=self._adopt)
         if left is None:
             return
         keys = left.keys if isinstance(left, Patch) else ()
