@@ -30,6 +30,7 @@ from secretsyncer.sync.records import Record, Records
 from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.sync.render import references, templates
 from secretsyncer.sync.report import Reporter
+from secretsyncer.sync.secret_plan import owned_secrets
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -77,6 +78,7 @@ class Reconciler:
         self._rules = rules
         self._records = Records()
         self._refreshes = Refreshes(clock)
+        self._owned: dict[str, list[Key]] | None = None
 
     def in_step(self, key: Key) -> Outcome | None:
         """The outcome for an object of which nothing has changed; None if it has to be reconciled.
@@ -181,7 +183,17 @@ class Reconciler:
         record = self._records.get(key)
         if record is None or not record.is_of(obj):
             self._index.drop(key)
-        return self._records.parse(key, obj)
+        parsed = self._records.parse(key, obj)
+        if record is None:
+            parsed.left = self._left_before_start(parsed.synced)
+        return parsed
+
+    def _left_before_start(self, synced: SyncedSecret) -> Key | None:
+        """A Secret that the object owns and does not name any more: its target changed while no operator ran."""
+        if self._owned is None:
+            self._owned = owned_secrets(self._stores.secrets.items())
+        owned = self._owned.pop(synced.uid, [])
+        return next((secret for secret in owned if secret != synced.secret), None)
 
     def _check_owner(self, synced: SyncedSecret) -> None:
         owner = self._owners.owner(synced.secret)

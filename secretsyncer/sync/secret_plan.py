@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from secretsyncer.errors import Reason, Rejected
+from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.sync.observed import LAST_APPLIED, digest
 from secretsyncer.sync.secret_rules import (
@@ -231,3 +232,13 @@ def is_ours(synced: SyncedSecret, observed: Mapping[str, Any]) -> bool:
     """Whether the Secret carries the operator's label and an owner reference to this very object."""
     owners = observed["metadata"]["ownerReferences"]
     return is_managed(observed) and any(ref.get("uid") == synced.uid for ref in owners)
+
+
+def owned_secrets(secrets: Iterable[tuple[Key, Mapping[str, Any]]]) -> dict[str, list[Key]]:
+    """The Secrets with owner references to SyncedSecrets, by the uid of the owner."""
+    owned: dict[str, list[Key]] = {}
+    for key, secret in secrets:
+        for ref in secret["metadata"]["ownerReferences"]:
+            if is_synced_secret(ref):
+                owned.setdefault(str(ref.get("uid")), []).append(key)
+    return owned

@@ -61,7 +61,7 @@ class Core:
         index, owners = DependencyIndex(), Owners()
         self.index, self.owners = index, owners
         writer = Writer(self.cluster, self.stores, adopt=True, may_write=lambda: self.leading)
-        self.reconciler = Reconciler(
+        self.new_reconciler = lambda: Reconciler(
             self.stores,
             index,
             owners,
@@ -74,6 +74,7 @@ class Core:
             rules=Rules(ANNOTATION, require_annotation),
             clock=asyncio.get_running_loop().time,
         )
+        self.reconciler = self.new_reconciler()
         self.queue = WorkQueue(metrics=metrics)
         self.controller = Controller(
             self.reconciler, self.queue, index, owners, self.stores, metrics=metrics, sync_interval=sync_interval
@@ -81,6 +82,10 @@ class Core:
         lag, self.cluster.lag = self.cluster.lag, 0.0
         self.cluster.put(namespace())
         self.cluster.lag = lag
+
+    def restart(self) -> None:
+        """Forget what the process remembers of objects."""
+        self.reconciler = self.new_reconciler()
 
     @contextlib.asynccontextmanager
     async def running(self, workers: int = 2):

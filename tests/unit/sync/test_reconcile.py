@@ -542,3 +542,30 @@ async def test_one_key_of_a_secret_is_enough(core):
     core.world.create("app", '{"user": "web", "password": "s1"}')
     await sync(core, key("name", "app", "user"))
     assert core.data() == {"name": b"web"}
+
+
+# A target that the object does not name any more
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(("policy", "stays"), [("Delete", False), ("Retain", True)])
+async def test_the_former_target_is_given_up_also_if_the_spec_changed_while_no_operator_ran(
+    core, policy, stays, restarted
+):
+    await sync(core, literal("a", "1"), target={"name": "old"}, deletionPolicy="Delete")
+    if restarted:
+        core.restart()
+    await sync(core, literal("a", "1"), target={"name": "new"}, deletionPolicy=policy)
+    assert core.data(Key("team", "new")) == {"a": b"1"}
+    old = core.cluster.secret(Key("team", "old"))
+    assert bool(old) == stays
+    assert not (old and old["metadata"]["ownerReferences"])
+
+
+async def test_a_former_target_of_another_object_stays(core):
+    await sync(core, literal("a", "1"), target={"name": "old"}, deletionPolicy="Delete")
+    core.restart()
+    core.cluster.put(synced_secret(literal("a", "1"), name="other", uid="uid-2", target={"name": "old"}))
+    core.owners.note(Key("team", "other"), synced_secret(literal("a", "1"), name="other", target={"name": "old"}))
+    await sync(core, literal("a", "1"), target={"name": "new"}, deletionPolicy="Delete")
+    assert core.data(Key("team", "old")) == {"a": b"1"}
