@@ -18,8 +18,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
+
+from cachetools import LRUCache, cached
 
 from secretsyncer.aws.arn import Account, RoleArn, complete_role
 from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
@@ -32,6 +33,10 @@ ACCOUNT_ROLE = "secret-syncer"
 """The role of an account that `AWSAccountID` names."""
 WARNINGS = 10
 """Maximum number of entries with a warning of their own."""
+WARNINGS_IN_DENIAL = 3
+"""As many of them fit into a message beside the denial itself."""
+REMEMBERED = 2**20
+"""Characters of annotations whose content is remembered. One annotation can have 256 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,11 @@ class Grant(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """The content of the annotation of a namespace."""
+    """The content of the annotation of a namespace. `size` is the number of characters of its text."""
 
     roles: frozenset[RoleArn]
     warnings: tuple[str, ...]
+    size: int
 
 
 def authorize(spec: SyncedSecretSpec, namespace: Mapping[str, Any], account: Account | None, rules: Rules) -> Grant:
@@ -90,10 +96,12 @@ def authorize(spec: SyncedSecretSpec, namespace: Mapping[str, Any], account: Acc
     if role is None:
         raise _refused(
             f"namespace {metadata['name']} allows only the roles in its annotation {annotation}; "
-            "set spec.IAMRole to one of them"
+            f"set spec.IAMRole to one of them{_skipped(allowed)}"
         )
     if role not in allowed.roles:
-        raise _refused(f"role {role} is not in the annotation {annotation} of namespace {metadata['name']}")
+        raise _refused(
+            f"role {role} is not in the annotation {annotation} of namespace {metadata['name']}{_skipped(allowed)}"
+        )
     return Grant(_identity(spec, role), tag, spec.region or "", allowed.warnings)
 
 
@@ -130,7 +138,7 @@ def _tag_of(role: RoleArn | None, metadata: Mapping[str, Any]) -> str:
     return NAMESPACE_TYPE_TAG + str(kind)
 
 
-@lru_cache(maxsize=1024)
+@cached(LRUCache(REMEMBERED, getsizeof=lambda allowed: allowed.size))
 def allowed_roles(text: str, account: Account | None, annotation: str) -> Allowed:
     """The roles in the annotation. Invalid entries are skipped with a warning."""
     try:
@@ -144,10 +152,17 @@ def allowed_roles(text: str, account: Account | None, annotation: str) -> Allowe
         try:
             roles.add(_complete(entry, account))
         except ValueError as exc:
-            warnings.append(f"annotation {annotation}: {exc}; entry skipped")
+            hint = " (patterns are not supported)" if "*" in entry or "?" in entry else ""
+            warnings.append(f"annotation {annotation}: {exc}{hint}; entry skipped")
     if len(warnings) > WARNINGS:
         warnings[WARNINGS:] = [f"annotation {annotation}: {len(warnings) - WARNINGS} more entries skipped"]
-    return Allowed(frozenset(roles), tuple(warnings))
+    return Allowed(frozenset(roles), tuple(warnings), len(text))
+
+
+def _skipped(allowed: Allowed) -> str:
+    """What a denial adds: an entry that was skipped may be the one that was meant to allow it."""
+    more = ("more entries skipped",) if len(allowed.warnings) > WARNINGS_IN_DENIAL else ()
+    return "".join(f"; {warning}" for warning in (*allowed.warnings[:WARNINGS_IN_DENIAL], *more))
 
 
 def _complete(text: str, account: Account | None) -> RoleArn:

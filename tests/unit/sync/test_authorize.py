@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 
 import pytest
 
@@ -256,6 +257,33 @@ def test_many_bad_entries_give_few_warnings_that_say_how_many():
     warnings = gate({"IAMRole": "reader"}, [*(f"bad entry {n}" for n in range(5000)), "reader"]).warnings
     assert len(warnings) <= 11
     assert "4990" in warnings[-1]
+
+
+@pytest.mark.parametrize("pattern", ["team-*", "arn:aws:iam::123456789012:role/team-*", "team-?"])
+@pytest.mark.parametrize("spec", [{"IAMRole": "team-web"}, {}])
+def test_a_denial_names_the_skipped_entry_that_was_meant_to_allow(spec, pattern):
+    message = refusal(spec, [pattern, "other"])
+    assert f"'{pattern}'" in message
+    assert "(patterns are not supported); entry skipped" in message
+
+
+def test_a_denial_names_a_few_skipped_entries_and_says_that_there_are_more():
+    message = refusal({"IAMRole": "reader"}, [f"bad entry {n}" for n in range(50)])
+    assert message.count("'bad entry") == 3
+    assert message.endswith("; more entries skipped")
+    assert len(message) < 1024
+
+
+def test_edits_of_a_large_annotation_are_not_remembered_one_by_one():
+    entries = [f"{n:064}" for n in range(3300)]
+    tracemalloc.start()
+    try:
+        for edit in range(20):
+            gate({"IAMRole": "reader"}, json.dumps(["reader", str(edit), *entries]))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 8 << 20
 
 
 def test_hostile_roles_and_annotations_are_checked_quickly():
