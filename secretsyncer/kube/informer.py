@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from secretsyncer.backoff import Backoff
 from secretsyncer.kube.feed import ListWatcher
-from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT, Reflector
+from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT, OUTDATED, Reflector
 from secretsyncer.kube.resources import Resource
 from secretsyncer.kube.store import ObjectStore, Transform
 from secretsyncer.loops import Heartbeats
@@ -58,6 +58,20 @@ class Informer(ObjectStore):
     def health(self) -> str | None:
         """None while everything is watched, else one line with the cause."""
         return next((problem for reflector in self._reflectors if (problem := reflector.health())), None)
+
+    def is_outdated(self, namespace: str) -> bool:
+        return all(r.age() > OUTDATED for r in self._reflectors if r.namespace in {"", namespace})
+
+    def outdated(self) -> str | None:
+        """None while one picture is current, else the problem in one line."""
+        freshest = min(self._reflectors, key=Reflector.age)
+        if freshest.age() <= OUTDATED:
+            return None
+        return f"not confirmed by the API server for {freshest.age():.0f} s: {freshest.health() or 'it is silent'}"
+
+    def unwatched(self) -> str | None:
+        """None while everything is watched, else what is not."""
+        return "; ".join(problem for reflector in self._reflectors if (problem := reflector.health())) or None
 
 
 def _loop_name(resource: Resource, namespace: str) -> str:

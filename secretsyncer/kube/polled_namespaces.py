@@ -19,7 +19,9 @@ from typing import Any, Protocol
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Object
+from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.kube.resources import Resource
+from secretsyncer.loops import loop_time
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,12 @@ class PolledNamespaces:
         self._interval = interval
         self._seen: dict[str, Object] = {}  # as last reported
         self._version = _NEVER
-        self._denied: set[str] = set()
+        self._unreadable: dict[str, str] = {}
+        self._read_at: dict[str, float] = {}
+
+    def unreadable(self) -> str | None:
+        """The namespaces that could not be read in the last round, with the cause; None if all could."""
+        return ", ".join(f"{name} ({cause})" for name, cause in sorted(self._unreadable.items())) or None
 
     async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Object:
         """The existing ones, in one page."""
@@ -96,29 +103,36 @@ class PolledNamespaces:
             yield WatchEvent("MODIFIED", new)
 
     async def _read_all(self, resource: Resource) -> Sequence[tuple[str, Object | None]]:
-        """Every namespace by its name; None for one that does not exist or may not be read.
-
-        The Role goes with its namespace, so the answer for a deleted one is 403. It must not stop the others: only if
-        none may be read, the error is raised.
-        """
+        """Every namespace by its name; None for one that is not there or not known. Raises if none can be read."""
         found = []
-        denied: dict[str, KubeError] = {}
+        failures: dict[str, KubeError] = {}
         for name in self._names:
-            obj = None
+            obj: Object | None
             try:
                 obj = await self._client.get(resource, "", name)
+                self._read_at[name] = loop_time()
             except KubeError as error:
-                if error.status not in {403, 404}:
-                    raise
-                if error.status == 403:
-                    denied[name] = error
+                failures[name] = error
+                obj = self._last_known(name, error)
             found.append((name, obj))
-        if len(denied) == len(self._names):
-            raise next(iter(denied.values()))
-        if denied.keys() != self._denied:
-            self._denied = set(denied)
-            log.warning("namespaces not readable", extra={"namespaces": sorted(denied)})
+        problems = [error for error in failures.values() if error.status != 404]
+        if problems and len(failures) == len(self._names):
+            raise problems[0]
+        unreadable = {name: f"{error.status} {error.reason}" for name, error in failures.items()}
+        if unreadable != self._unreadable:
+            self._unreadable = unreadable
+            log.warning("namespaces not readable", extra={"namespaces": self.unreadable()})
         return found
+
+    def _last_known(self, name: str, error: KubeError) -> Object | None:
+        """What counts for a namespace that cannot be read: each is its own problem, and must not stop the others.
+
+        The Role goes with its namespace, so the answer for a deleted one is 403. Other failures may pass.
+        """
+        known = self._read_at.get(name)
+        if error.status in {403, 404} or known is None or loop_time() - known > OUTDATED:
+            return None
+        return self._seen.get(name)
 
 
 def _identity(obj: Object) -> tuple[str, str]:

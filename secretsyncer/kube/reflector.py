@@ -42,6 +42,9 @@ LONGEST_RETRY_AFTER = 300.0
 """Maximum of Retry-After in seconds. A server may ask for hours, in which changes would be missed."""
 BEAT_LIMIT = 240.0
 """Maximum seconds between beats: longer than a silent stream, a page and new credentials together."""
+OUTDATED = 90.0
+"""Seconds since the server last confirmed a picture after which nothing is decided by it. A silent stream is noticed after
+INACTIVITY, so this leaves 20 s to reopen it."""
 _NAP = 30.0
 
 
@@ -77,7 +80,7 @@ class Reflector:
         self._client = client
         self._resource = resource
         self._store = store
-        self._namespace = namespace
+        self.namespace = namespace
         self._label_selector = label_selector
         self._metadata_only = metadata_only
         self._page_size = page_size
@@ -88,7 +91,8 @@ class Reflector:
         self._rand = rand
         self._version = ""  # where the watch resumes; empty: list first
         self._stream: _Stream | None = None
-        self._doubtful = False  # the last stream had no events: see _verify
+        self._confirmed = clock()
+        self._silent = 0  # streams without any event in a row: see _verify
         self._settled = False
         self._stuck = 0
         self._trouble: str | None = f"{self.name}: the first list is not done"
@@ -96,6 +100,14 @@ class Reflector:
     def health(self) -> str | None:
         """None while it mirrors, else one line with the cause."""
         return None if self._proven() else self._trouble
+
+    def age(self) -> float:
+        """Seconds since the server last confirmed that the store shows its state.
+
+        It does so with a list, an event or a bookmark. One that accepts a watch and keeps it open sends what is missing.
+        """
+        opened = self._stream.opened if self._stream is not None and self._proven() else 0.0
+        return self._clock() - max(self._confirmed, opened)
 
     async def run(self) -> None:
         """List and watch, for ever."""
@@ -106,7 +118,7 @@ class Reflector:
                 await self._recover(error)
 
     async def _round(self) -> None:
-        if self._doubtful and self._version:
+        if self._silent and self._version:
             await self._verify()
         if not self._version:
             await self._relist()
@@ -119,10 +131,11 @@ class Reflector:
             if error.status != 410:
                 raise
             objects, version = await self._list(0)  # the pages took too long: list in one request
-        await self._store.replace(self._namespace, objects, version)
+        await self._store.replace(self.namespace, objects, version)
         self._version = version
-        self._doubtful = self._settled = False
-        self._stuck = 0
+        self._settled = False
+        self._stuck = self._silent = 0
+        self._confirmed = self._clock()
         self._metrics.relists.labels(self._resource.plural).inc()
         self._well()
 
@@ -132,7 +145,7 @@ class Reflector:
         async for page in read_pages(
             self._client,
             self._resource,
-            self._namespace,
+            self.namespace,
             limit=limit,
             label_selector=self._label_selector,
             metadata_only=self._metadata_only,
@@ -152,9 +165,8 @@ class Reflector:
 
         Such a server keeps a watch open and silent until it has caught up, and the changes until then would be missed.
         """
-        page = await self._client.list(self._resource, self._namespace or None, limit=1, metadata_only=True)
+        page = await self._client.list(self._resource, self.namespace or None, limit=1, metadata_only=True)
         self._beat()
-        self._doubtful = False
         if later(self._version, than=read_page(page).version):
             log.warning("server version decreased", extra=self._fields())
             self._count("went_back")
@@ -163,7 +175,7 @@ class Reflector:
     async def _watch(self) -> None:
         async with self._client.watch(
             self._resource,
-            self._namespace or None,
+            self.namespace or None,
             resource_version=self._version,
             label_selector=self._label_selector,
             timeout_seconds=int(WATCH_TIMEOUT * (1 + self._rand())),
@@ -190,11 +202,12 @@ class Reflector:
         version = event.version
         change = kind != "BOOKMARK"
         if not change:  # it has nothing but its version
-            self._store.bookmark(self._namespace, version)
+            self._store.bookmark(self.namespace, version)
         elif kept := self._store.prepare(obj):
-            self._store.apply(self._namespace, kind, kept, version)
+            self._store.apply(self.namespace, kind, kept, version)
         self._version = version
-        self._stuck = 0
+        self._stuck = self._silent = 0
+        self._confirmed = self._clock()
         self._well()
         return change
 
@@ -207,9 +220,12 @@ class Reflector:
         proven, stream = self._proven(), self._stream
         self._stream = None
         if not self._version:  # it was a list that failed
+            if error.status in {403, 404}:
+                self._store.refused(self.namespace)
             await self._pause(error)
             return
-        if proven:
+        if proven and stream is not None:
+            self._confirmed = max(self._confirmed, stream.opened)
             self._settled = True
             self._well()
         step = recovery(error, Stage(stream is not None, proven, self._settled, self._stuck))
@@ -221,7 +237,10 @@ class Reflector:
             await self._pause(error)
         if step.relist:
             self._version = ""
-        self._doubtful = error.reason == SILENT and stream is not None and not stream.events
+        if error.reason == SILENT and stream is not None and not stream.events:
+            self._silent += 1
+            if self._silent > 1:  # bookmarks come every minute: something may answer lists and hold back watches
+                self._version = ""
 
     async def _pause(self, error: KubeError) -> None:
         floor = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)

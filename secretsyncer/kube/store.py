@@ -67,10 +67,15 @@ class ObjectStore:
         self._written: dict[Key, Object] = {}
         self._seen: dict[str, str] = {}  # namespace (or "") -> version up to which all changes are in the store
         self._listed: set[str] = set()
+        self._refused: set[str] = set()
 
     def has_synced(self) -> bool:
-        """Whether every first list has been applied, and the handlers were called for it."""
+        """Whether every first list has been applied or refused, and the handlers were called for it."""
         return self.synced.is_set()
+
+    def is_outdated(self, namespace: str) -> bool:  # noqa: ARG002 - an Informer knows
+        """Whether the picture of this namespace is too old to decide by it."""
+        return False
 
     def add_handler(self, handler: Handler) -> None:
         """Call the handler for each change from now on. Its exceptions are logged."""
@@ -147,8 +152,12 @@ class ObjectStore:
             self._report(changes[start : start + SLICE])
             await asyncio.sleep(0)
         self._listed.add(namespace)
-        if self._listed >= self._namespaces:
-            self.synced.set()
+        self._check_synced()
+
+    def refused(self, namespace: str) -> None:
+        """The namespace may not be listed, perhaps because it was deleted: the others must not wait for it."""
+        self._refused.add(namespace)
+        self._check_synced()
 
     def apply(self, namespace: str, kind: str, obj: Object, version: str) -> None:
         """Apply one event. The deletion of an unknown key is ignored: a relist has already reported it."""
@@ -170,6 +179,10 @@ class ObjectStore:
         self._advance(namespace, version)
 
     # The rest
+
+    def _check_synced(self) -> None:
+        if self._listed and self._listed | self._refused >= self._namespaces:
+            self.synced.set()
 
     def _scope(self, key: Key) -> str:
         return "" if "" in self._seen else key.namespace

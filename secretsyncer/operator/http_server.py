@@ -47,6 +47,7 @@ _LIMITS: Any = {"max_headers": 64, "read_bufsize": SLICE, "auto_decompress": Fal
 class Server:
     """Serves the metrics of `registry` on `host` (None: all addresses) and `port` (0: any free one).
 
+    `notes` are what `/readyz?verbose` adds to checks that pass.
     `page` takes a snapshot for `/` and a search; what it returns makes the HTML. Without it, there is no page.
     """
 
@@ -58,6 +59,7 @@ class Server:
         registry: CollectorRegistry,
         health: Mapping[str, Check],
         readiness: Mapping[str, Check],
+        notes: Mapping[str, Check] | None = None,
         page: Callable[[str], Callable[[], bytes]] | None = None,
     ) -> None:
         self._host = host
@@ -69,8 +71,8 @@ class Server:
         self._renderings = (whole, selected, pages)
         app = web.Application(middlewares=[self._one_answer])
         app.router.add_get("/metrics", _metrics(registry, whole, selected))
-        app.router.add_get("/healthz", _probe(health))
-        app.router.add_get("/readyz", _probe(readiness))
+        app.router.add_get("/healthz", _probe(health, {}))
+        app.router.add_get("/readyz", _probe(readiness, notes or {}))
         if page:
             app.router.add_get("/", _page(page, pages))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, **_LIMITS)
@@ -173,18 +175,25 @@ def _page(snapshot: Callable[[str], Callable[[], bytes]], pages: Renderings) -> 
     return answer
 
 
-def _probe(checks: Mapping[str, Check]) -> Answer:
-    """Answers like the probes of the API server: `ok`, or the failed checks; with `?verbose`, all checks."""
+def _probe(checks: Mapping[str, Check], notes: Mapping[str, Check]) -> Answer:
+    """Answers like the probes of the API server: `ok`, or the failed checks; with `?verbose`, all checks and notes."""
 
     async def answer(request: web.Request) -> web.Response:
         results = {name: check() for name, check in checks.items()}
         failed = {name: problem for name, problem in results.items() if problem}
         if "verbose" in request.query or failed:
             shown = results if "verbose" in request.query else failed
-            lines = [f"[-] {name}: {problem}" if problem else f"[+] {name}" for name, problem in shown.items()]
+            lines = [_line(name, problem, notes.get(name)) for name, problem in shown.items()]
             text = "\n".join([*lines, "failed" if failed else "ok", ""])
         else:
             text = "ok\n"
         return web.Response(text=text, status=503 if failed else 200)
 
     return answer
+
+
+def _line(name: str, problem: str | None, note: Check | None) -> str:
+    if problem:
+        return f"[-] {name}: {problem}"
+    text = note() if note else None
+    return f"[+] {name}: {text}" if text else f"[+] {name}"

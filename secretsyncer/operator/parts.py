@@ -17,6 +17,7 @@ from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.event_recorder import EventRecorder
+from secretsyncer.kube.feed import ListWatcher
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.lease import LeaderElector
 from secretsyncer.kube.objects import Key
@@ -92,7 +93,8 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     instance = f"{socket.gethostname()}_{uuid.uuid4()}"
     elector = _elector(settings, client, instance, metrics) if settings.leader_election else None
     events = EventRecorder(client, metrics, instance=instance)
-    informers = _informers(settings, client, metrics, heartbeats)
+    polled = PolledNamespaces(client, settings.watch_namespace) if settings.watch_namespace else None
+    informers = _informers(settings, client, polled or client, metrics, heartbeats)
     stores = Stores(*informers)
     index, owners = DependencyIndex(), Owners()
     api = SecretsManager(sessions)
@@ -145,6 +147,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         registry=metrics.registry,
         health=heartbeats.checks,
         readiness=_readiness(client, informers, poller, elector),
+        notes=_notes(informers, polled),
         page=page.snapshot if settings.status_page else None,
     )
     return Parts(
@@ -164,7 +167,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
 
 
 def _informers(
-    settings: Settings, client: KubeClient, metrics: Metrics, heartbeats: Heartbeats
+    settings: Settings, client: KubeClient, namespaces: ListWatcher, metrics: Metrics, heartbeats: Heartbeats
 ) -> tuple[Informer, Informer, Informer]:
     informer = partial(Informer, metrics=metrics, heartbeats=heartbeats)
     watched = settings.watch_namespace or ("",)
@@ -177,7 +180,7 @@ def _informers(
             transform=without_last_applied,
         ),
         informer(
-            PolledNamespaces(client, settings.watch_namespace) if settings.watch_namespace else client,
+            namespaces,
             NAMESPACES,
             metadata_only=True,
             transform=namespace_view(settings.ns_annotation),
@@ -226,4 +229,11 @@ def _accepted(client: KubeClient, *, within: float = 0.0) -> Check:
 
 
 def _synced(informer: Informer) -> Check:
-    return lambda: None if informer.has_synced() else informer.health() or "not listed yet"
+    """An old picture decides nothing any more, so the operator does no work for its objects."""
+    return lambda: informer.outdated() if informer.has_synced() else informer.health() or "not listed yet"
+
+
+def _notes(informers: Sequence[Informer], polled: PolledNamespaces | None) -> dict[str, Check]:
+    """What a check that passes may add: with WATCH_NAMESPACE, some namespaces may not be readable."""
+    notes: dict[str, Check] = {informer.resource.plural: informer.unwatched for informer in informers}
+    return {**notes, NAMESPACES.plural: polled.unreadable} if polled else notes

@@ -20,6 +20,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Grant, Rules, authorize
 from secretsyncer.sync.content import Content, ContentRenderer
@@ -117,7 +118,7 @@ class Reconciler:
                 return Outcome("changed" if status_changed else "unchanged", Reason.SUSPENDED)
             self._check_owner(synced)
             catalogue = self._catalogue()
-            grant = authorize(synced.spec, namespace, await self._account(), self._rules)
+            grant = self._authorize(synced, namespace, await self._account())
             self._refresh(obj, record, grant)
             content = await self._render(obj, record, grant, catalogue)
             if not self._writer.is_current(obj):
@@ -151,7 +152,7 @@ class Reconciler:
             obj, namespace = found
             record = self._parse(key, obj)
             spec = record.synced.spec
-            grant = authorize(spec, namespace, self._operator.known_account, self._rules)
+            grant = self._authorize(record.synced, namespace, self._operator.known_account)
         except SyncFailure:
             return set()
         # The reconcile itself reads tags, and a suspended object reads nothing.
@@ -213,6 +214,20 @@ class Reconciler:
 
     # authorize
 
+    def _authorize(self, synced: SyncedSecret, namespace: Object, account: Account | None) -> Grant:
+        """The grant. An old picture of the object or its namespace decides nothing: access may have been withdrawn.
+
+        The picture of the Secret may be old, because the API server refuses a write to an outdated version.
+        """
+        for store in (self._stores.namespaces, self._stores.objects):
+            if store.is_outdated(synced.key.namespace):
+                raise Unavailable(
+                    Reason.KUBERNETES_ERROR,
+                    f"the Kubernetes API has not confirmed the state of {store.resource.plural} for {OUTDATED:g} s; "
+                    "until it does, nothing is read or written",
+                )
+        return authorize(synced.spec, namespace, account, self._rules)
+
     def _is_still_granted(self, key: Key, record: Record, grant: Grant) -> bool:
         """Whether the object and its namespace are still those that the grant was given for: rendering can take long.
 
@@ -221,7 +236,7 @@ class Reconciler:
         found = self._fetch(key)
         if found is None or not record.is_of(found[0]):
             return False
-        now = authorize(record.synced.spec, found[1], self._operator.known_account, self._rules)
+        now = self._authorize(record.synced, found[1], self._operator.known_account)
         return now.identity == grant.identity and now.tag == grant.tag
 
     async def _account(self) -> Account | None:

@@ -43,6 +43,7 @@ class MemoryCluster:
         )
         self.writes: list[tuple[str, str, Key]] = []
         self.refuse: Callable[[str, str, Key], KubeError | None] = lambda verb, plural, key: None
+        self.silent: set[Resource] = set()
         self.lists = {kind: asyncio.Event() for kind in KINDS}
         for answers in self.lists.values():
             answers.set()
@@ -99,14 +100,26 @@ class MemoryCluster:
 
     @asynccontextmanager
     async def watch(
-        self, resource: Resource, _namespace: str | None = None, **_: Any
+        self, resource: Resource, _namespace: str | None = None, *, resource_version: str, **_: Any
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+        """With a bookmark after each quiet minute. A watch of a kind in `silent` shows nothing until later."""
         watch = resource, asyncio.Queue[WatchEvent]()
         self._watches.append(watch)
 
         async def events() -> AsyncIterator[WatchEvent]:
+            version = resource_version
             while True:
-                yield await watch[1].get()
+                try:
+                    async with asyncio.timeout(60):
+                        event = await watch[1].get()
+                except TimeoutError:
+                    event = WatchEvent(
+                        "BOOKMARK", {"kind": resource.kind, "metadata": {"resourceVersion": version}}
+                    )
+                while resource in self.silent:
+                    await asyncio.sleep(1)
+                version = event.version
+                yield event
 
         try:
             yield events()

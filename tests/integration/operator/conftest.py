@@ -15,13 +15,14 @@ async def serve():
     """Start a server on a free port; a function that asks it gives status, text and headers."""
     servers, session = [], aiohttp.ClientSession()
 
-    async def start(*, health=None, readiness=None, page=None):
+    async def start(*, health=None, readiness=None, notes=None, page=None):
         server = Server(
             "127.0.0.1",
             0,
             registry=REGISTRY,
             health=health or Checks(),
             readiness=readiness or Checks(),
+            notes=notes,
             page=page,
         )
         servers.append(server)

@@ -33,6 +33,13 @@ async def test_verbose_lists_every_check(serve):
     assert (await ask("/readyz?verbose=1"))[:2] == (200, "[+] a\nok\n")
 
 
+async def test_verbose_adds_notes_to_checks_that_pass(serve):
+    notes = {"a": lambda: "one is missing", "b": lambda: "never shown", "c": lambda: None}
+    ask = await serve(readiness=Checks(a=None, b="late", c=None), notes=notes)
+    assert (await ask("/readyz?verbose"))[:2] == (503, "[+] a: one is missing\n[-] b: late\n[+] c\nfailed\n")
+    assert (await ask("/readyz"))[:2] == (503, "[-] b: late\nfailed\n")
+
+
 async def test_health_and_readiness_are_two_questions(serve):
     ask = await serve(health=Checks(a=None), readiness=Checks(b="not yet"))
     assert [(await ask(path))[0] for path in ("/healthz", "/readyz")] == [200, 503]

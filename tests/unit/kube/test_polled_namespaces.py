@@ -11,7 +11,7 @@ from secretsyncer.errors import KubeError
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.polled_namespaces import INTERVAL, PolledNamespaces
-from secretsyncer.kube.reflector import BEAT_LIMIT
+from secretsyncer.kube.reflector import BEAT_LIMIT, OUTDATED
 from secretsyncer.kube.resources import NAMESPACES
 
 pytestmark = pytest.mark.looptime
@@ -23,12 +23,13 @@ class Server:
     def __init__(self, **versions):
         self.objects = {name: namespace(name, version) for name, version in versions.items()}
         self.status = 0
+        self.refused = {}
         self.asked = []
 
     async def get(self, resource, in_namespace, name):
         self.asked.append(resource.path(in_namespace, name))
-        if self.status:
-            raise KubeError(self.status, "", "refused")
+        if status := self.refused.get(name, self.status):
+            raise KubeError(status, "Refused", "refused")
         if name not in self.objects:
             raise KubeError(404, "NotFound", "no such namespace")
         return self.objects[name]
@@ -45,7 +46,8 @@ async def follow(metrics, heartbeats, heard):
     tasks = []
 
     async def start(server, *names):
-        informer = Informer(PolledNamespaces(server, names), NAMESPACES, metrics=metrics, heartbeats=heartbeats)
+        polled = PolledNamespaces(server, names) if names else server
+        informer = Informer(polled, NAMESPACES, metrics=metrics, heartbeats=heartbeats)
         informer.add_handler(lambda kind, key, old, new: heard.append((str(kind), key.name)))
         tasks.append(asyncio.create_task(informer.run()))
         async with asyncio.timeout(60):
@@ -118,3 +120,48 @@ async def test_hours_with_bookmarks_only_are_not_silence(follow, heard, heartbea
         assert all(check() is None for check in heartbeats.checks.values())
     assert heard == [("ADDED", "a")]
     assert informer.health() is None
+
+
+async def test_a_namespace_that_cannot_be_read_is_named_and_the_others_go_on(follow, heard):
+    server = Server(a=5, b=6, c=7)
+    namespaces = PolledNamespaces(server, ("a", "b", "c", "d"))
+    informer = await follow(namespaces)
+    assert namespaces.unreadable() == "d (404 NotFound)"
+    server.refused = {"a": 403, "b": 500}
+    server.objects["c"] = namespace("c", 8)
+    await asyncio.sleep(INTERVAL + 0.1)
+    assert heard[-2:] == [("DELETED", "a"), ("MODIFIED", "c")]  # a denied one is unknown, a failure may pass
+    assert namespaces.unreadable() == "a (403 Refused), b (500 Refused), d (404 NotFound)"
+    assert informer.get(Key("", "b"))
+    assert informer.health() is None
+    server.refused = {}
+    await asyncio.sleep(INTERVAL)
+    assert heard[-1] == ("ADDED", "a")
+    assert namespaces.unreadable() == "d (404 NotFound)"
+
+
+async def test_a_namespace_that_cannot_be_read_for_too_long_is_unknown(follow, heard):
+    server = Server(a=5, b=6)
+    informer = await follow(PolledNamespaces(server, ("a", "b")))
+    server.refused = {"b": 500}
+    await asyncio.sleep(OUTDATED - INTERVAL)
+    assert informer.get(Key("", "b"))
+    await asyncio.sleep(3 * INTERVAL)
+    assert informer.get(Key("", "b")) is None
+    server.refused = {}
+    await asyncio.sleep(INTERVAL)
+    assert informer.get(Key("", "b"))
+    assert heard[2:] == [("DELETED", "b"), ("ADDED", "b")]
+
+
+async def test_a_picture_of_all_that_nobody_can_read_gets_too_old(follow):
+    server = Server(a=5)
+    informer = await follow(PolledNamespaces(server, ("a",)))
+    server.status = 500
+    await asyncio.sleep(OUTDATED - 1)
+    assert not informer.is_outdated("a")
+    await asyncio.sleep(INTERVAL + 2)
+    assert informer.is_outdated("a")
+    server.status = 0
+    await asyncio.sleep(60)
+    assert not informer.is_outdated("a")

@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT
+from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT, INACTIVITY, OUTDATED
 from tests.support.scripted_api import END, added, bookmark, failed, modified, obj, page, refused
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
@@ -171,3 +171,85 @@ async def test_outage_is_logged_once_and_its_end_too(api, running, caplog):
     running()
     await asyncio.sleep(1000)
     assert caplog.messages == ["watch started", "watch failed", "watch started"]
+
+
+# How old the picture is
+
+
+async def test_a_picture_is_current_while_bookmarks_come(api, running):
+    api.watches += [[60.0, bookmark(6), 60.0, bookmark(7), 60.0, bookmark(8)]]
+    informer = running()
+    for _ in range(24):
+        await asyncio.sleep(10)
+        assert not informer.is_outdated("a")
+        assert informer.outdated() is None
+
+
+async def test_a_picture_is_current_on_an_idle_server_without_bookmarks(api, running):
+    api.lists += [page(5)] * 30
+    api.watches += [[]] * 20
+    informer = running()
+    for _ in range(100):
+        await asyncio.sleep(10)
+        assert not informer.is_outdated("a")
+
+
+async def test_a_stream_that_dies_after_events_is_reopened_before_the_picture_is_too_old(api, running):
+    """Its connection was lost without a word, and the next bookmark comes a minute after the new one is open."""
+    api.watches += [[modified("x", 6)], [60.0, bookmark(7), 60.0, bookmark(8)]]
+    informer = running()
+    for _ in range(18):
+        await asyncio.sleep(10)
+        assert not informer.is_outdated("a")
+
+
+@pytest.mark.parametrize("watch", [refused(503), refused(403), [END], [0.5, ConnectionResetError()]])
+async def test_a_picture_that_no_watch_confirms_is_too_old_after_the_bound_and_current_again_by_itself(
+    api, running, watch
+):
+    api.watches += [[modified("x", 6), END], *[watch] * 12, [modified("x", 7)]]
+    informer = running()
+    await asyncio.sleep(OUTDATED - 1)
+    assert not informer.is_outdated("a")
+    await asyncio.sleep(2)
+    assert informer.is_outdated("a")
+    assert informer.outdated().startswith("not confirmed by the API server for 91 s: syncedsecrets: watch failed")
+    await asyncio.sleep(100)
+    assert api.versions()[-1] == "6"
+    assert not informer.is_outdated("a")
+    assert informer.outdated() is None
+
+
+async def test_a_proxy_that_answers_lists_and_holds_watches_back_does_not_hide_changes_for_ever(
+    api, running, heard
+):
+    api.lists += [page(5), page(9, obj("x", 8))]
+    api.watches += [[]] * 10
+    running()
+    await asyncio.sleep(2 * INACTIVITY + 1)
+    assert heard[-1] == ("MODIFIED", "x")
+
+
+# Namespaces that may not be read
+
+
+async def test_a_namespace_that_may_not_be_listed_does_not_keep_the_others_waiting(api, running):
+    api.lists.clear()
+    api.lists += [refused(403, "Forbidden"), page(5, obj("x", 1, namespace="b"))]
+    api.watches += [[60.0, bookmark(6), 60.0, bookmark(7)]]
+    informer = running(namespaces=("a", "b"))
+    await asyncio.sleep(0.1)
+    assert informer.has_synced()
+    assert informer.unwatched() == "syncedsecrets in a: list failed: 403 Forbidden: refused by the script"
+    await asyncio.sleep(OUTDATED)
+    assert informer.is_outdated("a")
+    assert not informer.is_outdated("b")
+    assert informer.outdated() is None
+
+
+async def test_nothing_is_synced_where_no_namespace_may_be_listed(api, running):
+    api.lists.clear()
+    api.lists += [refused(403, "Forbidden")] * 2
+    informer = running(namespaces=("a", "b"))
+    await asyncio.sleep(0.1)
+    assert not informer.has_synced()

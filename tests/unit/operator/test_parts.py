@@ -8,6 +8,7 @@ import pytest
 
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.objects import Key
+from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.kube.resources import LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.operator.parts import REFUSED_LIMIT
 from tests.support.builders import kube_secret, namespace, synced_secret
@@ -58,6 +59,66 @@ async def test_a_process_that_cannot_list_aws_is_healthy_but_not_ready_and_has_t
         one.world.operator.deny.add("ListSecrets")  # later on, the values in memory are good for resyncs
         await asyncio.sleep(600)
         assert one.failing("readiness") == {}
+
+
+@pytest.mark.parametrize(
+    ("unseen", "withdrawn"),
+    [(NAMESPACES, "the annotation"), (SYNCED_SECRETS, "suspend"), (SYNCED_SECRETS, "object")],
+)
+async def test_nothing_is_read_or_written_on_an_old_picture_and_readiness_says_so(process, unseen, withdrawn):
+    one = process(sync_interval_sec=30, poll_interval_sec=30)
+    one.world.create("app", "before")
+    one.cluster.put(synced_secret(whole("a", "app")))
+    async with one.running():
+        await asyncio.sleep(50)
+        assert one.data() == {"a": b"before"}
+        one.cluster.silent.add(unseen)
+        if withdrawn == "the annotation":
+            one.cluster.put(namespace(roles=[]))
+        elif withdrawn == "suspend":
+            one.cluster.put(synced_secret(whole("a", "app"), suspend=True))
+        else:
+            one.cluster.remove(SYNCED_SECRETS, KEY)
+        await asyncio.sleep(OUTDATED)
+        problem = one.failing("readiness")[unseen.plural]
+        assert "not confirmed by the API server for" in problem
+        calls = dict(one.aws.calls)
+        one.world.put("app", "after")
+        await asyncio.sleep(120)
+        assert one.data() == {"a": b"before"}
+        assert one.aws.calls["GetSecretValue"] == calls["GetSecretValue"]
+        if unseen is NAMESPACES:
+            conditions = one.cluster.synced_secret(KEY)["status"]["conditions"]
+            assert "has not confirmed the state of" in conditions[0]["message"]
+        one.cluster.silent.clear()
+        await asyncio.sleep(200)
+        assert one.failing("readiness") == {}
+        assert one.data() == {"a": b"before"}  # what was withdrawn is seen now
+
+
+async def test_an_object_goes_on_by_itself_when_its_namespace_is_seen_again(process):
+    one = process(sync_interval_sec=30, poll_interval_sec=30)
+    one.world.create("app", "before")
+    one.cluster.put(synced_secret(whole("a", "app")))
+    async with one.running():
+        await asyncio.sleep(5)
+        one.cluster.silent.add(NAMESPACES)
+        await asyncio.sleep(OUTDATED + 60)
+        one.world.put("app", "after")
+        await asyncio.sleep(60)
+        assert one.data() == {"a": b"before"}
+        one.cluster.silent.clear()
+        await asyncio.sleep(120)
+        assert one.data() == {"a": b"after"}
+
+
+async def test_a_namespace_that_may_not_be_read_is_named_in_the_details_of_readiness(process):
+    one = process(watch_namespace=("team", "gone"))
+    async with one.running():
+        await asyncio.sleep(5)
+        assert one.failing("readiness") == {}
+        assert one.served["notes"]["namespaces"]() == "gone (404 NotFound)"
+        assert one.served["notes"]["secrets"]() is None
 
 
 async def test_a_standby_is_ready_without_a_listing_and_not_once_it_leads(process):
