@@ -133,6 +133,10 @@ class Metrics:
         self.poll_seconds = histogram(
             "secretsyncer_poll_duration_seconds", "Duration of a listing", buckets=_LATENCIES
         )
+        self.undone_writes = counter(
+            "secretsyncer_undone_writes_total",
+            "Number of writes of Secrets that somebody else undid within seconds",
+        )
         self.kube_requests = counter(
             "secretsyncer_kubernetes_requests_total",
             "Number of requests to the Kubernetes API, by verb, resource and HTTP status (0: no response)",

@@ -14,12 +14,11 @@ from typing import Self
 from secretsyncer.kube.credentials import Credentials
 from secretsyncer.kube.errors import decode
 from secretsyncer.kube.objects import Object
-from secretsyncer.kube.resources import Resource
+from secretsyncer.kube.resources import FIELD_MANAGER, Resource
 from secretsyncer.kube.stream import WatchStream
 from secretsyncer.kube.transport import JSON, Request, Transport
 from secretsyncer.metrics import Metrics
 
-FIELD_MANAGER = "secretsyncer"
 REQUEST_TIMEOUT = 30.0
 OPEN_TIMEOUT = 30.0
 """Seconds until the headers of a watch must arrive, and by which it may exceed its own timeout."""

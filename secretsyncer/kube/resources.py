@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote
 
+FIELD_MANAGER = "secretsyncer"
+"""The name under which the API server records the operator's writes."""
+
 
 class Resource(NamedTuple):
     """One kind of object. `plural` is its name in paths, metrics and logs."""

@@ -33,6 +33,7 @@ from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.controller import Controller
+from secretsyncer.sync.damping import Damping
 from secretsyncer.sync.dependencies import DependencyIndex
 from secretsyncer.sync.last_good import in_use
 from secretsyncer.sync.observed import namespace_view, summarise, without_last_applied
@@ -110,8 +111,13 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         in_use=lambda region: in_use((obj for _, obj in stores.objects.items()), region),
     )
     engine = TemplateEngine(cache_dir=settings.cache_folder)
+    damping = Damping(metrics, bound=settings.sync_interval_sec, clock=asyncio.get_running_loop().time)
     writer = Writer(
-        client, stores, adopt=settings.adopt_existing, may_write=elector.fresh if elector else lambda: True
+        client,
+        stores,
+        damping,
+        adopt=settings.adopt_existing,
+        may_write=elector.fresh if elector else lambda: True,
     )
     reconciler = Reconciler(
         stores,
@@ -127,7 +133,14 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     )
     queue = _queue(settings, metrics)
     controller = Controller(
-        reconciler, queue, index, owners, stores, metrics=metrics, sync_interval=settings.sync_interval_sec
+        reconciler,
+        queue,
+        index,
+        owners,
+        stores,
+        metrics=metrics,
+        sync_interval=settings.sync_interval_sec,
+        is_waiting=damping.is_waiting,
     )
     poller.add_handler(controller.on_catalogue)
 

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol
 from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
-from secretsyncer.sync.observed import summarise
+from secretsyncer.sync.damping import Damping, dispute
+from secretsyncer.sync.observed import fingerprint, summarise
 from secretsyncer.sync.scrub import scrub
 from secretsyncer.sync.secret_plan import SELECTOR, Create, Patch, Recreate, is_managed, is_ours, plan
 from secretsyncer.sync.stores import Stores
@@ -62,30 +63,41 @@ class Written(NamedTuple):
 class Writer:
     """Writes Secrets and statuses."""
 
-    def __init__(self, api: Api, stores: Stores, *, adopt: bool, may_write: Callable[[], bool]) -> None:
+    def __init__(
+        self, api: Api, stores: Stores, damping: Damping, *, adopt: bool, may_write: Callable[[], bool]
+    ) -> None:
         self._api = api
         self._objects = stores.objects
         self._secrets = stores.secrets
+        self._damping = damping
         self._adopt = adopt
         self._may_write = may_write
         self._told_of_crd = False
 
     async def write_secret(self, synced: SyncedSecret, data: Mapping[str, bytes]) -> Written:
         """Write the Secret so that it has exactly this data. Raises Rejected or Unavailable."""
+        wanted = fingerprint(synced, data)
+        if seconds := self._damping.until_retry(synced.secret, wanted):
+            raise await self._disputed(synced.secret, seconds)
         observed = self._secrets.get(synced.secret)
         for _ in range(TRIES):
             step = plan(synced, data, observed, adopt=self._adopt)
+            seconds = self._damping.wait(synced.secret, wanted) if step else self._damping.on_trial(synced.secret)
+            if seconds:
+                raise await self._disputed(synced.secret, seconds)
             if step is None:
                 return Written(observed["metadata"]["resourceVersion"] if observed else "")
             try:
-                written = await self._write(synced.secret, step)
+                written = await self._write(synced.secret, step, wanted)
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: read it again.
                 raced = error.status == 409 or (error.status == 404 and not isinstance(step, Create))
                 if not raced or _is_denial(error):
                     raise await self._refusal(error, synced.secret, data.values()) from None
             else:
-                self._check_unchanged(synced, data, written)
+                self._check_unchanged(synced, data, wanted, written)
+                if seconds := self._damping.on_trial(synced.secret):
+                    raise await self._disputed(synced.secret, seconds)
                 return written
             observed = await self._read(synced.secret)
         raise Unavailable(
@@ -156,7 +168,7 @@ class Writer:
         now = self._objects.get(key_of(obj))
         return now is not None and now["metadata"].get("uid") == obj["metadata"].get("uid")
 
-    async def _write(self, key: Key, step: Create | Recreate | Patch) -> Written:
+    async def _write(self, key: Key, step: Create | Recreate | Patch, wanted: bytes) -> Written:
         self._check_may_write()
         if isinstance(step, Recreate):
             await self._check_successor(key, step)
@@ -171,14 +183,18 @@ class Writer:
             action = f"updated: {_keys(step.keys)}" if step.keys else "updated: labels or annotations"
         self._secrets.remember(answer)
         if not is_managed(answer):
-            raise Rejected(
-                Reason.CONFLICT,
+            raise self._altered(
+                key,
+                wanted,
                 f"Secret {key} was written without the label {SELECTOR}, which the operator needs to watch it: "
                 "an admission policy or webhook removes or changes the label",
             )
+        self._damping.wrote(key, wanted)
         return Written(answer["metadata"]["resourceVersion"], action)
 
-    def _check_unchanged(self, synced: SyncedSecret, data: Mapping[str, bytes], written: Written) -> None:
+    def _check_unchanged(
+        self, synced: SyncedSecret, data: Mapping[str, bytes], wanted: bytes, written: Written
+    ) -> None:
         """Raises Rejected if the API server stored something else than what was sent."""
         stored = self._secrets.get(synced.secret)
         if stored is None or stored["metadata"]["resourceVersion"] != written.version:
@@ -188,11 +204,15 @@ class Writer:
             return
         keys = left.keys if isinstance(left, Patch) else ()
         what = f"its {_keys(keys)}" if keys else "its labels, annotations or owner references"
-        raise Rejected(
-            Reason.CONFLICT,
+        raise self._altered(
+            synced.secret,
+            wanted,
             f"Secret {synced.secret}: an admission policy or webhook changes {what} whenever it is written; "
             "exempt the Secret from it, or change the spec",
         )
+
+    def _altered(self, key: Key, wanted: bytes, message: str) -> Rejected:
+        return Rejected(Reason.CONFLICT, message, retry_after=self._damping.altered(key, wanted, message))
 
     async def _refusal(self, error: KubeError, key: Key, sent: Iterable[bytes]) -> SyncFailure:
         """The failure for a write of the Secret, without the values that were sent and those that are there now."""
@@ -210,6 +230,19 @@ class Writer:
             present = {}
         there = [b64decode(value) for value in (present.get("data") or {}).values()]
         return as_failure(error, what, hide=[*sent, *there])
+
+    async def _disputed(self, key: Key, seconds: float) -> Rejected:
+        """The failure for a Secret that is left alone for this long. Whoever writes it, too, is looked up once per write."""
+        message = self._damping.message(key)
+        if not message:
+            stored: Object | None = {"metadata": {}}
+            try:
+                stored = await self._api.get(SECRETS, key.namespace, key.name)
+            except KubeError as error:
+                stored = None if error.status == 404 else stored
+            message = dispute(key, stored)
+            self._damping.explain(key, message)
+        return Rejected(Reason.CONFLICT, message, retry_after=seconds)
 
     async def _check_successor(self, key: Key, step: Recreate) -> None:
         """Raises KubeError if the API server would refuse it: then the Secret that is there must not be deleted."""

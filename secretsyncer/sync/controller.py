@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from prometheus_async import aio
@@ -44,7 +44,7 @@ TICKS = 100
 
 
 class Controller:
-    """Feeds one reconciler. `sync_interval` is in seconds."""
+    """Feeds one reconciler. `sync_interval` is in seconds. `is_waiting`: the correction of a Secret is delayed."""
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class Controller:
         *,
         metrics: Metrics,
         sync_interval: float,
+        is_waiting: Callable[[Key], bool] = lambda _: False,
     ) -> None:
         self._reconciler = reconciler
         self._queue = queue
@@ -65,6 +66,7 @@ class Controller:
         self._metrics = metrics
         self._reconciles = {result: metrics.reconciles.labels(result) for result in RESULTS}
         self._sync_interval = sync_interval
+        self._is_waiting = is_waiting
         self._scheduled: set[Key] = set()
         self.leading = False
         stores.objects.add_handler(self._on_object)
@@ -111,7 +113,8 @@ class Controller:
 
     def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, _new: Object | None) -> None:
         # Our own writes are events, too. `Reconciler.in_step` recognises them.
-        self._add(self._owners.claimants(key))
+        if not self._is_waiting(key):
+            self._add(self._owners.claimants(key))
 
     def _add(self, keys: Iterable[Key]) -> None:
         if self.leading:
@@ -176,10 +179,13 @@ class Controller:
                 self._count(key, done, reason)
                 self._queue.forget(key)
                 self._resync(key, refresh_after)
-            case Rejected(reason=reason, message=message):
+            case Rejected(reason=reason, message=message, retry_after=seconds):
                 self._count(key, "rejected", reason)
                 self._queue.forget(key)
-                self._resync(key)
+                if seconds is None:
+                    self._resync(key)
+                else:
+                    self._queue.add_after(key, seconds, Priority.LOW)
                 log.info("reconcile rejected", extra={"reason": str(reason), "error": message})
             case Unavailable(reason=reason, message=message, retry_after=at_least):
                 self._count(key, "unavailable", reason)

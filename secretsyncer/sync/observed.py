@@ -6,12 +6,13 @@ Secrets are kept without their values. A keyed digest of each value shows whethe
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any
 
 from secretsyncer.kube.objects import Object
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
+from secretsyncer.synced_secret import SyncedSecret
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
@@ -24,6 +25,15 @@ _KEY = secrets.token_bytes(32)
 def digest(encoded: str) -> bytes:
     """Keyed digest (12 bytes) of a value in base64."""
     return blake2b(encoded.encode(), key=_KEY, digest_size=12).digest()
+
+
+def fingerprint(synced: SyncedSecret, data: Mapping[str, bytes]) -> bytes:
+    """Keyed digest (16 bytes) of what a reconcile wants of a Secret."""
+    made = blake2b(f"{synced.uid} {synced.generation}".encode(), key=_KEY, digest_size=16)
+    for key, value in sorted(data.items()):
+        made.update(f" {key} {len(value)} ".encode())
+        made.update(value)
+    return made.digest()
 
 
 def summarise(secret: dict[str, Any]) -> dict[str, Any]:

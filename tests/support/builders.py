@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from prometheus_client import CollectorRegistry
 
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.value import SecretValue
+from secretsyncer.metrics import Metrics
+from secretsyncer.sync.damping import Damping
 from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGER
 from secretsyncer.synced_secret import SyncedSecret, parse
 
@@ -78,6 +82,11 @@ def kube_secret(
         "data": {k: b64encode(v.encode() if isinstance(v, str) else v).decode() for k, v in data.items()},
         **fields,
     }
+
+
+def damping(clock: Callable[[], float] = lambda: 0.0) -> Damping:
+    """Remembers writes for a Writer."""
+    return Damping(Metrics(CollectorRegistry()), bound=120.0, clock=clock)
 
 
 def secret_arn(name: str, account: str = ACCOUNT) -> str:

@@ -14,6 +14,7 @@ from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.controller import Controller
+from secretsyncer.sync.damping import Damping
 from secretsyncer.sync.dependencies import DependencyIndex
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler
@@ -60,7 +61,8 @@ class Core:
         self.engine = engine
         index, owners = DependencyIndex(), Owners()
         self.index, self.owners = index, owners
-        writer = Writer(self.cluster, self.stores, adopt=True, may_write=lambda: self.leading)
+        damping = Damping(metrics, bound=sync_interval, clock=asyncio.get_running_loop().time)
+        writer = Writer(self.cluster, self.stores, damping, adopt=True, may_write=lambda: self.leading)
         self.new_reconciler = lambda: Reconciler(
             self.stores,
             index,
@@ -77,7 +79,14 @@ class Core:
         self.reconciler = self.new_reconciler()
         self.queue = WorkQueue(metrics=metrics)
         self.controller = Controller(
-            self.reconciler, self.queue, index, owners, self.stores, metrics=metrics, sync_interval=sync_interval
+            self.reconciler,
+            self.queue,
+            index,
+            owners,
+            self.stores,
+            metrics=metrics,
+            sync_interval=sync_interval,
+            is_waiting=damping.is_waiting,
         )
         lag, self.cluster.lag = self.cluster.lag, 0.0
         self.cluster.put(namespace())

@@ -14,7 +14,7 @@ from secretsyncer.sync.apply import TRIES, Writer
 from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.stores import Stores
 from tests.support import cluster
-from tests.support.builders import parsed, synced_secret
+from tests.support.builders import damping, parsed, synced_secret
 from tests.support.specs import literal
 
 RENEW_DEADLINE = 10
@@ -43,7 +43,7 @@ def secrets():
 @pytest.fixture
 def writer_of(client, objects, secrets):
     def make(may_write=lambda: True):
-        return Writer(client, Stores(objects, None, secrets), adopt=True, may_write=may_write)
+        return Writer(client, Stores(objects, None, secrets), damping(), adopt=True, may_write=may_write)
 
     return make
 

@@ -11,7 +11,7 @@ from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavai
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.sync.apply import TRIES, Writer, Written
-from tests.support.builders import kube_secret, parsed, synced_secret
+from tests.support.builders import damping, kube_secret, parsed, synced_secret
 from tests.support.core import KEY
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.specs import literal
@@ -27,7 +27,7 @@ async def cluster():
 
 @pytest.fixture
 def writer(cluster):
-    return Writer(cluster, cluster.stores, adopt=True, may_write=lambda: True)
+    return Writer(cluster, cluster.stores, damping(), adopt=True, may_write=lambda: True)
 
 
 def held(cluster: MemoryCluster) -> dict[str, str]:
@@ -253,7 +253,7 @@ async def test_a_status_that_the_api_refuses_is_a_failure(writer, cluster, obj):
 
 
 async def test_a_process_that_may_not_write_writes_nothing(cluster, obj):
-    writer = Writer(cluster, cluster.stores, adopt=True, may_write=lambda: False)
+    writer = Writer(cluster, cluster.stores, damping(), adopt=True, may_write=lambda: False)
     cluster.put(kube_secret({"a": "0"}, name="there"))
     for action in (
         writer.write_secret(SYNCED, {"a": b"1"}),
@@ -267,7 +267,7 @@ async def test_a_process_that_may_not_write_writes_nothing(cluster, obj):
 
 
 async def test_without_adopt_a_secret_of_others_stays_as_it_is(cluster):
-    writer = Writer(cluster, cluster.stores, adopt=False, may_write=lambda: True)
+    writer = Writer(cluster, cluster.stores, damping(), adopt=False, may_write=lambda: True)
     cluster.put(kube_secret({"a": "theirs"}, ours=False))
     with pytest.raises(Rejected) as raised:
         await writer.write_secret(SYNCED, {"a": b"1"})

@@ -12,7 +12,7 @@ from secretsyncer.sync.dependencies import Dependencies
 from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.status import Source
 from secretsyncer.synced_secret import parse
-from tests.support.builders import synced_secret
+from tests.support.builders import damping, synced_secret
 from tests.support.core import KEY
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.specs import literal
@@ -28,7 +28,7 @@ class Report:
         self.cluster = MemoryCluster(latency=0, lag=0)
         self.now = NOON
         self.events = []
-        writer = Writer(self.cluster, self.cluster.stores, adopt=True, may_write=lambda: True)
+        writer = Writer(self.cluster, self.cluster.stores, damping(), adopt=True, may_write=lambda: True)
         self._reporter = Reporter(writer, lambda obj, *event: self.events.append(event), now=lambda: self.now)
         self.cluster.put(synced_secret(literal("a", "1")))
 
