@@ -26,16 +26,15 @@ _READY = '.status.conditions[?(@.type=="Ready")]'
 _HEADER = """\
 # Generated from secretsyncer/synced_secret/ by `make docs`. Do not edit.
 #
-# The schema is lenient on purpose: the API server checks types, and everything else that is wrong reaches the
-# operator, which explains it in the condition Ready. There are no defaults, because a default that the server writes
+# The schema is lenient on purpose: the API server checks types and sizes, and everything else that is wrong reaches
+# the operator, which explains it in the condition Ready. There are no defaults, because a default that the server writes
 # into an object looks like drift to tools that compare it with its source.
 """
 _SHAPE = ("format", "nullable", "enum", "x-kubernetes-list-type", "x-kubernetes-list-map-keys")
-_LIMITS = (
-    *("minimum", "maximum", "minLength", "maxLength", "pattern"),
-    *("minItems", "maxItems", "minProperties", "maxProperties"),
-)
-"""What the server enforces in `status`, which only the operator writes. In `spec` it enforces the shape alone."""
+_SIZES = ("maxLength", "maxItems", "maxProperties")
+"""What the server enforces in `spec` besides the shape, because it bounds the memory of all who watch the objects."""
+_LIMITS = (*_SIZES, "minimum", "maximum", "minLength", "pattern", "minItems", "minProperties")
+"""What the server enforces in `status`, which only the operator writes."""
 
 
 class Column(NamedTuple):
@@ -109,7 +108,7 @@ def schema() -> Node:
             },
             "kind": {"description": f"Kind of this object: {SYNCED_SECRETS.kind}.", "type": "string"},
             "metadata": {"type": "object"},  # Kubernetes allows no description here
-            "spec": _structural(tree(SyncedSecretSpec), _SHAPE),
+            "spec": _structural(tree(SyncedSecretSpec), _SHAPE + _SIZES),
             "status": _structural(tree(SyncedSecretStatus), _SHAPE + _LIMITS),
         },
     }

@@ -71,7 +71,11 @@ def _type(node: Node) -> str:
 
 
 def _limits(node: Node) -> Iterator[str]:
-    for things, low, high in (("characters", "minLength", "maxLength"), ("items", "minItems", "maxItems")):
+    for things, low, high in (
+        ("characters", "minLength", "maxLength"),
+        ("items", "minItems", "maxItems"),
+        ("items", "minProperties", "maxProperties"),
+    ):
         match node.get(low), node.get(high):
             case None, None:
                 pass

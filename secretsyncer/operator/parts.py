@@ -36,7 +36,7 @@ from secretsyncer.sync.controller import Controller
 from secretsyncer.sync.damping import Damping
 from secretsyncer.sync.dependencies import DependencyIndex
 from secretsyncer.sync.last_good import in_use
-from secretsyncer.sync.observed import namespace_view, summarise, without_last_applied
+from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_view
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler
 from secretsyncer.sync.report import Reporter
@@ -190,7 +190,7 @@ def _informers(
             SYNCED_SECRETS,
             namespaces=watched,
             label_selector=settings.watch_selector,
-            transform=without_last_applied,
+            transform=synced_secret_view,
         ),
         informer(
             namespaces,

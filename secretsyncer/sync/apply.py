@@ -85,6 +85,11 @@ class Writer:
             seconds = self._damping.wait(synced.secret, wanted) if step else self._damping.on_trial(synced.secret)
             if seconds:
                 raise await self._disputed(synced.secret, seconds)
+            if isinstance(step, Recreate) and observed and not observed["whole"]:
+                observed = await self._read(
+                    synced.secret
+                )  # with all that others put there, which the successor gets
+                continue
             if step is None:
                 return Written(observed["metadata"]["resourceVersion"] if observed else "")
             try:
@@ -254,7 +259,7 @@ class Writer:
 
     async def _read(self, key: Key) -> Object | None:
         try:
-            return summarise(await self._api.get(SECRETS, key.namespace, key.name))
+            return summarise(await self._api.get(SECRETS, key.namespace, key.name), whole=True)
         except KubeError as error:
             if error.status == 404:
                 return None

@@ -23,6 +23,7 @@ from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
 from secretsyncer.metrics import RESULTS, Metrics
 from secretsyncer.sync.dependencies import DependencyIndex
+from secretsyncer.sync.observed import OTHERS
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Outcome, Reconciler
 from secretsyncer.sync.stores import Stores
@@ -226,7 +227,7 @@ class Controller:
 def _intent(obj: Object | None) -> Any:
     """What a user can change of an object: everything but its status and the server's bookkeeping."""
     metadata = obj["metadata"] if obj else {}
-    return [metadata.get(f) for f in ("uid", "generation", "labels", "annotations", "deletionTimestamp")]
+    return [metadata.get(f) for f in ("uid", "generation", "annotations", OTHERS, "deletionTimestamp")]
 
 
 def _meaning(namespace: Object) -> Any:

@@ -5,6 +5,7 @@ Secrets are kept without their values. A keyed digest of each value shows whethe
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -12,10 +13,23 @@ from typing import Any
 
 from secretsyncer.kube.objects import Object
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
-from secretsyncer.synced_secret import SyncedSecret
+from secretsyncer.synced_secret import TOO_LARGE, SyncedSecret
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+REFRESH_ANNOTATION = "secrets.contentful.com/refresh"
+"""A new value of this annotation of a SyncedSecret causes a read of its sources."""
+OWN_GROUP = "secrets.contentful.com/"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+LONG = 1024
+"""Characters of an annotation of which only a digest is kept."""
+MOST_ENTRIES = 20_000
+"""Keys of a Secret, with its labels, annotations, owners and finalizers."""
+MOST_ENTRIES_OF_SPEC = 30_000
+"""More than any spec has that keeps to the limits of the CRD."""
 _NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
+OTHERS = "labelsAndAnnotations"
+_PARTS = ("apiVersion", "kind", "spec", "status")
+_OBJECT_FIELDS = (*_NAMESPACE_FIELDS, "namespace", "generation", "creationTimestamp")
 
 
 # Digests are compared only within this process. With a random key, they are useless to anybody else.
@@ -36,36 +50,69 @@ def fingerprint(synced: SyncedSecret, data: Mapping[str, bytes]) -> bytes:
     return made.digest()
 
 
-def summarise(secret: dict[str, Any]) -> dict[str, Any]:
+def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
     """The Secret without its values: the metadata that matters, the type, and `digests` by data key.
 
-    kubectl's copy of the manifest may contain values, too, so it is removed.
+    kubectl's copy of the manifest may contain values, too, so it is removed. Long annotations are kept as digests,
+    unless the `whole` metadata is needed. Of a Secret with more than MOST_ENTRIES only the number of them is kept.
     """
     metadata = secret["metadata"]
-    annotations = metadata.get("annotations") or {}
+    data, labels = secret.get("data") or {}, metadata.get("labels") or {}
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != LAST_APPLIED}
+    owners, finalizers = metadata.get("ownerReferences") or [], metadata.get("finalizers") or []
+    entries = sum(map(len, (data, labels, annotations, owners, finalizers)))
+    if entries > MOST_ENTRIES:
+        labels = {name: text for name, text in labels.items() if name == MANAGED_BY}
+        data, annotations, owners, finalizers = {}, {}, [], []
     return {
         "metadata": {
             "name": metadata["name"],
             "namespace": metadata.get("namespace", ""),
             "uid": metadata.get("uid", ""),
             "resourceVersion": metadata.get("resourceVersion", ""),
-            "labels": metadata.get("labels") or {},
-            "annotations": {k: v for k, v in annotations.items() if k != LAST_APPLIED},
-            "ownerReferences": metadata.get("ownerReferences") or [],
+            "labels": labels,
+            "annotations": annotations if whole else {k: brief(k, v) for k, v in annotations.items()},
+            "ownerReferences": owners,
             "deletionTimestamp": metadata.get("deletionTimestamp", ""),
-            "finalizers": metadata.get("finalizers") or [],
+            "finalizers": finalizers,
         },
         "type": secret.get("type", ""),
         "immutable": bool(secret.get("immutable")),
-        "digests": {key: digest(value or "") for key, value in (secret.get("data") or {}).items()},
+        "digests": {key: digest(value or "") for key, value in data.items()},
+        "entries": entries,
+        "whole": whole or all(v == brief(k, v) for k, v in annotations.items()),
     }
 
 
-def without_last_applied(obj: Object) -> Object:
-    """A SyncedSecret without kubectl's copy of its manifest."""
-    annotations = obj["metadata"].get("annotations") or {}
-    kept = {name: value for name, value in annotations.items() if not name.startswith("kubectl.kubernetes.io/")}
-    return {**obj, "metadata": {**obj["metadata"], "annotations": kept}}
+def brief(name: str, text: str) -> str:
+    """The value of an annotation as it is kept: a digest stands for a long one, except for the operator's own."""
+    return text if len(text) <= LONG or name.startswith(OWN_GROUP) else f"digest {digest(text).hex()}"
+
+
+def synced_secret_view(obj: Object) -> Object:
+    """A SyncedSecret without what nothing reads. A spec that is larger than any valid one is not kept, but counted.
+
+    Of labels and annotations, except for the refresh annotation, a digest shows whether they have changed.
+    """
+    metadata = obj["metadata"]
+    annotations = metadata.get("annotations") or {}
+    others = {name: text for name, text in annotations.items() if not name.startswith("kubectl.kubernetes.io/")}
+    kept = {name: metadata[name] for name in _OBJECT_FIELDS if name in metadata}
+    kept[OTHERS] = digest(json.dumps([metadata.get("labels"), others], sort_keys=True)).hex()
+    if REFRESH_ANNOTATION in annotations:
+        kept["annotations"] = {REFRESH_ANNOTATION: brief("", annotations[REFRESH_ANNOTATION])}
+    view: Object = {name: obj[name] for name in _PARTS if name in obj} | {"metadata": kept}
+    entries = count(view.get("spec"))
+    if entries > MOST_ENTRIES_OF_SPEC:
+        target = obj["spec"].get("target")
+        view |= {"spec": {"target": target} if count(target) < 10 else {}, TOO_LARGE: entries}
+    return view
+
+
+def count(value: Any) -> int:
+    """How many entries lists and maps have, with what is in them."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return len(inner) + sum(map(count, inner))
 
 
 def namespace_view(annotation: str) -> Callable[[Object], Object]:

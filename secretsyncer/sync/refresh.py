@@ -1,7 +1,7 @@
 """Reads on demand: `spec.refreshInterval`, and the refresh annotation.
 
 Normally, the operator reads a value when a listing shows a new version. An object can request it sooner, or without a
-listing. The first reconcile of an object counts as a read.
+listing, at most every MIN_REFRESH seconds. The first reconcile of an object counts as a read.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from secretsyncer.kube.objects import Key, Object
+from secretsyncer.sync.observed import REFRESH_ANNOTATION
 from secretsyncer.synced_secret import SyncedSecret
 from secretsyncer.synced_secret.formats import MIN_REFRESH
 
-REFRESH_ANNOTATION = "secrets.contentful.com/refresh"
-"""A new value of this annotation causes a read of the object's sources, at most every MIN_REFRESH seconds."""
 SLACK = 0.9
 """Fraction of a refresh interval after which it counts as over, because timers are not exact."""
 

@@ -17,20 +17,20 @@ from typing import Any
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SYNCED_SECRETS
-from secretsyncer.sync.observed import LAST_APPLIED, digest
+from secretsyncer.sync.observed import LAST_APPLIED, MANAGED_BY, OWN_GROUP, brief, digest
 from secretsyncer.sync.secret_rules import (
     check_controller,
     check_metadata,
     check_observed,
+    check_size,
     check_type,
     is_synced_secret,
 )
 from secretsyncer.synced_secret import SyncedSecret
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "kube-secret-syncer"
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
-MANAGED_METADATA = "secrets.contentful.com/managed-metadata"
+MANAGED_METADATA = f"{OWN_GROUP}managed-metadata"
 
 
 # None of these shows its body, because it contains the values; base64 hides nothing.
@@ -67,6 +67,7 @@ def plan(
     somebody else and may not be adopted, or would have to be recreated and may not be. Raises
     Rejected(InvalidSecretValue) if the data lacks a key that the type requires.
     """
+    check_size(data)
     check_type(synced.spec.type, data)
     encoded = {key: b64encode(value).decode() for key, value in data.items()}
     check_metadata(synced)
@@ -182,7 +183,11 @@ def _metadata_changes(synced: SyncedSecret, observed: dict[str, Any]) -> dict[st
     for part, wanted in (("labels", _labels(synced)), ("annotations", _annotations(synced))):
         have = observed[part]
         gone = [key for key in before[part] if key in have and key not in wanted]
-        differing = {key: value for key, value in wanted.items() if have.get(key) != value}
+        differing = {
+            key: value
+            for key, value in wanted.items()
+            if key not in have or brief(key, have[key]) != brief(key, value)
+        }
         if gone or differing:
             changes[part] = {**dict.fromkeys(gone), **differing}
     owners = _owner_references(synced, observed["ownerReferences"])

@@ -8,11 +8,14 @@ from typing import Any
 
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.sync.observed import MOST_ENTRIES
 from secretsyncer.synced_secret import SyncedSecret
 from secretsyncer.synced_secret.formats import CLUSTER_CREDENTIALS
 
 PROTECTED_TYPES = (*CLUSTER_CREDENTIALS, "helm.sh/release.v1")
 """Secrets of these types are credentials of the cluster, or Helm's records of releases."""
+MOST_KEYS = MOST_ENTRIES // 2
+"""Keys of a Secret that is written. The rest is for metadata, also that of others."""
 _RESERVED = ("kubernetes.io", "k8s.io")
 _KUBECTL = "kubectl.kubernetes.io"  # its annotations have no effect on a Secret
 _HARMLESS = frozenset(
@@ -58,11 +61,25 @@ def check_observed(synced: SyncedSecret, observed: dict[str, Any]) -> None:
             Reason.CONFLICT,
             f"Secret {synced.secret} has the type {observed['type']}, which is never taken over; choose another name",
         )
+    if observed["entries"] > MOST_ENTRIES:
+        raise Rejected(
+            Reason.CONFLICT,
+            f"Secret {synced.secret} has {observed['entries']} keys, labels and annotations; with more than "
+            f"{MOST_ENTRIES} it is left alone; delete it, and it is created again",
+        )
     if observed["metadata"].get("deletionTimestamp"):
         held = ", ".join(observed["metadata"].get("finalizers") or ()) or "none"
         raise Unavailable(
             Reason.KUBERNETES_ERROR,
             f"Secret {synced.secret} is being deleted (finalizers: {held}); it is created again when it is gone",
+        )
+
+
+def check_size(data: Mapping[str, bytes]) -> None:
+    """A Secret with more keys could not be compared later, because the informer does not keep them."""
+    if len(data) > MOST_KEYS:
+        raise Rejected(
+            Reason.INVALID_SECRET_VALUE, f"the Secret would have {len(data)} keys; at most {MOST_KEYS} are possible"
         )
 
 

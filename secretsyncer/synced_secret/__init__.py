@@ -7,7 +7,7 @@ from the declarations by `generate/`.
 """
 
 from secretsyncer.synced_secret.formats import is_data_key
-from secretsyncer.synced_secret.parse import SyncedSecret, parse, target_of
+from secretsyncer.synced_secret.parse import TOO_LARGE, SyncedSecret, parse, target_of
 from secretsyncer.synced_secret.spec import (
     DataFrom,
     DataItem,
@@ -19,6 +19,7 @@ from secretsyncer.synced_secret.spec import (
 )
 
 __all__ = [
+    "TOO_LARGE",
     "DataFrom",
     "DataItem",
     "Find",

@@ -28,6 +28,10 @@ MAX_REFRESH = 30 * 86_400.0
 EXPRESSION_LIMIT = 1000
 """Characters of a regular expression, and of a replacement."""
 
+MOST_ITEMS = 1000
+"""Entries of a list or a map that a person writes. It bounds the memory that one object takes."""
+LONGEST_DURATION = 64
+
 _DURATION = r"([0-9]+(\.[0-9]+)?[hms])+"
 _NO_DURATION = "must be a duration such as 30s, 5m or 1h30m"
 _UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -74,11 +78,24 @@ ObjectName = Annotated[
 ]
 """The name of a Kubernetes object."""
 
-AccountID = Annotated[str, Format(r"([0-9]{12})?", "must be the 12 digits of an AWS account ID")]
+Literally = Annotated[str, Field(max_length=2**20)]
+"""Text that becomes a value as it is. A Secret can have 1 MiB."""
+
+Region = Annotated[str, Field(max_length=64)]
+
+TagKey = Annotated[str, Field(max_length=128)]
+TagValue = Annotated[str, Field(max_length=256, description="Value of the tag.")]
+"""AWS's own limits of a tag."""
+
+AccountID = Annotated[
+    str, Field(max_length=12), Format(r"([0-9]{12})?", "must be the 12 digits of an AWS account ID")
+]
 """Empty means none."""
 
 SessionName = Annotated[
-    str, Format(r"[A-Za-z0-9_+=,.@-]{2,64}", "must have 2 to 64 of the characters A-Z a-z 0-9 _ + = , . @ -")
+    str,
+    Field(max_length=64),
+    Format(r"[A-Za-z0-9_+=,.@-]{2,64}", "must have 2 to 64 of the characters A-Z a-z 0-9 _ + = , . @ -"),
 ]
 """The session name of an assumed role, as AWS has them."""
 
@@ -127,16 +144,20 @@ Labels = Annotated[
     dict[
         str,
         Annotated[
-            str, Field(description="Value of the label."), Format(f"({_NAME})?", f"must be empty or {_NAME_RULE}")
+            str,
+            Field(description="Value of the label.", max_length=63),
+            Format(f"({_NAME})?", f"must be empty or {_NAME_RULE}"),
         ],
     ],
+    Field(max_length=MOST_ITEMS),
     _keys(_LABEL_KEY),
     _names(_LABEL_KEY),
 ]
 """Labels, as Kubernetes accepts them."""
 
 Annotations = Annotated[
-    dict[str, Annotated[str, Field(description="Value of the annotation.")]],
+    dict[str, Annotated[str, Field(description="Value of the annotation.", max_length=ANNOTATIONS_LIMIT)]],
+    Field(max_length=MOST_ITEMS),
     _keys(_ANNOTATION_KEY),
     AfterValidator(_size),
     _names(_ANNOTATION_KEY),
@@ -174,14 +195,17 @@ def _secret_type(text: str) -> str:
 
 
 SecretType = Annotated[
-    str, AfterValidator(_secret_type), Field(json_schema_extra={"not": {"enum": [*CLUSTER_CREDENTIALS]}})
+    str,
+    Field(max_length=317),
+    AfterValidator(_secret_type),
+    Field(json_schema_extra={"not": {"enum": [*CLUSTER_CREDENTIALS]}}),
 ]
 """The type of a Secret."""
 
 
 def duration(value: Any) -> float:
     """Seconds of a number, or of text like 30s, 5m and 1h30m. Raises ValueError if it is too short or too long."""
-    if isinstance(value, str) and re.fullmatch(_DURATION, value):
+    if isinstance(value, str) and len(value) <= LONGEST_DURATION and re.fullmatch(_DURATION, value):
         parts = re.findall(r"([0-9.]+)([hms])", value)
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -196,6 +220,13 @@ def duration(value: Any) -> float:
 Duration = Annotated[
     float,
     BeforeValidator(duration),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "patternErrorMessage": _NO_DURATION}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": LONGEST_DURATION,
+            "pattern": f"^{_DURATION}$",
+            "patternErrorMessage": _NO_DURATION,
+        }
+    ),
 ]
 """A time between two reads of AWS, in seconds."""

@@ -31,6 +31,8 @@ _MESSAGES = {
 MOST_PROBLEMS = 20
 """Wrong fields that one message names."""
 _LONGEST_NAME = 100
+TOO_LARGE = "tooLarge"
+"""Field of an object whose spec was too large to be kept, beside `spec`: how many entries it has."""
 
 
 class SyncedSecret(NamedTuple):
@@ -61,6 +63,11 @@ def parse(obj: dict[str, Any]) -> SyncedSecret:
     """The object, checked. Raises Rejected(InvalidSpec) that names every wrong field."""
     metadata = obj["metadata"]
     spec = obj.get("spec")
+    if TOO_LARGE in obj:
+        raise Rejected(
+            Reason.INVALID_SPEC,
+            f"spec: has {obj[TOO_LARGE]} entries in lists and maps, more than its fields allow together",
+        )
     try:
         if not isinstance(spec, dict | None):
             raise Rejected(Reason.INVALID_SPEC, "spec: must be an object")

@@ -1,30 +1,33 @@
 """The fields of a SyncedSecret's `spec`, with their limits and descriptions.
 
 Field names are the Go operator's. The class of an object and the text under a field are what `kubectl explain`
-shows. The CRD enforces only a part of these limits, so that most errors become a condition that users can read.
+shows. The CRD enforces only types and sizes, so that most errors become a condition that users can read.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from secretsyncer.expressions import regexp
 from secretsyncer.synced_secret.fields import Fields, Rule, at_least_one_of, at_most_one_of, exactly_one_of
 from secretsyncer.synced_secret.formats import (
     EXPRESSION_LIMIT,
+    MOST_ITEMS,
     AccountID,
-    Annotations,
     DataKey,
     Duration,
     JMESPath,
-    Labels,
-    ObjectName,
+    Literally,
+    Region,
     RegularExpression,
     SecretType,
     SessionName,
+    TagKey,
+    TagValue,
 )
+from secretsyncer.synced_secret.target import SecretMetadata, Target
 
 
 class SecretReference(Fields):
@@ -33,7 +36,7 @@ class SecretReference(Fields):
     name: str = Field(min_length=1, max_length=2048)
     """Name or ARN of the AWS secret. The random suffix of an ARN may be omitted."""
 
-    region: str | None = None
+    region: Region | None = None
     """AWS region of the secret. Defaults to the region in the ARN, spec.region, or the operator's region, in this
     order."""
 
@@ -56,7 +59,7 @@ class SecretReference(Fields):
 class ValueReference(SecretReference):
     """The whole value of an AWS secret."""
 
-    default: str | None = Field(None, repr=False)
+    default: Literally | None = Field(None, repr=False)
     """Value to use while the AWS secret, or the key in it, does not exist. Anyone who can read this SyncedSecret can
     read it."""
 
@@ -66,7 +69,7 @@ class SecretKeyReference(ValueReference):
 
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("key", "jmesPath"),)
 
-    key: str | None = Field(None, min_length=1)
+    key: str | None = Field(None, min_length=1, max_length=4096)
     """Top-level key of the JSON object."""
 
     jmes_path: JMESPath | None = None
@@ -86,7 +89,7 @@ class ValueFrom(Fields):
     """Selects one value of an AWS secret that holds a JSON object. Numbers keep their digits, and objects and lists
     become compact JSON. A value that is missing or null is an error, unless optional or default is set."""
 
-    template: str | None = Field(None, repr=False)
+    template: str | None = Field(None, max_length=256 << 10, repr=False)
     """Go template (text/template) whose output is the value. .Secrets maps the name of each listed AWS secret to its
     Tags, CurrentVersionID and UpdatedAt. filterByTagKey selects secrets by tag. getSecretValue and getSecretValueMap
     read a secret with the role of this object, as text and as a map."""
@@ -100,7 +103,7 @@ class DataItem(Fields):
     name: DataKey
     """Key in the Secret."""
 
-    value: str | None = Field(None, repr=False)
+    value: Literally | None = Field(None, repr=False)
     """Literal value. Anyone who can read this SyncedSecret can read it, so it is no place for confidential data."""
 
     value_from: ValueFrom | None = None
@@ -113,7 +116,7 @@ class FindName(Fields):
     regexp: RegularExpression | None = None
     """Regular expression (RE2 syntax) that matches a part of the name. Use ^ and $ to match the whole name."""
 
-    prefix: str | None = None
+    prefix: str | None = Field(None, max_length=512)
     """Text that the name begins with."""
 
 
@@ -122,10 +125,10 @@ class Find(Fields):
 
     rules: ClassVar[tuple[Rule, ...]] = (at_least_one_of("tagKey", "tags", "name.regexp", "name.prefix"),)
 
-    tag_key: str | None = Field(None, min_length=1)
+    tag_key: TagKey | None = Field(None, min_length=1)
     """Selects secrets that have this tag, whatever its value."""
 
-    tags: dict[str, Annotated[str, Field(description="Value of the tag.")]] | None = None
+    tags: dict[TagKey, TagValue] | None = Field(None, max_length=50)
     """Selects secrets that have all of these tags, with these values."""
 
     name: FindName | None = None
@@ -162,7 +165,7 @@ class DataFrom(Fields):
     secret_ref: SecretReference | None = None
     """AWS secret that holds a JSON object. All its top-level keys are copied."""
 
-    secret_refs: tuple[SecretReference, ...] = ()
+    secret_refs: tuple[SecretReference, ...] = Field((), max_length=MOST_ITEMS)
     """AWS secrets that hold JSON objects. If several have the same key, the last one takes precedence."""
 
     find: Find | None = None
@@ -181,35 +184,6 @@ class DataFrom(Fields):
         return (self.secret_ref, *self.secret_refs) if self.secret_ref else self.secret_refs
 
 
-class Target(Fields):
-    """The Secret to write."""
-
-    name: ObjectName | None = None
-    """Name of the Secret. Defaults to the name of this SyncedSecret. If several SyncedSecrets name the same Secret,
-    the oldest one owns it, and the others get the reason Conflict."""
-
-
-class SecretMetadata(Fields):
-    """Metadata of the Secret."""
-
-    labels: Labels | None = None
-    """Labels of the Secret."""
-
-    annotations: Annotations | None = None
-    """Annotations of the Secret."""
-
-    name: str | None = None
-    """Ignored. Use target to name the Secret."""
-
-    namespace: str | None = None
-    """Ignored. The Secret is in the namespace of the SyncedSecret."""
-
-    creation_timestamp: Annotated[
-        Any, WithJsonSchema({"type": "string", "format": "date-time", "nullable": True})
-    ] = None
-    """Ignored."""
-
-
 class SyncedSecretSpec(Fields):
     """Desired content of the Secret, and how it is read from AWS."""
 
@@ -218,7 +192,7 @@ class SyncedSecretSpec(Fields):
         at_least_one_of("data", "dataFrom"),
     )
 
-    iam_role: str | None = Field(None, alias="IAMRole")
+    iam_role: str | None = Field(None, alias="IAMRole", max_length=2048)
     """IAM role that the operator assumes to read from AWS: a role name, completed with the operator's AWS account, or
     a role ARN. If empty, the operator's own credentials are used. The namespace's annotation
     iam.amazonaws.com/allowed-roles, a JSON list of role names and ARNs, limits the roles that may be used in it."""
@@ -228,7 +202,7 @@ class SyncedSecretSpec(Fields):
     of IAMRole. Each AWS secret must then have the tag k8s.contentful.com/namespace_type/<type> with the value 1, where
     <type> is the value of the namespace's label k8s.contentful.com/namespace-type."""
 
-    region: str | None = None
+    region: Region | None = None
     """AWS region of the secrets. Defaults to the operator's region."""
 
     external_id: str | None = Field(None, min_length=2, max_length=1224)
@@ -243,7 +217,7 @@ class SyncedSecretSpec(Fields):
     """AWS secrets whose keys are all copied to the Secret. It is applied before data, and data takes precedence if
     both have the same key."""
 
-    data: tuple[DataItem, ...] | None = None
+    data: tuple[DataItem, ...] | None = Field(None, max_length=MOST_ITEMS)
     """Keys of the Secret, one by one. If several have the same name, the last one takes precedence."""
 
     target: Target | None = None

@@ -18,13 +18,13 @@ Generation = Annotated[int, Field(json_schema_extra={"format": "int64"})]
 class SourceVersion(Fields):
     """An AWS secret, and the version of it that was read."""
 
-    name: str | None = None
+    name: str | None = Field(None, max_length=2048)
     """Name of the AWS secret."""
 
-    arn: str | None = None
+    arn: str | None = Field(None, max_length=2048)
     """ARN of the AWS secret."""
 
-    version_id: str | None = Field(None, alias="versionID")
+    version_id: str | None = Field(None, alias="versionID", max_length=64)
     """ID of the version that was read."""
 
 
@@ -57,22 +57,24 @@ class SyncedSecretStatus(Fields):
     observed_generation: Generation | None = None
     """The metadata.generation that was last processed."""
 
-    current_version_id: str | None = Field(None, alias="currentVersionID")
+    current_version_id: str | None = Field(None, alias="currentVersionID", max_length=256)
     """ID of the AWS secret's version that the Secret was made from. If it was made from several AWS secrets, a digest
     of their names and version IDs, which are listed in sources."""
 
-    generated_secret_hash: str | None = None
+    generated_secret_hash: str | None = Field(None, max_length=256)
     """Digest of the generation and of the names and version IDs of the AWS secrets that were read. It is not computed
     from values, so values cannot be guessed from it."""
 
     last_sync_time: Time | None = None
     """Time when the Secret was last written, or found to be up to date after a change."""
 
-    sources: tuple[SourceVersion, ...] | None = None
+    sources: tuple[SourceVersion, ...] | None = Field(None, max_length=100)
     """AWS secrets that the Secret was made from. Long lists are cut."""
 
     conditions: tuple[Condition, ...] | None = Field(
-        None, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+        None,
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     """Conditions of the SyncedSecret. Ready shows whether the Secret has the content that the spec asks for. Its
     reason is Synced, or one of Suspended, InvalidSpec, RoleNotAllowed, AccessDenied, SecretNotFound,

@@ -13,7 +13,8 @@ from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.damping import Damping
-from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGER
+from secretsyncer.sync.observed import MANAGED_BY
+from secretsyncer.sync.secret_plan import MANAGER
 from secretsyncer.synced_secret import SyncedSecret, parse
 
 ANNOTATION = "iam.amazonaws.com/allowed-roles"

@@ -133,7 +133,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
             {"data": [literal("a", CANARY)], "secretMetadata": {"labels": {"fine": "", "team": wrong}}},
             "spec.secretMetadata.labels.team: must be empty or 1 to 63 letters",
         )
-        for wrong in (f"{CANARY} x", "x" * 64, "a/b", "-a", "a.", "\u00e9")
+        for wrong in (f"{CANARY} x", "a/b", "-a", "a.", "\u00e9")
     ),
     (
         {"data": [literal("a", CANARY)], "secretMetadata": {"annotations": {"a": CANARY, "b": "x" * 262_144}}},
@@ -171,5 +171,39 @@ INVALID: list[tuple[dict[str, Any], str]] = [
         "spec.roleSessionName: must have 2 to 64 of the characters",
     ),
     ({"data": [literal("a", CANARY)], "externalId": "x"}, "spec.externalId: length must be at least 2"),
+    *(
+        ({"data": [literal("a", CANARY)], **spec}, f"spec.{field}: {message}")
+        for spec, field, message in (
+            ({"data": [literal("a", CANARY)] * 1001}, "data", "must have at most 1000 items"),
+            (
+                {"dataFrom": {"secretRefs": [{"name": "s"}] * 1001}},
+                "dataFrom.secretRefs",
+                "must have at most 1000 items",
+            ),
+            (
+                {"dataFrom": {"find": {"tags": {f"t{n}": "" for n in range(51)}}}},
+                "dataFrom.find.tags",
+                "must have at most 50 items",
+            ),
+            ({"data": [literal("a", "x" * (2**20 + 1))]}, "data[0].value", "length must be at most 1048576"),
+            ({"region": "x" * 65}, "region", "length must be at most 64"),
+            ({"type": "x" * 318}, "type", "length must be at most 317"),
+            ({"IAMRole": "x" * 2049}, "IAMRole", "length must be at most 2048"),
+            ({"refreshInterval": "1m" + "0s" * 32}, "refreshInterval", "must be a duration"),
+            (
+                {"secretMetadata": {"labels": {"team": "x" * 64}}},
+                "secretMetadata.labels.team",
+                "length must be at most 63",
+            ),
+            *(
+                (
+                    {"secretMetadata": {kind: {f"k{n}": "" for n in range(1001)}}},
+                    f"secretMetadata.{kind}",
+                    "must have at most 1000 items",
+                )
+                for kind in ("labels", "annotations")
+            ),
+        )
+    ),
     ({"data": [literal("a", CANARY)], "suspend": "perhaps"}, "spec.suspend: must be true or false"),
 ]

@@ -14,8 +14,8 @@ from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS, Resource
 from secretsyncer.kube.store import ObjectStore
-from secretsyncer.sync.observed import namespace_view, summarise, without_last_applied
-from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGER
+from secretsyncer.sync.observed import MANAGED_BY, namespace_view, summarise, synced_secret_view
+from secretsyncer.sync.secret_plan import MANAGER
 from secretsyncer.sync.stores import Stores
 from tests.support.builders import ANNOTATION
 
@@ -37,7 +37,7 @@ class MemoryCluster:
         self.latency = latency
         self.lag = lag
         self.stores = Stores(
-            ObjectStore(SYNCED_SECRETS, transform=without_last_applied),
+            ObjectStore(SYNCED_SECRETS, transform=synced_secret_view),
             ObjectStore(NAMESPACES, transform=namespace_view(ANNOTATION)),
             ObjectStore(SECRETS, transform=summarise),
         )

@@ -22,7 +22,7 @@ from secretsyncer.kube.errors import decode
 from secretsyncer.kube.feed import read_event, read_page
 from secretsyncer.proxies import proxy_for
 from secretsyncer.settings import Settings, load
-from secretsyncer.sync.observed import namespace_view, summarise, without_last_applied
+from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_view
 from secretsyncer.synced_secret import parse
 
 NAMES = [
@@ -154,7 +154,7 @@ def test_the_proxies_of_the_environment(environment, url):
         proxy_for(url, environment)
 
 
-@pytest.mark.parametrize("transform", [summarise, without_last_applied, namespace_view("a")])
+@pytest.mark.parametrize("transform", [summarise, synced_secret_view, namespace_view("a")])
 def test_an_object_without_anything(transform):
     kept = transform({"metadata": {"name": "x", "labels": None, "annotations": None}, "data": None})
     assert kept["metadata"]["name"] == "x"

@@ -15,8 +15,23 @@ def test_the_file_says_what_the_definition_is():
     assert yaml.safe_load(crd.text()) == crd.definition()
 
 
-def test_limits_of_the_spec_are_left_to_the_operator():
-    assert [path for path, node in nodes(crd.schema()["properties"]["spec"]) if LIMITS & node.keys()] == []
+SIZES = {"string": "maxLength", "array": "maxItems"}
+
+
+def test_limits_of_the_spec_but_for_sizes_are_left_to_the_operator():
+    limits = LIMITS - set(SIZES.values())
+    assert [path for path, node in nodes(crd.schema()["properties"]["spec"]) if limits & node.keys()] == []
+
+
+@pytest.mark.parametrize("part", ["spec", "status"])
+def test_everything_that_is_stored_has_a_largest_size(part):
+    """Else one object could take any amount of memory in whatever watches it."""
+    endless = []
+    for path, node in nodes(crd.schema()["properties"][part]):
+        size = "maxProperties" if "additionalProperties" in node else SIZES.get(node["type"])
+        if size and size not in node and not {"enum", "format"} & node.keys():
+            endless.append(path)
+    assert endless == []
 
 
 def test_limits_of_a_condition_are_those_of_kubernetes():

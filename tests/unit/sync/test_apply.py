@@ -90,6 +90,15 @@ async def test_an_immutable_secret_is_deleted_and_created_where_the_spec_permits
     assert [verb for verb, _, _ in cluster.writes] == ["create", "delete", "create"]
 
 
+async def test_the_successor_of_a_secret_keeps_long_annotations_of_others(writer, cluster):
+    frozen = parsed(literal("a", "1"), immutable=True, recreateOnTypeChange=True)
+    await writer.write_secret(frozen, {"a": b"1"})
+    cluster.edit(SECRETS, KEY, {"metadata": {"annotations": {"theirs": "x" * 5000}}})
+    await writer.write_secret(frozen, {"a": b"2"})
+    assert held(cluster) == encoded(a="2")
+    assert cluster.secret(KEY)["metadata"]["annotations"]["theirs"] == "x" * 5000
+
+
 async def test_an_immutable_secret_stays_if_its_successor_would_be_refused(writer, cluster):
     frozen = parsed(literal("a", "1"), immutable=True, recreateOnTypeChange=True)
     await writer.write_secret(frozen, {"a": b"1"})

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
+from secretsyncer.errors import Reason, Rejected
+from secretsyncer.kube.objects import Key
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
-from secretsyncer.sync.observed import LAST_APPLIED, digest, namespace_view, summarise, without_last_applied
-from tests.support.builders import ANNOTATION, kube_secret, namespace, synced_secret
+from secretsyncer.sync.observed import (
+    LAST_APPLIED,
+    MANAGED_BY,
+    MOST_ENTRIES,
+    MOST_ENTRIES_OF_SPEC,
+    OTHERS,
+    REFRESH_ANNOTATION,
+    digest,
+    namespace_view,
+    summarise,
+    synced_secret_view,
+)
+from secretsyncer.sync.secret_plan import plan
+from secretsyncer.synced_secret import TOO_LARGE, parse, target_of
+from secretsyncer.synced_secret.formats import MOST_ITEMS
+from tests.support.builders import ANNOTATION, kube_secret, namespace, parsed, synced_secret
 from tests.support.specs import literal
 
 CANARY = "c4n4ry-v4lu3"
@@ -58,6 +72,8 @@ def test_a_secret_with_nothing_but_a_name_has_a_summary():
         "type": "",
         "immutable": False,
         "digests": {},
+        "entries": 0,
+        "whole": True,
     }
 
 
@@ -65,20 +81,101 @@ def test_a_null_value_is_an_empty_one():
     assert summarise({"metadata": {"name": "demo"}, "data": {"a": None}})["digests"] == {"a": digest("")}
 
 
-def test_a_synced_secret_keeps_all_but_kubectls_annotations():
+def annotated(**annotations):
     obj = synced_secret(literal("a", "1"))
-    obj["metadata"]["annotations"] = {LAST_APPLIED: CANARY, "kubectl.kubernetes.io/restartedAt": "now", "mine": "x"}
-    obj["metadata"]["labels"] = {"team": "web"}
-    kept = without_last_applied(obj)
-    assert kept["metadata"]["annotations"] == {"mine": "x"}
-    assert (kept["spec"], kept["metadata"]["labels"]) == (obj["spec"], {"team": "web"})
-    assert CANARY not in json.dumps(kept)
-    assert obj["metadata"]["annotations"].keys() == {LAST_APPLIED, "kubectl.kubernetes.io/restartedAt", "mine"}
+    obj["metadata"] |= {
+        "annotations": annotations,
+        "labels": {"team": "web"},
+        "managedFields": [{}],
+        "ownerReferences": [{}],
+    }
+    return obj
 
 
-def test_a_synced_secret_without_annotations_stays_as_it_is():
-    obj = synced_secret(literal("a", "1"))
-    assert without_last_applied(obj) == {**obj, "metadata": {**obj["metadata"], "annotations": {}}}
+def test_of_a_synced_secret_everything_is_kept_that_is_read():
+    obj = annotated(**{REFRESH_ANNOTATION: "now"})
+    obj |= {"status": {"conditions": []}, "other": "x"}
+    obj["metadata"] |= {"creationTimestamp": "then", "deletionTimestamp": "later"}
+    kept = synced_secret_view(obj)
+    assert kept.keys() == {"apiVersion", "kind", "metadata", "spec", "status"}
+    assert (kept["spec"], kept["status"]) == (obj["spec"], obj["status"])
+    assert kept["metadata"].keys() == {
+        *("name", "namespace", "uid", "generation", "creationTimestamp", "deletionTimestamp"),
+        *("annotations", OTHERS),
+    }
+    assert kept["metadata"]["annotations"] == {REFRESH_ANNOTATION: "now"}
+
+
+def test_of_other_labels_and_annotations_only_a_change_is_kept():
+    kept = [synced_secret_view(annotated(**made))["metadata"][OTHERS] for made in ({}, {"a": "b"}, {"a": CANARY})]
+    assert len(set(kept)) == 3
+    assert CANARY not in str(kept)
+    assert synced_secret_view(annotated(**{LAST_APPLIED: CANARY}))["metadata"][OTHERS] == kept[0]
+
+
+def test_a_spec_larger_than_any_valid_one_is_counted_and_not_kept():
+    obj = synced_secret(data=[{}] * (MOST_ENTRIES_OF_SPEC + 1), target={"name": "web"}, suspend=True)
+    kept = synced_secret_view(obj)
+    assert kept["spec"] == {"target": {"name": "web"}}
+    assert target_of(kept) == Key("team", "web")
+    with pytest.raises(Rejected, match="spec: has 30005 entries in lists and maps") as caught:
+        parse(kept)
+    assert caught.value.reason is Reason.INVALID_SPEC
+
+
+def test_the_largest_valid_spec_is_kept():
+    reference = {
+        "name": "n",
+        "region": "eu-west-1",
+        "versionId": "v" * 32,
+        "decode": "base64",
+        "optional": True,
+        "default": "d",
+        "key": "k",
+    }
+    item = {"name": "k", "valueFrom": {"secretKeyRef": reference}}
+    many = {f"k{n}": "v" for n in range(MOST_ITEMS)}
+    source = {"name": "n", "region": "eu-west-1", "versionId": "v" * 32, "decode": "base64", "optional": True}
+    obj = synced_secret(
+        *[item] * MOST_ITEMS,
+        dataFrom={"secretRefs": [source] * MOST_ITEMS},
+        secretMetadata={"labels": many, "annotations": many},
+    )
+    parse(obj)
+    assert TOO_LARGE not in synced_secret_view(obj)
+
+
+def test_of_a_secret_with_too_many_keys_only_their_number_is_kept():
+    secret = kube_secret(
+        {f"k{n}": "" for n in range(MOST_ENTRIES)}, labels={"theirs": "x"}, owners=[{"kind": "App"}]
+    )
+    kept = summarise(secret)
+    assert (kept["digests"], kept["entries"]) == ({}, MOST_ENTRIES + 3)
+    assert kept["metadata"]["labels"] == {MANAGED_BY: "kube-secret-syncer"}
+    with pytest.raises(Rejected, match="has 20003 keys, labels and annotations") as caught:
+        plan(parsed(literal("a", "1")), {"a": b"1"}, kept, adopt=True)
+    assert caught.value.reason is Reason.CONFLICT
+
+
+def test_a_secret_with_more_keys_than_can_be_kept_is_not_made():
+    with pytest.raises(Rejected, match="would have 10001 keys; at most 10000 are possible"):
+        plan(parsed(literal("a", "1")), {f"k{n}": b"" for n in range(10_001)}, None, adopt=True)
+
+
+def test_a_long_annotation_is_kept_as_a_digest_and_compared_by_it():
+    long = "x" * 5000
+    kept = summarise(kube_secret({}, annotations={"theirs": long, "short": "x"}))
+    assert len(str(kept)) < 1500
+    assert not kept["whole"]
+    assert summarise(kube_secret({}, annotations={"theirs": long}), whole=True)["metadata"]["annotations"] == {
+        "theirs": long
+    }
+    wanted = parsed(literal("a", "1"), secretMetadata={"annotations": {"theirs": long}})
+    written = plan(wanted, {}, None, adopt=True).body
+    present = summarise({**written, "metadata": {**written["metadata"], "uid": "u", "resourceVersion": "1"}})
+    assert plan(wanted, {}, present, adopt=True) is None
+    changed = parsed(literal("a", "1"), secretMetadata={"annotations": {"theirs": f"{long}!"}})
+    assert plan(changed, {}, present, adopt=True).body["metadata"]["annotations"] == {"theirs": f"{long}!"}
 
 
 @pytest.mark.parametrize("roles", [None, ["reader"]])

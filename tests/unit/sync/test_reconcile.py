@@ -12,8 +12,8 @@ from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL, NAMESPACE_TYPE_TAG
+from secretsyncer.sync.observed import REFRESH_ANNOTATION
 from secretsyncer.sync.reconcile import Outcome
-from secretsyncer.sync.refresh import REFRESH_ANNOTATION
 from secretsyncer.synced_secret.formats import MIN_REFRESH
 from tests.support.builders import ANNOTATION, namespace, synced_secret
 from tests.support.core import KEY, Core, InlineEngine

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from secretsyncer.sync.refresh import REFRESH_ANNOTATION, Refreshes
+from secretsyncer.sync.observed import REFRESH_ANNOTATION
+from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.synced_secret import parse
 from secretsyncer.synced_secret.formats import MIN_REFRESH
 from tests.support.builders import synced_secret

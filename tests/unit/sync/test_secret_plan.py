@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from sandbox.kubeapi.patches import merge_patch
 from secretsyncer.errors import Reason, Rejected, Unavailable
-from secretsyncer.sync.observed import digest, summarise
-from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGED_METADATA, MANAGER, Create, Patch, Recreate, plan
+from secretsyncer.sync.observed import MANAGED_BY, digest, summarise
+from secretsyncer.sync.secret_plan import MANAGED_METADATA, MANAGER, Create, Patch, Recreate, plan
 from tests.support.builders import kube_secret, parsed
 from tests.support.specs import literal
 
