@@ -24,6 +24,8 @@ OPEN_TIMEOUT = 30.0
 """Seconds until the headers of a watch must arrive, and by which it may exceed its own timeout."""
 LIST_TIMEOUT = 60.0
 """Seconds for one page: the default of the API server's --request-timeout."""
+PAGE_BYTES = 4 << 20
+"""Most bytes of a page. Parsed, they take twenty times as much memory at worst. One object can have 1.5 MiB."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
@@ -66,11 +68,11 @@ class KubeClient:
         continue_: str = "",
         metadata_only: bool = False,
     ) -> Object:
-        """One page. `limit=0` requests everything at once."""
+        """One page. `limit=0` requests everything at once, however large; otherwise PAGE_BYTES is the limit."""
         query = {"labelSelector": label_selector, "limit": limit or "", "continue": continue_}
         accept = _METADATA_LIST if metadata_only else JSON
         request = Request("list", resource, resource.path(namespace), query, accept=accept)
-        return await self._call(request, limit=LIST_TIMEOUT)
+        return await self._call(request, limit=LIST_TIMEOUT, most=PAGE_BYTES if limit > 1 else None)
 
     async def create(self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
         """Create. With `dry_run` everything is checked and nothing is stored."""
@@ -132,6 +134,6 @@ class KubeClient:
                 socket.abort()
             response.close()
 
-    async def _call(self, request: Request, *, limit: float | None = None) -> Object:
-        response, content = await self._transport.read(request, limit=limit or REQUEST_TIMEOUT)
+    async def _call(self, request: Request, *, limit: float | None = None, most: int | None = None) -> Object:
+        response, content = await self._transport.read(request, limit=limit or REQUEST_TIMEOUT, most=most)
         return decode(response.status, response.headers, content)

@@ -18,6 +18,7 @@ from secretsyncer.errors import KubeError
 
 BAD_ANSWER = "BadAnswer"
 """Reason of a `KubeError` (status 0): a success without a Kubernetes object."""
+TOO_LARGE = "AnswerTooLarge"
 CONNECTION = "ConnectionFailed"
 TIMEOUT = "RequestTimedOut"
 

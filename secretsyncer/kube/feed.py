@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 from secretsyncer.errors import KubeError
-from secretsyncer.kube.errors import BAD_ANSWER
+from secretsyncer.kube.errors import BAD_ANSWER, TOO_LARGE
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import Resource
 
@@ -94,17 +94,23 @@ async def read_pages(
     label_selector: str,
     metadata_only: bool,
 ) -> AsyncIterator[ListPage]:
-    """All pages of a list. They share one version, that of the first page."""
+    """All pages of a list. They share one version, that of the first page. Where objects are large, pages have fewer."""
     token = ""
     while True:
-        answer = await client.list(
-            resource,
-            namespace or None,
-            label_selector=label_selector,
-            limit=limit,
-            continue_=token,
-            metadata_only=metadata_only,
-        )
+        try:
+            answer = await client.list(
+                resource,
+                namespace or None,
+                label_selector=label_selector,
+                limit=limit,
+                continue_=token,
+                metadata_only=metadata_only,
+            )
+        except KubeError as error:
+            if error.reason != TOO_LARGE or limit < 2:
+                raise
+            limit = max(1, limit // 4)
+            continue
         page = read_page(answer)
         yield page
         if not page.following:

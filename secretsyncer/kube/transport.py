@@ -20,8 +20,9 @@ import aiohttp
 from yarl import URL
 
 from secretsyncer import __version__
+from secretsyncer.errors import KubeError
 from secretsyncer.kube.credentials import Access, Credentials
-from secretsyncer.kube.errors import failure, no_answer
+from secretsyncer.kube.errors import TOO_LARGE, failure, no_answer
 from secretsyncer.kube.resources import Resource
 from secretsyncer.kube.stream import READ_BUFFER
 from secretsyncer.metrics import Metrics
@@ -60,11 +61,13 @@ class Transport:
     async def close(self) -> None:
         await _close(self._session)
 
-    async def read(self, request: Request, *, limit: float) -> tuple[aiohttp.ClientResponse, bytes]:
-        """The response and its whole body, within this many seconds."""
+    async def read(
+        self, request: Request, *, limit: float, most: int | None = None
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        """The response and its whole body, within this many seconds. KubeError if it has more than `most` bytes."""
         try:
             async with await self._send(request, limit) as response:
-                return response, await response.read()
+                return response, await (response.read() if most is None else _at_most(response, most))
         except _ERRORS as exc:
             raise no_answer(exc) from None
 
@@ -148,6 +151,15 @@ class Transport:
         finally:
             self._requests.labels(request.verb, request.resource.plural, str(status)).inc()
         return response
+
+
+async def _at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > most:
+            raise KubeError(0, TOO_LARGE, f"the answer has more than {most} bytes")
+    return bytes(content)
 
 
 def _session(access: Access) -> aiohttp.ClientSession:

@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 
+from secretsyncer.kube import client as client_module
 from secretsyncer.kube import reflector
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.objects import Key
@@ -98,6 +99,17 @@ async def test_pages_of_a_long_list_are_joined(start, admin, namespace):
         await admin.create(secret(namespace, f"x{number}"))
     informer = await start(namespaces=(namespace,), page_size=5)
     assert len(informer) == 12
+
+
+async def test_large_objects_come_in_smaller_pages(start, admin, namespace, monkeypatch, value):
+    """All of them in memory at once, as text and as objects, would be too much."""
+    monkeypatch.setattr(client_module, "PAGE_BYTES", 50_000)
+    for number in range(12):
+        await admin.create(secret(namespace, f"x{number}", k="abcd" * 3000))
+    informer = await start(namespaces=(namespace,))
+    assert len(informer) == 12
+    lists = value("secretsyncer_kubernetes_requests_total", verb="list", resource="secrets", status="200")
+    assert lists == 4 + 12  # pages of 500, 125, 31 and 7 were too large
 
 
 async def test_own_write_is_visible_at_once_and_forgotten_in_time(start, admin, client, namespace):
