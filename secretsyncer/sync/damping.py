@@ -2,8 +2,8 @@
 
 One edit by hand is corrected at once, and so are a few in a row. But two controllers that want different content would
 write hundreds of times a second. A write that is undone soon is one in a row of them. After `FREE` of them, each
-correction waits, twice as long as the one before. A write lasts if it is not undone within `SOON` seconds plus twice that
-wait. Then the Secret counts as undisputed.
+correction waits, twice as long as the one before. A write lasts if it is not undone within `SOON` seconds plus three times
+that wait, because the other side may wait, too. Then the Secret counts as undisputed.
 
 What counts is the same wanted content: new content, from AWS or from the spec, is written at once.
 """
@@ -30,8 +30,6 @@ LONGEST_ALTERED = 3600.0
 """The same for a Secret that admission changes whenever it is written: only a write shows whether that is still so."""
 REMEMBERED = 20_000
 """Secrets whose last write is remembered."""
-
-
 _ADVICE = "let only one of them write it"
 
 
@@ -55,7 +53,7 @@ class _Last:
     @property
     def trial(self) -> float:
         """Seconds after which the write has lasted."""
-        return SOON + 2 * self.delay
+        return SOON + 3 * self.delay
 
 
 class Damping:

@@ -90,7 +90,7 @@ async def test_an_opponent_is_answered_less_and_less_often_and_named_and_the_obj
     await asyncio.sleep(1.2 * SYNC_INTERVAL + 1)
     assert core.data() == OURS
     assert core.ready()["reason"] == "Conflict"  # it has to last
-    await asyncio.sleep(SOON + 2.4 * SYNC_INTERVAL + 1)
+    await asyncio.sleep(SOON + 3.6 * SYNC_INTERVAL + 1)
     assert core.ready()["reason"] == "Synced"
     edit(core)
     await asyncio.sleep(0.5)
