@@ -13,7 +13,7 @@ from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.stores import Stores
 from tests.support import cluster
-from tests.support.builders import parsed
+from tests.support.builders import damping, parsed
 from tests.support.eventually import eventually
 from tests.support.specs import literal
 
@@ -112,7 +112,7 @@ async def policies(admin, space):
 
 @pytest.fixture
 def writer(client):
-    return Writer(client, Stores({}, None, Shown()), adopt=True, may_write=lambda: True)
+    return Writer(client, Stores({}, None, Shown()), damping(), adopt=True, may_write=lambda: True)
 
 
 def spec(space, **fields):
