@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from generate import crd, editor_schema, fields, metrics, settings
+from generate import crd, editor_schema, fields, metrics, regions, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -18,6 +18,7 @@ def files() -> dict[Path, str]:
     made = {
         ROOT / "manifests" / "base" / "crd.yaml": crd.text(),
         ROOT / "manifests" / "syncedsecret.schema.json": editor_schema.text(),
+        ROOT / "secretsyncer" / "aws" / "region_names.py": regions.text(),
         DOCS / "reference" / "fields.md": fields.page(),
         DOCS / "reference" / "settings.md": settings.page(),
         DOCS / "reference" / "metrics.md": metrics.page(),

@@ -113,6 +113,10 @@ class Metrics:
             buckets=_LATENCIES,
         )
         self.aws_clients = gauge("secretsyncer_aws_clients", "Number of open AWS clients (one per role and region)")
+        self.aws_calls_refused = counter(
+            "secretsyncer_aws_calls_refused_total",
+            "Number of AWS API calls that were not made, because no connection of their role's share became free",
+        )
         self.cache_requests = counter(
             "secretsyncer_cache_requests_total",
             "Number of reads from the value cache: hit, miss, joined (another read already fetches the value)",

@@ -23,6 +23,7 @@ _ANNOTATION = re.compile(_LABEL, re.ASCII)
 _TERM = rf"\s*({_LABEL}|!\s*{_LABEL}|{_LABEL}\s*(==?|!=)\s*({_NAME})?|{_LABEL}\s+(in|notin)\s*\([^()]*\))\s*"
 _SELECTOR = re.compile(rf"{_TERM}(,{_TERM})*", re.ASCII)
 _LEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,10}(-[a-z0-9]{1,20}){1,4}", re.ASCII)
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
@@ -54,6 +55,9 @@ class Settings(BaseModel):
 
     events_queue_url: str = ""
     """URL of an SQS queue with EventBridge events of Secrets Manager. Empty: changes are found by polling only."""
+
+    extra_regions: tuple[str, ...] = ()
+    """AWS regions to allow in addition to those that this version knows, comma-separated. For regions that are new."""
 
     require_ns_annotation: bool = False
     """True: a namespace without the annotation may not use any role. False: it may use every role."""
@@ -94,7 +98,7 @@ class Settings(BaseModel):
     log_format: Literal["json", "text"] = "json"
     """Format of the log: JSON lines, or text for people."""
 
-    @field_validator("watch_namespace", mode="before")
+    @field_validator("watch_namespace", "extra_regions", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -107,6 +111,14 @@ class Settings(BaseModel):
         names = [value] if isinstance(value, str) else value
         if not all(_NAMESPACE.fullmatch(name) for name in names if name):
             raise ValueError("must be names of namespaces (a-z 0-9 -)")
+        return value
+
+    @field_validator("extra_regions")
+    @classmethod
+    def _regions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # They become part of host names.
+        if not all(_REGION.fullmatch(name) for name in value):
+            raise ValueError("must be names of AWS regions, like eu-west-1,eu-west-2")
         return value
 
     @field_validator("log_level", mode="before")

@@ -22,7 +22,6 @@ _SECRET_ARN = re.compile(
 )
 _SECRET_NAME = re.compile(r"[\w/+=.@!-]{1,512}", re.ASCII)
 _SUFFIX = re.compile(r"-[A-Za-z0-9]{6}", re.ASCII)
-_REGION = re.compile(r"[a-z]{2,10}(-[a-z0-9]{1,20}){1,4}", re.ASCII)
 
 
 class Account(NamedTuple):
@@ -50,7 +49,7 @@ class SecretId(NamedTuple):
 def parse_role(text: str) -> RoleArn:
     """The text, if it is a role ARN. Otherwise raises ValueError."""
     if not _ROLE.fullmatch(text):
-        raise ValueError(f"{_shown(text)} is not a role ARN (arn:aws:iam::<12 digits>:role/<name>)")
+        raise ValueError(f"{shown(text)} is not a role ARN (arn:aws:iam::<12 digits>:role/<name>)")
     return RoleArn(text)
 
 
@@ -63,7 +62,7 @@ def complete_role(text: str, account: Account) -> RoleArn:
         return parse_role(text)
     name = text.lstrip("/")
     if not _ROLE_NAME.fullmatch(name):
-        raise ValueError(f"{_shown(text)} is neither the name nor the ARN of a role")
+        raise ValueError(f"{shown(text)} is neither the name nor the ARN of a role")
     return parse_role(f"arn:{account.partition}:iam::{account.id}:role/{name}")
 
 
@@ -104,13 +103,13 @@ def parse_secret_id(text: str) -> SecretId:
     if not text.startswith("arn:"):
         if not _SECRET_NAME.fullmatch(text):
             raise ValueError(
-                f"{_shown(text)} is not the name of a secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !)"
+                f"{shown(text)} is not the name of a secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !)"
             )
         return SecretId(text)
     match = _SECRET_ARN.fullmatch(text)
     if not match:
         raise ValueError(
-            f"{_shown(text)} is not a secret's ARN (arn:aws:secretsmanager:<region>:<account>:secret:<name>)"
+            f"{shown(text)} is not a secret's ARN (arn:aws:secretsmanager:<region>:<account>:secret:<name>)"
         )
     partition, region, account, name = match.groups()
     if len(name) > 7 and _SUFFIX.fullmatch(name, len(name) - 7):
@@ -118,12 +117,6 @@ def parse_secret_id(text: str) -> SecretId:
     return SecretId(name, partition, region, account)
 
 
-def check_region(text: str) -> str:
-    """The text, if it can be the name of a region. It is checked because it becomes part of a host name."""
-    if not _REGION.fullmatch(text):
-        raise ValueError(f"{_shown(text)} is not an AWS region")
-    return text
-
-
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A text of a user, for a message."""
     return ascii(text if len(text) <= 120 else text[:120] + "...")

@@ -18,12 +18,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.arn import Account, complete_role, looks_random, parse_secret_id, role_account
+from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.regions import REGIONS, Regions
 from secretsyncer.commands import Subcommands, add_command, manifests
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.settings import load
-from secretsyncer.sync.authorize import account_role
+from secretsyncer.sync.authorize import Grant, account_role
+from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.render import references, templates
 from secretsyncer.synced_secret import Find, SyncedSecretSpec, ValueReference, parse
 
@@ -62,8 +65,16 @@ def register(commands: Subcommands) -> None:
 def _action(chosen: argparse.Namespace) -> int:
     loaded = manifests.load_manifests(chosen.files)
     objects = manifests.synced_secrets(loaded.objects)
-    with TemplateEngine(cache_dir=load(os.environ).cache_folder) as engine:
-        found = policies(objects, engine, partition=chosen.partition, region=chosen.region, account=chosen.account)
+    settings = load(os.environ)
+    with TemplateEngine(cache_dir=settings.cache_folder) as engine:
+        found = policies(
+            objects,
+            engine,
+            partition=chosen.partition,
+            region=chosen.region,
+            account=chosen.account,
+            regions=Regions(settings.extra_regions),
+        )
     print(json.dumps(found.documents, indent=2))
     manifests.report([*loaded.problems, *found.failures, *found.notes])
     return int(not objects or bool(loaded.problems or found.failures))
@@ -111,7 +122,13 @@ class Needed:
 
 
 def policies(
-    objects: list[Object], engine: TemplateEngine, *, partition: str, region: str, account: str
+    objects: list[Object],
+    engine: TemplateEngine,
+    *,
+    partition: str,
+    region: str,
+    account: str,
+    regions: Regions = REGIONS,
 ) -> Policies:
     """Policy documents by role. The operator's own may assume the roles."""
     needed: defaultdict[str, Needed] = defaultdict(Needed)
@@ -131,7 +148,7 @@ def policies(
         home = role_account(role) if role != OPERATOR else Account(partition, account)
         place = Place(home.partition, spec.region or region, home.id)
         try:
-            more, unforeseen = _needed(spec, place, engine)
+            more, unforeseen = _needed(spec, place, engine, regions)
         except ValueError as exc:
             failures.append(f"{key_of(obj)}: {exc}")
             continue
@@ -156,12 +173,15 @@ def _role(spec: SyncedSecretSpec, partition: str, account: str) -> str:
     return role if spec.iam_role.startswith("arn:") else role.replace(_STAND_IN, account)
 
 
-def _needed(spec: SyncedSecretSpec, place: Place, engine: TemplateEngine) -> tuple[Needed, list[str]]:
+def _needed(
+    spec: SyncedSecretSpec, place: Place, engine: TemplateEngine, regions: Regions
+) -> tuple[Needed, list[str]]:
     """What the spec reads, and notes about what is not known. Raises ValueError for an invalid name."""
     needed = Needed(describes=bool(spec.aws_account_id))
+    grant = Grant(Identity(""), region=spec.region or "")
     for reference in references(spec):
         absent = reference.optional or (isinstance(reference, ValueReference) and reference.default is not None)
-        where = place._replace(region=reference.region or place.region)
+        where = place._replace(region=regions.of(ref_of(grant, reference)) or place.region)
         needed.arns |= _arns(reference.name, where, may_be_absent=absent)
     if spec.data_from and spec.data_from.find:
         needed.searches.add(_find(spec.data_from.find, place))
@@ -174,7 +194,8 @@ def _needed(spec: SyncedSecretSpec, place: Place, engine: TemplateEngine) -> tup
             result = failure
             problems.append(f"a template fails without its secrets ({failure}), so its policy may be incomplete")
         for name in result.required if isinstance(result, Needs) else ():
-            needed.arns |= _arns(name, place)
+            where = place._replace(region=regions.of(grant.ref(name)) or place.region)
+            needed.arns |= _arns(name, where)
         if isinstance(result, Needs):
             problems.append(
                 "the policy has the secrets that a template names, but not names that it computes from their values"

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from secretsyncer.aws.api.secretsmanager import SecretsManager
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.listing.poller import Poller
+from secretsyncer.aws.regions import Regions
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.commands.renderer import Renderer
 from secretsyncer.errors import SettingsError, SyncFailure
@@ -22,10 +23,13 @@ from secretsyncer.sync.content import ContentRenderer
 async def aws_renderer(settings: Settings, engine: TemplateEngine, metrics: Metrics) -> AsyncIterator[Renderer]:
     """A renderer that lists and reads AWS as the operator would, with the credentials of this shell."""
     async with Sessions(
-        metrics, external_id=settings.role_external_id, session_name=settings.role_session_name
+        metrics,
+        regions=Regions(settings.extra_regions),
+        external_id=settings.role_external_id,
+        session_name=settings.role_session_name,
     ) as sessions:
         api = SecretsManager(sessions)
-        cache = SecretCache(api, metrics, region=sessions.region)
+        cache = SecretCache(api, metrics, region=sessions.region, regions=sessions.regions)
         poller = Poller(
             api,
             sessions,

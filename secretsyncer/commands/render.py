@@ -16,6 +16,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from secretsyncer.aws.regions import Regions
 from secretsyncer.commands import Subcommands, add_command, manifests
 from secretsyncer.commands.renderer import Renderer, Result, render_all
 from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
@@ -104,7 +105,7 @@ async def _rendered(
     chosen: argparse.Namespace, objects: list[Object], settings: Settings, engine: TemplateEngine, metrics: Metrics
 ) -> list[Result]:
     if not chosen.from_aws:
-        secrets = FileSecrets.load(chosen.secrets)
+        secrets = FileSecrets.load(chosen.secrets, Regions(settings.extra_regions))
         rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
         renderer = Renderer(ContentRenderer(secrets, engine, metrics), secrets.catalogue, ACCOUNT, rules)
         return await render_all(objects, renderer)

@@ -13,6 +13,7 @@ from uuid import UUID
 from secretsyncer.aws.arn import Account, looks_random, parse_secret_id, possible_names
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.regions import REGIONS, Regions
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.commands import manifests
 from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure
@@ -35,13 +36,15 @@ class FileSecrets:
         secrets: Mapping[str, Mapping[str, SecretValue]],
         catalogue: Catalogue,
         tags: Mapping[str, dict[str, str]],
+        regions: Regions = REGIONS,
     ) -> None:
         self.catalogue = catalogue
         self._secrets = secrets
         self._tags = tags
+        self._regions = regions
 
     @classmethod
-    def load(cls, path: Path) -> FileSecrets:
+    def load(cls, path: Path, regions: Regions = REGIONS) -> FileSecrets:
         """Raises SettingsError that names the file, the secret and the field."""
         secrets, entries, tags = {}, [], {}
         for name, fields in manifests.load_one(path).items():
@@ -52,7 +55,7 @@ class FileSecrets:
             secrets[entry.name], tags[entry.name] = versions, dict(entry.tags)
             if fields.get("listed", True):
                 entries.append(entry)
-        return cls(secrets, Catalogue(entries, region=_REGION, listed_at=0.0), tags)
+        return cls(secrets, Catalogue(entries, region=_REGION, listed_at=0.0), tags, regions)
 
     async def get_many(
         self,
@@ -72,6 +75,7 @@ class FileSecrets:
     def _get(self, ref: SecretRef) -> SecretValue | SyncFailure:
         try:
             secret = parse_secret_id(ref.id)
+            self._regions.of(ref)
         except ValueError as exc:
             return Rejected(Reason.INVALID_SPEC, str(exc))
         whole, *stripped = possible_names(ref.id)

@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 
 from secretsyncer import __version__
 from secretsyncer.aws.api.sessions import Sessions
+from secretsyncer.aws.regions import Regions
 from secretsyncer.errors import SettingsError, SyncFailure
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.informer import Informer
@@ -40,7 +41,12 @@ async def run(settings: Settings) -> int:
     async with AsyncExitStack() as stack:
         metrics = Metrics(REGISTRY)
         sessions = await stack.enter_async_context(
-            Sessions(metrics, external_id=settings.role_external_id, session_name=settings.role_session_name)
+            Sessions(
+                metrics,
+                regions=Regions(settings.extra_regions),
+                external_id=settings.role_external_id,
+                session_name=settings.role_session_name,
+            )
         )
         client = await KubeClient.connect(metrics=metrics)
         stack.push_async_callback(client.close)

@@ -99,7 +99,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     stores = Stores(*informers)
     index, owners = DependencyIndex(), Owners()
     api = SecretsManager(sessions)
-    cache = SecretCache(api, metrics, region=sessions.region)
+    cache = SecretCache(api, metrics, region=sessions.region, regions=sessions.regions)
     poller = Poller(
         api,
         sessions,

@@ -198,6 +198,8 @@ def test_what_it_knows_of_a_setting_is_what_the_program_says():
     fields = Settings.model_json_schema()["properties"]
     for name, known in SCHEMA["properties"]["settings"]["properties"].items():
         field = fields[name.lower()]
+        if field["type"] == "array":
+            field = {**field, "type": "string"}  # comma-separated, as in the environment
         assert {rule: known.get(rule) for rule in rules} == {rule: field.get(rule) for rule in rules}, name
         assert known["description"] == field["description"]
 

@@ -88,10 +88,11 @@ class WorldApi:
         *,
         secret: str = "",
         service: str = "secretsmanager",
+        own: bool = False,
     ) -> dict[str, Any]:
         """As `Sessions` makes calls: for the `SecretsManager` of a whole process, and its `EventQueue`."""
         if service == "sqs":
-            return await self.queue.call(identity, region, operation, params, service=service)
+            return await self.queue.call(identity, region, operation, params, service=service, own=own)
         answer = await self._perform(operation, identity, region, params, (secret,) if secret else ())
         if "SecretList" in answer:
             return answer | {"SecretList": [_dated(raw) for raw in answer["SecretList"]]}

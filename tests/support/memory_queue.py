@@ -41,9 +41,16 @@ class MemoryQueue:
             self._waiting.put_nowait((handle, body))
 
     async def call(
-        self, identity: Identity, region: str, operation: str, params: dict[str, Any], *, service: str = ""
+        self,
+        identity: Identity,
+        region: str,
+        operation: str,
+        params: dict[str, Any],
+        *,
+        service: str = "",
+        own: bool = False,
     ) -> dict[str, Any]:
-        assert (service, params["QueueUrl"]) == ("sqs", self.url)
+        assert (service, params["QueueUrl"], own) == ("sqs", self.url, True)
         self.calls[operation] += 1
         self.regions.add(region)
         await asyncio.sleep(0.01)

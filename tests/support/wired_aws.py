@@ -19,7 +19,7 @@ class Side:
         self.sessions = sessions
         self.metrics = metrics
         self.api = SecretsManager(sessions)
-        self.cache = SecretCache(self.api, metrics, region=sessions.region)
+        self.cache = SecretCache(self.api, metrics, region=sessions.region, regions=sessions.regions)
         self.refs = []
         self.reports = []
         self.poller = Poller(

@@ -49,7 +49,7 @@ class SecretsApi(Protocol):
         """The secret's tags."""
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
-        """The secret in the form of a listing, with `SecretVersionsToStages`."""
+        """The secret in the form of a listing, with `SecretVersionsToStages`: for the operator itself."""
 
     async def list_page(self, identity: Identity, region: str, token: str) -> Page:
         """One page of all secrets of the identity's account in that region."""
@@ -113,19 +113,21 @@ class SecretsManager:
         return tags_of(answer)
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
-        answer = await self._describe(ref)
+        answer = await self._describe(ref, own=True)
         return {**answer, "SecretVersionsToStages": answer.get("VersionIdsToStages")}
 
     async def list_page(self, identity: Identity, region: str, token: str) -> Page:
         params: dict[str, Any] = {"MaxResults": PAGE_SIZE}
         if token:
             params["NextToken"] = token
-        answer = await self._sessions.call(identity, region, "ListSecrets", params)
+        answer = await self._sessions.call(identity, region, "ListSecrets", params, own=True)
         return Page(answer["SecretList"], str(answer.get("NextToken") or ""))
 
-    async def _describe(self, ref: SecretRef) -> dict[str, Any]:
+    async def _describe(self, ref: SecretRef, *, own: bool = False) -> dict[str, Any]:
         params = {"SecretId": ref.id}
-        return await self._sessions.call(ref.identity, ref.region, "DescribeSecret", params, secret=ref.id)
+        return await self._sessions.call(
+            ref.identity, ref.region, "DescribeSecret", params, secret=ref.id, own=own
+        )
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:

@@ -59,7 +59,7 @@ class Caller(Protocol):
     def region(self) -> str: ...
 
     async def call(
-        self, identity: Identity, region: str, operation: str, params: dict[str, Any], *, service: str = ""
+        self, identity: Identity, region: str, operation: str, params: dict[str, Any], *, service: str = "", own: bool = False
     ) -> dict[str, Any]: ...
 
 
@@ -129,7 +129,7 @@ class EventQueue:
 
     async def _call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         query = {"QueueUrl": self._url, **params}
-        return await self._caller.call(OPERATOR, self._region, operation, query, service="sqs")
+        return await self._caller.call(OPERATOR, self._region, operation, query, service="sqs", own=True)
 
 
 def _read(message: dict[str, Any]) -> set[str] | None:

@@ -31,6 +31,7 @@ from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.regions import REGIONS, Regions
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey, Result
@@ -51,7 +52,10 @@ _STALE_ROUNDS = 3
 
 
 class SecretCache:
-    """The cache. `region` is that of the operator, for references without one. Needs a running loop."""
+    """The cache. Needs a running loop.
+
+    `region` is that of the operator, for references without one. `regions` are those that references may name.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class SecretCache:
         metrics: Metrics,
         *,
         region: str,
+        regions: Regions = REGIONS,
         max_values: int = MAX_VALUES,
         max_bytes: int = MAX_BYTES,
     ) -> None:
@@ -66,7 +71,7 @@ class SecretCache:
         self._slots = Slots(max_values, max_bytes)
         self._batcher = Batcher(api, self._store)
         self._tags = TagReader(api)
-        self._resolver = Resolver(region)
+        self._resolver = Resolver(region, regions)
 
     async def aclose(self) -> None:
         """Stop fetching. All waiting callers get STOPPING."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from secretsyncer.aws.arn import check_region, parse_secret_id
+from secretsyncer.aws.arn import parse_secret_id
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.regions import Regions
 from secretsyncer.errors import SyncFailure, Unlisted
 
 _READS = {"GetSecretValue", "BatchGetSecretValue"}
@@ -35,8 +36,9 @@ class Lookup(NamedTuple):
 class Resolver:
     """Resolves each reference once per catalogue. `region` is for references without one."""
 
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, regions: Regions) -> None:
         self._region = region
+        self._regions = regions
         self._lookups: dict[SecretRef, Lookup] = {}
         self.latest = Catalogue()
 
@@ -53,10 +55,7 @@ class Resolver:
 
     def _resolve(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
         secret = parse_secret_id(ref.id)
-        if ref.region and secret.region and ref.region != secret.region:
-            raise ValueError(f"region {ref.region} does not fit {ref.id}")
-        region = secret.region or ref.region
-        region = check_region(region) if region else self._region
+        region = self._regions.of(ref) or self._region
         stage = "" if ref.stage == CURRENT and not ref.version_id else ref.stage
         entry = None if ref.version_id or stage else catalogue.find(ref)
         if entry is not None and catalogue.is_home(ref.identity):

@@ -170,7 +170,7 @@ async def test_no_one_listening_is_unavailable(aws_env, make_side):
 
 
 async def test_a_call_to_an_aws_that_never_answers_times_out(aws, make_side, monkeypatch):
-    monkeypatch.setattr("secretsyncer.aws.api.sessions.READ_TIMEOUT", 0.1)
+    monkeypatch.setattr("secretsyncer.aws.api.clients.READ_TIMEOUT", 0.1)
     side = await make_side()
     aws.world.create("app", "x")
     aws.fault("hang", "GetSecretValue")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from secretsyncer.aws.arn import Account, check_region, complete_role, parse_role, parse_secret_id, role_account
+from secretsyncer.aws.arn import Account, complete_role, parse_role, parse_secret_id, role_account
 
 HOME = Account("aws", "123456789012")
 
@@ -127,16 +127,3 @@ def test_the_name_of_a_secret_that_a_service_owns_is_accepted():
 def test_an_invalid_reference_to_a_secret_is_an_error(text):
     with pytest.raises(ValueError, match="not"):
         parse_secret_id(text)
-
-
-@pytest.mark.parametrize("region", ["eu-west-1", "us-gov-east-1", "cn-north-1", "us-iso-east-1", "il-central-1"])
-def test_regions_are_accepted(region):
-    assert check_region(region) == region
-
-
-@pytest.mark.parametrize(
-    "region", ["", "eu", "EU-WEST-1", "eu-west-1.evil.com", "eu-west-1/", "-x-1", "eu-west-1\n"]
-)
-def test_what_could_not_be_part_of_a_host_name_is_no_region(region):
-    with pytest.raises(ValueError, match="not an AWS region"):
-        check_region(region)

@@ -191,3 +191,22 @@ def test_what_is_not_a_secrets_name_gets_no_policy(needed, item):
     assert problems == [
         "team/demo: 'two words' is not the name of a secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !)"
     ]
+
+
+FAR = "arn:aws:secretsmanager:xx-west-1:123456789012:secret:db"
+
+
+@pytest.mark.parametrize(
+    ("item", "spec"),
+    [
+        (whole("a", "db"), {"region": "xx-west-1"}),
+        ({"name": "a", "valueFrom": {"secretRef": {"name": "db", "region": "xx-west-1"}}}, {}),
+        (whole("a", FAR), {}),
+        (template("a", f'{{{{ getSecretValue "{FAR}" }}}}'), {}),
+        (template("a", '{{ getSecretValue "db" }}'), {"region": "xx-west-1"}),
+    ],
+)
+def test_a_region_that_the_operator_would_not_read_gets_no_policy(needed, item, spec):
+    documents, (problem,) = needed(synced_secret(item, IAMRole="reader", **spec))
+    assert documents["operator"]["Statement"] == [LIST]
+    assert "'xx-west-1' is not an AWS region" in problem

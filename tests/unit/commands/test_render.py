@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.regions import Regions
 from secretsyncer.commands.manifests import load_manifests
 from secretsyncer.commands.renderer import Renderer, render_all
 from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
@@ -137,6 +138,18 @@ async def test_a_file_gives_values_tags_versions_and_a_listing(secrets):
 @pytest.mark.parametrize("spelling", ["app", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-AbCdEf"])
 async def test_a_secret_is_found_by_name_and_by_arn(secrets, spelling):
     assert (await content(secrets(), spelling)).name == "app"
+
+
+async def test_a_region_that_the_operator_would_not_read_is_refused_unless_a_setting_adds_it(write):
+    path = write(SECRETS)
+    far = SecretRef(Identity(""), "app", "xx-west-1")
+    for values, expected in (
+        (FileSecrets.load(path), Reason.INVALID_SPEC),
+        (FileSecrets.load(path, Regions(["xx-west-1"])), None),
+    ):
+        got = (await values.get_many([far], values.catalogue))[far]
+        assert getattr(got, "reason", None) is expected
+        assert not expected or "EXTRA_REGIONS" in got.message
 
 
 @pytest.mark.parametrize(("spelling", "reason"), [("none", Reason.SECRET_NOT_FOUND), ("a b", Reason.INVALID_SPEC)])
