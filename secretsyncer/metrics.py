@@ -169,6 +169,11 @@ class Metrics:
             "Number of messages from the events queue: about a secret, ignored, malformed",
             ("outcome",),
         )
+        self.push_secrets = counter(
+            "secretsyncer_push_secrets_total",
+            "Number of secrets that the events queue named: described at once, or left to a listing (too many)",
+            ("outcome",),
+        )
         self.push_up = gauge(
             "secretsyncer_push_up", "1 while the events queue answers; 0 if it does not, or if none is configured"
         )
@@ -185,6 +190,7 @@ class Metrics:
         _start_at_zero(self.polls, ("success", "failure"))
         _start_at_zero(self.cache_requests, ("hit", "miss", "joined"))
         _start_at_zero(self.push_messages, ("secret", "ignored", "malformed"))
+        _start_at_zero(self.push_secrets, ("described", "listed"))
         _start_at_zero(self.events, ("sent", "dropped", "failed"))
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 

@@ -102,9 +102,7 @@ def parse_secret_id(text: str) -> SecretId:
     """Parse the name, the full ARN or the partial ARN of a secret. Raises ValueError if AWS would reject it."""
     if not text.startswith("arn:"):
         if not _SECRET_NAME.fullmatch(text):
-            raise ValueError(
-                f"{shown(text)} is not the name of a secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !)"
-            )
+            raise ValueError(f"{shown(text)} is not the name of a secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !)")
         return SecretId(text)
     match = _SECRET_ARN.fullmatch(text)
     if not match:

@@ -145,10 +145,11 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     poller.add_handler(controller.on_catalogue)
 
     async def on_secrets(ids: set[str]) -> None:
-        """The values of these secrets are stale, and the catalogue may be."""
-        cache.invalidate(ids)
-        await poller.refresh(ids)
-        controller.on_secrets(ids)
+        """The values of these secrets are stale, and the catalogue may be. Those in use go first."""
+        admitted = poller.admit(sorted(ids, key=lambda secret_id: (not index.by_ids([secret_id]), secret_id)))
+        cache.invalidate(admitted)
+        await poller.refresh(admitted)
+        controller.on_secrets(admitted)
 
     url = settings.events_queue_url
     event_queue = EventQueue(sessions, url, metrics, on_secrets=on_secrets) if url else None

@@ -171,3 +171,40 @@ async def test_the_end_of_a_namesake_is_not_the_end_of_a_secret(operator, space,
     await space.write("after", dataFrom=source)
     await space.until_data("after", {"x": b"1"}, within=SOON)
     await space.until_synced("before", within=SOON)
+
+
+async def test_a_flood_of_names_costs_a_listing_and_an_honest_event_arrives_in_time(
+    operator, space, moto, queue, name
+):
+    """A message with thousands of names, hundreds of messages with different ones, and one event that matters."""
+    arn = (await moto.create(name, '{"a": "1"}'))["ARN"]
+    await space.write("demo", data=[key("x", name, "a")])
+    await space.until_data("demo", {"x": b"1"})
+    before = await operator.metrics()
+    await moto.put(name, '{"a": "2"}')
+    huge = label_updated("flood/x", arn)
+    huge["resources"] = [f"flood/{number}" for number in range(10_000)]
+    await queue.send(huge, *(named(range(number, number + 19)) for number in range(0, 4000, 20)))
+    await queue.send(label_updated(name, arn))
+    await space.until_data("demo", {"x": b"2"}, within=SOON)
+
+    async def read():
+        assert await queue.left() == 0
+
+    await eventually(read)
+    after = await operator.metrics()
+    described = grown(before, after, "secretsyncer_aws_calls_total", operation="DescribeSecret")
+    assert described < 500
+    assert grown(before, after, "secretsyncer_push_secrets_total", outcome="listed") > 3000
+    assert grown(before, after, "secretsyncer_push_messages_total", outcome="malformed") == 1
+
+
+def named(numbers):
+    """An event that names twenty secrets."""
+    event = label_updated("flood/x", "")
+    event["resources"] = [f"flood/{number}" for number in numbers]
+    return event
+
+
+def grown(before, after, metric, **labels):
+    return total(after, metric, **labels) - total(before, metric, **labels)

@@ -15,6 +15,7 @@ from secretsyncer.aws.api.secretsmanager import Batch, Page, tags_of
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.failures import AwsError, Failure, from_code
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
+from secretsyncer.aws.regions import REGIONS
 from secretsyncer.aws.value import SecretValue
 from tests.support.memory_queue import MemoryQueue
 
@@ -42,6 +43,8 @@ class WorldApi:
 
     known_account: Account | None = Account("aws", OPERATOR_ACCOUNT)
     """What is known of it without a call."""
+
+    regions = REGIONS
 
     @property
     def region(self) -> str:

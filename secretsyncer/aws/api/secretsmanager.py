@@ -125,9 +125,7 @@ class SecretsManager:
 
     async def _describe(self, ref: SecretRef, *, own: bool = False) -> dict[str, Any]:
         params = {"SecretId": ref.id}
-        return await self._sessions.call(
-            ref.identity, ref.region, "DescribeSecret", params, secret=ref.id, own=own
-        )
+        return await self._sessions.call(ref.identity, ref.region, "DescribeSecret", params, secret=ref.id, own=own)
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:

@@ -197,7 +197,9 @@ class Sessions:
 
     async def _in_turn(self, call: _Call, role: AssumedRole | None) -> dict[str, Any] | Failure:
         """A call that an object causes: it waits until its role and region may have another connection."""
-        share = Share(call.about.role, call.key.region if call.key.service == "secretsmanager" else call.key.service)
+        share = Share(
+            call.about.role, call.key.region if call.key.service == "secretsmanager" else call.key.service
+        )
         try:
             async with self._shares.turn(share) as turn:
                 answer = await self._attempt(call, role)

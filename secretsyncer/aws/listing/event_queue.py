@@ -59,7 +59,14 @@ class Caller(Protocol):
     def region(self) -> str: ...
 
     async def call(
-        self, identity: Identity, region: str, operation: str, params: dict[str, Any], *, service: str = "", own: bool = False
+        self,
+        identity: Identity,
+        region: str,
+        operation: str,
+        params: dict[str, Any],
+        *,
+        service: str = "",
+        own: bool = False,
     ) -> dict[str, Any]: ...
 
 
@@ -139,11 +146,17 @@ def _read(message: dict[str, Any]) -> set[str] | None:
     except Exception:
         log.exception("change event not parsed")
         return None
-    return None if named is not None and len(named) > MAX_SECRETS else named
+    if named is not None and len(named) > MAX_SECRETS:
+        log.warning("change event ignored: it names too many secrets", extra={"limit": MAX_SECRETS})
+        return None
+    return named
 
 
 def secrets_of(body: str) -> set[str] | None:
-    """The secrets that a message names. Empty for another kind of event; None if it is not an event."""
+    """The secrets that a message names, one more than allowed at most.
+
+    Empty for another kind of event; None if it is not an event.
+    """
     event = _parsed(body)
     if isinstance(event, dict) and event.get("Type") == "Notification" and isinstance(event.get("Message"), str):
         event = _parsed(event["Message"])  # through SNS
@@ -155,7 +168,13 @@ def secrets_of(body: str) -> set[str] | None:
     name = detail.get("eventName")
     if name is not None and (not isinstance(name, str) or name not in CALLS):
         return set() if isinstance(name, str) else None
-    return {text for text in _strings(_candidates(event, detail)) if _is_id(text)}
+    named: set[str] = set()
+    for text in _strings(_candidates(event, detail)):
+        if _is_id(text):
+            named.add(text)
+        if len(named) > MAX_SECRETS:
+            break
+    return named
 
 
 def _candidates(event: dict[str, Any], detail: dict[str, Any]) -> Iterator[Any]:

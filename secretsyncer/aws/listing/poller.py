@@ -14,7 +14,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -22,12 +23,12 @@ from prometheus_async import aio
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import Account, complete_role, role_account
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes, account_of, diff
 from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
-from secretsyncer.aws.listing.pages import Listing, entry_of, list_secrets
+from secretsyncer.aws.listing.pages import Listing, list_secrets
+from secretsyncer.aws.listing.refresh import Allowance, describe_all
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import Reason, SettingsError, SyncFailure, Unavailable
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 _JITTER = 0.05
 _BEAT = 15.0
 """Seconds between two beats while the poller sleeps."""
+_APART = 5.0
+"""Seconds between two listings that events ask for, and how many times the duration of one must pass."""
 _RESOLUTION = 0.001
 """Seconds below which a wait is over: a clock need not move for less."""
 
@@ -97,7 +100,9 @@ class Poller:
         self._backoff = Backoff(initial=min(5.0, interval), cap=interval, jitter=0.2)
         self._failures = 0
         self._failing: tuple[float, str] | None = None
-        self._round_began = 0.0
+        self._round_began = self._began = 0.0
+        self._allowance = Allowance()
+        self._soon = asyncio.Event()
         self._without_current: frozenset[str] = frozenset()
         self.catalogue = Catalogue()
         self.first_round = asyncio.Event()
@@ -118,6 +123,17 @@ class Poller:
                 beat()
                 await self._sleep(beat)
 
+    def admit(self, ids: Sequence[str]) -> list[str]:
+        """Those of these secrets, the first ones first, that may be refreshed now. A listing soon shows the others."""
+        admitted = list(ids[: self._allowance.take(len(ids))])
+        self._metrics.push_secrets.labels("described").inc(len(admitted))
+        if left := len(ids) - len(admitted):
+            self._metrics.push_secrets.labels("listed").inc(left)
+            if not self._soon.is_set():
+                log.warning("too many change events, listing instead", extra={"secrets": left})
+            self._soon.set()
+        return admitted
+
     async def refresh(self, ids: Collection[str]) -> None:
         """Describe these secrets (names or ARNs of the listed account) now, and report changes.
 
@@ -127,23 +143,12 @@ class Poller:
             identity = await self._identity()
         except SyncFailure:
             return
-        changed, gone = [], []
-        for secret_id in ids:
-            ref = SecretRef(identity, secret_id, self._operator.region)
-            try:
-                entry = entry_of(await self._api.describe(ref))
-            except (AwsError, ValueError) as exc:
-                if isinstance(exc, AwsError) and exc.failure.outcome is CallOutcome.NOT_FOUND:
-                    gone.append(ref)
-                continue
-            if entry is None:
-                gone.append(ref)
-            elif entry.version_id and (self.catalogue.account is None or self.catalogue.has_account(entry)):
-                changed.append(entry)
+        described = await describe_all(self._api, identity, self._operator.region, ids)
         old = self.catalogue
+        changed = [entry for entry in described.entries if old.account is None or old.has_account(entry)]
         # A missing ARN may belong to a secret of the same name, in another region or from before.
         there = {entry.name for entry in changed}
-        removed = {entry.name for ref in gone if (entry := old.find(ref))} - there
+        removed = {entry.name for ref in described.gone if (entry := old.find(ref))} - there
         self.catalogue = new = old.with_entries(changed, removed)
         if changes := diff(old, new):
             self._report(old, new, changes, set())
@@ -164,7 +169,7 @@ class Poller:
 
     async def _list_once(self, beat: Callable[[], None]) -> bool:
         """One listing and its report; whether a new round has begun."""
-        old = self.catalogue
+        old, self._began = self.catalogue, loop_time()
         self.catalogue = new = await aio.time(self._metrics.poll_seconds, self._list(old, beat))
         self.first_round.set()
         changes = diff(old, new)
@@ -260,13 +265,21 @@ class Poller:
         self._without_current = names
 
     async def _sleep(self, beat: Callable[[], None]) -> None:
-        """Until the next round is due."""
+        """Until the next round is due, or soon if a listing is asked for."""
         spread = 1 + _JITTER * (2 * random.random() - 1)  # noqa: S311 - spreads load, hides nothing
         wait = self._backoff.delay(self._failures) if self._failures else self._interval * spread
-        due = loop_time() + wait
-        while (left := due - loop_time()) > _RESOLUTION:
-            await asyncio.sleep(min(left, _BEAT))
+        now = loop_time()
+        due = now + wait
+        soon = due if self._failures else min(due, now + max(_APART, _APART * (now - self._began)))
+        while (left := (soon if self._soon.is_set() else due) - loop_time()) > _RESOLUTION:
+            if self._soon.is_set():
+                await asyncio.sleep(min(left, _BEAT))
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, _BEAT)):
+                        await self._soon.wait()
             beat()
+        self._soon.clear()
 
 
 def _checked(search_role: str) -> str:

@@ -9,6 +9,7 @@ from sandbox.aws.state import OPERATOR_ACCOUNT
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.listing.catalogue import Changes
 from secretsyncer.aws.listing.poller import Poller
+from secretsyncer.aws.listing.refresh import BURST, PER_SECOND
 from secretsyncer.errors import Reason, SettingsError, Unavailable
 
 pytestmark = pytest.mark.looptime
@@ -336,6 +337,56 @@ async def test_the_end_of_a_predecessor_is_not_the_end_of_the_secret_that_has_it
     await watch.poller.refresh([old])
     assert watch.poller.catalogue.entries.keys() == {"a"}
     assert len(watch.reports) == 1
+
+
+async def test_a_flood_of_names_becomes_one_listing_and_those_in_use_are_described_at_once(rig, watch):
+    for number in range(2000):
+        rig.world.create(f"s{number}", "x")
+    async with watch.running():
+        await watch.poller.first_round.wait()
+        rig.api.calls.clear()
+        rig.world.put("s7", "y")
+        rig.world.put("s1999", "y")
+        admitted = watch.poller.admit(["s7", *(f"s{number}" for number in range(2000) if number != 7)])
+        assert admitted[0] == "s7"
+        assert len(admitted) == BURST
+        await watch.poller.refresh(admitted)
+        assert watch.reports[-1] == (NONE._replace(updated=frozenset({"s7"})), set())
+        for _ in range(20):
+            assert len(watch.poller.admit([f"s{number}" for number in range(2000)])) <= 10
+            await asyncio.sleep(0.5)
+        assert watch.reports[-1] == (NONE._replace(updated=frozenset({"s1999"})), set())
+        assert rig.api.calls["DescribeSecret"] == BURST
+        assert rig.api.calls["ListSecrets"] in {20, 40}
+    assert rig.metric("secretsyncer_push_secrets_total", outcome="listed") > 2000
+
+
+async def test_listings_that_events_ask_for_leave_time_between_them(rig, watch):
+    """However fast they come, and however long one takes."""
+    rig.api.latency = 3.0
+    async with watch.running():
+        for _ in range(300):
+            watch.poller.admit(["x"] * 1000)
+            await asyncio.sleep(1)
+    assert 300 / (3 + 15) - 2 <= rig.api.calls["ListSecrets"] <= 300 / (3 + 15) + 2
+
+
+async def test_a_listing_that_fails_is_not_asked_for_more_often_by_events(rig, watch):
+    watch.broken = "InternalServiceError"
+    async with watch.running():
+        for _ in range(60):
+            watch.poller.admit(["x"] * 1000)
+            await asyncio.sleep(1)
+    assert rig.api.calls["ListSecrets"] <= 6
+
+
+async def test_what_was_not_used_of_the_allowance_is_there_later(watch):
+    assert len(watch.poller.admit(["x"] * 100)) == BURST
+    assert watch.poller.admit(["x"] * 100) == []
+    await asyncio.sleep(2)
+    assert len(watch.poller.admit(["x"] * 100)) == 2 * PER_SECOND
+    await asyncio.sleep(1000)
+    assert len(watch.poller.admit(["x"] * 100)) == BURST
 
 
 async def test_before_the_search_role_is_known_an_event_changes_nothing(rig):

@@ -1,0 +1,71 @@
+"""What change events name, described one by one, as long as there are not too many.
+
+A flood of events must not delay an honest one, nor become thousands of calls. So there is an allowance of descriptions,
+and what exceeds it is left to one listing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import NamedTuple
+
+from secretsyncer.aws.api.secretsmanager import SecretsApi
+from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.failures import AwsError
+from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.listing.catalogue import Entry
+from secretsyncer.aws.listing.pages import entry_of
+from secretsyncer.loops import loop_time
+
+PER_SECOND, BURST = 10.0, 50.0
+"""Secrets that events may have described: that many a second, and at once after some seconds without events."""
+
+_AT_ONCE = 5
+"""Concurrent calls: half of those that the operator has for itself."""
+
+
+class Allowance:
+    """A number that is used up, and grows again with time."""
+
+    def __init__(self) -> None:
+        self._left, self._at = BURST, float("-inf")
+
+    def take(self, wanted: int) -> int:
+        """How many of these are allowed now."""
+        now = loop_time()
+        self._left, self._at = min(BURST, self._left + PER_SECOND * (now - self._at)), now
+        granted = min(wanted, int(self._left))
+        self._left -= granted
+        return granted
+
+
+class Described(NamedTuple):
+    """The secrets that exist, and the references to those that do not. What AWS did not tell is in neither."""
+
+    entries: list[Entry]
+    gone: list[SecretRef]
+
+
+async def describe_all(api: SecretsApi, identity: Identity, region: str, ids: Collection[str]) -> Described:
+    """Describe these secrets (names or ARNs)."""
+    found = Described([], [])
+    some = asyncio.Semaphore(_AT_ONCE)
+
+    async def describe(ref: SecretRef) -> None:
+        try:
+            async with some:
+                entry = entry_of(await api.describe(ref))
+        except (AwsError, ValueError) as exc:
+            if isinstance(exc, AwsError) and exc.failure.outcome is CallOutcome.NOT_FOUND:
+                found.gone.append(ref)
+            return
+        if entry is None:
+            found.gone.append(ref)
+        elif entry.version_id:
+            found.entries.append(entry)
+
+    async with asyncio.TaskGroup() as group:
+        for secret_id in ids:
+            group.create_task(describe(SecretRef(identity, secret_id, region)))
+    return found
