@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,13 @@ class FileSecrets:
         catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
     ) -> dict[SecretRef, SecretValue | SyncFailure]:
         return {ref: self._get(ref) for ref in refs}
+
+    async def likely(
+        self,
+        refs: Iterable[SecretRef],
+        catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
+    ) -> dict[SecretRef, SecretValue]:
+        return {ref: value for ref in refs if isinstance(value := self._get(ref), SecretValue)}
 
     async def tags(
         self,

@@ -26,6 +26,10 @@ class ValueSource(Protocol):
 
     async def get_many(self, refs: Collection[SecretRef], catalogue: Catalogue) -> Fetched: ...
 
+    async def likely(
+        self, refs: Collection[SecretRef], catalogue: Catalogue
+    ) -> Mapping[SecretRef, SecretValue]: ...
+
     async def tags(
         self, refs: Collection[SecretRef], catalogue: Catalogue
     ) -> Mapping[SecretRef, Mapping[str, str] | SyncFailure]: ...
@@ -56,6 +60,13 @@ class GatedReader:
         refused = await self.refusals(grant, refs, catalogue)
         permitted = [ref for ref in refs if ref not in refused]
         return {**refused, **await self._values.get_many(permitted, catalogue)} if permitted else refused
+
+    async def likely(
+        self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue
+    ) -> Mapping[SecretRef, SecretValue]:
+        """The values that can be read, of secrets that may be needed: not too many, and no failures."""
+        refused = await self.refusals(grant, refs, catalogue)
+        return await self._values.likely([ref for ref in refs if ref not in refused], catalogue)
 
     async def refusals(
         self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue

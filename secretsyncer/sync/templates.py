@@ -75,9 +75,14 @@ class TemplateRenderer:
         budget = budget or Budget()
         found: dict[str, SecretValue | SyncFailure] = {}
         wanted = list(dict.fromkeys(expected))[: budget.left("reads")]
+        likely: list[str] = []
+        tried: set[str] = set()
         for _ in range(ROUNDS):
             budget.charge("reads", len(wanted))
             found.update(await self._by_id(grant, wanted, catalogue))
+            if likely and not any(isinstance(found[i], SyncFailure) for i in wanted):
+                tried.update(likely)
+                found.update(await self._likely(grant, likely, catalogue, budget))
             result = await self._round(text, catalogue, found, budget)
             if isinstance(result, Rendered):
                 budget.charge("produced", len(result.output))
@@ -89,9 +94,10 @@ class TemplateRenderer:
             wanted = [i for i in result.required if i not in found]
             if not wanted:
                 break
-            # Hints are only probable reads, so they must not make the object exceed its limit.
-            hints = [i for i in result.hints if i not in found and i not in result.required]
-            wanted += hints[: max(0, budget.left("reads") - len(wanted))]
+            # Hints are only probable reads, so they come after what is needed, and must not make the object exceed its
+            # limit.
+            left = max(0, budget.left("reads") - len(wanted))
+            likely = [i for i in result.hints if i not in found and i not in tried and i not in wanted][:left]
         raise Rejected(
             Reason.TEMPLATE_ERROR,
             f"the template keeps requesting more secrets (gave up after {ROUNDS} rounds)",
@@ -102,6 +108,13 @@ class TemplateRenderer:
     ) -> dict[str, SecretValue | SyncFailure]:
         refs = [grant.ref(i) for i in ids]
         return {ref.id: value for ref, value in (await self._reader.read(grant, refs, catalogue)).items()}
+
+    async def _likely(
+        self, grant: Grant, ids: Collection[str], catalogue: Catalogue, budget: Budget
+    ) -> dict[str, SecretValue]:
+        found = await self._reader.likely(grant, [grant.ref(i) for i in ids], catalogue)
+        budget.charge("reads", len(found))
+        return {ref.id: value for ref, value in found.items()}
 
     async def _round(
         self, text: str, catalogue: Catalogue, found: Mapping[str, SecretValue | SyncFailure], budget: Budget

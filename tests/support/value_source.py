@@ -35,6 +35,10 @@ class MemoryAws:
         self.batches.append({ref.id for ref in refs})
         return {ref: self._get(ref) for ref in refs}
 
+    async def likely(self, refs: Collection[SecretRef], catalogue: Catalogue) -> dict[SecretRef, SecretValue]:
+        found = await self.get_many(refs, catalogue)
+        return {ref: value for ref, value in found.items() if isinstance(value, SecretValue)}
+
     async def tags(
         self, refs: Collection[SecretRef], catalogue: Catalogue
     ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:

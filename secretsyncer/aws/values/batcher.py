@@ -66,10 +66,13 @@ class Batcher:
         """The references that are queued or being fetched."""
         return iter(list(self._flights))
 
-    def want(self, ref: SecretRef, round_: int, *, urgent: bool, waited: bool = True) -> Flight:
+    def want(
+        self, ref: SecretRef, round_: int, *, urgent: bool, waited: bool = True, likely: bool = False
+    ) -> Flight:
         """The flight that fetches this reference. It was not sent before round `round_` began.
 
-        `waited`: a caller awaits it, so it fails instead of waiting for a lane that is not available.
+        `waited`: a caller awaits it, so it fails instead of waiting for a lane that is not available. `likely`: nobody
+        needs it for sure, so a denial in a batch is its result.
         """
         lane = self._lane(ref)
         standing = STOPPING if self._stopped else lane.failed.standing(loop_time()) if waited else None
@@ -79,12 +82,14 @@ class Batcher:
         if flight is None or (flight.sent and flight.round < round_):
             # A call of an earlier round may return the version of that round.
             flight = self._flights[ref] = Flight(ref, round_)
+            flight.likely = likely
             lane.add(flight, urgent=urgent, alone=lane.must_go_alone(ref, loop_time()))
         elif not flight.sent:
             flight.round = max(flight.round, round_)
             if urgent:
                 lane.promote(ref)
         flight.waited = flight.waited or waited
+        flight.likely = flight.likely and likely
         self._schedule(lane)
         return flight
 
@@ -183,6 +188,9 @@ class Batcher:
             else:
                 if refusal and refusal.outcome is CallOutcome.DENIED:
                     lane.alone_until[flight.ref] = loop_time() + BATCH_REFUSED
+                    if flight.likely:  # not delivered, because a call for this secret alone may succeed
+                        self._settle(flight, refusal, deliver=False)
+                        continue
                 singly.append(flight)
         self._send_alone(lane, singly)
 

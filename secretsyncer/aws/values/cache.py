@@ -2,6 +2,7 @@
 
     known    the current version of a reference, without a call
     get_many the values, fetched if needed
+    likely   the values that may be needed, as far as the identity may read them
     prefetch starts to fetch many values, in full batches
     recheck  checks the secrets that are not in the catalogue, once per round
     tags     the tags that decide about access
@@ -35,6 +36,7 @@ from secretsyncer.aws.regions import REGIONS, Regions
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey, Result
+from secretsyncer.aws.values.likely import LikelyReader
 from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of
 from secretsyncer.aws.values.store import Slot, Slots
 from secretsyncer.aws.values.tags import TagReader
@@ -72,6 +74,7 @@ class SecretCache:
         self._batcher = Batcher(api, self._store)
         self._tags = TagReader(api)
         self._resolver = Resolver(region, regions)
+        self.likely = LikelyReader(self._batcher, self._lookup, self._ready).read
 
     async def aclose(self) -> None:
         """Stop fetching. All waiting callers get STOPPING."""
@@ -109,7 +112,7 @@ class SecretCache:
             if ready is None:
                 wanted[ref] = lookup
             else:
-                self._count("hit")
+                self._metrics.cache_requests.labels("hit").inc()
                 results[ref] = failure_of(ref, ready, catalogue) if isinstance(ready, Failure) else ready
         while wanted:
             wanted = await self._fetch(wanted, catalogue, results)
@@ -233,7 +236,7 @@ class SecretCache:
         """Fetch all; returns those that must be fetched again by ARN."""
         flights = {}
         for ref, lookup in wanted.items():
-            self._count("joined" if lookup.key in self._batcher else "miss")
+            self._metrics.cache_requests.labels("joined" if lookup.key in self._batcher else "miss").inc()
             flights[ref] = self._batcher.want(lookup.key, catalogue.round, urgent=True)
         # Not awaited directly: a cancelled caller must not cancel a flight that others share.
         await asyncio.wait({flight.future for flight in flights.values()})
@@ -290,9 +293,6 @@ class SecretCache:
             return entry.tags
         tags = await self._tags.tags(_tag_key(lookup, ref), catalogue.round)
         return tags.error() if isinstance(tags, Failure) else tags
-
-    def _count(self, result: str) -> None:
-        self._metrics.cache_requests.labels(result).inc()
 
 
 def _tag_key(lookup: Lookup, ref: SecretRef) -> SecretRef:

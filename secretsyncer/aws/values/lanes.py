@@ -32,11 +32,11 @@ class LaneKey(NamedTuple):
 class Flight:
     """One queued or running fetch. `future` gets the result and must not be cancelled.
 
-    `round` is the round of polling in which it is sent. `waited`: a caller awaits it. `suspect`: a batch failed as a
-    whole, perhaps because of this flight.
+    `round` is the round of polling in which it is sent. `waited`: a caller awaits it. `likely`: it is not needed for
+    sure. `suspect`: a batch failed as a whole, perhaps because of this flight.
     """
 
-    __slots__ = ("future", "ref", "round", "sent", "suspect", "waited")
+    __slots__ = ("future", "likely", "ref", "round", "sent", "suspect", "waited")
 
     def __init__(self, ref: SecretRef, round_: int) -> None:
         self.ref = ref
@@ -44,6 +44,7 @@ class Flight:
         self.future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self.sent = False
         self.waited = False
+        self.likely = False
         self.suspect = False
 
     @classmethod
