@@ -24,7 +24,8 @@ is not available, a value that is not current is not returned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import parse_secret_id
@@ -37,7 +38,7 @@ from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey, Result
 from secretsyncer.aws.values.likely import LikelyReader
-from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of
+from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of, names_of
 from secretsyncer.aws.values.store import Slot, Slots
 from secretsyncer.aws.values.tags import TagReader
 from secretsyncer.errors import Reason, Rejected, SyncFailure
@@ -48,6 +49,9 @@ MAX_VALUES = 20_000
 MAX_BYTES = 256 * 1024 * 1024
 SLICE = 100
 """References per slice of a recheck; other work runs in between."""
+
+REFUSED_PER_ROUND = 500
+"""Secrets per identity that could not be read and are checked again in one round."""
 
 _STALE_ROUNDS = 3
 """Rounds without a complete listing after which the tags of the catalogue are not used for access."""
@@ -146,14 +150,10 @@ class SecretCache:
                 continue
             in_use.add(lookup.key)
             if lookup.entry is None:
-                tagged.setdefault(_tag_key(lookup, ref), []).append(ref)
+                tagged.setdefault(lookup.tag_key(ref), []).append(ref)
             if lookup.entry is None and not ref.version_id and self._slots.get(lookup.key):
                 asked.setdefault(lookup.key, []).append(ref)
-        flights = [
-            self._batcher.want(key, catalogue.round, urgent=False)
-            for key in asked
-            if not self._checked(key, catalogue)
-        ]
+        flights = [self._batcher.want(key, catalogue.round, urgent=False) for key in self._due(asked, catalogue)]
         if flights:
             await asyncio.wait([flight.future for flight in flights])
         retagged = await self._tags.recheck(tagged, catalogue.round)
@@ -165,9 +165,23 @@ class SecretCache:
         self, refs: Collection[SecretRef], catalogue: Catalogue
     ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:
         """The tags of each secret, at most one round old, or the failure."""
-        unique = list(set(refs))
-        found = await asyncio.gather(*(self._tags_of(ref, catalogue) for ref in unique))
-        return dict(zip(unique, found, strict=True))
+        results: dict[SecretRef, Mapping[str, str] | SyncFailure] = {}
+        asked: dict[SecretRef, SecretRef] = {}
+        for ref in set(refs):
+            try:
+                lookup, entry = self._lookup(ref, catalogue), catalogue.find(ref)
+            except ValueError as exc:
+                results[ref] = Rejected(Reason.INVALID_SPEC, str(exc))
+                continue
+            if entry is not None and catalogue.round - catalogue.listed_round < _STALE_ROUNDS:
+                results[ref] = entry.tags
+            else:
+                asked[ref] = lookup.tag_key(ref)
+        found = await self._tags.many(set(asked.values()), catalogue.round)
+        for ref, key in asked.items():
+            tags = found[key]
+            results[ref] = tags.error() if isinstance(tags, Failure) else tags
+        return results
 
     def invalidate(self, ids: Collection[str], identity: Identity | None = None) -> None:
         """Fetch these names or ARNs again on the next request, whatever the catalogue shows.
@@ -175,12 +189,7 @@ class SecretCache:
         With `identity`, only what was read as that one: an object cannot evict the values of others. Matched by name
         only, so a secret with the same name in another account is fetched again, too.
         """
-        names = set()
-        for text in ids:
-            try:
-                names.add(parse_secret_id(text).name)
-            except ValueError:
-                continue
+        names = names_of(ids)
 
         def is_meant(key: SecretRef) -> bool:
             return identity in {None, key.identity} and parse_secret_id(key.id).name in names
@@ -271,9 +280,15 @@ class SecretCache:
         self._metrics.cache_values.set(self._slots.values_held)
         return result
 
-    def _checked(self, key: SecretRef, catalogue: Catalogue) -> bool:
-        slot = self._slots.get(key)
-        return slot is not None and slot.round >= catalogue.round and not slot.stale
+    def _due(self, keys: Iterable[SecretRef], catalogue: Catalogue) -> Iterator[SecretRef]:
+        """Those to check. Of what could not be read, which may cost a call each, the oldest `REFUSED_PER_ROUND`."""
+        slots = [(key, slot) for key in keys if (slot := self._slots.get(key))]
+        refused: Counter[Identity] = Counter()
+        for key, slot in sorted(slots, key=lambda one: one[1].round):
+            if slot.round < catalogue.round or slot.stale:
+                refused[key.identity] += not slot.version_id
+                if slot.version_id or refused[key.identity] <= REFUSED_PER_ROUND:
+                    yield key
 
     def _forget(self, in_use: Collection[SecretRef], catalogue: Catalogue) -> None:
         for key, slot in self._slots:
@@ -282,19 +297,3 @@ class SecretCache:
         self._batcher.forget({LaneKey(key.identity, key.region) for key in in_use})
         self._tags.forget(catalogue.round - 1)
         self._metrics.cache_values.set(self._slots.values_held)
-
-    async def _tags_of(self, ref: SecretRef, catalogue: Catalogue) -> Mapping[str, str] | SyncFailure:
-        try:
-            lookup = self._lookup(ref, catalogue)
-        except ValueError as exc:
-            return Rejected(Reason.INVALID_SPEC, str(exc))
-        entry = catalogue.find(ref)
-        if entry is not None and catalogue.round - catalogue.listed_round < _STALE_ROUNDS:
-            return entry.tags
-        tags = await self._tags.tags(_tag_key(lookup, ref), catalogue.round)
-        return tags.error() if isinstance(tags, Failure) else tags
-
-
-def _tag_key(lookup: Lookup, ref: SecretRef) -> SecretRef:
-    """All versions of a secret share its tags."""
-    return lookup.key._replace(id=ref.id, version_id="", stage="")

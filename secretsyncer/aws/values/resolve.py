@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from secretsyncer.aws.arn import parse_secret_id
@@ -15,6 +17,15 @@ _READS = {"GetSecretValue", "BatchGetSecretValue"}
 _DENIALS = {"AccessDeniedException", "AccessDenied"}
 """Codes of a policy. Other denials, like those of a key, a region or a proxy, say nothing about whether the secret exists."""
 _KMS = "Access to KMS is not allowed"
+
+
+def names_of(ids: Iterable[str]) -> set[str]:
+    """The names in these names and ARNs, without what is neither."""
+    names = set()
+    for text in ids:
+        with suppress(ValueError):
+            names.add(parse_secret_id(text).name)
+    return names
 
 
 class Lookup(NamedTuple):
@@ -31,6 +42,10 @@ class Lookup(NamedTuple):
     def by_arn(self) -> Lookup:
         """The same by ARN, because AWS now has another secret with that name."""
         return Lookup(self.key._replace(id=self.arn))
+
+    def tag_key(self, ref: SecretRef) -> SecretRef:
+        """What AWS is asked for the tags: all versions of a secret share them."""
+        return self.key._replace(id=ref.id, version_id="", stage="")
 
 
 class Resolver:

@@ -7,16 +7,24 @@ described once per round. If listing has failed for some rounds, the tags in the
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import defaultdict
 from collections.abc import Collection, Container, Mapping
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import STOPPING, AwsError, Failure
-from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.loops import loop_time
 
-_AT_ONCE = 16
+_AT_ONCE = 8
+"""Concurrent calls per identity."""
+_PER_READER = 4
+"""Concurrent calls for one object, or for the recheck: half, so that an object that reads much delays nobody."""
+DENIED = 50
+"""Denials after which an object's other secrets are not asked for: it fails anyway."""
 
 Tags = Mapping[str, str] | Failure
 
@@ -40,7 +48,7 @@ class TagReader:
     def __init__(self, api: SecretsApi) -> None:
         self._api = api
         self._known: dict[SecretRef, _Known] = {}
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._slots: defaultdict[Identity, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def tags(self, ref: SecretRef, round_: int) -> Tags:
         """The tags, or the failure. Callers share one call and may be cancelled."""
@@ -53,10 +61,30 @@ class TagReader:
             known.asking = asyncio.create_task(self._ask(ref, known, round_))
         return await asyncio.shield(known.asking)
 
+    async def many(
+        self, refs: Collection[SecretRef], round_: int, *, denied: float = DENIED
+    ) -> dict[SecretRef, Tags]:
+        """The tags or the failures of what one object reads, some at a time. After so many denials, the rest fails."""
+        found: dict[SecretRef, Tags] = {}
+        waiting = iter(refs)
+        denials: list[Failure] = []
+
+        async def work() -> None:
+            for ref in waiting:
+                found[ref] = tags = denials[-1] if len(denials) >= denied else await self.tags(ref, round_)
+                if isinstance(tags, Failure) and tags.outcome is CallOutcome.DENIED:
+                    denials.append(tags)
+
+        await asyncio.gather(*(work() for _ in range(_PER_READER)))
+        return found
+
     async def recheck(self, refs: Collection[SecretRef], round_: int) -> set[SecretRef]:
         """The secrets whose tags have changed since the last recheck."""
         known = {ref: found for ref in refs if (found := self._known.get(ref)) and found.round >= 0}
-        await asyncio.gather(*(self.tags(ref, round_) for ref in known))
+        by_identity: defaultdict[Identity, list[SecretRef]] = defaultdict(list)
+        for ref in known:
+            by_identity[ref.identity].append(ref)
+        await asyncio.gather(*(self.many(some, round_, denied=math.inf) for some in by_identity.values()))
         news = {ref for ref, found in known.items() if found.reported != found.tags}
         for ref in news:
             known[ref].reported = known[ref].tags
@@ -73,6 +101,9 @@ class TagReader:
         for ref, known in list(self._known.items()):
             if known.round < before and known.asking is None:
                 del self._known[ref]
+        used = {ref.identity for ref in self._known}
+        for identity in [identity for identity in self._slots if identity not in used]:
+            del self._slots[identity]
 
     async def aclose(self) -> None:
         tasks = [known.asking for known in self._known.values() if known.asking]
@@ -82,7 +113,7 @@ class TagReader:
 
     async def _ask(self, ref: SecretRef, known: _Known, round_: int) -> Tags:
         try:
-            async with self._slots:
+            async with self._slots[ref.identity]:
                 known.tags = await self._api.tags(ref)
             known.round = round_
             known.reported = known.tags if known.reported is None else known.reported

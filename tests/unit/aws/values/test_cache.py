@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from secretsyncer.aws.identity import Identity
-from secretsyncer.aws.values.cache import SLICE
+from secretsyncer.aws.values.cache import REFUSED_PER_ROUND, SLICE
+from secretsyncer.aws.values.tags import DENIED
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from tests.support.turns import counting_turns
 
@@ -694,9 +695,78 @@ class TestTags:
         first.cancel()
         assert await second == [{}]
 
+    async def test_an_object_that_may_describe_nothing_gives_up_after_some_denials(self, rig):
+        stranger = Identity(rig.world.role("secret-syncer", account=FOREIGN, deny={"DescribeSecret"}))
+        await rig.poll()
+        failures = await self.tags(rig, *(rig.ref(f"s{number}", stranger) for number in range(2000)))
+        assert {failure.reason for failure in failures} == {Reason.ACCESS_DENIED}
+        assert rig.api.calls["DescribeSecret"] <= DENIED + 4
+
+    async def test_thousands_of_secrets_of_one_object_delay_no_other_object(self, rig):
+        """Neither one of the same role, nor one of another."""
+        stranger, other = (Identity(rig.world.role(name, account=FOREIGN)) for name in ("secret-syncer", "other"))
+        for number in range(2000):
+            rig.world.create(f"s{number}", "x", account=FOREIGN)
+        await rig.poll()
+        many = [rig.ref(f"s{number}", stranger) for number in range(1, 2000)]
+        greedy = asyncio.create_task(self.tags(rig, *many))
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+        await self.tags(rig, rig.ref("s0", stranger))
+        await self.tags(rig, rig.ref("s0", other))
+        assert asyncio.get_running_loop().time() - began < 0.1
+        assert len(await greedy) == len(many)
+        await rig.poll()
+        recheck = asyncio.create_task(rig.cache.recheck(many, rig.catalogue))
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+        await self.tags(rig, rig.ref("s0", stranger))
+        assert asyncio.get_running_loop().time() - began < 0.1
+        await recheck
+        assert rig.api.calls["DescribeSecret"] == 2 * len(many) + 3
+        assert rig.api.most_running <= 2 * 8
+
+    async def test_a_role_that_hangs_keeps_no_other_role_waiting(self, rig):
+        slow, fast = (Identity(rig.world.role(name, account=FOREIGN)) for name in ("slow", "fast"))
+        rig.world.create("app", "x", account=FOREIGN)
+        await rig.poll()
+        rig.api.latency = 1000
+        hanging = [asyncio.create_task(self.tags(rig, rig.ref(f"s{number}", slow))) for number in range(40)]
+        await asyncio.sleep(1)
+        rig.api.latency = 0.02
+        async with asyncio.timeout(1):
+            assert await self.tags(rig, rig.ref("app", fast)) == [{}]
+        for task in hanging:
+            task.cancel()
+
     async def test_what_is_no_reference_is_the_users_mistake(self, rig):
         (error,) = await self.tags(rig, rig.ref("no!? name"))
         assert error.reason is Reason.INVALID_SPEC
+
+
+async def test_what_cannot_be_read_is_checked_again_by_turns(rig):
+    """Each costs a call of its own: thousands of them do not all come with each round."""
+    picky = Identity(rig.world.role("picky", account=FOREIGN, read=["good"]))
+    rig.world.create("good", "x", account=FOREIGN)
+    refs = [rig.ref("good", picky), *(rig.ref(f"s{number}", picky) for number in range(2000))]
+    await rig.poll()
+    await rig.get(*refs)
+    for _ in range(4):
+        await asyncio.sleep(61)
+        await rig.poll()
+        rig.api.calls.clear()
+        rig.world.put("good", "y", account=FOREIGN)
+        assert rig.ref("good", picky) in await rig.cache.recheck(refs, rig.catalogue)
+        assert rig.api.calls.total() <= REFUSED_PER_ROUND * 1.1
+    rig.world.role("picky", account=FOREIGN, read=["*"])
+    for number in range(2000):
+        rig.world.create(f"s{number}", "x", account=FOREIGN)
+    seen = set()
+    for _ in range(4):
+        await asyncio.sleep(61)
+        await rig.poll()
+        seen |= await rig.cache.recheck(refs, rig.catalogue)
+    assert seen == set(refs) - {refs[0]}
 
 
 async def test_closing_ends_every_wait(rig):
