@@ -1,12 +1,5 @@
 """The value cache: the only way to a value.
 
-    known    the current version of a reference, without a call
-    get_many the values, fetched if needed
-    likely   the values that may be needed, as far as the identity may read them
-    prefetch starts to fetch many values, in full batches
-    recheck  checks the secrets that are not in the catalogue, once per round
-    tags     the tags that decide about access
-
 When a cached value is current:
 
 - The secret is in the catalogue: the version id that came *with* the value equals the listed one, or the value was
@@ -26,6 +19,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.arn import parse_secret_id
@@ -38,7 +33,7 @@ from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey, Result
 from secretsyncer.aws.values.likely import LikelyReader
-from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of, names_of
+from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of, is_denied, names_of, too_many_denied
 from secretsyncer.aws.values.store import Slot, Slots
 from secretsyncer.aws.values.tags import TagReader
 from secretsyncer.errors import Reason, Rejected, SyncFailure
@@ -50,6 +45,10 @@ MAX_BYTES = 256 * 1024 * 1024
 SLICE = 100
 """References per slice of a recheck; other work runs in between."""
 
+AT_ONCE = 160
+"""Secrets that one object fetches at once, eight batches: one with thousands does not delay others of its role."""
+DENIED = 500
+"""Denials after which an object's other secrets are not read, because each may cost a call of its own."""
 REFUSED_PER_ROUND = 500
 """Secrets per identity that could not be read and are checked again in one round."""
 
@@ -112,25 +111,27 @@ class SecretCache:
             except ValueError as exc:
                 results[ref] = Rejected(Reason.INVALID_SPEC, str(exc))
                 continue
-            ready = self._ready(lookup, catalogue)
-            if ready is None:
+            if (ready := self._ready(lookup, catalogue)) is None:
                 wanted[ref] = lookup
             else:
                 self._metrics.cache_requests.labels("hit").inc()
                 results[ref] = failure_of(ref, ready, catalogue) if isinstance(ready, Failure) else ready
         while wanted:
-            wanted = await self._fetch(wanted, catalogue, results)
+            keys = set(islice(dict.fromkeys(lookup.key for lookup in wanted.values()), AT_ONCE))
+            some = {ref: lookup for ref, lookup in wanted.items() if lookup.key in keys}
+            again = await self._fetch(some, catalogue, results)
+            wanted = {ref: lookup for ref, lookup in wanted.items() if ref not in some} | again
+            if (denials := sum(map(is_denied, results.values()))) >= DENIED:
+                return results | dict.fromkeys(wanted, too_many_denied(denials))
         return results
 
     def prefetch(self, refs: Collection[SecretRef], catalogue: Catalogue) -> None:
         """Start to fetch what `get_many` would fetch. Its callers join these flights."""
         for ref in refs:
-            try:
+            with suppress(ValueError):
                 lookup = self._lookup(ref, catalogue)
-            except ValueError:
-                continue
-            if self._ready(lookup, catalogue) is None:
-                self._batcher.want(lookup.key, catalogue.round, urgent=False, waited=False)
+                if self._ready(lookup, catalogue) is None:
+                    self._batcher.want(lookup.key, catalogue.round, urgent=False, waited=False)
 
     async def recheck(self, refs: Collection[SecretRef], catalogue: Catalogue) -> set[SecretRef]:
         """Check what was read before and is not in the catalogue, once per round, in batches.

@@ -11,7 +11,7 @@ from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.regions import Regions
-from secretsyncer.errors import SyncFailure, Unlisted
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted
 
 _READS = {"GetSecretValue", "BatchGetSecretValue"}
 _DENIALS = {"AccessDeniedException", "AccessDenied"}
@@ -90,3 +90,17 @@ def failure_of(ref: SecretRef, failure: Failure, catalogue: Catalogue) -> SyncFa
     ):
         return Unlisted(error.reason, f"{error.message}. The list of AWS secrets does not show it: does it exist?")
     return error
+
+
+def is_denied(result: object) -> bool:
+    """Whether AWS denied the read."""
+    return isinstance(result, Rejected) and result.reason is Reason.ACCESS_DENIED
+
+
+def too_many_denied(number: int) -> Rejected:
+    """The result for the secrets of an object that are not read any more."""
+    return Rejected(
+        Reason.ACCESS_DENIED,
+        f"AWS denied {number} secrets of this object, so its other secrets are not read. Remove those that the role may "
+        "not read, or allow it to read them",
+    )

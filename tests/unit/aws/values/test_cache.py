@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from secretsyncer.aws.identity import Identity
-from secretsyncer.aws.values.cache import REFUSED_PER_ROUND, SLICE
+from secretsyncer.aws.values.cache import AT_ONCE, REFUSED_PER_ROUND, SLICE
+from secretsyncer.aws.values.cache import DENIED as DENIED_READS
 from secretsyncer.aws.values.tags import DENIED
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from tests.support.turns import counting_turns
@@ -744,13 +745,36 @@ class TestTags:
         assert error.reason is Reason.INVALID_SPEC
 
 
+async def test_an_object_that_may_read_nothing_stops_after_some_denials(rig):
+    picky = Identity(rig.world.role("picky", read=["good"]))
+    rig.world.create("good", "x")
+    await rig.poll()
+    results = await rig.get("good", *(f"s{number}" for number in range(3000)), identity=picky)
+    assert sum(isinstance(result, Rejected) for result in results) >= 3000
+    assert rig.api.calls["GetSecretValue"] < DENIED_READS + AT_ONCE + 1
+    assert any("its other secrets are not read" in result.message for result in results if result != "x")
+
+
+async def test_an_object_with_thousands_of_secrets_does_not_delay_another_of_its_role(rig):
+    for number in range(3000):
+        rig.world.create(f"s{number}", "x")
+    await rig.poll()
+    greedy = asyncio.create_task(rig.get(*(f"s{number}" for number in range(1, 3000))))
+    await asyncio.sleep(0.1)
+    began = asyncio.get_running_loop().time()
+    assert await rig.get("s0") == "x"
+    assert asyncio.get_running_loop().time() - began < 0.1
+    assert set(await greedy) == {"x"}
+
+
 async def test_what_cannot_be_read_is_checked_again_by_turns(rig):
     """Each costs a call of its own: thousands of them do not all come with each round."""
     picky = Identity(rig.world.role("picky", account=FOREIGN, read=["good"]))
     rig.world.create("good", "x", account=FOREIGN)
     refs = [rig.ref("good", picky), *(rig.ref(f"s{number}", picky) for number in range(2000))]
     await rig.poll()
-    await rig.get(*refs)
+    for number in range(0, 2001, 400):  # several objects, each with not too many
+        await rig.get(*refs[number : number + 400])
     for _ in range(4):
         await asyncio.sleep(61)
         await rig.poll()
