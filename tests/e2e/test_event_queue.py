@@ -10,7 +10,7 @@ import pytest
 from sandbox.aws.moto_sqs import MotoQueue
 from tests.support.events import call, label_updated, of_another_service, rotated, through_sns
 from tests.support.eventually import eventually
-from tests.support.measures import measured
+from tests.support.measures import measured, total
 from tests.support.specs import key, template
 
 pytestmark = pytest.mark.real
