@@ -134,6 +134,9 @@ class Metrics:
             "POLL_INTERVAL_SEC, for use in alerts",
         )
         self.polls = counter("secretsyncer_polls_total", "Number of listings, by outcome", ("outcome",))
+        self.change_polls = counter(
+            "secretsyncer_change_polls_total", "Number of listings of recent changes, by outcome", ("outcome",)
+        )
         self.poll_seconds = histogram(
             "secretsyncer_poll_duration_seconds", "Duration of a listing", buckets=_LATENCIES
         )
@@ -188,6 +191,7 @@ class Metrics:
         info.labels(__version__, platform.python_version()).set(1)
         _start_at_zero(self.reconciles, RESULTS)
         _start_at_zero(self.polls, ("success", "failure"))
+        _start_at_zero(self.change_polls, ("success", "failure", "unsupported"))
         _start_at_zero(self.cache_requests, ("hit", "miss", "joined"))
         _start_at_zero(self.push_messages, ("secret", "ignored", "malformed"))
         _start_at_zero(self.push_secrets, ("described", "listed"))

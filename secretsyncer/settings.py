@@ -33,7 +33,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     poll_interval_sec: float = Field(300, gt=0, le=86_400)
-    """Seconds between two listings of AWS. A smaller value finds changes sooner and makes more AWS calls."""
+    """Seconds between two complete listings of AWS, which also find what was deleted without a recovery period."""
+
+    changes_interval_sec: float = Field(10, ge=0, le=86_400)
+    """Seconds between two looks for recent changes in AWS, one call each. 0: changes are found by listing everything."""
 
     sync_interval_sec: float = Field(120, gt=0, le=86_400)
     """Seconds between two resyncs of an object. A resync compares in memory, and retries what has failed."""

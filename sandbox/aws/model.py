@@ -145,12 +145,12 @@ class World(State):
             start = int(base64.b64decode(params["NextToken"]).decode()) if params.get("NextToken") else 0
         except ValueError:
             raise Refused("InvalidNextTokenException", "The NextToken value is invalid.") from None
-        entries = self.frozen.get((who.account, region))
-        if entries is None:
-            found = self.listed(who.account, region, deleted=bool(params.get("IncludePlannedDeletion")))
-            total, page = len(found), [self.entry(secret) for secret in found[start : start + size]]
-        else:
-            total, page = len(entries), entries[start : start + size]
+        if params.get("SortBy") not in {None, "created-date", "last-accessed-date", "last-changed-date", "name"}:
+            raise Refused("ValidationException", "Value at 'sortBy' failed to satisfy constraint: enum value set")
+        entries = self.shown(who.account, region, deleted=bool(params.get("IncludePlannedDeletion")))
+        if params.get("SortBy") == "last-changed-date" and self.sorts:
+            entries.sort(key=lambda one: one.changed, reverse=params.get("SortOrder") == "desc")
+        total, page = len(entries), [self.entry(secret) for secret in entries[start : start + size]]
         answer: dict[str, Any] = {"SecretList": page}
         if start + size < total:
             answer["NextToken"] = base64.b64encode(str(start + size).encode()).decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -43,6 +44,9 @@ class Secret:
 
     reads_lag_at: str = ""
     """A version that GetSecretValue still takes for the current one, as a lagging replica does."""
+
+    listed_as: Secret | None = None
+    """What ListSecrets still shows in its place."""
 
     def staged(self, stage: str) -> str:
         """The version with the stage; empty if there is none."""
@@ -119,7 +123,9 @@ class State:
         self.roles: dict[str, Role] = {}
         self.sessions: dict[str, Session] = {}
         self.operator = Role("arn:aws:iam::" + OPERATOR_ACCOUNT + ":role/operator")
-        self.frozen: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self.frozen: dict[tuple[str, str], list[Secret]] = {}
+        self.sorts = True
+        """Whether ListSecrets knows SortBy; moto and older stand-ins ignore it."""
         self._ticks = count()
         self._serial = count(1)
 
@@ -178,6 +184,7 @@ class State:
             del self.secrets[secret.account, secret.region, name], self.by_arn[secret.arn]
         else:
             secret.deleted = self._moment()
+            self.touch(secret)
 
     def restore(self, name: str, **where: str) -> None:
         secret = self.secret(name, **where)
@@ -196,7 +203,19 @@ class State:
 
     def freeze_lists(self, *, account: str = OPERATOR_ACCOUNT, region: str = REGION) -> None:
         """From now on ListSecrets shows what it shows now."""
-        self.frozen[account, region] = [self.entry(secret) for secret in self.listed(account, region)]
+        self.frozen[account, region] = [deepcopy(secret) for secret in self.listed(account, region)]
+
+    def shown(self, account: str, region: str, *, deleted: bool) -> list[Secret]:
+        """What ListSecrets shows, in the order of creation."""
+        shown = self.frozen.get((account, region))
+        if shown is None:
+            shown = [secret.listed_as or secret for secret in self.listed(account, region)]
+        return [one for one in shown if deleted or not one.deleted]
+
+    def freeze_entry(self, name: str, **where: str) -> None:
+        """From now on ListSecrets shows of this secret what it shows now, until its `listed_as` is None again."""
+        secret = self.secret(name, **where)
+        secret.listed_as = deepcopy(secret)
 
     def thaw_lists(self) -> None:
         self.frozen.clear()
@@ -207,13 +226,9 @@ class State:
             if not role or session.principal.role == role:
                 session.revoked = True
 
-    def listed(self, account: str, region: str, *, deleted: bool = False) -> list[Secret]:
+    def listed(self, account: str, region: str) -> list[Secret]:
         place = (account, region)
-        return [
-            one
-            for one in self.secrets.values()
-            if (one.account, one.region) == place and (deleted or not one.deleted)
-        ]
+        return [one for one in self.secrets.values() if (one.account, one.region) == place]
 
     def entry(self, secret: Secret) -> dict[str, Any]:
         entry: dict[str, Any] = {

@@ -106,6 +106,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         cache,
         metrics,
         interval=settings.poll_interval_sec,
+        changes_interval=settings.changes_interval_sec,
         search_role=settings.poll_default_search_role,
         referenced=index.refs,
         in_use=lambda region: in_use((obj for _, obj in stores.objects.items()), region),

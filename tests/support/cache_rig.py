@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from prometheus_client import CollectorRegistry
 
 from sandbox.aws.model import World
-from sandbox.aws.state import REGION
+from sandbox.aws.state import REGION, utc_now
 from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.pages import list_secrets
@@ -14,11 +16,25 @@ from secretsyncer.metrics import Metrics
 from tests.support.in_process_aws import WorldApi
 
 
+class Clock:
+    """The time of day of a world, which moves when it is told to."""
+
+    def __init__(self):
+        self._now = utc_now()
+
+    def now(self):
+        return self._now
+
+    def advance(self, **delta):
+        self._now += timedelta(**delta)
+
+
 class Rig:
     """A world, a cache on it, and the last listing."""
 
     def __init__(self, *, latency=0.02, **options):
-        self.world = World()
+        self.clock = Clock()
+        self.world = World(now=self.clock.now)
         self.api = WorldApi(self.world, latency)
         self.registry = CollectorRegistry()
         self.cache = SecretCache(self.api, Metrics(self.registry), region=REGION, **options)

@@ -73,8 +73,11 @@ class WorldApi:
             await self._perform("DescribeSecret", ref.identity, ref.region, {"SecretId": ref.id}, (ref.id,))
         )
 
-    async def list_page(self, identity: Identity, region: str, token: str) -> Page:
-        answer = await self._perform("ListSecrets", identity, region, {"NextToken": token}, ())
+    async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
+        params: dict[str, Any] = {"NextToken": token}
+        if latest_first:
+            params |= {"SortBy": "last-changed-date", "SortOrder": "desc", "IncludePlannedDeletion": True}
+        answer = await self._perform("ListSecrets", identity, region, params, ())
         return Page([_dated(raw) for raw in answer["SecretList"]], answer.get("NextToken", ""))
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:

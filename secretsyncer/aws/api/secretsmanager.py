@@ -51,8 +51,11 @@ class SecretsApi(Protocol):
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
         """The secret in the form of a listing, with `SecretVersionsToStages`: for the operator itself."""
 
-    async def list_page(self, identity: Identity, region: str, token: str) -> Page:
-        """One page of all secrets of the identity's account in that region."""
+    async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
+        """One page of all secrets of the identity's account in that region.
+
+        `latest_first`: in the order of their last change, and with those that are scheduled for deletion.
+        """
 
 
 class SecretsManager:
@@ -116,8 +119,10 @@ class SecretsManager:
         answer = await self._describe(ref, own=True)
         return {**answer, "SecretVersionsToStages": answer.get("VersionIdsToStages")}
 
-    async def list_page(self, identity: Identity, region: str, token: str) -> Page:
+    async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
         params: dict[str, Any] = {"MaxResults": PAGE_SIZE}
+        if latest_first:
+            params |= {"SortBy": "last-changed-date", "SortOrder": "desc", "IncludePlannedDeletion": True}
         if token:
             params["NextToken"] = token
         answer = await self._sessions.call(identity, region, "ListSecrets", params, own=True)

@@ -73,6 +73,7 @@ class Catalogue:
         "_by_tag",
         "_digests",
         "_homes",
+        "_newest",
         "account",
         "doubt",
         "entries",
@@ -106,6 +107,7 @@ class Catalogue:
         self._digests: dict[tuple[str, ...], str] = {}
         self._homes: dict[Identity, bool] = {}
         self._by_tag: dict[str, list[Entry]] | None = None
+        self._newest: datetime | None = None
 
     def at_round(self, number: int, doubt: str | None = None) -> Catalogue:
         """The same entries in a later round whose listing failed or was not believed."""
@@ -122,8 +124,18 @@ class Catalogue:
         entries = {**self.entries, **{entry.name: entry for entry in changed}}
         for name in removed:
             entries.pop(name, None)
-        later.entries, later._digests, later._by_tag = entries, {}, None  # noqa: SLF001 - one of its own
+        later.entries, later._digests, later._by_tag, later._newest = entries, {}, None, None  # noqa: SLF001
+        if later.account is None:  # nothing was listed before
+            later.account, later._homes = account_of(entries.values()), {}  # noqa: SLF001
         return later
+
+    @property
+    def newest(self) -> datetime | None:
+        """The date of the latest change in the listing."""
+        if self._newest is None:
+            dates = (entry.last_changed for entry in self.entries.values() if entry.last_changed)
+            self._newest = max(dates, default=None)
+        return self._newest
 
     def find(self, ref: SecretRef) -> Entry | None:
         """The entry of the reference; None if the catalogue does not know.
@@ -157,9 +169,9 @@ class Catalogue:
         home = home_of(arn)
         return home is not None and home == (self.account, self.region)
 
-    def has_account(self, entry: Entry) -> bool:
-        """Whether the entry belongs to the listed account and region."""
-        return self.account is not None and home_of(entry.arn) == (self.account, self.region)
+    def may_have(self, entry: Entry) -> bool:
+        """Whether the entry belongs to the listed account and region; any does while nothing is listed."""
+        return self.account is None or home_of(entry.arn) == (self.account, self.region)
 
     def is_home(self, identity: Identity) -> bool:
         """Whether plain names mean the same secrets for this identity as in this listing."""

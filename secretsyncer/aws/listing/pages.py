@@ -45,7 +45,7 @@ async def list_secrets(
         page = await api.list_page(identity, region, token)
         beat()
         if not isinstance(page.entries, list) or not isinstance(page.next_token, str):
-            raise _broken("a page is malformed")
+            raise broken("a page is malformed")
         for raw in page.entries:
             entry = entry_of(raw)
             if entry is None:
@@ -53,18 +53,16 @@ async def list_secrets(
             known = old.get(entry.name)
             if not entry.version_id:
                 without.add(entry.name)
-                if known is None or known.arn != entry.arn:
-                    continue
-                # During a rotation, a template must not lose a line, so the previous version stays visible.
-                entry = replace(entry, version_id=known.version_id)
-            found[entry.name] = known if known is not None and known == entry else entry
+            visible = still_visible(entry, known)
+            if visible is not None:
+                found[entry.name] = known if known is not None and known == visible else visible
         token = page.next_token
         if not token:
             return Listing(list(found.values()), frozenset(without))
         if token in tokens:
-            raise _broken("a page token was repeated")
+            raise broken("a page token was repeated")
         tokens.add(token)
-    raise _broken(f"no end after {MAX_PAGES} pages")
+    raise broken(f"no end after {MAX_PAGES} pages")
 
 
 def entry_of(raw: Mapping[str, Any]) -> Entry | None:
@@ -72,11 +70,33 @@ def entry_of(raw: Mapping[str, Any]) -> Entry | None:
     try:
         if raw.get("DeletedDate"):
             return None
-        changed = raw.get("LastChangedDate")
-        date = changed if isinstance(changed, datetime) else None
-        return Entry(_text(raw["Name"]), _arn(raw["ARN"]), _tags(raw), _current(raw), date)
+        return Entry(_text(raw["Name"]), arn_of(raw), _tags(raw), _current(raw), date_of(raw))
     except (AttributeError, KeyError, TypeError):
-        raise _broken("an entry is malformed") from None
+        raise broken("an entry is malformed") from None
+
+
+def still_visible(entry: Entry, known: Entry | None) -> Entry | None:
+    """The entry, with the version that was known if none is current; None if none is known either.
+
+    During a rotation, a template must not lose a line, so the previous version stays visible.
+    """
+    if entry.version_id:
+        return entry
+    return replace(entry, version_id=known.version_id) if known and known.arn == entry.arn else None
+
+
+def date_of(raw: Mapping[str, Any]) -> datetime | None:
+    """The date of the last change."""
+    changed = raw.get("LastChangedDate")
+    return changed if isinstance(changed, datetime) else None
+
+
+def arn_of(raw: Mapping[str, Any]) -> str:
+    """The ARN. Raises AwsError if it is missing or malformed."""
+    arn = raw.get("ARN")
+    if not isinstance(arn, str) or home_of(arn) is None:
+        raise broken("an entry is malformed")
+    return arn
 
 
 def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
@@ -92,12 +112,6 @@ def _current(raw: Mapping[str, Any]) -> str:
     return min(current, default="")
 
 
-def _arn(value: Any) -> str:
-    if home_of(_text(value)) is None:
-        raise TypeError("an ARN")
-    return str(value)
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError(type(value).__name__)
@@ -110,5 +124,6 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _broken(why: str) -> AwsError:
+def broken(why: str) -> AwsError:
+    """The failure of a listing that is not what it should be."""
     return AwsError(Failure(CallOutcome.UNREADABLE, f"AWS's list of secrets is not complete: {why}", "ListSecrets"))

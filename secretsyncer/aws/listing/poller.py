@@ -3,7 +3,8 @@
 Each round lists everything as the search role (or the operator), replaces `catalogue` by one assignment, and reports
 the changes. Then the cache rechecks the secrets that are not listed, and the poller reports these changes. A failed
 listing keeps the old entries, is retried with backoff, and shows in `health` and the metrics. A round ends when the
-interval has passed, listed or not, so rechecks continue even if listing is not allowed.
+interval has passed, listed or not, so rechecks continue even if listing is not allowed. Between two rounds, the poller
+looks for recent changes, and reports them.
 
 Calls its handlers (the controller's is one), and serves whoever reads `catalogue`. Decides nothing about objects.
 """
@@ -17,21 +18,21 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
 
 from prometheus_async import aio
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.arn import Account, complete_role, role_account
 from secretsyncer.aws.failures import AwsError
-from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Changes, account_of, diff
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.listing.catalogue import Catalogue, Changes, diff
 from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
 from secretsyncer.aws.listing.pages import Listing, list_secrets
+from secretsyncer.aws.listing.recent import RecentChanges
 from secretsyncer.aws.listing.refresh import Allowance, describe_all
+from secretsyncer.aws.listing.searcher import Operator, Searcher
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff
-from secretsyncer.errors import Reason, SettingsError, SyncFailure, Unavailable
+from secretsyncer.errors import Reason, SyncFailure, Unavailable
 from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 
@@ -48,17 +49,6 @@ _RESOLUTION = 0.001
 NO_CHANGES = Changes(frozenset(), frozenset(), frozenset(), frozenset())
 
 
-class Operator(Protocol):
-    """The operator's own account and region; `Sessions` has them."""
-
-    async def account(self) -> Account:
-        """The operator's account. Raises SyncFailure."""
-
-    @property
-    def region(self) -> str:
-        """The operator's region."""
-
-
 ChangeHandler = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
 """Called with (old catalogue, new catalogue, changes of the listing, references that the recheck found changed).
 
@@ -68,11 +58,12 @@ complete listing is reported even if it is empty.
 
 
 class Poller:
-    """Polls every `interval` seconds. `search_role` is the name or ARN of a role; empty: the operator itself.
+    """Polls every `interval` seconds, and looks for recent changes every `changes_interval` in between (0: never).
 
-    `catalogue` is empty before the first listing. `first_round` is set after the first attempt to list, even if it
-    failed. `referenced` returns all references in use, for the recheck. `in_use` returns what objects were made from: a
-    listing that lacks a lot of it is not believed until it is confirmed.
+    `search_role` is the name or ARN of a role; empty: the operator itself. `catalogue` is empty before the first listing.
+    `first_round` is set after the first attempt to list, even if it failed. `referenced` returns all references in use,
+    for the recheck. `in_use` returns what objects were made from: a listing that lacks a lot of it is not believed until
+    it is confirmed.
     """
 
     def __init__(
@@ -83,20 +74,21 @@ class Poller:
         metrics: Metrics,
         *,
         interval: float,
+        changes_interval: float = 0,
         search_role: str = "",
         referenced: Callable[[], Collection[SecretRef]] = tuple,
         in_use: InUse = lambda _region: (),
     ) -> None:
         self._api = api
-        self._operator = operator
         self._cache = cache
         self._metrics = metrics
         metrics.poll_interval.set(interval)
         self._interval = interval
-        self._search_role = _checked(search_role)
+        self._searcher = Searcher(operator, search_role)
         self._referenced = referenced
         self._handlers: list[ChangeHandler] = []
         self._confirmation = Confirmation(api, in_use, interval)
+        self._recent = RecentChanges(api, metrics, changes_interval)
         self._backoff = Backoff(initial=min(5.0, interval), cap=interval, jitter=0.2)
         self._failures = 0
         self._failing: tuple[float, str] | None = None
@@ -121,7 +113,7 @@ class Poller:
                 if new_round and (recheck is None or recheck.done()):
                     recheck = group.create_task(self._recheck(self.catalogue))
                 beat()
-                await self._sleep(beat)
+                await self._until_due(beat)
 
     def admit(self, ids: Sequence[str]) -> list[str]:
         """Those of these secrets, the first ones first, that may be refreshed now. A listing soon shows the others."""
@@ -140,12 +132,12 @@ class Poller:
         A secret that cannot be described waits for the next listing.
         """
         try:
-            identity = await self._identity()
+            identity = await self._searcher.identity()
         except SyncFailure:
             return
-        described = await describe_all(self._api, identity, self._operator.region, ids)
+        described = await describe_all(self._api, identity, self._searcher.region, ids)
         old = self.catalogue
-        changed = [entry for entry in described.entries if old.account is None or old.has_account(entry)]
+        changed = [entry for entry in described.entries if old.may_have(entry)]
         # A missing ARN may belong to a secret of the same name, in another region or from before.
         there = {entry.name for entry in changed}
         removed = {entry.name for ref in described.gone if (entry := old.find(ref))} - there
@@ -179,13 +171,13 @@ class Poller:
 
     async def _list(self, old: Catalogue, beat: Callable[[], None]) -> Catalogue:
         try:
-            identity = await self._identity()
-            region = self._operator.region
+            identity = await self._searcher.identity()
+            region = self._searcher.region
             list_all = partial(list_secrets, self._api, identity, region, beat=beat, old=old.entries)
             listing = await list_all()
-            lister = Lister(identity, await self._listed_account(identity), region)
+            lister = Lister(identity, await self._searcher.account(identity), region)
             verdict = await self._confirmation.check(listing, old, lister, list_all)
-            own_account = not identity.role or await self._lists_own_account(verdict.listing)
+            own_account = await self._searcher.lists_own_account(identity, verdict.listing)
         except (AwsError, SyncFailure) as exc:
             return self._failed(old, exc)
         if verdict.doubt:
@@ -212,7 +204,7 @@ class Poller:
         self._metrics.catalogue_timestamp.set(time.time())
         return Catalogue(
             listing.entries,
-            region=self._operator.region,
+            region=self._searcher.region,
             round=old.round + 1,
             listed_at=time.time(),
             own_account=own_account,
@@ -232,30 +224,6 @@ class Poller:
         self._round_began = now
         return old.at_round(old.round + 1, doubt)
 
-    async def _identity(self) -> Identity:
-        if not self._search_role:
-            return OPERATOR
-        if self._search_role.startswith("arn:"):
-            return Identity(self._search_role)
-        return Identity(complete_role(self._search_role, await self._operator.account()))
-
-    async def _listed_account(self, identity: Identity) -> Account | None:
-        """The account that is listed; None while it is not known."""
-        if identity.role:
-            return role_account(identity.role)
-        try:
-            return await self._operator.account()
-        except SyncFailure:
-            return None
-
-    async def _lists_own_account(self, listing: Listing) -> bool:
-        """Whether the search role lists the account that the operator itself belongs to."""
-        listed = account_of(listing.entries)
-        try:
-            return listed is not None and listed == await self._operator.account()
-        except SyncFailure:
-            return False  # unknown: the operator's own references are then checked with AWS
-
     def _note_without_current(self, names: frozenset[str]) -> None:
         if names != self._without_current and names:
             log.warning(
@@ -264,28 +232,42 @@ class Poller:
             )
         self._without_current = names
 
-    async def _sleep(self, beat: Callable[[], None]) -> None:
-        """Until the next round is due, or soon if a listing is asked for."""
+    async def _until_due(self, beat: Callable[[], None]) -> None:
+        """Look for recent changes until the next round is due, or soon if a listing is asked for."""
         spread = 1 + _JITTER * (2 * random.random() - 1)  # noqa: S311 - spreads load, hides nothing
         wait = self._backoff.delay(self._failures) if self._failures else self._interval * spread
         now = loop_time()
         due = now + wait
         soon = due if self._failures else min(due, now + max(_APART, _APART * (now - self._began)))
+        self._recent.postpone()
         while (left := (soon if self._soon.is_set() else due) - loop_time()) > _RESOLUTION:
-            if self._soon.is_set():
+            looks = not (self._soon.is_set() or self._failing or self.catalogue.listed_at is None)
+            look_in = self._recent.due_in() if looks else left
+            if look_in <= _RESOLUTION:
+                await self._look(beat, within=left)
+            elif self._soon.is_set():
                 await asyncio.sleep(min(left, _BEAT))
             else:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, _BEAT)):
+                    async with asyncio.timeout(min(left, _BEAT, look_in)):
                         await self._soon.wait()
             beat()
         self._soon.clear()
 
-
-def _checked(search_role: str) -> str:
-    try:
-        if search_role:
-            complete_role(search_role, Account("aws", "000000000000"))
-    except ValueError as exc:
-        raise SettingsError(f"POLL_DEFAULT_SEARCH_ROLE: {exc}") from None
-    return search_role
+    async def _look(self, beat: Callable[[], None], *, within: float) -> None:
+        """Look for recent changes and report them. If there are too many, a listing comes soon."""
+        try:
+            async with asyncio.timeout(within):
+                identity = await self._searcher.identity()
+                found = await self._recent.look(identity, self._searcher.region, self.catalogue, beat=beat)
+        except (TimeoutError, SyncFailure):
+            return
+        old = self.catalogue
+        if found.changed or found.removed:
+            self.catalogue = old.with_entries(found.changed, found.removed)
+        changes = diff(old, self.catalogue)
+        behind = self._recent.behind(changes.updated, self.catalogue, self._cache)
+        if changes or behind:
+            self._report(old, self.catalogue, changes._replace(updated=changes.updated | behind), set())
+        if not found.complete:
+            self._soon.set()

@@ -10,8 +10,8 @@ When a cached value is current:
 
 Keys include the identity, so no value crosses roles. If the catalogue resolves a reference, all spellings of a secret
 share one key, and AWS is called with the name. A response with another ARN (the secret was recreated) is not returned to
-a caller that used the ARN. A denial is remembered for a minute, or until the entry in the catalogue changes. While AWS
-is not available, a value that is not current is not returned.
+a caller that used the ARN. A denial is remembered for a minute, or until the entry changes. While AWS is not available,
+a value that is not current is not returned.
 """
 
 from __future__ import annotations
@@ -57,10 +57,7 @@ _STALE_ROUNDS = 3
 
 
 class SecretCache:
-    """The cache. Needs a running loop.
-
-    `region` is that of the operator, for references without one. `regions` are those that references may name.
-    """
+    """The cache. `region` is that of the operator, for references without one. `regions`: those that these may name."""
 
     def __init__(
         self,
@@ -77,6 +74,7 @@ class SecretCache:
         self._batcher = Batcher(api, self._store)
         self._tags = TagReader(api)
         self._resolver = Resolver(region, regions)
+        self.expire_others = self._slots.expire_others
         self.likely = LikelyReader(self._batcher, self._lookup, self._ready).read
 
     async def aclose(self) -> None:
@@ -141,7 +139,7 @@ class SecretCache:
         """
         asked: dict[SecretRef, list[SecretRef]] = {}
         tagged: dict[SecretRef, list[SecretRef]] = {}
-        in_use: set[SecretRef] = set()
+        in_use = set[SecretRef]()
         for number, ref in enumerate(refs, 1):
             if number % SLICE == 0:
                 await asyncio.sleep(0)  # a listing has just ended: its changes must not wait for this
@@ -150,9 +148,10 @@ class SecretCache:
             except ValueError:
                 continue
             in_use.add(lookup.key)
-            if lookup.entry is None:
-                tagged.setdefault(lookup.tag_key(ref), []).append(ref)
-            if lookup.entry is None and not ref.version_id and self._slots.get(lookup.key):
+            if lookup.entry is not None:
+                continue
+            tagged.setdefault(lookup.tag_key(ref), []).append(ref)
+            if not ref.version_id and self._slots.get(lookup.key):
                 asked.setdefault(lookup.key, []).append(ref)
         flights = [self._batcher.want(key, catalogue.round, urgent=False) for key in self._due(asked, catalogue)]
         if flights:

@@ -8,7 +8,7 @@ least recently used first. Slots are bounded by count, and evicted oldest first.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
@@ -102,6 +102,16 @@ class Slots:
         while self._held and (len(self._held) > self._max_values or self.bytes > self._max_bytes):
             oldest = next(iter(self._held))
             self.release(oldest, self._slots[oldest])
+
+    def expire_others(self, versions: Mapping[str, str]) -> set[str]:
+        """Make the current values stale that are of another version than this one of their ARN. Returns their ARNs."""
+        expired = set()
+        for ref, slot in self._slots.items() if versions else ():
+            listed = versions.get(slot.arn, slot.version_id)
+            if slot.version_id != listed and not (ref.version_id or ref.stage):
+                slot.stale = True
+                expired.add(slot.arn)
+        return expired
 
     def release(self, ref: SecretRef, slot: Slot) -> None:
         """Evict the value; its version stays."""

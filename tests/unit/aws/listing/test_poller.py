@@ -1,57 +1,19 @@
 """Rounds of polling, in virtual time."""
 
 import asyncio
-import contextlib
 
 import pytest
 
 from sandbox.aws.state import OPERATOR_ACCOUNT
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.listing.catalogue import Changes
-from secretsyncer.aws.listing.poller import Poller
 from secretsyncer.aws.listing.refresh import BURST, PER_SECOND
 from secretsyncer.errors import Reason, SettingsError, Unavailable
+from tests.support.polling import NONE, Watch
 
 pytestmark = pytest.mark.looptime
 
 FOREIGN = "999999999999"
-NONE = Changes(frozenset(), frozenset(), frozenset(), frozenset())
-
-
-class Watch:
-    """A poller on a rig; what it reported, and when it beat."""
-
-    def __init__(self, rig, **options):
-        self.rig = rig
-        self.refs = []
-        self.reports = []
-        self.beats = []
-        self.poller = Poller(
-            rig.api,
-            rig.api,
-            rig.cache,
-            rig.cache._metrics,
-            **({"interval": 300} | options),
-            referenced=lambda: self.refs,
-        )
-        self.poller.add_handler(lambda old, new, changes, refs: self.reports.append((changes, refs)))
-        self.broken = ""
-        rig.api.broken = lambda operation, identity: self.broken if operation == "ListSecrets" else ""
-
-    @contextlib.asynccontextmanager
-    async def running(self):
-        task = asyncio.create_task(self.poller.run(self.beat))
-        try:
-            yield task
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
-    def beat(self):
-        self.beats.append(asyncio.get_running_loop().time())
-
-    async def get(self, ref):
-        return (await self.rig.cache.get_many([ref], self.poller.catalogue))[ref]
 
 
 @pytest.fixture
