@@ -4,8 +4,9 @@ The semantics are those of client-go's and controller-runtime's queues:
 
 - The queue has keys, so many events become one reconcile.
 - A key is never processed twice at once. An `add` while it is processed causes exactly one more reconcile after `done`.
-- New edits (`HIGH`) go before bulk work (`LOW`). Within one priority, the order is first in, first out.
-- Bulk work never uses all workers, so that a new edit finds a free worker, and a server that is not busy.
+- New edits (`HIGH`) go before bulk work (`LOW`). Bulk work never uses all workers, so that an edit finds a free one.
+- Within one priority, the party (namespace) with the fewest running keys goes first; within a party, the oldest key.
+  A quarter of the workers, and of those for bulk, goes only to parties that use none: see `turns.py`.
 - A key has at most one timer. The earliest one wins. An immediate `add` does not cancel it.
 
 Handlers and the poller add keys. Workers call `get`, and always `done` in a `finally`.
@@ -14,19 +15,19 @@ Handlers and the poller add keys. Workers call `get`, and always `done` in a `fi
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
 from enum import IntEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from secretsyncer.backoff import Backoff
+from secretsyncer.kube.turns import Turns, reserve
 from secretsyncer.metrics import Metrics
 
 K = TypeVar("K", bound=Hashable)
 
 BACKOFF = Backoff(initial=1.0, factor=2.0, cap=300.0, jitter=0.5)
 """Delays of a failing key. A fix in AWS is found within minutes."""
-
 
 HOLD = 0.005
 """Seconds for which workers may run without yielding to the event loop."""
@@ -56,14 +57,29 @@ class _Moment(NamedTuple):
 
 
 class WorkQueue(Generic[K]):
-    """See the module. Needs a running loop; not thread-safe. `bulk`: maximum of concurrent keys of low priority."""
+    """See the module. Needs a running loop; not thread-safe.
 
-    def __init__(self, *, metrics: Metrics, backoff: Backoff = BACKOFF, bulk: int | None = None) -> None:
+    `workers`: how many workers call `get`. `bulk`: maximum of concurrent keys of low priority. `party` of a key.
+    """
+
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        backoff: Backoff = BACKOFF,
+        workers: int | None = None,
+        bulk: int | None = None,
+        party: Callable[[K], Hashable] = lambda _: None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._backoff = backoff
-        self._waiting: tuple[OrderedDict[K, float], ...] = tuple(OrderedDict() for _ in Priority)
+        self._party = party
+        self._held: Counter[Hashable] = Counter()
+        self._waiting: tuple[Turns[K, float], ...] = tuple(Turns(self._held) for _ in Priority)
         self._running: dict[K, float] = {}
+        self._common = workers - reserve(workers) if workers else None
         self._bulk = bulk
+        self._bulk_common = bulk - reserve(bulk) if bulk and workers else bulk
         self._bulk_running: set[K] = set()
         self._again: dict[K, Priority] = {}
         self._timers: dict[K, _Timer] = {}
@@ -89,12 +105,13 @@ class WorkQueue(Generic[K]):
         if key in self._running:
             self._again[key] = min(priority, self._again.get(key, priority))
             return
+        party = self._party(key)
         for other, waiting in enumerate(self._waiting):
-            if key in waiting:
+            if waiting.holds(party, key):
                 if other <= priority:
                     return
-                del waiting[key]  # moves up
-        self._waiting[priority][key] = self._loop.time()
+                waiting.remove(party, key)  # moves up
+        self._waiting[priority].add(party, key, self._loop.time())
         self._wake()
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.HIGH, *, tick: float = 0.0) -> None:
@@ -140,16 +157,18 @@ class WorkQueue(Generic[K]):
         """
         self.forget(key)
         for waiting in self._waiting:
-            waiting.pop(key, None)
+            waiting.remove(self._party(key), key)
 
     # Getting
 
     async def get(self) -> K:
         """Wait for the next key. `done` must follow. Raises QueueClosed when the queue is closed."""
-        if self._next() is not None and self._loop.time() - self._held_since > HOLD:
+        priority = self._next()
+        if priority is not None and self._loop.time() - self._held_since > HOLD:
             await asyncio.sleep(0)
             self._held_since = self._loop.time()
-        while not self._closed and self._next() is None:
+            priority = self._next()
+        while not self._closed and priority is None:
             getter = self._loop.create_future()
             self._getters.append(getter)
             try:
@@ -162,7 +181,7 @@ class WorkQueue(Generic[K]):
                     self._wake()  # it had been chosen: the next one must not sleep on
                 raise
             self._held_since = self._loop.time()
-        priority = self._next()
+            priority = self._next()
         if priority is None:  # which a closed queue leaves
             raise QueueClosed
         return self._take(priority)
@@ -171,6 +190,7 @@ class WorkQueue(Generic[K]):
         """The key has been processed, successfully or not."""
         del self._running[key]
         self._bulk_running.discard(key)
+        self._count(self._party(key), -1)
         again = self._again.pop(key, None)
         if not self._running:
             self._idle.set()
@@ -178,8 +198,6 @@ class WorkQueue(Generic[K]):
             self.add(key, again)
         if self._next() is not None:
             self._wake()  # what had to wait for this one
-
-    # Ending
 
     def close(self) -> None:
         """Close the queue: drop all keys, ignore new ones, and wake all workers with QueueClosed."""
@@ -203,8 +221,6 @@ class WorkQueue(Generic[K]):
         except TimeoutError:
             return False
         return True
-
-    # State
 
     def __len__(self) -> int:
         """Number of keys that wait for a worker."""
@@ -239,21 +255,41 @@ class WorkQueue(Generic[K]):
         return timer
 
     def _next(self) -> Priority | None:
-        """The priority of the next key; None if there is none."""
-        if self._waiting[Priority.HIGH]:
+        """The priority of the next key; None if there is none, or none that may run now."""
+        high, low = self._waiting
+        held = high.least()
+        if held is not None and self._has_room(held):
             return Priority.HIGH
-        may = self._bulk is None or len(self._bulk_running) < self._bulk
-        return Priority.LOW if may and self._waiting[Priority.LOW] else None
+        held = low.least()
+        if held is None or not self._has_room(held):
+            return None
+        bulk = self._bulk_common if held else self._bulk
+        return Priority.LOW if bulk is None or len(self._bulk_running) < bulk else None
+
+    def _has_room(self, held: int) -> bool:
+        """Whether a party that holds so many workers may have another: the last ones are for those without any."""
+        return not held or self._common is None or len(self._running) < self._common
 
     def _take(self, priority: Priority) -> K:
-        key, since = self._waiting[priority].popitem(last=False)
+        party, key, since = self._waiting[priority].take()
         now = self._loop.time()
         self._wait_seconds[priority].observe(now - since)
         self._running[key] = now
+        self._count(party, 1)
         if priority is Priority.LOW:
             self._bulk_running.add(key)
         self._idle.clear()
+        if self._getters and self._next() is not None:  # one end of a reconcile can let two begin
+            self._wake()
         return key
+
+    def _count(self, party: Hashable, by: int) -> None:
+        before = self._held[party]
+        self._held[party] += by
+        if not self._held[party]:
+            del self._held[party]
+        for waiting in self._waiting:
+            waiting.moved(party, before)
 
     def _wake(self) -> None:
         while self._getters:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 
 from secretsyncer.aws.api.secretsmanager import SecretsManager
 from secretsyncer.aws.api.sessions import Sessions
@@ -217,7 +218,13 @@ def _elector(settings: Settings, client: KubeClient, identity: str, metrics: Met
 def _queue(settings: Settings, metrics: Metrics) -> WorkQueue[Key]:
     # Every object is resynced once per sync interval: a retry does not wait for longer than that.
     backoff = replace(BACKOFF, cap=min(BACKOFF.cap, settings.sync_interval_sec))
-    return WorkQueue(metrics=metrics, backoff=backoff, bulk=max(1, settings.workers // 2))
+    return WorkQueue(
+        metrics=metrics,
+        backoff=backoff,
+        workers=settings.workers,
+        bulk=max(1, settings.workers // 2),
+        party=attrgetter("namespace"),
+    )
 
 
 def _readiness(
