@@ -19,6 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from cachetools import LRUCache
+
 from secretsyncer.gotemplate.contract import (
     CatalogueEntry,
     DeadlineExceeded,
@@ -29,6 +31,7 @@ from secretsyncer.gotemplate.contract import (
     Needs,
     Rendered,
     TemplateFailure,
+    View,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +50,18 @@ __all__ = [
     "TemplateFailure",
     "compile_ahead",
 ]
+
+
+VIEWS = 5
+"""Views of the catalogue that a template may ask for, one after the other. The last one has everything."""
+
+PATIENCE = 2
+"""Deadlines that all attempts of one render may take, the loading of catalogues included."""
+
+LISTED = 1000
+"""Templates that are remembered to use the catalogue."""
+
+_NO_TAGS = View()
 
 
 class TemplateEngine:
@@ -71,6 +86,8 @@ class TemplateEngine:
         self._lock = threading.Lock()
         self._instances: Instances | None = None
         self._idle: list[Instance] = []
+        self._listed: LRUCache[int, None] = LRUCache(LISTED)
+        self._view = (0, View())
         self._executor = ThreadPoolExecutor(instances, thread_name_prefix="template")
 
     def __enter__(self) -> Self:
@@ -101,11 +118,22 @@ class TemplateEngine:
         self, template: str, catalogue: EngineCatalogue, values: Mapping[str, bytes | str]
     ) -> Rendered | Needs:
         request = _Request(template, values)
+        known = hash(template)
+        # A template that is not known to use the catalogue shows whether it does, because it does not get it.
         with self._borrowed(request) as instance:
-            reply, output = instance.call("render", request.framed(listed=instance.catalogue == catalogue.serial))
-        if reply["status"] == "catalogue":
-            with self._borrowed(request, catalogue) as instance:
-                reply, output = instance.call("render", request.framed(listed=True))
+            request.listed = known in self._listed and instance.catalogue == catalogue.serial
+            reply, output = instance.call("render", request.framed())
+        needed, attempts, began = View(), 0, time.thread_time()
+        request.listed = request.listed or reply["status"] == "catalogue"
+        while reply["status"] == "catalogue":
+            attempts += 1
+            if attempts > VIEWS or time.thread_time() - began > PATIENCE * self._deadline:
+                raise DeadlineExceeded("the template takes too long", reads=request.ids, whole_catalogue=True)
+            with self._lock:
+                self._listed[known] = None
+            needed |= View(frozenset(reply.get("keys", ())), frozenset(reply.get("rows", ())), attempts == VIEWS)
+            with self._borrowed(request, catalogue, needed) as instance:
+                reply, output = instance.call("render", request.framed())
         return _result(reply, output)
 
     def close(self) -> None:
@@ -117,27 +145,41 @@ class TemplateEngine:
                 self._instances.close()
 
     @contextmanager
-    def _borrowed(self, request: _Request, catalogue: EngineCatalogue | None = None) -> Iterator[Instance]:
-        """An instance for one call. If a catalogue is given, the instance has it.
+    def _borrowed(
+        self, request: _Request, catalogue: EngineCatalogue | None = None, needed: View = _NO_TAGS
+    ) -> Iterator[Instance]:
+        """An instance for one call. If a catalogue is given, the instance has this view of it.
 
-        An instance loads only one catalogue, because its memory never shrinks. It is not used again after a trap.
+        An instance loads only one view of one catalogue, because its memory never shrinks. It is not used again after a
+        trap.
         """
         with self._slots:
             instance = self._take()
             keep = False
             try:
-                if catalogue is not None and instance.catalogue != catalogue.serial:
+                if catalogue is not None and not instance.has(catalogue, needed):
+                    view = self._view_of(catalogue, needed)
                     if instance.catalogue:
                         instance.close()
                         instance = self._new()
-                    instance.load_catalogue(catalogue.serial, catalogue.encoded())
+                    instance.load_catalogue(catalogue, view)
                 yield instance
                 keep = not instance.is_large()
             except TemplateFailure as failure:
                 failure.reads = request.ids
+                failure.whole_catalogue = request.listed
                 raise
             finally:
                 self._give_back(instance, keep=keep)
+
+    def _view_of(self, catalogue: EngineCatalogue, needed: View) -> View:
+        """What to load where this is needed: with what others needed before, so that they share it."""
+        with self._lock:
+            known = self._view[1] if self._view[0] == catalogue.serial else View()
+        view = catalogue.view(needed, known)
+        with self._lock:
+            self._view = (catalogue.serial, view)
+        return view
 
     def _give_back(self, instance: Instance, *, keep: bool) -> None:
         if keep:
@@ -170,10 +212,12 @@ class _Request:
         self._template = template
         self._values = {id_: _utf8(value) for id_, value in values.items()}
         self.ids = frozenset(values)
+        self.listed = False
+        """Whether the instance has the catalogue, so that the template may use it."""
 
-    def framed(self, *, listed: bool) -> bytes:
+    def framed(self) -> bytes:
         sizes = [-1 if value is None else len(value) for value in self._values.values()]
-        call = {"template": self._template, "ids": list(self._values), "sizes": sizes, "listed": listed}
+        call = {"template": self._template, "ids": list(self._values), "sizes": sizes, "listed": self.listed}
         header = json.dumps(call).encode()
         return b"".join([len(header).to_bytes(4, "little"), header, *filter(None, self._values.values())])
 

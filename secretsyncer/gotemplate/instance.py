@@ -19,7 +19,14 @@ from typing import Any, cast
 from wasmtime import Engine, ExitTrap, Func, Linker, Memory, Store, Trap, TrapCode, WasiConfig, WasmtimeError
 
 from secretsyncer.gotemplate import compiled
-from secretsyncer.gotemplate.contract import DeadlineExceeded, EngineUnavailable, MemoryExceeded, TemplateFailure
+from secretsyncer.gotemplate.contract import (
+    DeadlineExceeded,
+    EngineCatalogue,
+    EngineUnavailable,
+    MemoryExceeded,
+    TemplateFailure,
+    View,
+)
 
 LARGE = 40 << 20
 """Instances with more memory than this are not reused, because WebAssembly memory never shrinks."""
@@ -29,9 +36,6 @@ HEADER = struct.Struct("<I")
 
 SPARE = 64 << 10
 """Additional bytes of a buffer, so that the next message fits, too."""
-
-CATALOGUE_PATIENCE = 5
-"""Factor of the deadline for loading a catalogue: 10,000 secrets take longer than a template may."""
 
 
 class Instances:
@@ -77,6 +81,8 @@ class Instance:
         self._buffer, self._capacity = 0, 0
         self.catalogue = 0
         """Serial number of the catalogue in this instance."""
+        self.view = View()
+        """The part of it that is in this instance."""
 
     def close(self) -> None:
         """Release the memory now. The garbage collector would be late, because wasmtime's traps keep their frames."""
@@ -85,19 +91,24 @@ class Instance:
     def is_large(self) -> bool:
         return self._memory.data_len(self._store) > LARGE
 
-    def load_catalogue(self, serial: int, encoded: bytes) -> None:
-        """Load the catalogue. Raises TemplateFailure if it is too large."""
-        try:
-            reply, _ = self.call("catalogue", encoded, patience=CATALOGUE_PATIENCE)
-        except TemplateFailure as failure:
-            raise type(failure)("the list of AWS secrets with their tags is too large for templates") from None
-        if reply["status"] != "ok":
-            raise RuntimeError(reply["message"])
-        self.catalogue = serial
+    def has(self, catalogue: EngineCatalogue, needed: View) -> bool:
+        """Whether it has at least this view of the catalogue."""
+        return self.catalogue == catalogue.serial and self.view.covers(needed)
 
-    def call(self, export: str, message: bytes, *, patience: int = 1) -> tuple[dict[str, Any], bytearray]:
+    def load_catalogue(self, catalogue: EngineCatalogue, view: View) -> None:
+        """Load a part of the catalogue. Raises TemplateFailure if it is too large."""
+        for part in catalogue.parts(view):
+            try:
+                reply, _ = self.call("catalogue", part)
+            except TemplateFailure as failure:
+                raise type(failure)("the list of AWS secrets with their tags is too large for templates") from None
+            if reply["status"] != "ok":
+                raise RuntimeError(reply["message"])
+        self.catalogue, self.view = catalogue.serial, view
+
+    def call(self, export: str, message: bytes) -> tuple[dict[str, Any], bytearray]:
         """Call an exported function with a message; its reply and output. Raises TemplateFailure if it traps."""
-        with _traps_explained(), self._clock.running(self._store, patience):
+        with _traps_explained(), self._clock.running(self._store):
             if len(message) > self._capacity:
                 self._capacity = len(message) + SPARE
                 self._buffer = _unsigned(self._exports["reserve"](self._store, self._capacity))
@@ -149,12 +160,12 @@ class Clock:
         threading.Thread(target=self._run, name="template-clock", daemon=True).start()
 
     @contextmanager
-    def running(self, store: Store, patience: int) -> Iterator[None]:
-        """Make a call in the store trap after `patience` deadlines."""
+    def running(self, store: Store) -> Iterator[None]:
+        """Make a call in the store trap after the deadline."""
         with self._changed:
             self._running += 1
             self._changed.notify()
-        store.set_epoch_deadline(self._ticks * patience + 1)
+        store.set_epoch_deadline(self._ticks + 1)
         try:
             yield
         finally:

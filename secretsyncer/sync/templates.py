@@ -173,7 +173,7 @@ def engine_catalogue(catalogue: Catalogue) -> EngineCatalogue:
     return EngineCatalogue(
         {
             entry.name: {
-                "Tags": dict(entry.tags),
+                "Tags": entry.tags,
                 "CurrentVersionID": entry.version_id,
                 "UpdatedAt": entry.last_changed.isoformat() if entry.last_changed else None,
             }

@@ -63,6 +63,11 @@ type reply struct {
 	Whole    bool     `json:"whole,omitempty"`
 	Static   bool     `json:"static,omitempty"` // the error is the template's, whatever was read
 
+	// What a catalogue must have, with the status catalogue: these tags of all
+	// secrets, and all tags of these secrets.
+	Keys []string `json:"keys,omitempty"`
+	Rows []string `json:"rows,omitempty"`
+
 	output []byte
 }
 
@@ -89,8 +94,8 @@ func reserve(size uint32) uint32 {
 	return address(inbox[:cap(inbox)])
 }
 
-// catalogue replaces the catalogue with the JSON in the first size bytes of the
-// buffer. The result is like that of render.
+// catalogue replaces the catalogue with the part in the first size bytes of the
+// buffer, or adds the part to it. The result is like that of render.
 //
 //go:wasmexport catalogue
 func catalogue(size uint32) uint64 {

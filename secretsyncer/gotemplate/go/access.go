@@ -13,6 +13,7 @@ var hidden = map[string]any{"_field": field, "_print": printed, "_range": ranged
 // A field of null is always an error.
 func field(index int, base reflect.Value) (reflect.Value, error) {
 	expression, names, lenient := run.accesses[index].expression, run.accesses[index].names, run.accesses[index].lenient
+	key := run.accesses[index].key
 	current := solid(base)
 	for i, name := range names {
 		if !current.IsValid() {
@@ -20,6 +21,14 @@ func field(index int, base reflect.Value) (reflect.Value, error) {
 				return reflect.Value{}, nil
 			}
 			return reflect.Value{}, fail("%s: the value before .%s is missing or null", expression, name)
+		}
+		if name == "Tags" && current.Type() == metaType {
+			if i+1 < len(names) {
+				key = names[i+1]
+			}
+			if err := run.needTags(current.Interface().(secretMeta), key); err != nil {
+				return reflect.Value{}, err
+			}
 		}
 		next, err := step(expression, current, name)
 		if err != nil {
@@ -105,6 +114,7 @@ func printed(expression string, value reflect.Value) (string, error) {
 var (
 	stringType   = reflect.TypeFor[string]()
 	tagsType     = reflect.TypeFor[tags]()
+	metaType     = reflect.TypeFor[secretMeta]()
 	stringerType = reflect.TypeFor[fmt.Stringer]()
 )
 
@@ -119,7 +129,7 @@ func unprintable(value reflect.Value) string {
 	case reflect.Map:
 		return kindName(value)
 	case reflect.Struct:
-		if value.Type() == reflect.TypeFor[secretMeta]() || value.Type() == reflect.TypeFor[root]() {
+		if value.Type() == metaType || value.Type() == reflect.TypeFor[root]() {
 			return kindName(value)
 		}
 	case reflect.Slice, reflect.Array:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"text/template"
 	"text/template/parse"
 )
@@ -23,6 +24,7 @@ type facts struct {
 	literals  map[string]bool // all string literals
 	ids       []string        // literal arguments of getSecretValue and getSecretValueMap
 	filters   []filter        // literal filters of loops that read values
+	tagKeys   []string        // literal keys of tags
 }
 
 // analyse is conservative: whole may be true needlessly, but is never wrongly
@@ -124,26 +126,42 @@ func (a *analyser) pipe(pipe *parse.PipeNode, in scope) {
 		if a.onCommand != nil {
 			a.onCommand(cmd)
 		}
+		if key, ok := literal(cmd, 2); ok && tagReaders[name] {
+			a.facts.tagKeys = append(a.facts.tagKeys, key)
+		}
 		if id, ok := literal(cmd, 1); ok && readers[name] {
 			a.facts.ids = append(a.facts.ids, id)
 		}
 	}
 }
 
-var readers = map[string]bool{"getSecretValue": true, "getSecretValueMap": true}
+var (
+	readers    = map[string]bool{"getSecretValue": true, "getSecretValueMap": true}
+	tagReaders = map[string]bool{"filterByTagKey": true, "filterByTag": true}
+)
+
+// tag records the key in .Tags.key.
+func (a *analyser) tag(names []string) {
+	if at := slices.Index(names, "Tags"); at >= 0 && at+1 < len(names) {
+		a.facts.tagKeys = append(a.facts.tagKeys, names[at+1])
+	}
+}
 
 func (a *analyser) arg(node parse.Node, in scope) {
 	switch node := node.(type) {
 	case *parse.DotNode:
 		a.facts.whole = a.facts.whole || in.dot
 	case *parse.VariableNode:
+		a.tag(node.Ident)
 		if node.Ident[0] == "$" {
 			secrets := len(node.Ident) > 1 && node.Ident[1] == "Secrets"
 			a.facts.whole = a.facts.whole || secrets || (len(node.Ident) == 1 && in.dollar)
 		}
 	case *parse.FieldNode:
+		a.tag(node.Ident)
 		a.facts.whole = a.facts.whole || node.Ident[0] == "Secrets"
 	case *parse.ChainNode:
+		a.tag(node.Field)
 		a.facts.whole = a.facts.whole || node.Field[0] == "Secrets"
 		a.arg(node.Node, in)
 	case *parse.PipeNode:

@@ -100,12 +100,12 @@ func execute(call request) (message reply) {
 	if ready.err != nil {
 		return reply{Status: "error", Message: ready.err.Error(), Static: true}
 	}
-	if ready.facts.catalogue && !call.Listed {
-		return reply{Status: "catalogue"}
+	if ready.facts.catalogue && !(call.Listed && hasTags(ready.facts.tagKeys)) {
+		return reply{Status: "catalogue", Keys: ready.facts.tagKeys}
 	}
 	run.facts = ready.facts
 	output, err := run.execute(ready.quick)
-	if err != nil && !errors.Is(err, errNeeds) && ready.quick.native {
+	if err != nil && !run.stopped() && ready.quick.native {
 		run = newExecution(call.values)
 		run.facts = ready.facts
 		output, err = run.execute(ready.withWords(call.Template))
@@ -114,6 +114,8 @@ func execute(call request) (message reply) {
 		err = failure("the output is not valid UTF-8")
 	}
 	switch {
+	case run.missing != nil:
+		message = *run.missing
 	case err == nil:
 		message = run.reply("ok")
 		message.output = output.data

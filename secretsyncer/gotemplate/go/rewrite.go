@@ -55,7 +55,11 @@ type access struct {
 	expression string
 	names      []string
 	lenient    bool
+	key        string // the only key of the result that is looked at; empty: any
 }
+
+// lookups are the functions that look at one key of their first argument.
+var lookups = map[string]bool{"index": true, "hasKey": true, "get": true}
 
 // tolerant functions only test whether a value exists.
 var tolerant = map[string]bool{
@@ -149,6 +153,9 @@ func (r *rewriter) command(cmd *parse.CommandNode, first, lenient bool) {
 	r.nested(cmd.Args[0], lenient)
 	for i, arg := range cmd.Args[1:] {
 		if access := r.field(arg, tolerant[name]); access != nil {
+			if key, ok := literal(cmd, 2); ok && i == 0 && lookups[name] {
+				r.program.accesses[len(r.program.accesses)-1].key = key
+			}
 			cmd.Args[i+1] = &parse.PipeNode{
 				NodeType: parse.NodePipe, Pos: access.Pos,
 				Cmds: []*parse.CommandNode{access},
@@ -194,7 +201,7 @@ func (r *rewriter) field(node parse.Node, lenient bool) *parse.CommandNode {
 		return nil
 	}
 	index := int64(len(r.program.accesses))
-	r.program.accesses = append(r.program.accesses, access{clip(node.String(), 60), names, lenient})
+	r.program.accesses = append(r.program.accesses, access{clip(node.String(), 60), names, lenient, ""})
 	number := &parse.NumberNode{NodeType: parse.NodeNumber, Pos: pos, IsInt: true, Int64: index, Text: strconv.FormatInt(index, 10)}
 	return &parse.CommandNode{
 		NodeType: parse.NodeCommand, Pos: pos,

@@ -25,25 +25,101 @@ type secretMeta struct {
 	Tags             tags
 	CurrentVersionID string
 	UpdatedAt        time.Time
+	name             string
+	whole            bool // it has all tags, not only those of listedKeys
 }
 
-// listed is the catalogue that Python sent last.
-var listed = secrets{}
+// MarshalJSON shows all tags.
+func (m secretMeta) MarshalJSON() ([]byte, error) {
+	if err := run.needTags(m, ""); err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		Tags             tags
+		CurrentVersionID string
+		UpdatedAt        time.Time
+	}{m.Tags, m.CurrentVersionID, m.UpdatedAt})
+}
+
+// listed is the catalogue that Python sent last. It can be without most tags,
+// because they can be larger than the memory: it has those of listedKeys, or all.
+var (
+	listed     = secrets{}
+	listedKeys = map[string]bool{}
+	listedAll  = false
+)
+
+// part is a part of a catalogue. The first one replaces the catalogue.
+type part struct {
+	First   bool     `json:"first"`
+	All     bool     `json:"all"`
+	Keys    []string `json:"keys"`
+	Entries map[string]struct {
+		Tags             tags
+		CurrentVersionID string
+		UpdatedAt        time.Time
+		Whole            bool
+	} `json:"entries"`
+}
 
 func loadCatalogue(encoded []byte) error {
-	decoded := secrets{}
+	var decoded part
 	if err := json.NewDecoder(bytes.NewReader(encoded)).Decode(&decoded); err != nil {
 		return failure("the catalogue has an unexpected format")
 	}
-	for name, entry := range decoded {
-		if location := entry.UpdatedAt.Location(); location != time.UTC {
-			entry.UpdatedAt = entry.UpdatedAt.UTC()
-			decoded[name] = entry
+	if decoded.First {
+		listed, listedKeys, listedAll = secrets{}, map[string]bool{}, decoded.All
+		for _, key := range decoded.Keys {
+			listedKeys[key] = true
 		}
 	}
-	listed = decoded
+	for name, entry := range decoded.Entries {
+		listed[name] = secretMeta{entry.Tags, entry.CurrentVersionID, entry.UpdatedAt.UTC(), name, entry.Whole}
+	}
 	return nil
 }
+
+// hasTags reports whether the catalogue has these tags of all secrets.
+func hasTags(keys []string) bool {
+	for _, key := range keys {
+		if !listedAll && !listedKeys[key] {
+			return false
+		}
+	}
+	return true
+}
+
+// errMissing stops a template that needs more of the catalogue.
+var errMissing = errors.New("more of the catalogue is needed")
+
+// needTags stops the template if this tag of the secret is not here; all its
+// tags, if the key is empty.
+func (e *execution) needTags(of secretMeta, key string) error {
+	switch {
+	case listedAll || of.whole || (key != "" && listedKeys[key]):
+		return nil
+	case key != "":
+		return e.needKey(key)
+	}
+	// Whoever looks at one of a selection will look at the others.
+	e.missing = &reply{Status: "catalogue", Rows: []string{of.name}}
+	for name := range e.smallestSelection(of.name) {
+		e.missing.Rows = append(e.missing.Rows, name)
+	}
+	return errMissing
+}
+
+// needKey stops the template if this tag of all secrets is not here.
+func (e *execution) needKey(key string) error {
+	if hasTags([]string{key}) {
+		return nil
+	}
+	e.missing = &reply{Status: "catalogue", Keys: []string{key}}
+	return errMissing
+}
+
+// stopped reports whether the template stopped for what the next call will have.
+func (e *execution) stopped() bool { return e.needs != nil || e.missing != nil }
 
 // filterLimit bounds the different calls of filters that a template makes:
 // each of them is kept for as long as the object exists.
@@ -63,6 +139,7 @@ type execution struct {
 	selected []secrets      // results of the filters
 	patterns map[string]*regexp.Regexp
 	needs    *needs
+	missing  *reply // why it stopped, if it was for lack of tags
 }
 
 // needs is why an execution stopped: the value of id is missing. public means
@@ -250,6 +327,11 @@ func selectFrom(from secrets, matches func(string, secretMeta) bool) secrets {
 }
 
 func (e *execution) matcher(call filter) (func(string, secretMeta) bool, error) {
+	if call.Kind != "name" {
+		if err := e.needKey(call.Args[0]); err != nil {
+			return nil, err
+		}
+	}
 	switch call.Kind {
 	case "tagKey":
 		return func(_ string, entry secretMeta) bool {

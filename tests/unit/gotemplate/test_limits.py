@@ -93,15 +93,6 @@ def test_more_values_than_memory_are_refused(strict, catalogue):
     assert strict.render_sync("x", catalogue, {}).output == "x"
 
 
-def test_more_catalogue_than_memory_is_refused(strict, catalogue):
-    huge = EngineCatalogue(
-        {f"{n}": {"Tags": {"t": "x" * 1000}, "CurrentVersionID": "", "UpdatedAt": None} for n in range(40_000)}
-    )
-    with pytest.raises(TemplateFailure, match="list of AWS secrets"):
-        strict.render_sync("{{ .Secrets | len }}", huge, {})
-    assert strict.render_sync("{{ .Secrets | len }}", catalogue, {}).output == "3"
-
-
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
