@@ -52,6 +52,9 @@ __all__ = [
 ]
 
 
+INSTANCES = 2
+"""Templates that are rendered at the same time. Each instance has up to 64 MiB."""
+
 VIEWS = 5
 """Views of the catalogue that a template may ask for, one after the other. The last one has everything."""
 
@@ -77,7 +80,7 @@ class TemplateEngine:
         cache_dir: Path | None,
         deadline: float = 2.0,
         memory_limit: int = 64 << 20,
-        instances: int = 2,
+        instances: int = INSTANCES,
     ) -> None:
         self._cache_dir = cache_dir
         self._deadline = deadline

@@ -21,7 +21,7 @@ from enum import IntEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from secretsyncer.backoff import Backoff
-from secretsyncer.kube.turns import Turns, reserve
+from secretsyncer.turns import Turns, reserve
 from secretsyncer.metrics import Metrics
 
 K = TypeVar("K", bound=Hashable)

@@ -8,13 +8,25 @@ an object charges its `Budget` before it builds anything large. A charge that ex
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 
+from secretsyncer.aws.identity import SecretRef
 from secretsyncer.errors import Reason, Rejected
 
 
+Version = tuple[str, str]
+"""ARN and version id of a value."""
+
+
 class Exhausted(Rejected):
-    """The object exceeds a limit. The reconcile ends at once."""
+    """The object exceeds a limit. The reconcile ends at once.
+
+    `read` are the versions that it has read until then; None where there was no value.
+    """
+
+    read: Mapping[SecretRef, Version | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +79,14 @@ _EXCEEDED = {
 
 
 class Budget:
-    """What one reconcile has used so far. Used by one thread at a time."""
+    """What one reconcile has used so far. Used by one thread at a time.
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    `party`: the namespace, whose share of the threads it uses. `read`: the versions that it has read.
+    """
+
+    def __init__(self, limits: Limits | None = None, party: str = "") -> None:
+        self.party = party
+        self.read: dict[SecretRef, Version | None] = {}
         self._limits = limits or Limits()
         self._used: dict[str, float] = {field.name: 0 for field in fields(Limits)}
         self._thread_began = time.thread_time()

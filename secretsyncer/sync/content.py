@@ -22,18 +22,19 @@ from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget, Exhausted, Limits
 from secretsyncer.sync.data_from import is_absent, select
 from secretsyncer.sync.dependencies import Dependencies
-from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of
+from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of, versions_of
 from secretsyncer.sync.last_good import LastGood, Selected, selected_by, vanished
 from secretsyncer.sync.render import references, render, templates
 from secretsyncer.sync.status import Source
 from secretsyncer.sync.templates import RenderedTemplate, TemplateRenderer, check_listed
 from secretsyncer.synced_secret import Find, SecretKeyReference, SyncedSecretSpec
+from secretsyncer.turns import Places
 
 T = TypeVar("T")
 
 _NOTHING = LastGood()
 _THREADS = 2
-"""Objects whose content is rendered in threads at the same time."""
+"""Objects whose content is rendered in threads at the same time: one of a namespace, if it is long."""
 _LONG = 256 << 10
 _MANY = 200
 
@@ -72,7 +73,7 @@ class ContentRenderer:
         self._reader = GatedReader(values)
         self._templates = TemplateRenderer(self._reader, engine, metrics, template_messages=template_messages)
         self._limits = limits
-        self._threads = asyncio.Semaphore(_THREADS)
+        self._threads = Places(_THREADS)
 
     async def render(
         self,
@@ -82,18 +83,37 @@ class ContentRenderer:
         *,
         expected: Iterable[str] = (),
         last_good: LastGood = _NOTHING,
+        namespace: str = "",
     ) -> Content:
         """The content. Raises Rejected or Unavailable.
 
         `expected`: ids that its templates read last time. `last_good`: what the object was made from last time.
+        `namespace`: whose share of the threads it uses.
         """
-        budget = Budget(self._limits)
+        budget = Budget(self._limits, namespace)
+        try:
+            return await self._render(grant, spec, catalogue, budget, expected=expected, last_good=last_good)
+        except Exhausted as exc:
+            exc.read = budget.read
+            raise
+
+    async def _render(
+        self,
+        grant: Grant,
+        spec: SyncedSecretSpec,
+        catalogue: Catalogue,
+        budget: Budget,
+        *,
+        expected: Iterable[str],
+        last_good: LastGood,
+    ) -> Content:
         refs = {reference: ref_of(grant, reference) for reference in references(spec)}
         find = spec.data_from.find if spec.data_from else None
         selected = await self._select(find, grant, catalogue, budget, spec) if find else []
         wanted = {*refs.values(), *(selected if isinstance(selected, list) else ())}
         budget.charge("reads", len(wanted))
         fetched = _certain(await self._reader.read(grant, wanted, catalogue), catalogue, last_good)
+        budget.read.update(versions_of(fetched))
         outputs: dict[str, RenderedTemplate | SyncFailure] = {}
         for text in templates(spec):
             outputs[text] = await self._attempt(grant, text, catalogue, expected, budget)
@@ -107,7 +127,7 @@ class ContentRenderer:
             found=[fetched[ref] for ref in selected] if isinstance(selected, list) else selected,
             budget=budget,
         )
-        data = await (self._in_thread(render_now) if _is_long(spec, fetched) else _at_once(render_now))
+        data = await (self._in_thread(render_now, budget) if _is_long(spec, fetched) else _at_once(render_now))
         return _content(data, fetched, rendered, _filters_of(find), catalogue)
 
     async def _attempt(
@@ -134,15 +154,15 @@ class ContentRenderer:
             return failure
         search = partial(select, find, catalogue, budget)
         by_pattern = find.name is not None and find.name.regexp is not None
-        entries = await (self._in_thread(search) if by_pattern else _at_once(search))
+        entries = await (self._in_thread(search, budget) if by_pattern else _at_once(search))
         found = [grant.ref(entry.arn) for entry in entries]
         if found or spec.allow_empty:
             return found
         return Rejected(Reason.SECRET_NOT_FOUND, "find matches none of the listed AWS secrets")
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], budget: Budget) -> T:
         """Run long work in a thread, a few at a time, so that it does not block the event loop."""
-        async with self._threads:
+        async with self._threads.of(budget.party):
             return await asyncio.to_thread(work)
 
 

@@ -14,6 +14,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure
 from secretsyncer.sync.authorize import Grant
+from secretsyncer.sync.budget import Version
 from secretsyncer.sync.status import Source
 from secretsyncer.synced_secret import SecretReference
 
@@ -47,6 +48,14 @@ def ref_of(grant: Grant, reference: SecretReference) -> SecretRef:
 
 def source_of(value: SecretValue) -> Source:
     return Source(value.name, value.arn, value.version_id)
+
+
+def versions_of(fetched: Fetched) -> dict[SecretRef, Version | None]:
+    """The ARN and version id of each value; None for a failure."""
+    return {
+        ref: (value.arn, value.version_id) if isinstance(value, SecretValue) else None
+        for ref, value in fetched.items()
+    }
 
 
 class GatedReader:

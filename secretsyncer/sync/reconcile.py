@@ -23,6 +23,7 @@ from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Grant, Rules, authorize
+from secretsyncer.sync.budget import Exhausted
 from secretsyncer.sync.content import Content, ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex
 from secretsyncer.sync.fetch import ref_of
@@ -120,7 +121,7 @@ class Reconciler:
             catalogue = self._catalogue()
             grant = self._authorize(synced, namespace, await self._account())
             self._refresh(obj, record, grant)
-            content = await self._render(obj, record, grant, catalogue)
+            content = await self._render(obj, namespace, record, grant, catalogue)
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             if not self._is_still_granted(key, record, grant):
@@ -248,8 +249,13 @@ class Reconciler:
 
     # render
 
-    async def _render(self, obj: Object, record: Record, grant: Grant, catalogue: Catalogue) -> Content:
+    async def _render(
+        self, obj: Object, namespace: Object, record: Record, grant: Grant, catalogue: Catalogue
+    ) -> Content:
         """The content. Dependencies are recorded first, so that after a failure, a change of one is noticed."""
+        gave_up = record.gave_up(namespace, catalogue, self._values.known)
+        if gave_up is not None:
+            raise gave_up
         key, spec = record.synced.key, record.synced.spec
         for warning in grant.warnings:
             log.warning("annotation entry skipped", extra={"error": warning})
@@ -257,6 +263,15 @@ class Reconciler:
         # Unknown until rendered, so it depends on the whole catalogue until then.
         reads_unknown_secrets = bool(templates(spec)) or bool(spec.data_from and spec.data_from.find)
         self._index.note(key, Dependencies(refs, whole_catalogue=reads_unknown_secrets))
-        return await self._contents.render(
-            grant, spec, catalogue, expected=record.template_reads, last_good=record.last_good(obj)
-        )
+        try:
+            return await self._contents.render(
+                grant,
+                spec,
+                catalogue,
+                expected=record.template_reads,
+                last_good=record.last_good(obj),
+                namespace=key.namespace,
+            )
+        except Exhausted as failure:
+            record.give_up(failure, catalogue if reads_unknown_secrets else None, namespace)
+            raise

@@ -8,20 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key, Object
+from secretsyncer.sync.budget import Exhausted, Version
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import digest_of
 from secretsyncer.sync.last_good import LastGood, Selected
 from secretsyncer.sync.status import sources_of
 from secretsyncer.synced_secret import SyncedSecret, parse
 
-Version = tuple[str, str]
-"""ARN and version id of a value."""
+
+class GivenUp(NamedTuple):
+    """A reconcile that used too much, and what it was made from."""
+
+    reason: Reason
+    message: str
+    read: Mapping[SecretRef, Version | None]
+    namespace: tuple[Any, ...]
+    listing: str | None
+    """Digest of the catalogue, if the object looks at it."""
 
 
 @dataclass(slots=True)
@@ -42,6 +52,7 @@ class Record:
     left: Key | None = None
     """The Secret that the object named before, if it names another one now."""
     selected: Mapping[str, Selected] | None = None
+    given_up: GivenUp | None = None
 
     def last_good(self, obj: Object) -> LastGood:
         """From this record; for the first reconcile of the object, from its status."""
@@ -69,6 +80,29 @@ class Record:
         self.template_reads = content.template_reads
         self.selected = content.selected
         self.in_step = in_step
+
+    def give_up(self, failure: Exhausted, catalogue: Catalogue | None, namespace: Object) -> None:
+        """The object uses too much. It will do so again, until one of its inputs changes.
+
+        `catalogue`: None if the object does not look at it. The failure itself is not kept: its frames hold values.
+        """
+        listing = catalogue.digest() if catalogue else None
+        fields = _access_fields(namespace)
+        self.given_up = GivenUp(failure.reason, failure.message, failure.read, fields, listing)
+
+    def gave_up(
+        self, namespace: Object, catalogue: Catalogue, known: Callable[[SecretRef, Catalogue], Version | None]
+    ) -> Rejected | None:
+        """The failure of the last reconcile, if it used too much and would again."""
+        given_up = self.given_up
+        if (
+            given_up is None
+            or given_up.namespace != _access_fields(namespace)
+            or given_up.listing not in {None, catalogue.digest()}
+            or any(known(ref, catalogue) != version for ref, version in given_up.read.items())
+        ):
+            return None
+        return Rejected(given_up.reason, given_up.message)
 
     def is_current(
         self,

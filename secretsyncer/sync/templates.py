@@ -14,6 +14,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable, combine
 from secretsyncer.gotemplate.engine import (
+    INSTANCES,
     EngineCatalogue,
     EngineUnavailable,
     Filter,
@@ -25,8 +26,10 @@ from secretsyncer.gotemplate.engine import (
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget
-from secretsyncer.sync.fetch import GatedReader, source_of
+from secretsyncer.sync.fetch import GatedReader, source_of, versions_of
+from secretsyncer.sync.slow_templates import SlowTemplates
 from secretsyncer.sync.status import Source
+from secretsyncer.turns import Places
 
 ROUNDS = 20
 """Maximum number of rounds. Each round fetches everything that the template needs."""
@@ -56,6 +59,8 @@ class TemplateRenderer:
         self._engine = engine
         self._template_messages = template_messages
         self._renders = metrics.template_renders
+        self._slow = SlowTemplates()
+        self._places = Places(INSTANCES)
         self._listing: tuple[Catalogue, EngineCatalogue] | None = None
 
     async def render(
@@ -79,7 +84,7 @@ class TemplateRenderer:
         tried: set[str] = set()
         for _ in range(ROUNDS):
             budget.charge("reads", len(wanted))
-            found.update(await self._by_id(grant, wanted, catalogue))
+            found.update(await self._by_id(grant, wanted, catalogue, budget))
             if likely and not any(isinstance(found[i], SyncFailure) for i in wanted):
                 tried.update(likely)
                 found.update(await self._likely(grant, likely, catalogue, budget))
@@ -104,10 +109,11 @@ class TemplateRenderer:
         )
 
     async def _by_id(
-        self, grant: Grant, ids: Collection[str], catalogue: Catalogue
+        self, grant: Grant, ids: Collection[str], catalogue: Catalogue, budget: Budget
     ) -> dict[str, SecretValue | SyncFailure]:
-        refs = [grant.ref(i) for i in ids]
-        return {ref.id: value for ref, value in (await self._reader.read(grant, refs, catalogue)).items()}
+        fetched = await self._reader.read(grant, [grant.ref(i) for i in ids], catalogue)
+        budget.read.update(versions_of(fetched))
+        return {ref.id: value for ref, value in fetched.items()}
 
     async def _likely(
         self, grant: Grant, ids: Collection[str], catalogue: Catalogue, budget: Budget
@@ -121,7 +127,7 @@ class TemplateRenderer:
     ) -> Rendered | Needs:
         values = {i: payload(value) for i, value in found.items() if isinstance(value, SecretValue)}
         try:
-            result = await self._engine.render(text, self._engine_catalogue(catalogue), values)
+            result = await self._once(text, catalogue, values, budget)
         except TemplateFailure as exc:
             self._renders.labels("failure").inc()
             _check_listed(exc, catalogue)
@@ -132,6 +138,25 @@ class TemplateRenderer:
         self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
         _check_listed(result, catalogue)
         budget.charge("template_seconds", result.seconds)
+        return result
+
+    async def _once(
+        self, text: str, catalogue: Catalogue, values: Mapping[str, str | bytes], budget: Budget
+    ) -> Rendered | Needs:
+        """Render, unless this took long before and gave nothing. Raises TemplateFailure, or EngineUnavailable."""
+        slow = self._slow.recall(text, values, catalogue)
+        if isinstance(slow, TemplateFailure):
+            raise slow
+        if slow is not None:
+            return slow
+        try:
+            async with self._places.of(budget.party):
+                result = await self._engine.render(text, self._engine_catalogue(catalogue), values)
+        except TemplateFailure as exc:
+            self._slow.note(text, values, catalogue, exc)
+            raise
+        if isinstance(result, Needs):
+            self._slow.note(text, values, catalogue, result)
         return result
 
     def _said(self, failure: TemplateFailure) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from secretsyncer.kube.objects import Key
-from secretsyncer.kube.turns import Places, reserve
+from secretsyncer.turns import Places, reserve
 from secretsyncer.kube.workqueue import Priority, WorkQueue
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(5)]

@@ -1,0 +1,91 @@
+"""Renders that took long and gave no output, so that no template takes long twice for the same inputs.
+
+A render is a pure function of template, values and catalogue. What timed out, took too much memory, failed late or asked
+late for another secret does the same again, at every resync and retry. It is remembered with a digest of its inputs,
+until one of them changes or newer ones need the room. Outputs are not remembered: they hold values.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.gotemplate.engine import Needs, TemplateFailure
+
+LONG = 0.1
+"""Seconds of processor time from which on a render is remembered."""
+
+ROOM = 4 << 20
+"""Bytes of names and messages that are remembered."""
+
+
+class _Slow(NamedTuple):
+    result: Needs | TemplateFailure
+    listing: str | None
+    """Digest of the catalogue, if the template looked at it."""
+
+
+class SlowTemplates:
+    """The slow renders of all templates. `room` is in bytes."""
+
+    def __init__(self, room: int = ROOM) -> None:
+        self._key = secrets.token_bytes(32)  # so that the digest of a value tells nothing of it
+        self._slow: LRUCache[bytes, _Slow] = LRUCache(room, getsizeof=_size)
+
+    def recall(
+        self, text: str, values: Mapping[str, str | bytes], catalogue: Catalogue
+    ) -> Needs | TemplateFailure | None:
+        """What this render gave before; None if it has to be tried."""
+        if not self._slow:
+            return None
+        slow = self._slow.get(self._made_from(text, values))
+        if slow is None or slow.listing not in {None, catalogue.digest()}:
+            return None
+        # Each raise adds frames to an exception, which hold the values of whoever raises it.
+        return _bare(slow.result) if isinstance(slow.result, TemplateFailure) else slow.result
+
+    def note(
+        self, text: str, values: Mapping[str, str | bytes], catalogue: Catalogue, result: Needs | TemplateFailure
+    ) -> None:
+        """A render has given this. It is remembered if it took long."""
+        if result.seconds < LONG:
+            return
+        looked = result.whole_catalogue or bool(result.filters)
+        if isinstance(result, TemplateFailure):
+            result = _bare(result)
+        slow = _Slow(result, catalogue.digest() if looked else None)
+        if _size(slow) <= self._slow.maxsize:
+            self._slow[self._made_from(text, values)] = slow
+
+    def _made_from(self, text: str, values: Mapping[str, str | bytes]) -> bytes:
+        digest = blake2b(key=self._key, digest_size=16)
+        for part in (text, *(part for item in sorted(values.items()) for part in item)):
+            encoded = part if isinstance(part, bytes) else part.encode(errors="surrogatepass")
+            digest.update(b"%d %d " % (isinstance(part, bytes), len(encoded)))
+            digest.update(encoded)
+        return digest.digest()
+
+
+def _bare(failure: TemplateFailure) -> TemplateFailure:
+    """The failure without its traceback."""
+    bare = type(failure)(
+        str(failure),
+        reads=failure.reads,
+        filters=failure.filters,
+        whole_catalogue=failure.whole_catalogue,
+        static=failure.static,
+    )
+    bare.seconds = failure.seconds
+    return bare
+
+
+def _size(slow: _Slow) -> int:
+    result = slow.result
+    texts = [str(result)] if isinstance(result, TemplateFailure) else [*result.required, *result.hints]
+    arguments = [argument for call in result.filters for argument in call.args]
+    return 500 + sum(100 + len(text) for text in (*texts, *result.reads, *arguments))

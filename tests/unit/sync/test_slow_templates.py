@@ -1,0 +1,227 @@
+"""What took long and gave nothing is not tried again before an input changes, and one namespace delays no other."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from secretsyncer.aws.identity import Identity
+from secretsyncer.errors import Reason, Rejected, SyncFailure
+from secretsyncer.gotemplate.engine import DeadlineExceeded, Needs, Rendered, TemplateEngine, TemplateFailure
+from secretsyncer.sync.authorize import Grant
+from secretsyncer.sync.budget import Limits
+from secretsyncer.sync.content import ContentRenderer
+from secretsyncer.sync.slow_templates import LONG, SlowTemplates
+from tests.support.builders import catalogue, entry, parsed, synced_secret, value
+from tests.support.core import KEY, Core, InlineEngine
+from tests.support.specs import template, whole
+from tests.support.value_source import MemoryAws
+
+LISTED = catalogue(entry("app"), entry("other"))
+RELISTED = catalogue(entry("app"), entry("other"), entry("new"))
+GRANT = Grant(Identity("arn:aws:iam::123456789012:role/reader"))
+CANARY = "c4n4ry-v4lu3"
+
+
+def slow(result, seconds=2.0):
+    object.__setattr__(result, "seconds", seconds)
+    return result
+
+
+class TestMemory:
+    """By what it was rendered from."""
+
+    def test_the_same_inputs_give_the_same_failure(self):
+        memory = SlowTemplates()
+        memory.note("t", {"app": "a"}, LISTED, slow(DeadlineExceeded("the template takes too long")))
+        again = memory.recall("t", {"app": "a"}, RELISTED)
+        assert isinstance(again, DeadlineExceeded)
+        assert (str(again), again.seconds) == ("the template takes too long", 2.0)
+
+    @pytest.mark.parametrize(
+        ("text", "values"),
+        [("u", {"app": "a"}), ("t", {"app": "b"}), ("t", {}), ("t", {"app": b"a"}), ("t", {"ap": "pa"})],
+    )
+    def test_other_inputs_are_tried(self, text, values):
+        memory = SlowTemplates()
+        memory.note("t", {"app": "a"}, LISTED, slow(DeadlineExceeded("x")))
+        assert memory.recall(text, values, LISTED) is None
+
+    def test_what_looked_at_the_listing_is_tried_again_when_the_listing_changes(self):
+        memory = SlowTemplates()
+        memory.note("t", {}, LISTED, slow(DeadlineExceeded("x", whole_catalogue=True)))
+        assert memory.recall("t", {}, catalogue(entry("app"), entry("other"))) is not None
+        assert memory.recall("t", {}, RELISTED) is None
+
+    def test_a_late_request_for_another_secret_is_remembered(self):
+        memory = SlowTemplates()
+        memory.note("t", {}, LISTED, Needs(("app",), ("other",), seconds=1.0))
+        assert memory.recall("t", {}, LISTED) == Needs(("app",), ("other",))
+
+    def test_what_failed_at_once_is_tried_again(self):
+        memory = SlowTemplates()
+        memory.note("t", {}, LISTED, slow(TemplateFailure("x"), LONG / 2))
+        assert memory.recall("t", {}, LISTED) is None
+
+    def test_it_takes_no_more_room_than_it_has(self):
+        memory = SlowTemplates(room=10_000)
+        for number in range(1000):
+            memory.note(f"t{number}", {}, LISTED, slow(DeadlineExceeded("x" * 100)))
+        memory.note("large", {}, LISTED, slow(DeadlineExceeded("x" * 10_000)))
+        assert memory._slow.currsize <= 10_000
+        assert memory.recall("t999", {}, LISTED) is not None
+        assert memory.recall("large", {}, LISTED) is None
+
+    def test_no_value_is_kept_by_the_frames_of_a_failure(self):
+        memory = SlowTemplates()
+
+        def fail(secret):
+            raise slow(DeadlineExceeded("x"))
+
+        with pytest.raises(DeadlineExceeded) as raised:
+            fail(CANARY)
+        memory.note("t", {}, LISTED, raised.value)
+        assert memory.recall("t", {}, LISTED).__traceback__ is None
+
+
+class CountingEngine(TemplateEngine):
+    """An engine whose renders time out; with the value "good" they do not."""
+
+    def __init__(self):
+        super().__init__(cache_dir=None)
+        self.renders = 0
+
+    async def render(self, template, catalogue, values):
+        self.renders += 1
+        if "getSecretValue" in template and not values:
+            return Needs(("app",), ())
+        if values.get("app") == "good":
+            return Rendered("output", frozenset(values), (), whole_catalogue=False)
+        raise slow(DeadlineExceeded("the template takes too long"))
+
+
+async def test_a_template_that_timed_out_does_not_run_again_until_a_value_that_it_reads_changes(metrics):
+    aws, engine = MemoryAws(value("app", "bad")), CountingEngine()
+    renderer = ContentRenderer(aws, engine, metrics)
+    spec = parsed(template("t", '{{ getSecretValue "app" }}')).spec
+    messages = set()
+    for listing in (LISTED, LISTED, RELISTED):
+        with pytest.raises(Rejected) as raised:
+            await renderer.render(GRANT, spec, listing)
+        messages.add(raised.value.message)
+    assert messages == {"data.t: the template takes too long"}
+    assert engine.renders == 2 + 2 * 1  # one that asks for the value, each time, and one with it
+    aws.values["app"] = value("app", "good")
+    assert (await renderer.render(GRANT, spec, LISTED)).data == {"t": b"output"}
+
+
+@pytest.mark.timeout(120)
+async def test_templates_of_one_namespace_do_not_delay_those_of_another(engine, metrics, request):
+    aws = MemoryAws(value("app", "v"))
+    engine = TemplateEngine(cache_dir=request.config.rootpath / ".cache" / "gotemplate", deadline=0.5)
+    renderer = ContentRenderer(aws, engine, metrics)
+
+    async def render(namespace, text):
+        return await renderer.render(GRANT, parsed(template("t", text)).spec, LISTED, namespace=namespace)
+
+    await render("honest", "warm")
+    hostile = [
+        asyncio.create_task(render("hostile", f"{number}{{{{ range 9999999999 }}}}{{{{ end }}}}"))
+        for number in range(16)
+    ]
+    await asyncio.wait(hostile, return_when=asyncio.FIRST_COMPLETED)
+    for number in range(5):
+        made = await render("honest", f'{number} {{{{ getSecretValue "app" }}}}')
+        assert made.data == {"t": f"{number} v".encode()}
+    assert sum(task.done() for task in hostile) < 10
+    for task in hostile:
+        task.cancel()
+    await asyncio.gather(*hostile, return_exceptions=True)
+    await asyncio.to_thread(engine.close)
+
+
+@pytest.mark.timeout(60)
+async def test_long_work_of_one_namespace_does_not_delay_that_of_another(engine, metrics):
+    aws = MemoryAws(value("big", {f"k{n}": "x" for n in range(3_000)}))
+    items = [
+        {"name": f"k{n}", "valueFrom": {"secretKeyRef": {"name": "big", "jmesPath": f"sort(keys(@))[{n}]"}}}
+        for n in range(100)
+    ]
+    renderer = ContentRenderer(aws, engine, metrics, limits=Limits(steps=10**9, cpu_seconds=60))
+    done = []
+
+    async def render(namespace, *items):
+        await renderer.render(GRANT, parsed(*items).spec, LISTED, namespace=namespace)
+        done.append(namespace)
+
+    hostile = [asyncio.create_task(render("hostile", *items)) for _ in range(6)]
+    await asyncio.wait(hostile, return_when=asyncio.FIRST_COMPLETED)
+    await render("honest", items[0])
+    assert done.index("honest") < 3
+    for task in hostile:
+        task.cancel()
+    await asyncio.gather(*hostile, return_exceptions=True)
+
+
+class SlowEngine(InlineEngine):
+    """An engine that says of every render that it took three seconds."""
+
+    def __init__(self, engine):
+        super().__init__(engine)
+        self.renders = 0
+
+    async def render(self, *request):
+        self.renders += 1
+        result = await super().render(*request)
+        return slow(result, 3.0) if isinstance(result, Rendered) else result
+
+
+@pytest.mark.looptime
+@pytest.mark.timeout(60)
+class TestWholeObjects:
+    """An object whose templates succeed, but take too long together."""
+
+    TEXTS = tuple(template(f"t{n}", f'{n} {{{{ getSecretValue "app" }}}}') for n in range(5))
+
+    async def failure(self, core):
+        await asyncio.sleep(core.cluster.lag + 0.01)
+        with pytest.raises(SyncFailure) as raised:
+            await core.reconciler.reconcile(KEY)
+        return raised.value
+
+    @pytest.fixture
+    async def core(self, engine):
+        return Core(SlowEngine(engine))
+
+    async def put(self, core):
+        core.world.create("app", "v")
+        await core.list_aws()
+        core.cluster.put(synced_secret(*self.TEXTS))
+
+    async def test_it_is_not_rendered_again_until_an_input_changes(self, core):
+        await self.put(core)
+        first = await self.failure(core)
+        renders = core.engine.renders
+        assert (first.reason, first.message) == (
+            Reason.TEMPLATE_ERROR,
+            "the templates run for 12.0 s, and may run for 10.0 s",
+        )
+        for _ in range(3):
+            again = await self.failure(core)
+            await core.list_aws()
+            assert (again.reason, again.message) == (first.reason, first.message)
+        assert core.engine.renders == renders
+        core.world.put("app", "w")
+        await core.list_aws()
+        await self.failure(core)
+        assert core.engine.renders > renders
+
+    async def test_an_edit_is_tried_at_once(self, core):
+        await self.put(core)
+        await self.failure(core)
+        core.cluster.put(synced_secret(whole("a", "app"), generation=2))
+        await asyncio.sleep(core.cluster.lag + 0.01)
+        assert (await core.reconciler.reconcile(KEY)).reason is Reason.SYNCED
+
+
