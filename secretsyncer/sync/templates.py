@@ -129,13 +129,11 @@ class TemplateRenderer:
         try:
             result = await self._once(text, catalogue, values, budget)
         except TemplateFailure as exc:
-            self._renders.labels("failure").inc()
             _check_listed(exc, catalogue)
             budget.charge("template_seconds", exc.seconds)
             raise Rejected(Reason.TEMPLATE_ERROR, self._said(exc)) from None
         except EngineUnavailable as exc:
             raise Unavailable(Reason.TEMPLATE_ERROR, f"the template engine cannot start: {exc}") from exc
-        self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
         _check_listed(result, catalogue)
         budget.charge("template_seconds", result.seconds)
         return result
@@ -153,8 +151,10 @@ class TemplateRenderer:
             async with self._places.of(budget.party):
                 result = await self._engine.render(text, self._engine_catalogue(catalogue), values)
         except TemplateFailure as exc:
+            self._renders.labels("failure").inc()
             self._slow.note(text, values, catalogue, exc)
             raise
+        self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
         if isinstance(result, Needs):
             self._slow.note(text, values, catalogue, result)
         return result
