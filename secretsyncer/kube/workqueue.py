@@ -21,8 +21,8 @@ from enum import IntEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from secretsyncer.backoff import Backoff
-from secretsyncer.turns import Turns, reserve
 from secretsyncer.metrics import Metrics
+from secretsyncer.turns import Turns, reserve
 
 K = TypeVar("K", bound=Hashable)
 

@@ -15,7 +15,6 @@ from types import MappingProxyType
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.errors import Reason, Rejected
 
-
 Version = tuple[str, str]
 """ARN and version id of a value."""
 

@@ -29,9 +29,7 @@ need 80 s for what is here before it."""
 
 def loops(number: int) -> list[dict]:
     """Templates that run for ever, each with another text."""
-    return [
-        template(f"t{n}", f"{number}-{n}{{{{ range 9999999999 }}}}{{{{ end }}}}") for n in range(LOOPS)
-    ]
+    return [template(f"t{n}", f"{number}-{n}{{{{ range 9999999999 }}}}{{{{ end }}}}") for n in range(LOOPS)]
 
 
 @asynccontextmanager

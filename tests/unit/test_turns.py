@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from secretsyncer.kube.objects import Key
-from secretsyncer.turns import Places, reserve
 from secretsyncer.kube.workqueue import Priority, WorkQueue
+from secretsyncer.turns import Places, reserve
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(5)]
 
@@ -175,9 +175,7 @@ class TestPlaces:
 
     async def test_many_parties_delay_another_by_one_place_and_not_by_all_that_they_want(self):
         places, log = Places(2), []
-        hostile = [
-            asyncio.create_task(self.hold(places, f"hostile-{n % 2}", 2.0, log)) for n in range(16)
-        ]
+        hostile = [asyncio.create_task(self.hold(places, f"hostile-{n % 2}", 2.0, log)) for n in range(16)]
         await asyncio.sleep(3)
         began = asyncio.get_running_loop().time()
         await self.hold(places, "honest", 0.1, log)

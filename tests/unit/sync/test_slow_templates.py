@@ -205,7 +205,7 @@ class TestWholeObjects:
         renders = core.engine.renders
         assert (first.reason, first.message) == (
             Reason.TEMPLATE_ERROR,
-            "the templates run for 12.0 s, and may run for 10.0 s",
+            "the templates run for 12.0 s; the limit is 10.0 s",
         )
         for _ in range(3):
             again = await self.failure(core)
@@ -223,5 +223,3 @@ class TestWholeObjects:
         core.cluster.put(synced_secret(whole("a", "app"), generation=2))
         await asyncio.sleep(core.cluster.lag + 0.01)
         assert (await core.reconciler.reconcile(KEY)).reason is Reason.SYNCED
-
-
