@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
@@ -27,11 +27,11 @@ def reserve(places: int) -> int:
 class Turns(Generic[K, T]):
     """Keys that wait, each with a note, in one line per party. How many wait does not matter for the time it takes.
 
-    `held` counts the places of each party. Its owner calls `moved` after each change of it.
+    `held` counts the places of each party. Its owner calls `moved` after each change of it. Without it, all are equal.
     """
 
-    def __init__(self, held: Counter[Any]) -> None:
-        self._held = held
+    def __init__(self, held: Counter[Any] | None = None) -> None:
+        self._held: Counter[Any] = held if held is not None else Counter()
         self._lines: dict[Hashable, OrderedDict[K, T]] = {}
         self._by_held: list[OrderedDict[Hashable, None]] = [OrderedDict()]
         self._count = 0
@@ -42,6 +42,14 @@ class Turns(Generic[K, T]):
     def holds(self, party: Hashable, key: K) -> bool:
         """Whether this key waits."""
         return key in self._lines.get(party, ())
+
+    def length(self, party: Hashable) -> int:
+        """How many keys of this party wait."""
+        return len(self._lines.get(party, ()))
+
+    def notes(self) -> Iterator[T]:
+        """The notes of all keys that wait."""
+        return (note for line in self._lines.values() for note in line.values())
 
     def add(self, party: Hashable, key: K, note: T) -> None:
         """The last one of its party."""
@@ -72,6 +80,7 @@ class Turns(Generic[K, T]):
         party = next(iter(self._by_held[self.least() or 0]))
         line = self._lines[party]
         key, note = line.popitem(last=False)
+        self._by_held[self._held[party]].move_to_end(party)
         self._took_one(party, line)
         return party, key, note
 

@@ -2,7 +2,7 @@
 
 - Requests for the same secret by the same identity share one flight.
 - A lane is one identity in one region. Its flights are batched, 20 per BatchGetSecretValue, with several calls at
-  once. Requests of waiting workers go first; prefetches fill up their batches.
+  once. Requests of waiting workers go first, in turns; prefetches fill up their batches.
 - Another stage, a pinned version or a single request is a GetSecretValue.
 - If a batch is denied, its ids are fetched one by one for an hour. If a batch fails for one secret, that secret is
   fetched again, and the second result counts, because a condition may deny the batch only.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Hashable, Iterator
 from functools import partial
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
@@ -67,12 +67,19 @@ class Batcher:
         return iter(list(self._flights))
 
     def want(
-        self, ref: SecretRef, round_: int, *, urgent: bool, waited: bool = True, likely: bool = False
+        self,
+        ref: SecretRef,
+        round_: int,
+        *,
+        urgent: bool,
+        waited: bool = True,
+        likely: bool = False,
+        party: Hashable = None,
     ) -> Flight:
         """The flight that fetches this reference. It was not sent before round `round_` began.
 
         `waited`: a caller awaits it, so it fails instead of waiting for a lane that is not available. `likely`: nobody
-        needs it for sure, so a denial in a batch is its result.
+        needs it for sure, so a denial in a batch is its result. `party`: the read that it is for; these take turns.
         """
         lane = self._lane(ref)
         standing = STOPPING if self._stopped else lane.failed.standing(loop_time()) if waited else None
@@ -83,11 +90,12 @@ class Batcher:
             # A call of an earlier round may return the version of that round.
             flight = self._flights[ref] = Flight(ref, round_)
             flight.likely = likely
+            flight.party = party
             lane.add(flight, urgent=urgent, alone=lane.must_go_alone(ref, loop_time()))
         elif not flight.sent:
             flight.round = max(flight.round, round_)
             if urgent:
-                lane.promote(ref)
+                lane.promote(flight, party)
         flight.waited = flight.waited or waited
         flight.likely = flight.likely and likely
         self._schedule(lane)

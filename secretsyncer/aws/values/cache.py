@@ -244,9 +244,10 @@ class SecretCache:
     ) -> dict[SecretRef, Lookup]:
         """Fetch all; returns those that must be fetched again by ARN."""
         flights = {}
+        read = object()
         for ref, lookup in wanted.items():
             self._metrics.cache_requests.labels("joined" if lookup.key in self._batcher else "miss").inc()
-            flights[ref] = self._batcher.want(lookup.key, catalogue.round, urgent=True)
+            flights[ref] = self._batcher.want(lookup.key, catalogue.round, urgent=True, party=read)
         # Not awaited directly: a cancelled caller must not cancel a flight that others share.
         await asyncio.wait({flight.future for flight in flights.values()})
         again = {}

@@ -8,8 +8,7 @@ whether it may batch, and which secrets must go alone. `batcher.py` sends them.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import BATCH_SIZE
@@ -18,6 +17,7 @@ from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.value import SecretValue
+from secretsyncer.turns import Turns
 
 Result = SecretValue | Failure
 
@@ -32,15 +32,16 @@ class LaneKey(NamedTuple):
 class Flight:
     """One queued or running fetch. `future` gets the result and must not be cancelled.
 
-    `round` is the round of polling in which it is sent. `waited`: a caller awaits it. `likely`: it is not needed for
-    sure. `suspect`: a batch failed as a whole, perhaps because of this flight.
+    `round` is the round of polling in which it is sent. `party`: the read that it is for. `waited`: a caller awaits it.
+    `likely`: it is not needed for sure. `suspect`: a batch failed as a whole, perhaps because of this flight.
     """
 
-    __slots__ = ("future", "likely", "ref", "round", "sent", "suspect", "waited")
+    __slots__ = ("future", "likely", "party", "ref", "round", "sent", "suspect", "waited")
 
     def __init__(self, ref: SecretRef, round_: int) -> None:
         self.ref = ref
         self.round = round_
+        self.party: Hashable = None
         self.future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self.sent = False
         self.waited = False
@@ -56,13 +57,14 @@ class Flight:
 
 
 class _Line:
-    """Flights that wait to be sent, first in, first out."""
+    """Flights that wait to be sent. Reads take turns, so that one of 5,000 secrets does not delay one of a few."""
 
-    __slots__ = ("alone", "batch")
+    __slots__ = ("alone", "alone_first", "batch")
 
     def __init__(self) -> None:
-        self.batch: OrderedDict[SecretRef, Flight] = OrderedDict()
-        self.alone: OrderedDict[SecretRef, Flight] = OrderedDict()
+        self.batch: Turns[SecretRef, Flight] = Turns()
+        self.alone: Turns[SecretRef, Flight] = Turns()
+        self.alone_first = True
 
 
 class Lane:
@@ -94,29 +96,34 @@ class Lane:
     def add(self, flight: Flight, *, urgent: bool, alone: bool) -> None:
         """Queue the flight."""
         line = self._urgent if urgent else self._bulk
-        (line.alone if alone else line.batch)[flight.ref] = flight
+        (line.alone if alone else line.batch).add(flight.party, flight.ref, flight)
 
     def must_go_alone(self, ref: SecretRef, now: float) -> bool:
         """Whether it cannot be batched, or AWS denied it in a batch."""
         return bool(ref.version_id or ref.stage) or self.alone_until.get(ref, 0.0) > now
 
-    def promote(self, ref: SecretRef) -> None:
-        """Make a bulk flight urgent."""
+    def promote(self, flight: Flight, party: Hashable) -> None:
+        """Another read wants it, too: make it urgent, and let it wait where fewer others do."""
         for bulk, urgent in ((self._bulk.batch, self._urgent.batch), (self._bulk.alone, self._urgent.alone)):
-            if flight := bulk.pop(ref, None):
-                urgent[ref] = flight
+            queued = next((queue for queue in (bulk, urgent) if queue.holds(flight.party, flight.ref)), None)
+            if queued is bulk or (queued is urgent and urgent.length(party) < urgent.length(flight.party)):
+                queued.remove(flight.party, flight.ref)
+                flight.party = party
+                urgent.add(party, flight.ref, flight)
 
     def take(self, now: float) -> list[Flight]:
         """The flights of the next call: urgent ones first, filled up with bulk."""
         size = 1 if self.refused_until > now else BATCH_SIZE
         for line in (self._urgent, self._bulk):
-            if line.alone:
-                return [line.alone.popitem(last=False)[1]]
+            if line.alone and (line.alone_first or not line.batch):
+                line.alone_first = False
+                return [line.alone.take()[2]]
             if line.batch:
+                line.alone_first = True
                 chunk: list[Flight] = []
                 for queue in (self._urgent.batch, self._bulk.batch):
                     while queue and len(chunk) < size:
-                        chunk.append(queue.popitem(last=False)[1])
+                        chunk.append(queue.take()[2])
                 return chunk
         return []
 
@@ -124,9 +131,9 @@ class Lane:
         """All queued flights that a caller awaits."""
         taken = []
         for queue in self._queues():
-            mine = [flight for flight in queue.values() if flight.waited]
+            mine = [flight for flight in queue.notes() if flight.waited]
             for flight in mine:
-                del queue[flight.ref]
+                queue.remove(flight.party, flight.ref)
             taken += mine
         return taken
 
@@ -136,7 +143,7 @@ class Lane:
     def forget_expired(self, now: float) -> None:
         self.alone_until = {ref: until for ref, until in self.alone_until.items() if until > now}
 
-    def _queues(self) -> tuple[OrderedDict[SecretRef, Flight], ...]:
+    def _queues(self) -> tuple[Turns[SecretRef, Flight], ...]:
         return (self._urgent.batch, self._urgent.alone, self._bulk.batch, self._bulk.alone)
 
 
