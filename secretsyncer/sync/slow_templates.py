@@ -1,13 +1,12 @@
 """Renders that took long and gave no output, so that no template takes long twice for the same inputs.
 
 A render is a pure function of template, values and catalogue. What timed out, took too much memory, failed late or asked
-late for another secret does the same again, at every resync and retry. It is remembered with a digest of its inputs,
-until one of them changes or newer ones need the room. Outputs are not remembered: they hold values.
+late for another secret does the same again, at every resync and retry. It is remembered with its inputs (of a value, its
+version) until one of them changes or newer ones need the room. Outputs are not remembered: they hold values.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import NamedTuple
@@ -16,12 +15,19 @@ from cachetools import LRUCache
 
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.gotemplate.engine import Needs, TemplateFailure
+from secretsyncer.sync.budget import Version
 
 LONG = 0.1
 """Seconds of processor time from which on a render is remembered."""
 
 ROOM = 4 << 20
 """Bytes of names and messages that are remembered."""
+
+
+Versions = Mapping[str, Version]
+"""The version of each value, by the id with which the template reads it."""
+
+_TEXTS = 10_000
 
 
 class _Slow(NamedTuple):
@@ -34,24 +40,20 @@ class SlowTemplates:
     """The slow renders of all templates. `room` is in bytes."""
 
     def __init__(self, room: int = ROOM) -> None:
-        self._key = secrets.token_bytes(32)  # so that the digest of a value tells nothing of it
+        self._texts: LRUCache[int, None] = LRUCache(_TEXTS)
         self._slow: LRUCache[bytes, _Slow] = LRUCache(room, getsizeof=_size)
 
-    def recall(
-        self, text: str, values: Mapping[str, str | bytes], catalogue: Catalogue
-    ) -> Needs | TemplateFailure | None:
+    def recall(self, text: str, versions: Versions, catalogue: Catalogue) -> Needs | TemplateFailure | None:
         """What this render gave before; None if it has to be tried."""
-        if not self._slow:
+        if hash(text) not in self._texts:
             return None
-        slow = self._slow.get(self._made_from(text, values))
+        slow = self._slow.get(_made_from(text, versions))
         if slow is None or slow.listing not in {None, catalogue.digest()}:
             return None
         # Each raise adds frames to an exception, which hold the values of whoever raises it.
         return _bare(slow.result) if isinstance(slow.result, TemplateFailure) else slow.result
 
-    def note(
-        self, text: str, values: Mapping[str, str | bytes], catalogue: Catalogue, result: Needs | TemplateFailure
-    ) -> None:
+    def note(self, text: str, versions: Versions, catalogue: Catalogue, result: Needs | TemplateFailure) -> None:
         """A render has given this. It is remembered if it took long."""
         if result.seconds < LONG:
             return
@@ -60,15 +62,12 @@ class SlowTemplates:
             result = _bare(result)
         slow = _Slow(result, catalogue.digest() if looked else None)
         if _size(slow) <= self._slow.maxsize:
-            self._slow[self._made_from(text, values)] = slow
+            self._slow[_made_from(text, versions)] = slow
+            self._texts[hash(text)] = None
 
-    def _made_from(self, text: str, values: Mapping[str, str | bytes]) -> bytes:
-        digest = blake2b(key=self._key, digest_size=16)
-        for part in (text, *(part for item in sorted(values.items()) for part in item)):
-            encoded = part if isinstance(part, bytes) else part.encode(errors="surrogatepass")
-            digest.update(b"%d %d " % (isinstance(part, bytes), len(encoded)))
-            digest.update(encoded)
-        return digest.digest()
+
+def _made_from(text: str, versions: Versions) -> bytes:
+    return blake2b(repr((text, sorted(versions.items()))).encode(), digest_size=16).digest()
 
 
 def _bare(failure: TemplateFailure) -> TemplateFailure:

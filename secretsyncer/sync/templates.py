@@ -125,9 +125,9 @@ class TemplateRenderer:
     async def _round(
         self, text: str, catalogue: Catalogue, found: Mapping[str, SecretValue | SyncFailure], budget: Budget
     ) -> Rendered | Needs:
-        values = {i: payload(value) for i, value in found.items() if isinstance(value, SecretValue)}
+        given = {i: value for i, value in found.items() if isinstance(value, SecretValue)}
         try:
-            result = await self._once(text, catalogue, values, budget)
+            result = await self._once(text, catalogue, given, budget)
         except TemplateFailure as exc:
             _check_listed(exc, catalogue)
             budget.charge("template_seconds", exc.seconds)
@@ -139,24 +139,26 @@ class TemplateRenderer:
         return result
 
     async def _once(
-        self, text: str, catalogue: Catalogue, values: Mapping[str, str | bytes], budget: Budget
+        self, text: str, catalogue: Catalogue, given: Mapping[str, SecretValue], budget: Budget
     ) -> Rendered | Needs:
         """Render, unless this took long before and gave nothing. Raises TemplateFailure, or EngineUnavailable."""
-        slow = self._slow.recall(text, values, catalogue)
+        versions = {i: (value.arn, value.version_id) for i, value in given.items()}
+        slow = self._slow.recall(text, versions, catalogue)
         if isinstance(slow, TemplateFailure):
             raise slow
         if slow is not None:
             return slow
         try:
             async with self._places.of(budget.party):
+                values = {i: payload(value) for i, value in given.items()}
                 result = await self._engine.render(text, self._engine_catalogue(catalogue), values)
         except TemplateFailure as exc:
             self._renders.labels("failure").inc()
-            self._slow.note(text, values, catalogue, exc)
+            self._slow.note(text, versions, catalogue, exc)
             raise
         self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
         if isinstance(result, Needs):
-            self._slow.note(text, values, catalogue, result)
+            self._slow.note(text, versions, catalogue, result)
         return result
 
     def _said(self, failure: TemplateFailure) -> str:

@@ -34,18 +34,24 @@ class TestMemory:
 
     def test_the_same_inputs_give_the_same_failure(self):
         memory = SlowTemplates()
-        memory.note("t", {"app": "a"}, LISTED, slow(DeadlineExceeded("the template takes too long")))
-        again = memory.recall("t", {"app": "a"}, RELISTED)
+        memory.note("t", {"app": ("arn", "v1")}, LISTED, slow(DeadlineExceeded("the template takes too long")))
+        again = memory.recall("t", {"app": ("arn", "v1")}, RELISTED)
         assert isinstance(again, DeadlineExceeded)
         assert (str(again), again.seconds) == ("the template takes too long", 2.0)
 
     @pytest.mark.parametrize(
         ("text", "values"),
-        [("u", {"app": "a"}), ("t", {"app": "b"}), ("t", {}), ("t", {"app": b"a"}), ("t", {"ap": "pa"})],
+        [
+            ("u", {"app": ("arn", "v1")}),
+            ("t", {"app": ("arn", "v2")}),
+            ("t", {}),
+            ("t", {"app": ("other", "v1")}),
+            ("t", {"other": ("arn", "v1")}),
+        ],
     )
     def test_other_inputs_are_tried(self, text, values):
         memory = SlowTemplates()
-        memory.note("t", {"app": "a"}, LISTED, slow(DeadlineExceeded("x")))
+        memory.note("t", {"app": ("arn", "v1")}, LISTED, slow(DeadlineExceeded("x")))
         assert memory.recall(text, values, LISTED) is None
 
     def test_what_looked_at_the_listing_is_tried_again_when_the_listing_changes(self):
@@ -112,7 +118,7 @@ async def test_a_template_that_timed_out_does_not_run_again_until_a_value_that_i
         messages.add(raised.value.message)
     assert messages == {"data.t: the template takes too long"}
     assert engine.renders == 2 + 2 * 1  # one that asks for the value, each time, and one with it
-    aws.values["app"] = value("app", "good")
+    aws.values["app"] = value("app", "good", version="v2")
     assert (await renderer.render(GRANT, spec, LISTED)).data == {"t": b"output"}
 
 
