@@ -172,11 +172,13 @@ def test_one_slow_template_does_not_shorten_the_time_of_another(strict, catalogu
         assert isinstance(first.exception(), DeadlineExceeded)
 
 
-def test_memory_of_hostile_renders_is_given_back(strict, catalogue):
+@pytest.mark.parametrize("count", [200, 20], ids=["too much memory", "too much time"])
+def test_memory_of_hostile_renders_is_given_back(strict, catalogue, count):
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-    hog = '{{ $l := list }}{{ range $i := 200 }}{{ $l = list $l (printf "%1000000d" $i) }}{{ end }}'
+    hog = f'{{{{ $l := list }}}}{{{{ range $i := {count} }}}}{{{{ $l = list $l (printf "%1000000d" $i) }}}}{{{{ end }}}}'
+    hog += "{{ range 9999999999 }}{{ end }}{{ len $l }}"
     for _ in range(2):
         with pytest.raises(TemplateFailure):
             strict.render_sync(hog, catalogue, {})
