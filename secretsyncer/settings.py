@@ -75,7 +75,7 @@ class Settings(BaseModel):
     """Label selector of the SyncedSecrets to watch, such as `shard=a` or `shard notin (a, b)`. Empty: all."""
 
     workers: int = Field(16, ge=1, le=256)
-    """Maximum of concurrent reconciles. Bulk work (a start, resyncs, retries) uses at most half, one namespace three quarters."""
+    """Maximum of concurrent reconciles. One namespace gets three quarters, half for bulk work (a start, resyncs, retries)."""
 
     status_page: bool = True
     """True: serve a status page at `/`. It shows what `kubectl get syncedsecrets -A` shows, without authentication."""

@@ -6,7 +6,7 @@ The semantics are those of client-go's and controller-runtime's queues:
 - A key is never processed twice at once. An `add` while it is processed causes exactly one more reconcile after `done`.
 - New edits (`HIGH`) go before bulk work (`LOW`). Bulk work never uses all workers, so that an edit finds a free one.
 - Within one priority, the party (namespace) with the fewest running keys goes first; within a party, the oldest key.
-  A quarter of the workers, and of those for bulk, goes only to parties that use none: see `turns.py`.
+  A quarter of the workers goes only to parties that use none (see `turns.py`), and bulk of these gets a few more.
 - A key has at most one timer. The earliest one wins. An immediate `add` does not cancel it.
 
 Handlers and the poller add keys. Workers call `get`, and always `done` in a `finally`.
@@ -59,7 +59,7 @@ class _Moment(NamedTuple):
 class WorkQueue(Generic[K]):
     """See the module. Needs a running loop; not thread-safe.
 
-    `workers`: how many workers call `get`. `bulk`: maximum of concurrent keys of low priority. `party` of a key.
+    `workers`: how many call `get`. `bulk`: maximum of concurrent keys of low priority, but for the few. `party` of a key.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class WorkQueue(Generic[K]):
         self._waiting: tuple[Turns[K, float], ...] = tuple(Turns(self._held) for _ in Priority)
         self._running: dict[K, float] = {}
         self._common = workers - reserve(workers) if workers else None
-        self._bulk = bulk
-        self._bulk_common = bulk - reserve(bulk) if bulk and workers else bulk
+        self._bulk_common = bulk
+        self._bulk = bulk + reserve(bulk) if bulk and workers else bulk
         self._bulk_running: set[K] = set()
         self._again: dict[K, Priority] = {}
         self._timers: dict[K, _Timer] = {}

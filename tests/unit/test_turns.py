@@ -56,8 +56,10 @@ def test_a_quarter_is_kept_for_those_who_have_none(places, kept):
 class TestWorkers:
     """In the queue, a party is a namespace."""
 
-    @pytest.mark.parametrize(("priority", "share"), [(HIGH, 12), (LOW, 6)])
-    async def test_a_namespace_alone_uses_all_workers_but_the_last_quarter(self, queue, priority, share):
+    @pytest.mark.parametrize(("priority", "share"), [(HIGH, 12), (LOW, 8)])
+    async def test_a_namespace_alone_uses_all_workers_but_the_last_quarter_and_half_of_them_for_bulk(
+        self, queue, priority, share
+    ):
         add_all(queue, "alone", priority=priority)
         assert len(await start(queue)) == share
 
