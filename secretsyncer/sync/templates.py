@@ -119,6 +119,7 @@ class TemplateRenderer:
         self, grant: Grant, ids: Collection[str], catalogue: Catalogue, budget: Budget
     ) -> dict[str, SecretValue]:
         found = await self._reader.likely(grant, [grant.ref(i) for i in ids], catalogue)
+        budget.read.update(versions_of(found))
         budget.charge("reads", len(found))
         return {ref.id: value for ref, value in found.items()}
 

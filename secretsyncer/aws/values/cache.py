@@ -243,8 +243,7 @@ class SecretCache:
         results: dict[SecretRef, SecretValue | SyncFailure],
     ) -> dict[SecretRef, Lookup]:
         """Fetch all; returns those that must be fetched again by ARN."""
-        flights = {}
-        read = object()
+        flights, read = {}, object()
         for ref, lookup in wanted.items():
             self._metrics.cache_requests.labels("joined" if lookup.key in self._batcher else "miss").inc()
             flights[ref] = self._batcher.want(lookup.key, catalogue.round, urgent=True, party=read)
