@@ -57,7 +57,7 @@ class Settings(BaseModel):
     """Session name for AssumeRole, if the object does not set `roleSessionName`. CloudTrail shows it."""
 
     events_queue_url: str = ""
-    """URL of an SQS queue with EventBridge events of Secrets Manager. Empty: changes are found by polling only."""
+    """URL of an SQS queue with EventBridge events of Secrets Manager. Empty: changes are found by listing only."""
 
     extra_regions: tuple[str, ...] = ()
     """AWS regions to allow in addition to those that this version knows, comma-separated. For regions that are new."""
@@ -75,7 +75,7 @@ class Settings(BaseModel):
     """Label selector of the SyncedSecrets to watch, such as `shard=a` or `shard notin (a, b)`. Empty: all."""
 
     workers: int = Field(16, ge=1, le=256)
-    """Maximum of concurrent reconciles. One namespace gets three quarters, half for bulk work (a start, resyncs, retries)."""
+    """Maximum of concurrent reconciles. One namespace gets three quarters, or half for starts, resyncs and retries."""
 
     status_page: bool = True
     """True: serve a status page at `/`. It shows what `kubectl get syncedsecrets -A` shows, without authentication."""
