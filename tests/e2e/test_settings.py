@@ -19,6 +19,16 @@ def name(aws, name):
     return name
 
 
+async def test_a_change_arrives_long_before_the_next_complete_listing(run_operator, aws, space, name):
+    await run_operator(POLL_INTERVAL_SEC="3600", CHANGES_INTERVAL_SEC="1")
+    await space.write("demo", dataFrom=all_keys(name))
+    await space.until_data("demo", {"a": b"1"})
+    calls = aws.count("ListSecrets")
+    aws.world.put(name, '{"a": "2"}')
+    await space.until_data("demo", {"a": b"2"})
+    assert 1 <= aws.count("ListSecrets") - calls <= 30, "one call for each look"
+
+
 async def test_adopt_existing_false_leaves_foreign_secrets_alone_until_they_are_given(
     run_operator, cluster, kubectl, space, name
 ):
