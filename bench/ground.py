@@ -21,12 +21,12 @@ import yaml
 
 from bench import objects
 from bench.kubernetes import Kube
-from bench.usage import cpu_seconds
 from sandbox.aws.http import FakeAws
 from sandbox.aws.model import World
 from sandbox.aws.state import Principal
 from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
 from sandbox.operator import OperatorProcess
+from sandbox.usage import cpu_seconds
 
 LATENCY = 0.02
 """Seconds that AWS takes to answer."""

@@ -9,7 +9,7 @@ from bench.figures import Figure, at_most, exactly, told
 from bench.ground import Ground
 from bench.say import say
 from bench.sync import NEVER
-from bench.usage import MIB, memory
+from sandbox.usage import MIB, memory
 
 SECRETS = 50
 """Of each role."""

@@ -10,7 +10,7 @@ import time
 from bench.figures import Figure, at_most, median
 from bench.ground import Ground
 from bench.say import say
-from bench.usage import MIB, memory
+from sandbox.usage import MIB, memory
 
 STARTS = 5
 

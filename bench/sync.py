@@ -16,7 +16,7 @@ from bench import objects
 from bench.figures import Figure, Limit, at_least_of, at_most, exactly, told
 from bench.ground import Ground, Operator
 from bench.say import say
-from bench.usage import MIB, memory
+from sandbox.usage import MIB, memory
 
 NAMESPACE = "bench"
 LIMIT_NAMESPACE = "limit"

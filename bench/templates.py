@@ -14,8 +14,8 @@ from bench.figures import Figure, Limit, at_most, at_most_times, median, percent
 from bench.ground import Ground
 from bench.say import say
 from bench.sync import NEVER
-from bench.usage import MIB, memory
 from hatch_build import ENVIRONMENT, goroot
+from sandbox.usage import MIB, memory
 from secretsyncer.gotemplate.contract import EngineCatalogue, Rendered
 from secretsyncer.gotemplate.engine import TemplateEngine
 

@@ -20,6 +20,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from sandbox.memory_group import MemoryGroup
+from sandbox.usage import memory
+
 _INHERITED = (
     "PATH",
     "HOME",
@@ -34,9 +37,15 @@ _PROBE_EVERY = 0.02  # seconds
 
 
 class OperatorProcess:
-    """One operator. `environment` holds its settings and AWS's variables."""
+    """One operator. `environment` holds its settings and AWS's variables.
 
-    def __init__(self, *, kubeconfig: Path, environment: Mapping[str, str]) -> None:
+    `memory_limit` is in bytes, as that of a container. The kernel enforces it where this machine allows a memory
+    cgroup; everywhere, `peak_memory` tells what the process has used at most.
+    """
+
+    def __init__(
+        self, *, kubeconfig: Path, environment: Mapping[str, str], memory_limit: int | None = None
+    ) -> None:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self.environment = {
             **inherited,
@@ -48,6 +57,8 @@ class OperatorProcess:
         self.log_file = Path(self._folder.name) / "operator.log"
         self._process: asyncio.subprocess.Process | None = None
         self._started = 0.0
+        self._memory_limit = memory_limit
+        self._group: MemoryGroup | None = None
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -59,6 +70,21 @@ class OperatorProcess:
         if self._process is None:
             raise RuntimeError("the operator has not been started")
         return self._process
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative if a signal ended it."""
+        return self._running.returncode
+
+    @property
+    def peak_memory(self) -> int:
+        """Most resident memory so far in bytes, while it runs."""
+        return memory(self.pid).peak
+
+    @property
+    def exceeded_memory(self) -> bool:
+        """Whether the kernel ended it because of its limit."""
+        return self._group is not None and self._group.kills > 0
 
     @property
     def log(self) -> str:
@@ -78,9 +104,12 @@ class OperatorProcess:
         return sys.executable, "-m", "secretsyncer", "run"
 
     async def start(self) -> None:
+        if self._memory_limit:
+            self._group = MemoryGroup.make(self._memory_limit)
+        command = self._group.command(self.command()) if self._group else self.command()
         with self.log_file.open("ab") as sink:
             self._process = await asyncio.create_subprocess_exec(
-                *self.command(),
+                *command,
                 env=self.environment, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink,
             )  # fmt: skip
         self._started = time.monotonic()
@@ -114,8 +143,8 @@ class OperatorProcess:
     def send(self, number: signal.Signals) -> None:
         self._running.send_signal(number)
 
-    async def wait(self, limit: float = 20.0) -> int:
-        """Its exit code, once it has ended; TimeoutError after `limit` seconds."""
+    async def wait(self, limit: float | None = 20.0) -> int:
+        """Its exit code, once it has ended; TimeoutError after `limit` seconds (None: never)."""
         async with asyncio.timeout(limit):
             return await self._running.wait()
 
@@ -135,4 +164,6 @@ class OperatorProcess:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+        if self._group is not None:
+            self._group.close()
         self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""A stand-in for AWS over HTTP: the wire protocols of Secrets Manager and STS on top of `model.World`.
+"""A stand-in for AWS over HTTP: the wire protocols of Secrets Manager, STS and SQS on top of `model.World`.
 
 For tests that need what moto does not enforce, and for benchmarks, where moto is the bottleneck. In this process:
 
@@ -11,9 +11,7 @@ For tests that need what moto does not enforce, and for benchmarks, where moto i
 As a process of its own: `python -m sandbox.aws.http --port 8123 --latency 0.02 --open` prints one line of JSON with
 its URL, and is controlled by requests to `/_fake/` (see `_admin`).
 
-Signatures are not checked, only the access key and the session token that they contain. Fault kinds: `throttle`,
-`500`, `503`, `502html`, `html`, `reset`, `hang`, `slow`, `truncated`, `cut`, `no-list`, `token-loop`,
-`endless`, `expired`, `denied`, and `code:<AWS error code>`.
+Signatures are not checked, only the access key and the session token that they contain.
 """
 
 from __future__ import annotations
@@ -25,41 +23,19 @@ import json
 import re
 import uuid
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from aiohttp import web
 
+from sandbox.aws.faults import CODES, Fault, change_content, send_broken
 from sandbox.aws.model import World
 from sandbox.aws.state import OPERATOR_ACCOUNT, REGION, Refused
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/")
 _HTML = "<html><body><h1>Sign in to the guest network</h1></body></html>"
 _STS = {"AssumeRole", "GetCallerIdentity"}
-
-
-@dataclass
-class Fault:
-    """A failure of calls of this operation and role (None: any), a number of times."""
-
-    kind: str
-    operation: str | None = None
-    role: str | None = None
-    times: float = float("inf")
-    delay: float = 10.0
-    skip: int = 0
-    """The number of calls that succeed before it starts."""
-
-    def applies(self, operation: str, role: str) -> bool:
-        if self.times <= 0 or self.operation not in {None, operation} or self.role not in {None, role}:
-            return False
-        if self.skip > 0:
-            self.skip -= 1
-            return False
-        self.times -= 1
-        return True
 
 
 class FakeAws:
@@ -131,15 +107,15 @@ class FakeAws:
         except Refused as refusal:
             return _refusal(refusal, sts=service_sts)
         if struck:
-            answer = _change_content(struck.kind, answer)
+            answer = change_content(struck.kind, answer)
         response = _answer(operation, answer, sts=service_sts)
-        return await _send_broken(struck.kind, request, response) if struck else response
+        return await send_broken(struck.kind, request, response) if struck else response
 
     async def _fail(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
         """Apply a fault that replaces the answer."""
         kind = fault.kind
-        if kind in _CODES or kind.startswith("code:"):
-            code, status = _CODES.get(kind, (kind.removeprefix("code:"), 400))
+        if kind in CODES or kind.startswith("code:"):
+            code, status = CODES.get(kind, (kind.removeprefix("code:"), 400))
             raise Refused(code, "Rate exceeded" if kind == "throttle" else "on demand", status)
         if kind in {"html", "502html"}:
             return web.Response(status=200 if kind == "html" else 502, text=_HTML, content_type="text/html")
@@ -194,13 +170,6 @@ class FakeAws:
                 self.world.put(name, value, **where)
 
 
-_CODES = {
-    "throttle": ("ThrottlingException", 400),
-    "500": ("InternalServiceError", 500),
-    "503": ("ServiceUnavailable", 503),
-    "expired": ("ExpiredTokenException", 400),
-    "denied": ("AccessDeniedException", 400),
-}
 _STS_CODES = {
     "ThrottlingException": "Throttling",
     "ExpiredTokenException": "ExpiredToken",
@@ -255,30 +224,6 @@ def _xml(value: Any) -> str:
     if isinstance(value, dict):
         return "".join(f"<{key}>{_xml(part)}</{key}>" for key, part in value.items())
     return escape(str(value))
-
-
-def _change_content(kind: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """Apply a fault to the content of an answer."""
-    if kind == "no-list":
-        return {}
-    if kind == "token-loop":
-        return answer | {"NextToken": "MA=="}
-    return answer
-
-
-async def _send_broken(kind: str, request: web.Request, response: web.Response) -> web.StreamResponse:
-    """Apply a fault to the transmission of an answer."""
-    body = response.body if isinstance(response.body, bytes) else b""
-    if kind == "truncated":
-        return web.Response(body=body[: len(body) // 2], content_type=response.content_type)
-    if kind == "cut":
-        stream = web.StreamResponse(headers={"Content-Length": str(len(body))})
-        await stream.prepare(request)
-        await stream.write(body[: len(body) // 2])
-        if request.transport:
-            request.transport.close()
-        return stream
-    return response
 
 
 async def _main() -> None:

@@ -1,9 +1,9 @@
 """AWS as a model: accounts, secrets, roles and what they may do. State and rules, no wire and no clients.
 
-Written against the API references of Secrets Manager and STS, not against the operator. `World.perform` takes an
-operation with its parameters and returns the response of AWS, or raises `Refused` with AWS's code and status.
-What differs from moto: permissions are per role and per secret, full ARNs work across accounts,
-sessions end, a batch takes 20 ids and reports its errors by secret, listings can be frozen (AWS: "might not
+Written against the API references of Secrets Manager, STS and SQS (one queue, whatever its URL), not against the
+operator. `World.perform` takes an operation with its parameters and returns the response of AWS, or raises `Refused`
+with AWS's code and status. What differs from moto: permissions are per role and per secret, full ARNs work across
+accounts, sessions end, a batch takes 20 ids and reports its errors by secret, listings can be frozen (AWS: "might not
 reflect changes from the last five minutes") and reads can lag.
 """
 
@@ -212,6 +212,17 @@ class World(State):
         secret.move(stage, target)
         self.touch(secret)
         return {"ARN": secret.arn, "Name": secret.name}
+
+    def _receive_message(self, _who: Principal, _region: str, params: dict[str, Any]) -> dict[str, Any]:
+        """At once, whatever `WaitTimeSeconds` says. What was received and not deleted comes again."""
+        first = list(self.messages.items())[: params.get("MaxNumberOfMessages") or 1]
+        found = [{"MessageId": handle, "ReceiptHandle": handle, "Body": body} for handle, body in first]
+        return {"Messages": found} if found else {}
+
+    def _delete_message_batch(self, _who: Principal, _region: str, params: dict[str, Any]) -> dict[str, Any]:
+        for entry in params["Entries"]:
+            self.messages.pop(entry["ReceiptHandle"], None)
+        return {"Successful": [{"Id": entry["Id"]} for entry in params["Entries"]], "Failed": []}
 
     def _get_caller_identity(self, who: Principal, _region: str, _params: dict[str, Any]) -> dict[str, Any]:
         return {"Account": who.account, "Arn": who.arn, "UserId": "AROAEXAMPLE:session"}

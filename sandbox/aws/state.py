@@ -126,6 +126,8 @@ class State:
         self.frozen: dict[tuple[str, str], list[Secret]] = {}
         self.sorts = True
         """Whether ListSecrets knows SortBy; moto and older stand-ins ignore it."""
+        self.messages: dict[str, str] = {}
+        """What waits in the queue of events: receipt handle to body."""
         self._ticks = count()
         self._serial = count(1)
 
@@ -253,6 +255,10 @@ class State:
             secret.move(stage, version)
         self.touch(secret)
         return version
+
+    def send(self, body: str) -> None:
+        """Put a message into the queue of events."""
+        self.messages[str(uuid.uuid4())] = body
 
     def touch(self, secret: Secret) -> None:
         secret.changed = self._moment()

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import secrets
 import sys
 
-from sandbox.envtest import HOW_TO_GET, find_assets
 from tests.chaos.run import Verdict, run
+from tests.support.seeded import parser_of, run_seeded, summary
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="what to draw (default: random)")
-    parser.add_argument("--seconds", type=float, default=180, help="how long (default: 180)")
-    chosen = parser.parse_args()
-    assets = find_assets()
-    if assets is None:
-        print(f"chaos: {HOW_TO_GET}", file=sys.stderr)
-        return 2
-    print(f"seed {chosen.seed} (again: make chaos ARGS='--seed {chosen.seed}')", flush=True)
-    verdict = asyncio.run(
-        run(assets, seed=chosen.seed, seconds=chosen.seconds, say=lambda text: print(text, flush=True))
-    )
-    print(table(verdict))
-    return int(bool(verdict.problems))
+    return run_seeded("chaos", parser_of("chaos", __doc__), run, table)
 
 
 def table(verdict: Verdict) -> str:
@@ -38,9 +22,7 @@ def table(verdict: Verdict) -> str:
         ("log lines a minute", f"{verdict.lines_per_minute:.0f}"),
         ("resident memory", f"{verdict.resident_mib:.0f} MiB"),
     ]
-    lines = [f"  {name:<28} {value:>14}" for name, value in rows]
-    shown = [f"  WRONG: {problem}" for problem in dict.fromkeys(verdict.problems)]
-    return "\n".join(["", *lines, *(shown or ["  nothing was wrong"])])
+    return summary(rows, verdict.problems)
 
 
 if __name__ == "__main__":

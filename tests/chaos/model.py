@@ -44,6 +44,10 @@ class Thing:
         ]
         return {"IAMRole": "reader", "data": data}
 
+    def expected(self, whole: str) -> dict[str, str]:
+        """What the Secret must hold if its source holds that."""
+        return {"literal": self.literal, "pw": json.loads(whole)["password"], "whole": whole}
+
 
 @dataclass
 class Model:
@@ -68,8 +72,7 @@ class Model:
 
     def expected(self, thing: Thing, whole: str = "") -> dict[str, str]:
         """What the Secret must hold once all is well (or would have to, if its source held that)."""
-        whole = whole or self.values[thing.source]
-        return {"literal": thing.literal, "pw": json.loads(whole)["password"], "whole": whole}
+        return thing.expected(whole or self.values[thing.source])
 
     def note(self, what: str, thing: Thing) -> None:
         """This is about to give the object's Secret a reason to be written."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import random
 import tempfile
 import time
@@ -17,26 +15,21 @@ from pathlib import Path
 import aiohttp
 
 from sandbox.aws.http import FakeAws
-from sandbox.aws.state import REGION
 from sandbox.envtest import RealKubernetes
 from sandbox.kubernetes_client import KubernetesError
 from sandbox.operator import OperatorProcess
 from tests.chaos.changes import Changes
 from tests.chaos.faults import Faults
 from tests.chaos.model import Model, Reason
-from tests.support.cluster import WRITES, Cluster, Space
+from tests.support.cluster import WRITES, Cluster, Space, texts_of
 from tests.support.eventually import eventually
+from tests.support.measures import logged_bugs, resident_mib
+from tests.support.stand_in import stand_in
 
 SETTLE = 90.0
 """Seconds after the last fault within which everything must be right: a refusal stands for a minute, then one sync."""
 OBJECTS = 40
-_CREDENTIALS = {
-    "AWS_REGION": REGION,
-    "AWS_ACCESS_KEY_ID": "AKIAOPERATOR",
-    "AWS_SECRET_ACCESS_KEY": "none",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-SETTINGS = {"POLL_INTERVAL_SEC": "1", "SYNC_INTERVAL_SEC": "10"}
+SETTINGS = {"SYNC_INTERVAL_SEC": "10"}
 
 
 @dataclass
@@ -65,7 +58,7 @@ async def run(assets: Path, *, seed: int, seconds: float, say: Callable[[str], N
             await cluster.install("crd.yaml", "namespace.yaml", "rbac.yaml")
             token = await server.service_account_token("k8s-secret-syncer", "secretsyncer")
             kubeconfig = server.write_kubeconfig(Path(folder) / "kubeconfig", "operator", token=token)
-            environment = {**_CREDENTIALS, "AWS_ENDPOINT_URL": aws.url, **SETTINGS}
+            environment = {**stand_in(aws), **SETTINGS}
 
             def start() -> OperatorProcess:
                 return OperatorProcess(kubeconfig=kubeconfig, environment=environment)
@@ -132,19 +125,13 @@ async def _wrong_now(model: Model, space: Space) -> list[str]:
         secrets = await space.cluster.list("Secret", space.name)
     except (aiohttp.ClientError, OSError, KubernetesError):
         return []
-    problems = (model.wrong_now(secret["metadata"]["name"], _texts(secret)) for secret in secrets)
+    problems = (model.wrong_now(secret["metadata"]["name"], texts_of(secret)) for secret in secrets)
     return [problem for problem in problems if problem]
-
-
-def _texts(secret: dict[str, object]) -> dict[str, str]:
-    data = secret.get("data") or {}
-    assert isinstance(data, dict)
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
 async def _settle(model: Model, space: Space) -> None:
     async def right() -> None:
-        secrets = {s["metadata"]["name"]: _texts(s) for s in await space.cluster.list("Secret", space.name)}
+        secrets = {s["metadata"]["name"]: texts_of(s) for s in await space.cluster.list("Secret", space.name)}
         for thing in model.things.values():
             if thing.alive and thing.source not in model.missing:
                 found = secrets.get(thing.name)
@@ -197,16 +184,10 @@ async def _judge(
     verdict.justified = sum(len(thing.reasons) for thing in model.things.values())
     lines = (faults.logs + faults.operator.log).count("\n")
     verdict.lines_per_minute = lines / (seconds / 60)
-    verdict.resident_mib = _resident(faults.operator.pid)
-    tracebacks = [line for line in (faults.logs + faults.operator.log).splitlines() if '"traceback"' in line]
-    verdict.problems += [f"a bug was logged: {json.loads(line)['traceback'][-800:]}" for line in tracebacks[:3]]
+    verdict.resident_mib = resident_mib(faults.operator)
+    verdict.problems += logged_bugs(faults.logs + faults.operator.log)
 
 
 def _history(entries: list[Reason]) -> str:
     shown = (f"{datetime.fromtimestamp(at, UTC):%H:%M:%S.%f} {what}" for at, what in sorted(entries))
     return ", ".join(shown)
-
-
-def _resident(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * 4096 / 2**20

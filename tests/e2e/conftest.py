@@ -17,11 +17,11 @@ import pytest_asyncio
 from sandbox.apiserver import EmbeddedKubernetes
 from sandbox.aws.http import FakeAws
 from sandbox.aws.moto_secrets import MotoSecrets
-from sandbox.aws.state import REGION
 from sandbox.operator import OperatorProcess
 from tests.support.cluster import Cluster, Kubectl
 from tests.support.eventually import eventually
 from tests.support.measures import complaints, total
+from tests.support.stand_in import stand_in
 
 SERVICE_ACCOUNT = "k8s-secret-syncer", "secretsyncer"
 
@@ -130,18 +130,6 @@ async def until_known(operator, count):
         assert total(metrics, "secretsyncer_informer_objects", resource="syncedsecrets") == count
 
     await eventually(probe)
-
-
-def stand_in(aws):
-    """The variables that send AWS clients to the stand-in."""
-    return {
-        "AWS_ENDPOINT_URL": aws.url,
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "AKIAOPERATOR",
-        "AWS_SECRET_ACCESS_KEY": "operator",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "POLL_INTERVAL_SEC": "1",
-    }
 
 
 @pytest.fixture(scope="module")

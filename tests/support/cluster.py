@@ -28,6 +28,15 @@ def writes(server: Any) -> int:
     return sum(count for key, count in server.requests.items() if key.verb in WRITES)
 
 
+def data_of(secret: Object) -> dict[str, bytes]:
+    """The bytes of a Secret."""
+    return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+
+
+def texts_of(secret: Object) -> dict[str, str]:
+    return {key: value.decode() for key, value in data_of(secret).items()}
+
+
 class Cluster(KubernetesClient):
     """The administrator of one server."""
 
@@ -96,9 +105,7 @@ class Space:
     async def data(self, name: str) -> dict[str, bytes] | None:
         """The bytes of the Secret; None where there is none."""
         secret = await self.secret(name)
-        if secret is None:
-            return None
-        return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+        return None if secret is None else data_of(secret)
 
     async def ready(self, name: str) -> Object:
         """The Ready condition that is about the present spec; AssertionError where there is none yet."""

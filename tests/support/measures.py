@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from sandbox.operator import OperatorProcess
+from sandbox.usage import MIB, memory
 from secretsyncer.metrics import Metrics
 
 _SERIES = re.compile(r"(?P<name>\w+)(\{(?P<labels>.*)\})?")
@@ -57,7 +57,13 @@ def complaints(text: str) -> list[dict[str, Any]]:
 
 def resident_mib(operator: OperatorProcess) -> float:
     """The memory of its process."""
-    return int(Path(f"/proc/{operator.pid}/statm").read_text().split()[1]) * 4096 / 2**20
+    return memory(operator.pid).now / MIB
+
+
+def logged_bugs(text: str) -> list[str]:
+    """The first tracebacks of a log."""
+    tracebacks = [str(line["traceback"]) for line in log_lines(text) if "traceback" in line]
+    return [f"a bug was logged: {traceback[-800:]}" for traceback in tracebacks[:3]]
 
 
 def declared() -> dict[str, set[str]]:
