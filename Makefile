@@ -13,7 +13,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
   use-context NAME), or use make sandbox, which needs none. kubectl:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test chaos bench demo run sandbox docs site envtest tools image release sbom audit lock
+.PHONY: help install check test chaos hostile bench demo run sandbox docs site envtest tools image release sbom audit lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: .venv/.installed ## run all tests that this machine can run (make envtest 
 
 chaos: .venv/.installed ## inject random faults for three minutes, on a real API server (ARGS='--seed 1 --seconds 60')
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+hostile: .venv/.installed ## let hostile tenants, messages and answers work on honest ones (ARGS='--kind hints --seconds 20')
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 bench: .venv/.installed ## run the benchmarks (ARGS='start 1000' runs only these)
 	$(BIN)/python -m bench $(ARGS)

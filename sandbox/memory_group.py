@@ -27,7 +27,7 @@ class MemoryGroup:
     """One cgroup. `close` removes it, once its process has ended."""
 
     def __init__(self, folder: Path, events: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._events = folder / events
 
     @classmethod
@@ -50,7 +50,7 @@ class MemoryGroup:
 
     def command(self, command: Sequence[str]) -> tuple[str, ...]:
         """The command line that runs this command in the group, under the same process id."""
-        return "/bin/sh", "-c", _ENTER, str(self._folder / "cgroup.procs"), *command
+        return "/bin/sh", "-c", _ENTER, str(self.folder / "cgroup.procs"), *command
 
     @property
     def kills(self) -> int:
@@ -62,6 +62,6 @@ class MemoryGroup:
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             with contextlib.suppress(OSError):
-                self._folder.rmdir()
+                self.folder.rmdir()
                 return
             time.sleep(0.05)

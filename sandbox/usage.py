@@ -30,4 +30,4 @@ def memory(pid: int) -> Memory:
         for name, _, rest in (line.partition(":") for line in lines)
         if name in {"VmRSS", "VmHWM"}
     }
-    return Memory(found["VmRSS"], found["VmHWM"])
+    return Memory(found.get("VmRSS", 0), found.get("VmHWM", 0))  # a process that has ended has neither

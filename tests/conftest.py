@@ -27,6 +27,7 @@ LONGEST = (
     "test_fault_aws.py",
     "test_fault_api_server.py",
     "test_chaos.py",
+    "test_hostile.py",
     "test_fault_objects.py",
     "test_event_queue_failures.py",
     "test_fault_answers.py",

@@ -30,7 +30,9 @@ POLL = 1.0
 LATE = 2.0
 """Seconds by which no change may be late."""
 MARK = "benign"
-"""Begins each value of the honest tenants, so that it is recognised elsewhere."""
+"""Begins the name of each role and secret of the honest tenants, and is a tag of each secret."""
+VALUE = "of an honest tenant"
+"""Is in each value of the honest tenants, so that it is recognised elsewhere."""
 _AT_ONCE = 16
 
 
@@ -82,7 +84,6 @@ class Due:
     watch: Stopwatch
     kinds: set[str]
     """The hostile kinds at work since."""
-    reported: bool = False
 
     @property
     def late(self) -> float:
@@ -96,11 +97,22 @@ class Lateness:
     worst: float = 0.0
     worst_with_machine: float = 0.0
     changes: int = 0
+    too_late: dict[str, list[float]] = field(default_factory=dict)
+    """How late, by the kinds that were at work."""
 
     def note(self, due: Due) -> None:
         self.changes += 1
         self.worst = max(self.worst, due.late)
         self.worst_with_machine = max(self.worst_with_machine, due.watch.seconds - due.grace)
+        if due.late > LATE:
+            self.too_late.setdefault(", ".join(sorted(due.kinds)) or "nothing hostile", []).append(due.late)
+
+    @property
+    def problems(self) -> list[str]:
+        return [
+            f"{len(late)} changes were late by more than {LATE:g} s, the latest by {max(late):.1f} s (during {kinds})"
+            for kinds, late in self.too_late.items()
+        ]
 
 
 @dataclass
@@ -139,9 +151,9 @@ class Benign:
         place = number % NAMESPACES
         source = f"{MARK}/{place}/source-{number}"
         thing = Honest(
-            f"object-{number}", source, f"{MARK} literal {number}", number=number, role=f"{MARK}-{place}"
+            f"object-{number}", source, f"literal {number} {VALUE}", number=number, role=f"{MARK}-{place}"
         )
-        self.model.set_value(source, self.model.value_of(source, f"{MARK} first"))
+        self.model.set_value(source, self.model.value_of(source, f"first {VALUE}"))
         self.world.create(source, self.model.values[source], tags={f"of-{number}": "1", MARK: "1"})
         self.model.things[thing.name] = thing
         self.model.note("objects made", thing)
@@ -153,7 +165,6 @@ class Benign:
         async with asyncio.TaskGroup() as group:
             for space in self._spaces:
                 group.create_task(self._follow(space))
-            group.create_task(self._look())
 
     async def change(self) -> None:
         """One change, unless all are due already."""
@@ -168,7 +179,7 @@ class Benign:
             await self._edit_by_hand(thing)
 
     def _rotate(self, thing: Honest) -> None:
-        value = self.model.value_of(thing.source, f"{MARK} v{self.rand.getrandbits(48)}")
+        value = self.model.value_of(thing.source, f"v{self.rand.getrandbits(48)} {VALUE}")
         self.model.set_value(thing.source, value)
         self.model.note_source("rotations", thing.source)
         self.world.put(thing.source, value)
@@ -235,22 +246,11 @@ class Benign:
             del self._due[name]
             if not self._lying:
                 self.lateness.note(due)
-                self._report(due)
 
-    async def _look(self) -> None:
-        """Report what does not come at all."""
-        while True:
-            await asyncio.sleep(0.2)
-            if not self._lying:
-                for due in self._due.values():
-                    self._report(due)
-
-    def _report(self, due: Due) -> None:
-        if due.late > LATE and not due.reported:
-            due.reported = True
-            self.problems.append(
-                f"{due.what} of {due.thing.name} was late by more than {LATE:g} s (during {', '.join(sorted(due.kinds))})"
-            )
+    def give_up(self) -> None:
+        """What has not come yet will not."""
+        for due in self._due.values():
+            self.lateness.note(due)
 
     def wrong(self) -> Iterator[str]:
         """The objects whose Secret does not hold what it must."""

@@ -92,7 +92,10 @@ async def run(
                 finally:
                     for task in background:
                         task.cancel()
-                    await asyncio.gather(*background, return_exceptions=True)
+                    results = await asyncio.gather(*background, return_exceptions=True)
+                verdict.problems += [
+                    f"the run itself failed: {error!r}" for error in results if isinstance(error, Exception)
+                ]
                 _judge(scene, probe, verdict)
     return verdict
 
@@ -116,7 +119,10 @@ async def _acts(
     works = [_lane(scene, order, seconds) for _ in range(lanes)]
     await _while_alive(scene, _changes(benign, seconds), *works, _tell(scene, seconds, say))
     say("quiet again: everything must be right")
-    await _while_alive(scene, _settle(benign))
+    try:
+        await _while_alive(scene, _settle(benign))
+    except AssertionError as problem:
+        verdict.problems.append(str(problem))
     verdict.problems += await benign.unready()
 
 
@@ -189,13 +195,14 @@ async def _tell(scene: Scene, seconds: float, say: Callable[[str], None]) -> Non
 def _judge(scene: Scene, probe: Probe, verdict: Verdict) -> None:
     verdict.changes, verdict.kinds, verdict.refused = scene.benign.model.changes, scene.ran, scene.refused
     verdict.probes, verdict.worst_probe = probe.asked, probe.worst
+    scene.benign.give_up()
+    verdict.problems += verdict.alone.problems + verdict.beside.problems
     verdict.problems += scene.benign.problems + scene.problems + logged_bugs(scene.operator.log)
     if probe.failures:
         said = "; ".join(dict.fromkeys(probe.failures[:3] + probe.failures[-1:]))
         verdict.problems.append(
             f"/healthz must answer within {PROBE_LIMIT:g} s, and failed {len(probe.failures)} times: {said}"
         )
-    if scene.operator.exit_code is None:
-        verdict.peak_mib = scene.operator.peak_memory / MIB
-        if verdict.peak_mib > MEMORY / MIB:
-            verdict.problems.append(f"the operator took {verdict.peak_mib:.0f} MiB")
+    verdict.peak_mib = probe.peak / MIB
+    if probe.peak > MEMORY:
+        verdict.problems.append(f"the operator took {verdict.peak_mib:.0f} MiB")

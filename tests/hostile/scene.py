@@ -19,7 +19,7 @@ from typing import Any
 from sandbox.aws.http import FakeAws
 from sandbox.kubernetes_client import KubernetesError
 from sandbox.operator import OperatorProcess
-from tests.hostile.benign import MARK, Benign
+from tests.hostile.benign import VALUE, Benign
 from tests.support.builders import ANNOTATION
 from tests.support.cluster import Cluster, Space, texts_of
 
@@ -65,7 +65,7 @@ class Tenant:
 
     async def end(self) -> None:
         for secret in await self.space.cluster.list("Secret", self.space.name):
-            if secret.get("type") == "Opaque" and MARK in json.dumps(texts_of(secret)):
+            if secret.get("type") == "Opaque" and VALUE in json.dumps(texts_of(secret)):
                 self.scene.problems.append(f"a Secret of {self.name} holds a value of an honest tenant")
         await self.space.clear()
         self.forget_secrets()

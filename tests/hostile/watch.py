@@ -66,11 +66,14 @@ class Probe:
         self.asked = 0
         self.worst = 0.0
         """Seconds, without what the machine took."""
+        self.peak = 0
+        """Most resident memory of the operator, in bytes."""
         self.failures: list[str] = []
         """What was wrong, and during which hostile kinds."""
 
     async def run(self) -> None:
         while True:
+            self.peak = max(self.peak, self._operator.peak_memory)
             await self._ask()
             await asyncio.sleep(_PROBE_EVERY)
 
