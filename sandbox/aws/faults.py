@@ -1,8 +1,8 @@
 """What goes wrong with calls of the stand-in.
 
-Kinds: `throttle`, `500`, `503`, `502html`, `html`, `reset`, `hang`, `slow`, `truncated`, `cut`, `null`, `no-list`,
-`empty-list`, `half-list`, `odd-list`, `odd-fields`, `token-loop`, `endless`, `expired`, `denied`, and
-`code:<AWS error code>`.
+Kinds: `throttle`, `500`, `503`, `502html`, `html`, `reset`, `hang`, `slow`, `truncated`, `cut`, `no-list`, `empty-list`,
+`half-list`, `odd-list`, `odd-fields`, `token-loop`, `endless`, `expired`, `denied`, `code:<AWS error code>`, and
+`body:<text>`.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def change_content(kind: str, answer: dict[str, Any]) -> dict[str, Any]:
 async def send_broken(kind: str, request: web.Request, response: web.Response) -> web.StreamResponse:
     """Apply a fault to the transmission of an answer."""
     body = response.body if isinstance(response.body, bytes) else b""
-    if kind == "null":
-        return web.Response(text="null", content_type="application/x-amz-json-1.1")
+    if kind.startswith("body:"):
+        return web.Response(text=kind.removeprefix("body:"), content_type=response.content_type)
     if kind == "truncated":
         return web.Response(body=body[: len(body) // 2], content_type=response.content_type)
     if kind == "cut":

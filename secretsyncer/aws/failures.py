@@ -47,6 +47,8 @@ from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure, Unavailable
 
 _PARSERS = frozenset({"aiobotocore.parsers", "botocore.parsers"})
+_ENDPOINTS = frozenset({"aiobotocore.endpoint", "botocore.endpoint"})
+"""Where the SDK stumbles itself over what it has parsed, such as the JSON text `null`."""
 _CREDENTIALS = frozenset(
     f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens", "auth")
 )
@@ -131,7 +133,7 @@ def explain(exc: Exception, operation: str, identity: Identity, secret: str = ""
     ):
         if isinstance(exc, kinds):
             return _failure(outcome, type(exc).__name__, operation, identity, secret)
-    if _raised_in(exc, _PARSERS):
+    if _raised_in(exc, _PARSERS) or _frames(exc)[-1] in _ENDPOINTS:
         return _failure(CallOutcome.UNREADABLE, type(exc).__name__, operation, identity, secret)
     return None
 
@@ -151,8 +153,13 @@ def without_credentials(exc: Exception, operation: str) -> Failure:
 
 def _raised_in(exc: BaseException, modules: frozenset[str]) -> bool:
     """Whether the exception passed through one of these modules of the SDK."""
+    return not modules.isdisjoint(_frames(exc))
+
+
+def _frames(exc: BaseException) -> list[str]:
+    """The modules that the exception passed through; the last one raised it."""
     frames = traceback.walk_tb(exc.__traceback__)
-    return any(frame.f_globals.get("__name__") in modules for frame, _ in frames)
+    return [str(frame.f_globals.get("__name__")) for frame, _ in frames] or [""]
 
 
 def _connection_trouble(exc: Exception) -> str:

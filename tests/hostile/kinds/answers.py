@@ -15,7 +15,7 @@ _LIES = {
     "empty-listing": "empty-list",
     "half-listing": "half-list",
     "malformed-listing": "odd-list",
-    "null-listing": "null",
+    "null-listing": "body:null",
     "listing-without-a-list": "no-list",
     "odd-listing": "odd-fields",
     "html-listing": "html",

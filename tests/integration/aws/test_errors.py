@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from secretsyncer.aws.identity import OPERATOR, Identity
+from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected, SettingsError, Unavailable
 from tests.support.wired_aws import ref
 
@@ -40,6 +41,36 @@ async def test_temporary_failures_are_unavailable_and_each_attempt_is_counted(aw
     assert error.reason is Reason.AWS_UNAVAILABLE
     assert error.retry_after > 0
     assert side.counted("GetSecretValue", outcome) == attempts == aws.count("GetSecretValue")
+
+
+@pytest.mark.parametrize("operation", ["AssumeRole", "GetSecretValue", "BatchGetSecretValue", "ListSecrets"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "null",
+        "[]",
+        "1",
+        '"text"',
+        "true",
+        "{}",
+        "[null]",
+        '{"SecretList": null, "SecretValues": 1}',
+        "<a/>",
+        "<a><b",
+        "",
+    ],
+)
+async def test_whatever_the_body_of_an_answer_is_it_is_a_failure_of_that_call(aws, side, reader, operation, body):
+    aws.world.create("app", "one")
+    aws.world.create("other", "two")
+    aws.fault(f"body:{body}", operation)
+    assert await side.poller.poll_once() is (operation != "ListSecrets")
+    got = await side.cache.get_many([ref("app", reader), ref("other", reader)], side.poller.catalogue)
+    assert all(isinstance(value, SecretValue | Unavailable) for value in got.values())
+    if operation == "AssumeRole":
+        assert all(isinstance(value, Unavailable) for value in got.values())
+    aws.faults.clear()
+    assert await side.poller.poll_once()
 
 
 @pytest.mark.parametrize("kind", ["throttle", "500", "502html", "reset", "cut"])
