@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from tests.hostile.kinds import KINDS
 from tests.hostile.run import Verdict, run
@@ -13,6 +14,7 @@ def main() -> int:
     parser = parser_of("hostile", __doc__)
     parser.add_argument("--kind", action="append", dest="kinds", choices=sorted(KINDS), help="only this kind")
     parser.add_argument("--lanes", type=int, default=2, help="how many kinds at once (default: 2)")
+    parser.add_argument("--log", type=Path, help="file for the operator's log")
     return run_seeded("hostile", parser, run, table)
 
 

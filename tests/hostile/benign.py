@@ -97,20 +97,22 @@ class Lateness:
     worst: float = 0.0
     worst_with_machine: float = 0.0
     changes: int = 0
-    too_late: dict[str, list[float]] = field(default_factory=dict)
-    """How late, by the kinds that were at work."""
+    too_late: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+    """How late which change was, by the kinds that were at work."""
 
     def note(self, due: Due) -> None:
         self.changes += 1
         self.worst = max(self.worst, due.late)
         self.worst_with_machine = max(self.worst_with_machine, due.watch.seconds - due.grace)
         if due.late > LATE:
-            self.too_late.setdefault(", ".join(sorted(due.kinds)) or "nothing hostile", []).append(due.late)
+            what = f"{due.what} of {due.thing.name}"
+            self.too_late.setdefault(", ".join(sorted(due.kinds)), []).append((due.late, what))
 
     @property
     def problems(self) -> list[str]:
         return [
-            f"{len(late)} changes were late by more than {LATE:g} s, the latest by {max(late):.1f} s (during {kinds})"
+            f"{len(late)} changes were late by more than {LATE:g} s, the {max(late)[1]} by {max(late)[0]:.1f} s"
+            f" (during {kinds or 'nothing hostile'})"
             for kinds, late in self.too_late.items()
         ]
 

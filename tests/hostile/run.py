@@ -60,8 +60,12 @@ async def run(
     say: Callable[[str], None],
     kinds: Sequence[str] | None = None,
     lanes: int = 2,
+    log: Path | None = None,
 ) -> Verdict:
-    """The run, with so many kinds at once. Deterministic in what it draws, not in how the operator and the kinds meet."""
+    """The run, with so many kinds at once. The operator's log goes to `log`.
+
+    Deterministic in what it draws, not in how the operator and the kinds meet.
+    """
     verdict, rand = Verdict(seed), random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
         async with RealKubernetes(assets) as server, FakeAws() as aws, Cluster(server) as cluster:
@@ -97,6 +101,8 @@ async def run(
                     f"the run itself failed: {error!r}" for error in results if isinstance(error, Exception)
                 ]
                 _judge(scene, probe, verdict)
+                if log:
+                    log.write_text(operator.log)  # noqa: ASYNC240 - at the end, when nothing is timed
     return verdict
 
 
