@@ -22,6 +22,12 @@ TALKATIVE = ("kubernetes_asyncio", "botocore", "aiobotocore", "urllib3", "asynci
 """Loggers kept at INFO. At DEBUG, they log request and response bodies, including Secrets."""
 
 
+def _no_bad_request(record: logging.LogRecord) -> bool:
+    """False for a line about a client that sends what is not HTTP."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__module__ != "aiohttp.http_exceptions"
+
+
 class bind:  # noqa: N801 - a context manager; a class costs a third of a generator, for each reconcile
     """Add these fields to every line that this task logs inside."""
 
@@ -85,3 +91,5 @@ def configure(level: str, style: Literal["json", "text"]) -> None:
     logging.getLogger("botocore").setLevel(logging.WARNING)
     # At WARNING, it logs each failed AssumeRole with a traceback. The operator reports the failure itself, once.
     logging.getLogger("aiobotocore.credentials").setLevel(logging.ERROR)
+    # At ERROR, it logs each such client with a traceback and the bytes. It has been answered: 400.
+    logging.getLogger("aiohttp.server").addFilter(_no_bad_request)

@@ -124,8 +124,8 @@ async def suspended_objects(scene: Scene) -> None:
 async def large_specs(scene: Scene) -> None:
     """Objects with many tiny fields, which take the most memory as Python objects."""
     async with scene.tenant() as tenant:
-        items: list[Any] = [{"name": f"k{number}", "value": ""} for number in range(30_000)]
-        labels = {f"l{number}": "" for number in range(20_000)}
+        items: list[Any] = [{"name": f"k{number}", "value": ""} for number in range(10_000)]
+        labels = {f"l{number}": "" for number in range(8_000)}
         for turn in range(3):
             await tenant.write(f"items-{turn}", suspend=True, data=items)
             await tenant.write(f"labels-{turn}", data=[literal("a", "1")], secretMetadata={"labels": labels})
