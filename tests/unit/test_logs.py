@@ -147,7 +147,7 @@ def test_a_failed_assume_role_is_not_reported_by_the_library_too(written):
 @pytest.mark.parametrize(("error", "written_lines"), [(BadStatusLine("x" * 1000), 0), (KeyError("x"), 1)])
 def test_a_client_that_sends_no_http_is_not_logged_and_a_bug_of_a_handler_is(written, error, written_lines):
     logs.configure("info", "json")
-    logging.getLogger("aiohttp.server").exception("Error handling request", exc_info=error)
+    logging.getLogger("aiohttp.server").error("Error handling request", exc_info=error)
     assert len(lines(written)) == written_lines
 
 
