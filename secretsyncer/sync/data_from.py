@@ -136,6 +136,7 @@ class AllKeys:
         refused = []
         for key, part in parts.items():
             with self._collecting():
+                self._budget.charge_time()  # first, so that the time of keys that fail counts as well
                 name = self._name(key, part.origin)
                 if is_data_key(name):
                     if name in origins:
@@ -152,7 +153,6 @@ class AllKeys:
         """The key's name in the Secret, which may be invalid."""
         rules = [(rule.source, rule.target) for rule in self._source.rewrite]
         name = _rewritten(rules, key, origin) if rules else key
-        self._budget.charge_time()
         if self._source.invalid_keys == "Replace" and not is_data_key(name):
             return "".join(c if is_data_key(f"x{c}") else "_" for c in name) or "_"
         return name

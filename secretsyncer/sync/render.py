@@ -78,8 +78,8 @@ class _Rendering:
         self._budget.start_clock()
         for label, action in self._sources(spec, found):
             try:
+                self._budget.charge_time()  # first, so that the time of parts that fail counts as well
                 data.update(action())
-                self._budget.charge_time()
             except SyncFailure as failure:
                 failures.append(_labelled(label, failure))
                 if isinstance(failure, Exhausted):

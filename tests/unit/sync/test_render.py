@@ -430,6 +430,18 @@ def test_a_key_that_rewriting_makes_too_long_is_named_by_its_position():
     )
 
 
+def test_the_time_of_keys_and_parts_that_fail_counts():
+    world = World({"app": {"k" * 250 + str(n): "x" for n in range(5_000)}})
+    rules = [{"source": "(.*)", "target": "$1" * 450}]
+    path = {"secretKeyRef": {"name": "app", "jmesPath": "values(@)[?@ == 'y'].z | [0]"}}
+    for spec in (
+        {"dataFrom": {**all_keys("app"), "rewrite": rules}},
+        {"data": [{"name": f"k{n}", "valueFrom": path} for n in range(300)]},
+    ):
+        with pytest.raises(Rejected, match=r"take 0\.\d s of processor time or more; the limit is 0\.1 s"):
+            world.render(**spec, limits=Limits(cpu_seconds=0.1, steps=10**9))
+
+
 def test_a_regular_expression_takes_linear_time():
     listing = catalogue(*(entry(f"{'x' * 400}/{n}") for n in range(5_000)))
     find = parsed(dataFrom={"find": {"name": {"regexp": "(?:.?){900}@"}}}).spec.data_from.find
