@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
+from typing import Any
 
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.errors import Reason, Rejected
@@ -77,6 +78,10 @@ _EXCEEDED = {
 }
 
 
+_GLANCE = {"parsed": 256 << 10, "produced": 256 << 10, "steps": 1_000, "cpu_seconds": 0.005}
+"""What may be used of these at once, in the event loop."""
+
+
 class Budget:
     """What one reconcile has used so far. Used by one thread at a time.
 
@@ -89,14 +94,26 @@ class Budget:
         self._limits = limits or Limits()
         self._used: dict[str, float] = {field.name: 0 for field in fields(Limits)}
         self._thread_began = time.thread_time()
+        self.is_exhausted = False
+        """Whether a charge has exceeded a limit."""
 
     def charge(self, what: str, amount: float) -> None:
         """Use this much of one limit, by its name in `Limits`. Raises Exhausted."""
         self._used[what] = used = self._used[what] + amount
         limit = getattr(self._limits, what)
         if used > limit:
+            self.is_exhausted = True
             reason, text = _EXCEEDED[what]
             raise Exhausted(reason, text.format(used=used, limit=limit))
+
+    def glance(self) -> Budget:
+        """A budget for a first try: what is used so far, and very little more."""
+        little: dict[str, Any] = {
+            what: min(getattr(self._limits, what), self._used[what] + more) for what, more in _GLANCE.items()
+        }
+        made = Budget(replace(self._limits, **little))
+        made._used.update(self._used)
+        return made
 
     def left(self, what: str) -> int:
         """How much of a limit is left."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 from typing import TypeVar
 
@@ -122,12 +123,11 @@ class ContentRenderer:
         render_now = partial(
             render,
             spec,
-            values={reference: fetched[ref] for reference, ref in refs.items()},
-            outputs={text: lost.get(text) or _output(made) for text, made in outputs.items()},
-            found=[fetched[ref] for ref in selected] if isinstance(selected, list) else selected,
-            budget=budget,
+            {reference: fetched[ref] for reference, ref in refs.items()},
+            {text: lost.get(text) or _output(made) for text, made in outputs.items()},
+            [fetched[ref] for ref in selected] if isinstance(selected, list) else selected,
         )
-        data = await (self._in_thread(render_now, budget) if _is_long(spec, fetched) else _at_once(render_now))
+        data = await self._run(render_now, budget, _length_of(spec, fetched))
         return _content(data, fetched, rendered, _filters_of(find), catalogue)
 
     async def _attempt(
@@ -152,32 +152,51 @@ class ContentRenderer:
             check_listed(catalogue, "find")
         except SyncFailure as failure:
             return failure
-        search = partial(select, find, catalogue, budget)
         by_pattern = find.name is not None and find.name.regexp is not None
-        entries = await (self._in_thread(search, budget) if by_pattern else _at_once(search))
+        length = _Length.UNKNOWN if by_pattern else _Length.SHORT
+        entries = await self._run(partial(select, find, catalogue), budget, length)
         found = [grant.ref(entry.arn) for entry in entries]
         if found or spec.allow_empty:
             return found
         return Rejected(Reason.SECRET_NOT_FOUND, "find matches none of the listed AWS secrets")
 
-    async def _in_thread(self, work: Callable[[], T], budget: Budget) -> T:
-        """Run long work in a thread, a few at a time, so that it does not block the event loop."""
+    async def _run(self, work: Callable[[Budget], T], budget: Budget, length: _Length) -> T:
+        """Run work that is long in a thread, a few at a time, so that it does not block the event loop.
+
+        Most patterns and expressions take less than a millisecond. They are tried at once, with very little of the
+        budget, because in front of the threads they would wait for work that takes seconds.
+        """
+        if length is _Length.SHORT:
+            return work(budget)
+        if length is _Length.UNKNOWN:
+            glance = budget.glance()
+            try:
+                return work(glance)
+            except SyncFailure:
+                if not glance.is_exhausted:
+                    raise
         async with self._threads.of(budget.party):
-            return await asyncio.to_thread(work)
+            return await asyncio.to_thread(work, budget)
 
 
-async def _at_once(work: Callable[[], T]) -> T:
-    return work()
+class _Length(Enum):
+    """How long work may take."""
+
+    SHORT = auto()
+    UNKNOWN = auto()
+    LONG = auto()
 
 
-def _is_long(spec: SyncedSecretSpec, fetched: Fetched) -> bool:
-    """Whether rendering may take more than some milliseconds."""
+def _length_of(spec: SyncedSecretSpec, fetched: Fetched) -> _Length:
+    """How long rendering may take. Patterns and expressions can be short and take seconds."""
     size = sum(
         len(value.text or value.binary or "") for value in fetched.values() if isinstance(value, SecretValue)
     )
+    if size > _LONG or len(spec.items) > _MANY:
+        return _Length.LONG
     by_path = any(isinstance(ref, SecretKeyReference) and ref.jmes_path is not None for ref in references(spec))
     rewritten = bool(spec.data_from and spec.data_from.rewrite)
-    return by_path or rewritten or size > _LONG or len(spec.items) > _MANY
+    return _Length.UNKNOWN if by_path or rewritten else _Length.SHORT
 
 
 def _output(made: RenderedTemplate | SyncFailure) -> str | SyncFailure:

@@ -352,14 +352,53 @@ async def test_what_a_template_will_only_perhaps_read_never_exceeds_the_limit(aw
     assert made.data == {"t": b"a.example"}
 
 
-async def test_long_work_leaves_the_event_loop_free(aws, engine, metrics):
+def by_path(name, secret, path):
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "jmesPath": path}}}
+
+
+@pytest.fixture
+def long_work(aws):
+    """Items that take some seconds."""
     aws.values["big"] = value("big", {f"k{n}": "x" for n in range(3_000)})
-    items = [
-        {"name": f"k{n}", "valueFrom": {"secretKeyRef": {"name": "big", "jmesPath": f"sort(keys(@))[{n}]"}}}
-        for n in range(900)
-    ]
-    renderer = ContentRenderer(aws, engine, metrics, limits=Limits(steps=10**9, cpu_seconds=60))
-    work = asyncio.create_task(renderer.render(GRANT, parsed(*items).spec, LISTED))
+    return [by_path(f"k{n}", "big", f"sort(keys(@))[{n}]") for n in range(900)]
+
+
+@pytest.fixture
+def patient(aws, engine, metrics):
+    """A renderer that lets an object take long."""
+    return ContentRenderer(aws, engine, metrics, limits=Limits(steps=10**9, cpu_seconds=60))
+
+
+async def test_short_expressions_do_not_wait_for_long_work(patient, long_work):
+    spec = parsed(*long_work[:300]).spec
+    works = [asyncio.create_task(patient.render(GRANT, spec, LISTED)) for _ in range(4)]
+    await asyncio.sleep(0)
+    short = parsed(
+        by_path("pw", "app", "pw"),
+        dataFrom={
+            "find": {"name": {"regexp": "^pg/a$"}},
+            "rewrite": [{"source": "^.*/(.*)$", "target": "pg-$1"}],
+        },
+    ).spec
+    made = await patient.render(GRANT, short, LISTED)
+    assert made.data["pw"] == b"s1"
+    assert made.data.keys() == {"pw", "pg-a"}
+    assert not any(work.done() for work in works)
+    await asyncio.gather(*works)
+
+
+async def test_work_that_turns_out_to_be_long_goes_on_in_a_thread_within_the_same_limits(aws, engine, metrics):
+    aws.values["list"] = value("list", {"a": list(range(3_000))})
+    item = by_path("a", "list", "a[] | [] | [] | [-1]")
+    renderer = ContentRenderer(aws, engine, metrics)
+    assert (await renderer.render(GRANT, parsed(item).spec, LISTED)).data == {"a": b"2999"}
+    strict = ContentRenderer(aws, engine, metrics, limits=Limits(steps=2_000))
+    with pytest.raises(Rejected, match="the limit is 2000"):
+        await strict.render(GRANT, parsed(item).spec, LISTED)
+
+
+async def test_long_work_leaves_the_event_loop_free(patient, long_work):
+    work = asyncio.create_task(patient.render(GRANT, parsed(*long_work).spec, LISTED))
     turns = 0
     while not work.done():
         await asyncio.sleep(0.001)
