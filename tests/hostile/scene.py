@@ -25,6 +25,8 @@ from tests.support.cluster import Cluster, Space, texts_of
 
 _STAY = 1.0, 3.0
 """Seconds that a kind lets its work go on."""
+_SLOW = 1.0
+"""Seconds that a slow answer takes."""
 _AT_ONCE = 8
 
 
@@ -110,7 +112,7 @@ class Scene:
         self, kind: str, *, operation: str | None = None, role: str | None = None
     ) -> AsyncIterator[None]:
         """AWS answers like this meanwhile."""
-        fault = self.aws.fault(kind, operation, role)
+        fault = self.aws.fault(kind, operation, role, delay=_SLOW)
         try:
             yield
         finally:

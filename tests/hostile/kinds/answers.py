@@ -19,7 +19,7 @@ _LIES = {
     "listing-without-a-list": "no-list",
     "odd-listing": "odd-fields",
     "html-listing": "html",
-    "listing-that-hangs": "hang",
+    "slow-listing": "slow",
 }
 _OF_A_ROLE = (
     "null",
