@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 
@@ -23,14 +24,13 @@ class Machine:
     def __init__(self, operator: OperatorProcess) -> None:
         self._operator = operator
         self._own = 0.0
+        self._waited = 0.0
 
     def taken(self) -> float:
         """So far. The difference of two readings is what was taken in between."""
-        try:
-            waited = int(Path(f"/proc/{self._operator.pid}/schedstat").read_text().split()[1]) / 1e9
-        except (OSError, IndexError):
-            waited = 0.0
-        return self._own + waited
+        with contextlib.suppress(OSError):  # it has ended, or this is not Linux
+            self._waited = int(Path(f"/proc/{self._operator.pid}/schedstat").read_text().split()[1]) / 1e9
+        return self._own + self._waited
 
     async def run(self) -> None:
         while True:
