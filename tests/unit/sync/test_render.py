@@ -409,7 +409,8 @@ def test_what_is_made_is_stopped_while_it_is_made_with_the_number():
 
 
 def test_outputs_of_many_templates_are_stopped_while_they_are_collected():
-    world = World(outputs={f"{n}": "x" * 1_500_000 for n in range(330)})
+    output = "x" * 1_500_000
+    world = World(outputs={f"{n}": output for n in range(330)})
     failure = world.failure(*(template(f"k{n}", f"{n}") for n in range(330)))
     assert failure.message.startswith("data.k2: the object produces 4500000 bytes or more")
 
