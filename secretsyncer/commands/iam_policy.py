@@ -27,7 +27,7 @@ from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.settings import load
 from secretsyncer.sync.authorize import Grant, account_role
 from secretsyncer.sync.fetch import ref_of
-from secretsyncer.sync.render import references, templates
+from secretsyncer.sync.render import finds, references, templates
 from secretsyncer.synced_secret import Find, SyncedSecretSpec, ValueReference, parse
 
 OPERATOR = "operator"
@@ -183,8 +183,7 @@ def _needed(
         absent = reference.optional or (isinstance(reference, ValueReference) and reference.default is not None)
         where = place._replace(region=regions.of(ref_of(grant, reference)) or place.region)
         needed.arns |= _arns(reference.name, where, may_be_absent=absent)
-    if spec.data_from and spec.data_from.find:
-        needed.searches.add(_find(spec.data_from.find, place))
+    needed.searches.update(_find(find, place) for find in finds(spec))
     problems: list[str] = []
     for text in templates(spec):
         result: Rendered | Needs | TemplateFailure

@@ -1,1 +1,1 @@
-"""The expressions in a SyncedSecret: RE2 regular expressions and JMESPath, both with limits."""
+"""The expressions in a SyncedSecret: RE2 regular expressions, JMESPath and dotted paths, all with limits."""

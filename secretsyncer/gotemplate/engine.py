@@ -65,6 +65,7 @@ LISTED = 1000
 """Templates that are remembered to use the catalogue."""
 
 _NO_TAGS = View()
+_NO_DATA: Mapping[str, bytes] = {}
 
 
 class TemplateEngine:
@@ -100,28 +101,34 @@ class TemplateEngine:
         self.close()
 
     async def render(
-        self, template: str, catalogue: EngineCatalogue, values: Mapping[str, bytes | str]
+        self,
+        template: str,
+        catalogue: EngineCatalogue,
+        values: Mapping[str, bytes | str],
+        data: Mapping[str, bytes] = _NO_DATA,
     ) -> Rendered | Needs:
-        """Render in a thread. Raises TemplateFailure, or EngineUnavailable."""
+        """Render in a thread. `data` is `.Data`. Raises TemplateFailure, or EngineUnavailable."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self.render_sync, template, catalogue, values)
+        return await loop.run_in_executor(self._executor, self.render_sync, template, catalogue, values, data)
 
     def render_sync(
-        self, template: str, catalogue: EngineCatalogue, values: Mapping[str, bytes | str]
+        self,
+        template: str,
+        catalogue: EngineCatalogue,
+        values: Mapping[str, bytes | str],
+        data: Mapping[str, bytes] = _NO_DATA,
     ) -> Rendered | Needs:
         """Render in the calling thread. Raises like `render`."""
         began = time.thread_time()
         try:
-            return replace(self._render(template, catalogue, values), seconds=time.thread_time() - began)
+            request = _Request(template, values, data)
+            return replace(self._render(request, catalogue), seconds=time.thread_time() - began)
         except TemplateFailure as failure:
             failure.seconds = time.thread_time() - began
             raise
 
-    def _render(
-        self, template: str, catalogue: EngineCatalogue, values: Mapping[str, bytes | str]
-    ) -> Rendered | Needs:
-        request = _Request(template, values)
-        known = hash(template)
+    def _render(self, request: _Request, catalogue: EngineCatalogue) -> Rendered | Needs:
+        known = hash(request.template)
         # A template that is not known to use the catalogue shows whether it does, because it does not get it.
         with self._borrowed(request) as instance:
             request.listed = known in self._listed and instance.catalogue == catalogue.serial
@@ -209,20 +216,29 @@ class TemplateEngine:
 class _Request:
     """Template and values in the framing that abi.go describes."""
 
-    def __init__(self, template: str, values: Mapping[str, bytes | str]) -> None:
+    def __init__(self, template: str, values: Mapping[str, bytes | str], data: Mapping[str, bytes]) -> None:
         if _utf8(template) is None:
             raise TemplateFailure("the template is not valid Unicode")
-        self._template = template
+        self.template = template
         self._values = {id_: _utf8(value) for id_, value in values.items()}
+        self._data = data
         self.ids = frozenset(values)
         self.listed = False
         """Whether the instance has the catalogue, so that the template may use it."""
 
     def framed(self) -> bytes:
         sizes = [-1 if value is None else len(value) for value in self._values.values()]
-        call = {"template": self._template, "ids": list(self._values), "sizes": sizes, "listed": self.listed}
+        call = {
+            "template": self.template,
+            "ids": list(self._values),
+            "sizes": sizes,
+            "keys": list(self._data),
+            "lengths": [len(value) for value in self._data.values()],
+            "listed": self.listed,
+        }
         header = json.dumps(call).encode()
-        return b"".join([len(header).to_bytes(4, "little"), header, *filter(None, self._values.values())])
+        raw = [*filter(None, self._values.values()), *self._data.values()]
+        return b"".join([len(header).to_bytes(4, "little"), header, *raw])
 
 
 def _utf8(value: bytes | str) -> bytes | None:

@@ -7,7 +7,7 @@ reconcile compares them, and a change of one in AWS causes a reconcile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -25,9 +25,9 @@ from secretsyncer.sync.data_from import is_absent, select
 from secretsyncer.sync.dependencies import Dependencies
 from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of, versions_of
 from secretsyncer.sync.last_good import LastGood, Selected, selected_by, vanished
-from secretsyncer.sync.render import references, render, templates
+from secretsyncer.sync.render import finds, finish, prepare, references, templates
 from secretsyncer.sync.status import Source
-from secretsyncer.sync.templates import RenderedTemplate, TemplateRenderer, check_listed
+from secretsyncer.sync.templates import USES_DATA, RenderedTemplate, TemplateRenderer, check_listed
 from secretsyncer.synced_secret import Find, SecretKeyReference, SyncedSecretSpec
 from secretsyncer.turns import Places
 
@@ -109,36 +109,40 @@ class ContentRenderer:
         last_good: LastGood,
     ) -> Content:
         refs = {reference: ref_of(grant, reference) for reference in references(spec)}
-        find = spec.data_from.find if spec.data_from else None
-        selected = await self._select(find, grant, catalogue, budget, spec) if find else []
-        wanted = {*refs.values(), *(selected if isinstance(selected, list) else ())}
+        selected = [await self._select(find, grant, catalogue, budget, spec) for find in finds(spec)]
+        wanted = {*refs.values(), *(ref for found in selected if isinstance(found, list) for ref in found)}
         budget.charge("reads", len(wanted))
         fetched = _certain(await self._reader.read(grant, wanted, catalogue), catalogue, last_good)
         budget.read.update(versions_of(fetched))
-        outputs: dict[str, RenderedTemplate | SyncFailure] = {}
-        for text in templates(spec):
-            outputs[text] = await self._attempt(grant, text, catalogue, expected, budget)
-        rendered = {text: output for text, output in outputs.items() if isinstance(output, RenderedTemplate)}
-        lost = {} if spec.allow_empty else _lost(last_good, rendered, catalogue, fetched)
-        render_now = partial(
-            render,
+        prepare_now = partial(
+            prepare,
             spec,
             {reference: fetched[ref] for reference, ref in refs.items()},
-            {text: lost.get(text) or _output(made) for text, made in outputs.items()},
-            [fetched[ref] for ref in selected] if isinstance(selected, list) else selected,
+            [[fetched[ref] for ref in found] if isinstance(found, list) else found for found in selected],
         )
-        data = await self._run(render_now, budget, _length_of(spec, fetched))
-        return _content(data, fetched, rendered, _filters_of(find), catalogue)
+        prepared = await self._run(prepare_now, budget, _length_of(spec, fetched))
+        outputs: dict[str, RenderedTemplate | SyncFailure] = {}
+        for text in templates(spec):
+            uses_data = USES_DATA in text
+            if uses_data and prepared.failed:
+                continue  # it would only repeat what is missing
+            inputs = prepared.inputs if uses_data else {}
+            outputs[text] = await self._attempt(
+                self._templates.render(grant, text, catalogue, expected=expected, budget=budget, inputs=inputs)
+            )
+        rendered = {text: output for text, output in outputs.items() if isinstance(output, RenderedTemplate)}
+        lost = {} if spec.allow_empty else _lost(last_good, rendered, catalogue, fetched)
+        made = {text: lost.get(text) or _output(output) for text, output in outputs.items()}
+        data = finish(spec, prepared, made, budget)
+        return _content(data, fetched, rendered, _filters_of(finds(spec)), catalogue)
 
-    async def _attempt(
-        self, grant: Grant, text: str, catalogue: Catalogue, expected: Iterable[str], budget: Budget
-    ) -> RenderedTemplate | SyncFailure:
+    async def _attempt(self, rendering: Awaitable[RenderedTemplate]) -> RenderedTemplate | SyncFailure:
         """The template's output or its failure, so that one failure does not hide other problems of the object.
 
         A template that exceeds a limit ends the object.
         """
         try:
-            return await self._templates.render(grant, text, catalogue, expected=expected, budget=budget)
+            return await rendering
         except Exhausted:
             raise
         except SyncFailure as failure:
@@ -195,7 +199,7 @@ def _length_of(spec: SyncedSecretSpec, fetched: Fetched) -> _Length:
     if size > _LONG or len(spec.items) > _MANY:
         return _Length.LONG
     by_path = any(isinstance(ref, SecretKeyReference) and ref.jmes_path is not None for ref in references(spec))
-    rewritten = bool(spec.data_from and spec.data_from.rewrite)
+    rewritten = any(part.rewrite for part in spec.parts)
     return _Length.UNKNOWN if by_path or rewritten else _Length.SHORT
 
 
@@ -225,13 +229,16 @@ def _lost(
     return {text: failure for text, failure in failures.items() if failure}
 
 
-def _filters_of(find: Find | None) -> frozenset[Filter]:
-    """The smallest part of the catalogue that `find` depends on."""
-    if not find:
-        return frozenset()
-    if find.tags:
-        return frozenset({Filter("tag", min(find.tags.items()))})
-    return frozenset({Filter("tagKey", (find.tag_key,)) if find.tag_key else Filter("name", ())})
+def _filters_of(searches: Iterable[Find]) -> frozenset[Filter]:
+    """The smallest part of the catalogue that each search depends on."""
+    return frozenset(
+        Filter("tag", min(find.tags.items()))
+        if find.tags
+        else Filter("tagKey", (find.tag_key,))
+        if find.tag_key
+        else Filter("name", ())
+        for find in searches
+    )
 
 
 def _content(

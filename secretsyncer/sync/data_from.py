@@ -1,4 +1,4 @@
-"""`dataFrom`: all keys of the AWS secrets that it names or finds, with their new names. Pure.
+"""One part of `dataFrom`: all keys of the AWS secrets that it names or finds, with their new names. Pure.
 
 Named secrets come first, in order, then those that `find` selects; the last one takes precedence. `optional` applies to
 a whole secret: a key that is null is an error. All problems are raised as one failure.
@@ -18,7 +18,7 @@ from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted, combine
 from secretsyncer.expressions import regexp
 from secretsyncer.sync.budget import Budget, Exhausted
 from secretsyncer.sync.json_value import Absent, Documents, bad, listed, raw, shown_key
-from secretsyncer.synced_secret import DataFrom, Find, SecretReference, is_data_key
+from secretsyncer.synced_secret import Find, Keys, SecretReference, is_data_key
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ Values = Mapping[SecretReference, SecretValue | SyncFailure]
 """What each reference of the spec gave, or why it gave nothing."""
 
 Found = Sequence[SecretValue | SyncFailure]
-"""The secrets that `find` selected, in order."""
+"""The secrets that one `find` selected, in order."""
 
 
 def select(find: Find, catalogue: Catalogue, budget: Budget) -> list[Entry]:
@@ -63,9 +63,9 @@ _Parts = dict[str, _Part]
 
 
 class AllKeys:
-    """The keys of one `dataFrom`. `left_out`: whether an optional secret was absent."""
+    """The keys of one part of `dataFrom`. `left_out`: whether an optional secret was absent."""
 
-    def __init__(self, source: DataFrom, documents: Documents, budget: Budget) -> None:
+    def __init__(self, source: Keys, documents: Documents, budget: Budget) -> None:
         self._source = source
         self._documents = documents
         self._budget = budget

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected
-from secretsyncer.expressions import jmespath
+from secretsyncer.expressions import dotted, jmespath
 from secretsyncer.sync.budget import Budget
 from secretsyncer.synced_secret import is_data_key
 
@@ -28,6 +29,7 @@ _WIDE_MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 """Byte order marks of other encodings than UTF-8; the longer ones first, as they begin with the shorter."""
+_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
 _MARK = "\ufeff"
 _NEEDED = "but a JSON object is required"
 
@@ -53,33 +55,60 @@ class Absent(Rejected):
 
 
 class Documents:
-    """The JSON objects of one reconcile: each value is parsed once, however many items refer to it."""
+    """The JSON of one reconcile: each value is parsed once, however many items refer to it.
 
-    def __init__(self, budget: Budget) -> None:
+    `nulls`: what null is, if it is not an error.
+    """
+
+    def __init__(self, budget: Budget, *, nulls: str | None = None) -> None:
         self._budget = budget
-        self._parsed: dict[SecretValue, dict[str, Any] | str] = {}
+        self._nulls = nulls
+        self._parsed: dict[SecretValue, _Parsed] = {}
         self._steps = 0
 
     def parse(self, value: SecretValue, secret: str) -> Mapping[str, Any]:
         """The JSON object in the secret."""
+        content = self._content(value, secret)
+        if isinstance(content, dict):
+            return content
+        raise bad(secret, f"is a JSON {_kind(content)}, {_NEEDED}")
+
+    def _content(self, value: SecretValue, secret: str) -> Any:
         parsed = self._parsed.get(value)
         if parsed is None:
             self._budget.charge("parsed", len(value.text or value.binary or ""))
             parsed = self._parsed[value] = _parse(value)
-        if isinstance(parsed, str):
-            raise bad(secret, parsed)
-        return parsed
+        if parsed.problem:
+            raise bad(secret, parsed.problem)
+        return parsed.content
 
     def key_text(self, value: SecretValue, secret: str, key: str) -> bytes:
         """The text at a top-level key."""
         parsed = self.parse(value, secret)
         if key not in parsed:
             raise _absent(secret, f"has no key {key!r}")
-        if parsed[key] is None:
-            raise _absent(secret, f"has null at key {key!r}")
-        problem, text = self._text(parsed[key])
+        return self._member(secret, parsed[key], f"key {key!r}")
+
+    def member_text(self, value: SecretValue, secret: str, path: str) -> bytes:
+        """The text at the names and numbers of a path, in an object or a list."""
+        found = self._content(value, secret)
+        if isinstance(found, dict) and path in found:
+            return self._member(secret, found[path], f"path {path}")
+        for step in dotted.steps(path):
+            if isinstance(found, dict) and step in found:
+                found = found[step]
+            elif isinstance(found, list) and _INDEX.fullmatch(step) and int(step) < len(found):
+                found = found[int(step)]
+            else:
+                raise _absent(secret, f"has nothing at path {path}")
+        return self._member(secret, found, f"path {path}")
+
+    def _member(self, secret: str, found: Any, place: str) -> bytes:
+        if found is None and self._nulls is None:
+            raise _absent(secret, f"has null at {place}")
+        problem, text = self._text(self._nulls if found is None else found)
         if problem:
-            raise bad(secret, problem.format(f"key {key!r}"))
+            raise bad(secret, problem.format(place))
         return text
 
     def path_text(self, value: SecretValue, secret: str, path: str) -> bytes:
@@ -101,7 +130,8 @@ class Documents:
         texts: dict[str, bytes] = {}
         problems: dict[str, list[str]] = {}
         for position, (key, part) in enumerate(self.parse(value, secret).items(), 1):
-            problem, text = ("has null at {}", b"") if part is None else self._text(part)
+            null = part is None and self._nulls is None
+            problem, text = ("has null at {}", b"") if null else self._text(self._nulls if part is None else part)
             if problem:
                 problems.setdefault(problem, []).append(shown_key(key, position))
             else:
@@ -162,22 +192,28 @@ def listed(keys: list[str]) -> str:
     return f"key{'s' * (len(keys) > 1)} {', '.join(keys[:_KEYS_SHOWN])}{more}"
 
 
-def _parse(value: SecretValue) -> dict[str, Any] | str:
-    """The object, or the problem of the value."""
+class _Parsed(NamedTuple):
+    """The content of a value, or its problem."""
+
+    content: Any
+    problem: str = ""
+
+
+def _parse(value: SecretValue) -> _Parsed:
     text, problem = _json_of(value)
     if problem:
-        return problem
+        return _Parsed(None, problem)
     try:
-        parsed = json.loads(text, parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant)
+        return _Parsed(json.loads(text, parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant))
     except json.JSONDecodeError as exc:
         place = f"is not JSON (line {exc.lineno}, column {exc.colno})"
         if exc.msg.startswith("Invalid control character"):
             what = "a raw line break" if text[exc.pos : exc.pos + 1] in {"\n", "\r"} else "a raw control character"
-            return f"{place}: there is {what} in a text, which JSON writes as an escape like \\n"
-        return f"{place}, {_NEEDED}"
+            return _Parsed(None, f"{place}: there is {what} in a text, which JSON writes as an escape like \\n")
+        return _Parsed(None, f"{place}, {_NEEDED}")
     except (ValueError, RecursionError) as exc:
-        return "is JSON with NaN or Infinity" if isinstance(exc, ValueError) else "is JSON nested too deeply"
-    return parsed if isinstance(parsed, dict) else f"is a JSON {_kind(parsed)}, {_NEEDED}"
+        what = "with NaN or Infinity" if isinstance(exc, ValueError) else "nested too deeply"
+        return _Parsed(None, f"is JSON {what}")
 
 
 def _json_of(value: SecretValue) -> tuple[str, str]:

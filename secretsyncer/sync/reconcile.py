@@ -30,7 +30,7 @@ from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.records import Record, Records
 from secretsyncer.sync.refresh import Refreshes
-from secretsyncer.sync.render import references, templates
+from secretsyncer.sync.render import finds, references, templates
 from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.secret_plan import owned_secrets
 from secretsyncer.sync.stores import Stores
@@ -261,7 +261,7 @@ class Reconciler:
             log.warning("annotation entry skipped", extra={"error": warning})
         refs = frozenset(ref_of(grant, reference) for reference in references(spec))
         # Unknown until rendered, so it depends on the whole catalogue until then.
-        reads_unknown_secrets = bool(templates(spec)) or bool(spec.data_from and spec.data_from.find)
+        reads_unknown_secrets = bool(templates(spec) or finds(spec))
         self._index.note(key, Dependencies(refs, whole_catalogue=reads_unknown_secrets))
         try:
             return await self._contents.render(

@@ -1,28 +1,25 @@
 """Renders the data of a Secret from a spec and the values of AWS secrets. Pure.
 
-`dataFrom` comes first, then `data` in order; the last key of a name takes precedence. All problems are collected and
-raised as one failure, so that a user sees all wrong keys at once, and an incomplete result is never returned. JSON
-numbers keep their source text, booleans are `true` and `false`, objects and lists become compact JSON. A missing key and
-`null` are errors, unless the reference is optional or has a default. No data at all is an error, unless the spec allows
-it. The operator and `secretsyncer render` both use this module.
+`dataFrom` comes first, then `data` in order; the last key of a name takes precedence. Templates may use the rest of the
+data, so `prepare` comes before `finish`. All problems are collected and raised as one failure, so that a user sees all wrong
+keys at once, and an incomplete result is never returned. JSON numbers keep their source text, booleans are `true` and
+`false`, objects and lists become compact JSON. A missing key and `null` are errors, unless the reference is optional or
+has a default. No data at all is an error, unless the spec allows it. The operator and `secretsyncer render` both use this
+module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure, combine
 from secretsyncer.sync.budget import Budget, Exhausted
 from secretsyncer.sync.data_from import AllKeys, Data, Found, Values, decoded, given, is_absent
 from secretsyncer.sync.json_value import Documents, raw
-from secretsyncer.synced_secret import (
-    DataFrom,
-    DataItem,
-    SecretKeyReference,
-    SecretReference,
-    SyncedSecretSpec,
-)
+from secretsyncer.synced_secret import DataItem, Find, Keys, SecretKeyReference, SecretReference, SyncedSecretSpec
 
 SIZE_LIMIT = 1_048_576
 """Bytes of data in one Secret (Kubernetes' MaxSecretSize)."""
@@ -33,91 +30,151 @@ Outputs = Mapping[str, str | SyncFailure]
 
 def references(spec: SyncedSecretSpec) -> list[SecretReference]:
     """The AWS secrets that the spec names, without those of templates and `find`."""
-    named = list(spec.data_from.references) if spec.data_from else []
-    for item in spec.items:
-        source = item.value_from and (item.value_from.secret_ref or item.value_from.secret_key_ref)
-        if source:
-            named.append(source)
-    return named
+    named = [reference for part in spec.parts for reference in part.references]
+    return [*named, *(item.reference for item in spec.items if item.reference)]
 
 
 def templates(spec: SyncedSecretSpec) -> list[str]:
     """The Go templates of the spec, each once, in order."""
-    texts = (item.value_from.template for item in spec.items if item.value_from)
-    return list(dict.fromkeys(text for text in texts if text is not None))
+    return list(dict.fromkeys(item.template for item in spec.items if item.template is not None))
 
 
-def render(
-    spec: SyncedSecretSpec,
-    values: Values,
-    outputs: Outputs,
-    found: Found | SyncFailure = (),
-    budget: Budget | None = None,
-) -> Data:
-    """The data. Raises Rejected or Unavailable that names every key that could not be rendered, and why."""
-    return _Rendering(values, outputs, budget or Budget()).data(spec, found)
+def finds(spec: SyncedSecretSpec) -> list[Find]:
+    """The searches of the spec, in order."""
+    return [part.find for part in spec.parts if part.find]
 
 
 def _labelled(label: str, failure: SyncFailure) -> SyncFailure:
     return type(failure)(failure.reason, f"{label}: {failure.message}", retry_after=failure.retry_after)
 
 
+class Prepared(NamedTuple):
+    """Everything but what templates make: the parts of the data, in order."""
+
+    parts: tuple[_Part, ...]
+    left_out: bool
+    """Whether something optional is absent."""
+
+    @property
+    def inputs(self) -> Data:
+        """`.Data` of templates. A part that failed is missing."""
+        return {
+            key: value for part in self.parts if isinstance(part.made, dict) for key, value in part.made.items()
+        }
+
+    @property
+    def failed(self) -> bool:
+        """Whether a part failed."""
+        return any(isinstance(part.made, SyncFailure) for part in self.parts)
+
+
+class _Part(NamedTuple):
+    """What one part of the spec makes: data, a failure, or the item whose template is still to be rendered."""
+
+    label: str
+    template_only: bool
+    made: Data | DataItem | SyncFailure
+
+
+def prepare(
+    spec: SyncedSecretSpec, values: Values, found: Sequence[Found | SyncFailure], budget: Budget
+) -> Prepared:
+    """The parts of the data. `found` has what each search of the spec selected.
+
+    Failures are among the parts, so that one hides no other. Raises Exhausted, or what it was combined with, if a limit
+    was exceeded.
+    """
+    return _Rendering(spec, values, found, budget).prepared()
+
+
+def finish(spec: SyncedSecretSpec, prepared: Prepared, outputs: Outputs, budget: Budget) -> Data:
+    """The data. Raises Rejected or Unavailable that names every key that could not be rendered, and why."""
+    data: Data = {}
+    failures: list[SyncFailure] = []
+    for part in prepared.parts:
+        try:
+            made = _output(part.made, outputs, budget) if isinstance(part.made, DataItem) else given(part.made)
+        except SyncFailure as failure:
+            failures.append(_labelled(part.label, failure))
+            if isinstance(failure, Exhausted):
+                break
+        else:
+            data.update({} if part.template_only else made)
+    if failures:
+        raise combine(failures)
+    if not data and prepared.parts and not spec.allow_empty:
+        raise _nothing(left_out=prepared.left_out)
+    _check_size(data)
+    return data
+
+
+def _output(item: DataItem, outputs: Outputs, budget: Budget) -> Data:
+    """The template's output; empty where it was not rendered, because its inputs failed."""
+    output = given(outputs.get(item.template or "", "")).encode()
+    budget.charge("produced", len(output))
+    return {item.name: output}
+
+
+def _nothing(*, left_out: bool) -> Rejected:
+    """The failure for no data, which must not empty a Secret that is in use."""
+    advice = "the Secret stays as it is; set spec.allowEmpty if it may be empty"
+    if left_out:
+        return Rejected(
+            Reason.SECRET_NOT_FOUND, f"everything optional is absent, and there is no other key: {advice}"
+        )
+    return Rejected(Reason.INVALID_SECRET_VALUE, f"there is no key for the Secret: {advice}")
+
+
 class _Rendering:
     """Renders one object. Each AWS value is parsed once. Everything that is produced is charged to the budget."""
 
-    def __init__(self, values: Values, outputs: Outputs, budget: Budget) -> None:
+    def __init__(
+        self, spec: SyncedSecretSpec, values: Values, found: Sequence[Found | SyncFailure], budget: Budget
+    ) -> None:
+        self._spec = spec
         self._values = values
-        self._outputs = outputs
+        self._found = found
         self._budget = budget
-        self._documents = Documents(budget)
+        self._documents = Documents(budget, nulls="" if spec.null_values == "Empty" else None)
         self._left_out = False
 
-    def data(self, spec: SyncedSecretSpec, found: Found | SyncFailure) -> Data:
-        data: Data = {}
-        failures: list[SyncFailure] = []
+    def prepared(self) -> Prepared:
+        parts: list[_Part] = []
         self._budget.start_clock()
-        for label, action in self._sources(spec, found):
+        for label, template_only, action in self._sources():
+            made: Data | DataItem | SyncFailure
             try:
                 self._budget.charge_time()  # first, so that the time of parts that fail counts as well
-                data.update(action())
+                made = action()
+            except Exhausted as failure:
+                failed = [_labelled(part.label, part.made) for part in parts if isinstance(part.made, SyncFailure)]
+                raise combine([*failed, _labelled(label, failure)]) from None
             except SyncFailure as failure:
-                failures.append(_labelled(label, failure))
-                if isinstance(failure, Exhausted):
-                    break
-        if failures:
-            raise combine(failures)
-        if not data and not spec.allow_empty:
-            raise self._nothing()
-        _check_size(data)
-        return data
+                made = failure
+            parts.append(_Part(label, template_only, made))
+        return Prepared(tuple(parts), self._left_out)
 
-    def _sources(self, spec: SyncedSecretSpec, found: Found | SyncFailure) -> list[tuple[str, Callable[[], Data]]]:
+    def _sources(self) -> Iterator[tuple[str, bool, Callable[[], Data | DataItem]]]:
         """The parts of the data, in order, each with its path in the spec."""
-        sources: list[tuple[str, Callable[[], Data]]] = []
-        if source := spec.data_from:
-            sources.append(("dataFrom", lambda: self._everything(source, found)))
-        sources += [(f"data.{item.name}", lambda item=item: self._item(item)) for item in spec.items]  # type: ignore[misc]
-        return sources
-
-    def _nothing(self) -> Rejected:
-        """The failure for no data, which must not empty a Secret that is in use."""
-        advice = "the Secret stays as it is; set spec.allowEmpty if it may be empty"
-        if self._left_out:
-            return Rejected(
-                Reason.SECRET_NOT_FOUND, f"everything optional is absent, and there is no other key: {advice}"
+        found = iter(self._found)
+        for number, part in enumerate(self._spec.parts):
+            label = (
+                f"dataFrom.entries[{number}]"
+                if self._spec.data_from and self._spec.data_from.entries
+                else "dataFrom"
             )
-        return Rejected(Reason.INVALID_SECRET_VALUE, f"there is no key for the Secret: {advice}")
+            yield label, part.template_only, partial(self._everything, part, next(found) if part.find else ())
+        for item in self._spec.items:
+            if item.value is not None or item.value_from is not None:
+                yield f"data.{item.name}", item.template_only, partial(self._item, item)
 
-    def _item(self, item: DataItem) -> Data:
-        """The item's key and value; empty if it is optional and absent."""
+    def _item(self, item: DataItem) -> Data | DataItem:
+        """The item's key and value; nothing where it is optional and absent; the item itself if it is a template."""
         if item.value_from is None:
             return {item.name: (item.value or "").encode()}
-        if item.value_from.template is not None:
-            output = given(self._outputs[item.value_from.template]).encode()
-            self._budget.charge("produced", len(output))
-            return {item.name: output}
-        reference = item.value_from.secret_ref or item.value_from.secret_key_ref
-        assert reference is not None  # noqa: S101 - the model says: exactly one
+        reference = item.reference
+        if reference is None:
+            return item
         try:
             value = self._bytes(reference, given(self._values[reference]))
         except Rejected as failure:
@@ -132,9 +189,11 @@ class _Rendering:
             return raw(value, self._budget)
         if reference.jmes_path is not None:
             return self._documents.path_text(value, reference.name, reference.jmes_path)
+        if reference.path is not None:
+            return self._documents.member_text(value, reference.name, reference.path)
         return self._documents.key_text(value, reference.name, reference.key or "")
 
-    def _everything(self, source: DataFrom, found: Found | SyncFailure) -> Data:
+    def _everything(self, source: Keys, found: Found | SyncFailure) -> Data:
         keys = AllKeys(source, self._documents, self._budget)
         try:
             return keys.data(self._values, found)

@@ -16,7 +16,7 @@ from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.sync import status
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.content import Content
-from secretsyncer.synced_secret import SyncedSecret
+from secretsyncer.synced_secret import SyncedSecret, remarks
 
 EventSink = Callable[[Object, Literal["Normal", "Warning"], str, str], None]
 
@@ -62,6 +62,7 @@ class Reporter:
             sources=tuple(content.read.values()),
             keys=len(content.data),
             now=self._now(),
+            remarks=remarks(synced.spec),
         )
         patch = status.patch(old, new)
         await self._write(obj, new, patch)

@@ -21,6 +21,7 @@ from secretsyncer.sync.observed import LAST_APPLIED, MANAGED_BY, OWN_GROUP, brie
 from secretsyncer.sync.secret_rules import (
     check_controller,
     check_metadata,
+    check_not_emptied,
     check_observed,
     check_size,
     check_type,
@@ -82,6 +83,7 @@ def plan(
             f"delete it, label it {SELECTOR}, or set spec.adopt: true",
         )
     check_controller(synced, observed["metadata"]["ownerReferences"])
+    check_not_emptied(synced, data, observed)
     changes, keys = _data_changes(encoded, observed["digests"])
     metadata = _metadata_changes(synced, observed["metadata"])
     if obstacle := _obstacle(synced, observed, changed=bool(changes)):

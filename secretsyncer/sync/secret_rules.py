@@ -83,6 +83,17 @@ def check_size(data: Mapping[str, bytes]) -> None:
         )
 
 
+def check_not_emptied(synced: SyncedSecret, data: Mapping[str, bytes], observed: Mapping[str, Any]) -> None:
+    """A spec without data makes an empty Secret, as in the Go operator, but takes no key from one that has some."""
+    count = len(observed["digests"])
+    if count and not data and not synced.spec.allow_empty and not synced.spec.has_values:
+        raise Rejected(
+            Reason.INVALID_SPEC,
+            f"spec has no value for any key, and Secret {synced.secret} has {count} key{'s' * (count != 1)}: "
+            "the Secret stays as it is; set spec.allowEmpty if it may be empty",
+        )
+
+
 def check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
     """Check the required keys of the type. Kubernetes would reject them with a less helpful message."""
     for alternatives in _REQUIRED_KEYS.get(kind or "", ()):

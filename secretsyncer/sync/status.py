@@ -8,7 +8,7 @@ from generation, names and version ids.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -64,12 +64,18 @@ def sources_of(status: dict[str, Any], generation: int) -> frozenset[str]:
 
 
 def synced(
-    old: dict[str, Any], *, generation: int, sources: tuple[Source, ...], keys: int, now: float
+    old: dict[str, Any],
+    *,
+    generation: int,
+    sources: tuple[Source, ...],
+    keys: int,
+    now: float,
+    remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The status of an object in sync with AWS."""
     listed = sorted(set(sources))
     origin = f" from {len(listed)} AWS secret{'s' * (len(listed) != 1)}" if listed else ""
-    message = f"{keys} key{'s' * (keys != 1)}{origin}"
+    message = "; ".join([f"{keys} key{'s' * (keys != 1)}{origin}", *remarks])
     status: dict[str, Any] = {
         "observedGeneration": generation,
         "currentVersionID": current_version(listed),

@@ -6,8 +6,10 @@ are read under the grant of the object, and the template is rendered again.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
@@ -34,8 +36,17 @@ from secretsyncer.turns import Places
 ROUNDS = 20
 """Maximum number of rounds. Each round fetches everything that the template needs."""
 
+USES_DATA = "Data"
+"""A template without this text does not use `.Data`."""
+
 _SILENT = "the template fails; `secretsyncer render` shows the error"
 """Anything more, even the line, depends on the template, whose author could reveal a value by it."""
+
+
+_KEY = secrets.token_bytes(32)
+_DATA = "\0.Data"
+"""No AWS secret has such a name."""
+_NO_INPUTS: Mapping[str, bytes] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +82,11 @@ class TemplateRenderer:
         *,
         expected: Iterable[str],
         budget: Budget | None = None,
+        inputs: Mapping[str, bytes] = _NO_INPUTS,
     ) -> RenderedTemplate:
         """The output of the template. `expected` are the ids that it read last time; they are fetched first.
+
+        `inputs` is `.Data`.
 
         Selected secrets that the role may not read are left out, unless the template reads them.
         Raises Rejected(TemplateError), or the failure of a secret that the template needs.
@@ -88,7 +102,7 @@ class TemplateRenderer:
             if likely and not any(isinstance(found[i], SyncFailure) for i in wanted):
                 tried.update(likely)
                 found.update(await self._likely(grant, likely, catalogue, budget))
-            result = await self._round(text, catalogue, found, budget)
+            result = await self._round(text, catalogue, found, inputs, budget)
             if isinstance(result, Rendered):
                 budget.charge("produced", len(result.output))
                 budget.charge("filters", len(result.filters))
@@ -124,11 +138,16 @@ class TemplateRenderer:
         return {ref.id: value for ref, value in found.items()}
 
     async def _round(
-        self, text: str, catalogue: Catalogue, found: Mapping[str, SecretValue | SyncFailure], budget: Budget
+        self,
+        text: str,
+        catalogue: Catalogue,
+        found: Mapping[str, SecretValue | SyncFailure],
+        inputs: Mapping[str, bytes],
+        budget: Budget,
     ) -> Rendered | Needs:
         given = {i: value for i, value in found.items() if isinstance(value, SecretValue)}
         try:
-            result = await self._once(text, catalogue, given, budget)
+            result = await self._once(text, catalogue, given, inputs, budget)
         except TemplateFailure as exc:
             _check_listed(exc, catalogue)
             budget.charge("template_seconds", exc.seconds)
@@ -140,10 +159,17 @@ class TemplateRenderer:
         return result
 
     async def _once(
-        self, text: str, catalogue: Catalogue, given: Mapping[str, SecretValue], budget: Budget
+        self,
+        text: str,
+        catalogue: Catalogue,
+        given: Mapping[str, SecretValue],
+        inputs: Mapping[str, bytes],
+        budget: Budget,
     ) -> Rendered | Needs:
         """Render, unless this took long before and gave nothing. Raises TemplateFailure, or EngineUnavailable."""
         versions = {i: (value.arn, value.version_id) for i, value in given.items()}
+        if inputs:
+            versions[_DATA] = ("", _digest(inputs))
         slow = self._slow.recall(text, versions, catalogue)
         if isinstance(slow, TemplateFailure):
             raise slow
@@ -152,7 +178,7 @@ class TemplateRenderer:
         try:
             async with self._places.of(budget.party):
                 values = {i: payload(value) for i, value in given.items()}
-                result = await self._engine.render(text, self._engine_catalogue(catalogue), values)
+                result = await self._engine.render(text, self._engine_catalogue(catalogue), values, inputs)
         except TemplateFailure as exc:
             self._renders.labels("failure").inc()
             self._slow.note(text, versions, catalogue, exc)
@@ -181,6 +207,14 @@ class TemplateRenderer:
         if self._listing is None or self._listing[0] is not catalogue:
             self._listing = (catalogue, engine_catalogue(catalogue))
         return self._listing[1]
+
+
+def _digest(inputs: Mapping[str, bytes]) -> str:
+    """Stands for the inputs where a render is remembered. Its key is random, so that no value can be guessed from it."""
+    made = blake2b(key=_KEY, digest_size=16)
+    for key, value in sorted(inputs.items()):
+        made.update(f"{len(key)} {len(value)} {key}".encode() + value)
+    return made.hexdigest()
 
 
 def check_listed(catalogue: Catalogue, what: str) -> None:

@@ -6,23 +6,18 @@ format. `parse` checks a raw object. The CRD, the JSON Schema for editors and `d
 from the declarations by `generate/`.
 """
 
+from secretsyncer.synced_secret.find import Find
 from secretsyncer.synced_secret.formats import is_data_key
 from secretsyncer.synced_secret.parse import TOO_LARGE, SyncedSecret, parse, target_of
-from secretsyncer.synced_secret.spec import (
-    DataFrom,
-    DataItem,
-    Find,
-    SecretKeyReference,
-    SecretReference,
-    SyncedSecretSpec,
-    ValueReference,
-)
+from secretsyncer.synced_secret.references import SecretKeyReference, SecretReference, ValueReference
+from secretsyncer.synced_secret.remarks import remarks
+from secretsyncer.synced_secret.spec import DataItem, Keys, SyncedSecretSpec
 
 __all__ = [
     "TOO_LARGE",
-    "DataFrom",
     "DataItem",
     "Find",
+    "Keys",
     "SecretKeyReference",
     "SecretReference",
     "SyncedSecret",
@@ -30,5 +25,6 @@ __all__ = [
     "ValueReference",
     "is_data_key",
     "parse",
+    "remarks",
     "target_of",
 ]

@@ -36,12 +36,17 @@ class Fields(BaseModel):
                 raise ValueError(rule.message)
 
 
-def exactly_one_of(*names: str) -> Rule:
-    """One of the fields is set, and the others are absent."""
-    values = [_reader(name) for name in names]
+def exactly_one_of(*names: str, tolerated: tuple[str, ...] = ()) -> Rule:
+    """One of the fields is set, and the others are absent. `tolerated` may be set together, as in the Go operator."""
+    values = {name: _reader(name) for name in names}
+
+    def holds(fields: Any) -> bool:
+        given = tuple(name for name, value in values.items() if value(fields) is not None)
+        return len(given) == 1 or (bool(given) and given == tolerated)
+
     return Rule(
         f"exactly one of {_listed(names)} must be set",
-        lambda fields: sum(value(fields) is not None for value in values) == 1,
+        holds,
         {"oneOf": [{"required": [name]} for name in names]},
     )
 
@@ -64,6 +69,11 @@ def at_most_one_of(*names: str) -> Rule:
         lambda fields: sum(bool(value(fields)) for value in values) <= 1,
         {"not": {"allOf": [_not_empty(name) for name in names]}},
     )
+
+
+def advised(rule: Rule) -> Rule:
+    """A rule for editors and readers. Objects that break it work, as in the Go operator (see `remarks.py`)."""
+    return rule._replace(holds=lambda _: True)
 
 
 def _reader(path: str) -> Callable[[Any], Any]:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from secretsyncer.expressions import jmespath, regexp
+from secretsyncer.expressions import dotted, jmespath, regexp
 
 CLUSTER_CREDENTIALS = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
 """Types that Kubernetes turns into credentials for the cluster (compare CVE-2026-42876 of another operator)."""
@@ -186,6 +186,14 @@ def _jmespath(text: str) -> str:
 
 JMESPath = Annotated[str, Field(max_length=jmespath.LIMIT), AfterValidator(_jmespath)]
 """A JMESPath expression."""
+
+
+Path = Annotated[
+    str,
+    Field(max_length=dotted.LIMIT),
+    Format(dotted.PATTERN, "names and numbers must not be empty"),
+]
+"""Names and numbers, separated by dots."""
 
 
 def _secret_type(text: str) -> str:

@@ -6,81 +6,52 @@ shows. The CRD enforces only types and sizes, so that most errors become a condi
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from secretsyncer.expressions import regexp
-from secretsyncer.synced_secret.fields import Fields, Rule, at_least_one_of, at_most_one_of, exactly_one_of
+from secretsyncer.synced_secret.fields import (
+    Fields,
+    Rule,
+    advised,
+    at_least_one_of,
+    at_most_one_of,
+    exactly_one_of,
+)
+from secretsyncer.synced_secret.find import Find, FindName, Rewrite
 from secretsyncer.synced_secret.formats import (
-    EXPRESSION_LIMIT,
     MOST_ITEMS,
     AccountID,
     DataKey,
     Duration,
-    JMESPath,
     Literally,
     Region,
-    RegularExpression,
     SecretType,
     SessionName,
-    TagKey,
-    TagValue,
 )
+from secretsyncer.synced_secret.references import SecretKeyReference, SecretReference, ValueReference
 from secretsyncer.synced_secret.target import SecretMetadata, Target
 
-
-class SecretReference(Fields):
-    """An AWS secret that holds a JSON object."""
-
-    name: str = Field(min_length=1, max_length=2048)
-    """Name or ARN of the AWS secret. The random suffix of an ARN may be omitted."""
-
-    region: Region | None = None
-    """AWS region of the secret. Defaults to the region in the ARN, spec.region, or the operator's region, in this
-    order."""
-
-    version_stage: str | None = Field(None, min_length=1, max_length=256)
-    """Staging label of the version to read, for example AWSPREVIOUS or AWSPENDING. Defaults to AWSCURRENT."""
-
-    version_id: str | None = Field(None, min_length=32, max_length=64)
-    """ID of the version to read. A pinned version is read once, and later versions are ignored."""
-
-    decode: Literal["base64"] | None = None
-    """Decoding of the value before it is stored in the Secret. base64 is for bytes that are stored in AWS as base64
-    text."""
-
-    optional: bool = False
-    """If true, the reference is omitted while the AWS secret, or the key that it names, does not exist. In dataFrom, a key
-    that is null is an error. Denied access is an error, unless the operator's list of AWS secrets shows that there is no
-    such secret. Defaults to false."""
-
-
-class ValueReference(SecretReference):
-    """The whole value of an AWS secret."""
-
-    default: Literally | None = Field(None, repr=False)
-    """Value to use while the AWS secret, or the key in it, does not exist. Anyone who can read this SyncedSecret can
-    read it."""
-
-
-class SecretKeyReference(ValueReference):
-    """One value of an AWS secret that holds a JSON object."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("key", "jmesPath"),)
-
-    key: str | None = Field(None, min_length=1, max_length=4096)
-    """Top-level key of the JSON object."""
-
-    jmes_path: JMESPath | None = None
-    """JMESPath expression that selects a value in the JSON object, for example database.users[0].password.
-    Multi-selects and map() are not supported."""
+__all__ = [
+    "DataFrom",
+    "DataItem",
+    "Find",
+    "FindName",
+    "Keys",
+    "SecretKeyReference",
+    "SecretReference",
+    "SyncedSecretSpec",
+    "ValueFrom",
+    "ValueReference",
+]
 
 
 class ValueFrom(Fields):
     """Source of a value."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("secretRef", "secretKeyRef", "template"),)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one_of("secretRef", "secretKeyRef", "template", tolerated=("secretRef", "secretKeyRef")),
+    )
 
     secret_ref: ValueReference | None = None
     """Selects the whole value of an AWS secret, text or binary."""
@@ -90,15 +61,23 @@ class ValueFrom(Fields):
     become compact JSON. A value that is missing or null is an error, unless optional or default is set."""
 
     template: str | None = Field(None, max_length=256 << 10, repr=False)
-    """Go template (text/template) whose output is the value. .Secrets maps the name of each listed AWS secret to its
-    Tags, CurrentVersionID and UpdatedAt. filterByTagKey selects secrets by tag. getSecretValue and getSecretValueMap
-    read a secret with the role of this object, as text and as a map."""
+    """Go template (text/template) whose output is the value. .Data has the keys of this object as text, except those
+    that templates make. .Secrets maps the name of each listed AWS secret to its Tags, CurrentVersionID and UpdatedAt.
+    filterByTagKey selects secrets by tag. getSecretValue and getSecretValueMap read a secret with the role of this
+    object, as text and as a map."""
+
+    @property
+    def reference(self) -> ValueReference | None:
+        return self.secret_key_ref or self.secret_ref
 
 
 class DataItem(Fields):
     """One key of the Secret."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("value", "valueFrom"),)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        advised(exactly_one_of("value", "valueFrom")),
+        at_most_one_of("templateOnly", "valueFrom.template"),
+    )
 
     name: DataKey
     """Key in the Secret."""
@@ -109,79 +88,71 @@ class DataItem(Fields):
     value_from: ValueFrom | None = None
     """Source of the value."""
 
+    template_only: bool = False
+    """If true, the key is not in the Secret. Templates see it in .Data. Defaults to false."""
 
-class FindName(Fields):
-    """Criteria for the name of an AWS secret."""
+    @property
+    def template(self) -> str | None:
+        return self.value_from.template if self.value_from else None
 
-    regexp: RegularExpression | None = None
-    """Regular expression (RE2 syntax) that matches a part of the name. Use ^ and $ to match the whole name."""
-
-    prefix: str | None = Field(None, max_length=512)
-    """Text that the name begins with."""
-
-
-class Find(Fields):
-    """Criteria for AWS secrets. A secret must meet all of them."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (at_least_one_of("tagKey", "tags", "name.regexp", "name.prefix"),)
-
-    tag_key: TagKey | None = Field(None, min_length=1)
-    """Selects secrets that have this tag, whatever its value."""
-
-    tags: dict[TagKey, TagValue] | None = Field(None, max_length=50)
-    """Selects secrets that have all of these tags, with these values."""
-
-    name: FindName | None = None
-    """Selects secrets by name."""
-
-    merge: bool = False
-    """If true, each secret must hold a JSON object, and its keys are copied to the Secret. The secrets are taken in
-    the order of their names, and a later one takes precedence. Defaults to false."""
-
-    decode: Literal["base64"] | None = None
-    """Decoding of the values before they are stored in the Secret."""
+    @property
+    def reference(self) -> ValueReference | None:
+        return self.value_from.reference if self.value_from else None
 
 
-class Rewrite(Fields):
-    """A rule that changes keys."""
+class Keys(Fields):
+    """AWS secrets whose keys are copied to the Secret, after the entries before it. A later key takes precedence."""
 
-    source: RegularExpression
-    """Regular expression (RE2 syntax). Every match in the key is replaced."""
-
-    target: str = Field(max_length=EXPRESSION_LIMIT)
-    """Replacement. $1 or ${1} stands for the text of the first group, and $$ for a dollar sign."""
-
-    @model_validator(mode="after")
-    def _groups_exist(self) -> Self:
-        regexp.replacement(regexp.compile(self.source), self.target)
-        return self
-
-
-class DataFrom(Fields):
-    """AWS secrets whose keys are all copied to the Secret."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (at_least_one_of("secretRef", "secretRefs", "find"),)
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("secretRef", "find"),)
 
     secret_ref: SecretReference | None = None
     """AWS secret that holds a JSON object. All its top-level keys are copied."""
-
-    secret_refs: tuple[SecretReference, ...] = Field((), max_length=MOST_ITEMS)
-    """AWS secrets that hold JSON objects. If several have the same key, the last one takes precedence."""
 
     find: Find | None = None
     """Finds AWS secrets among those that the operator lists. A secret must meet all criteria. Each secret becomes one
     key with the name of the secret and its whole value. Use rewrite to shorten the names."""
 
     rewrite: tuple[Rewrite, ...] = Field((), max_length=20)
-    """Rules that change the keys from dataFrom, applied in order."""
+    """Rules that change these keys, applied in order."""
 
     invalid_keys: Literal["Error", "Skip", "Replace"] | None = None
     """What to do with a key that a Secret cannot have. Error fails the sync, Skip omits the key, and Replace puts an
     underscore in place of each invalid character. Defaults to Error."""
 
+    template_only: bool = False
+    """If true, these keys are not in the Secret. Templates see them in .Data. Defaults to false."""
+
     @property
     def references(self) -> tuple[SecretReference, ...]:
-        return (self.secret_ref, *self.secret_refs) if self.secret_ref else self.secret_refs
+        return (self.secret_ref,) if self.secret_ref else ()
+
+
+class DataFrom(Keys):
+    """AWS secrets whose keys are all copied to the Secret."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        at_least_one_of("secretRef", "secretRefs", "find", "entries"),
+        *(
+            at_most_one_of("entries", name)
+            for name in ("secretRef", "secretRefs", "find", "rewrite", "invalidKeys")
+        ),
+    )
+
+    secret_refs: tuple[SecretReference, ...] = Field((), max_length=MOST_ITEMS)
+    """AWS secrets that hold JSON objects. If several have the same key, the last one takes precedence."""
+
+    entries: tuple[Keys, ...] = Field((), max_length=100)
+    """Secrets with their own rewrite and invalidKeys, in place of the other fields. They are applied in order, and a
+    later key takes precedence."""
+
+    @property
+    def references(self) -> tuple[SecretReference, ...]:
+        return (*super().references, *self.secret_refs)
+
+    @property
+    def parts(self) -> tuple[Keys, ...]:
+        """What is read and renamed by itself, in order."""
+        return self.entries or (self,)
 
 
 class SyncedSecretSpec(Fields):
@@ -189,7 +160,7 @@ class SyncedSecretSpec(Fields):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_most_one_of("IAMRole", "AWSAccountID"),
-        at_least_one_of("data", "dataFrom"),
+        advised(at_least_one_of("data", "dataFrom")),
     )
 
     iam_role: str | None = Field(None, alias="IAMRole", max_length=2048)
@@ -249,6 +220,10 @@ class SyncedSecretSpec(Fields):
     """If true, the Secret may have no key, and find, filters and .Secrets may select no AWS secret. Otherwise the sync
     fails in these cases, and the Secret stays as it is. Defaults to false."""
 
+    null_values: Literal["Error", "Empty"] | None = None
+    """What null in a JSON object is for secretKeyRef and dataFrom. Error fails the sync, unless optional or default is
+    set. Empty is an empty text. jmesPath finds no null. Defaults to Error."""
+
     adopt: bool | None = None
     """Whether to take over an existing Secret that the operator does not manage. Defaults to the operator's setting
     ADOPT_EXISTING."""
@@ -259,6 +234,14 @@ class SyncedSecretSpec(Fields):
     refresh_interval: Duration | None = None
     """How often to read this object's secrets from AWS, at least 10s and at most 720h. By default they are read when the
     operator lists AWS and finds a change, which needs fewer calls."""
+
+    @property
+    def parts(self) -> tuple[Keys, ...]:
+        return self.data_from.parts if self.data_from else ()
+
+    @property
+    def has_values(self) -> bool:
+        return bool(self.parts) or any(item.value is not None or item.value_from for item in self.items)
 
     @property
     def items(self) -> tuple[DataItem, ...]:

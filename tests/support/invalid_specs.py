@@ -9,9 +9,7 @@ from tests.support.specs import key, literal
 CANARY = "c4n4ry-v4lu3"
 
 INVALID: list[tuple[dict[str, Any], str]] = [
-    ({}, "spec: at least one of data and dataFrom must be set"),
-    ({"data": []}, "spec: at least one of data and dataFrom must be set"),
-    ({"dataFrom": {}}, "spec.dataFrom: at least one of secretRef, secretRefs and find must be set"),
+    ({"dataFrom": {}}, "spec.dataFrom: at least one of secretRef, secretRefs, find and entries must be set"),
     ({"dataFrom": {"secretRef": {}}}, "spec.dataFrom.secretRef.name: is required"),
     ({"dataFrom": {"secretRef": {"name": ""}}}, "spec.dataFrom.secretRef.name: length must be at least 1"),
     (
@@ -35,7 +33,18 @@ INVALID: list[tuple[dict[str, Any], str]] = [
         {"dataFrom": {"find": {"tags": {}}}},
         "spec.dataFrom.find: at least one of tagKey, tags, name.regexp and name.prefix",
     ),
-    ({"dataFrom": {"secretRefs": []}}, "spec.dataFrom: at least one of secretRef, secretRefs and find must be set"),
+    (
+        {"dataFrom": {"secretRefs": []}},
+        "spec.dataFrom: at least one of secretRef, secretRefs, find and entries must be set",
+    ),
+    (
+        {"dataFrom": {"entries": [{"rewrite": []}]}},
+        "spec.dataFrom.entries[0]: exactly one of secretRef and find must be set",
+    ),
+    (
+        {"dataFrom": {"entries": [{"secretRef": {"name": "s"}}], "invalidKeys": "Skip"}},
+        "spec.dataFrom: entries and invalidKeys are mutually exclusive",
+    ),
     ({"dataFrom": {"secretRefs": {"name": "s"}}}, "spec.dataFrom.secretRefs: must be a list"),
     (
         {"dataFrom": {"secretRef": {"name": "s"}, "rewrite": [{"source": "a", "target": "b"}] * 21}},
@@ -53,11 +62,10 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"data": {"a": CANARY}}, "spec.data: must be a list"),
     ({"data": [CANARY]}, "spec.data[0]: must be an object"),
     ({"data": [{"value": CANARY}]}, "spec.data[0].name: is required"),
-    ({"data": [{"name": "a"}]}, "spec.data[0]: exactly one of value and valueFrom must be set"),
     ({"data": [{"name": "a", "value": 5}]}, "spec.data[0].value: must be a string"),
     (
-        {"data": [{"name": "a", "value": CANARY, "valueFrom": {"template": CANARY}}]},
-        "spec.data[0]: exactly one of value and valueFrom must be set",
+        {"data": [{"name": "a", "templateOnly": True, "valueFrom": {"template": CANARY}}]},
+        "spec.data[0]: templateOnly and valueFrom.template are mutually exclusive",
     ),
     (
         {"data": [{"name": "a", "valueFrom": {}}]},
@@ -70,7 +78,11 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"data": [key("a", "s", "")]}, "spec.data[0].valueFrom.secretKeyRef.key: length must be at least 1"),
     (
         {"data": [{"name": "a", "valueFrom": {"secretKeyRef": {"name": "s"}}}]},
-        "spec.data[0].valueFrom.secretKeyRef: exactly one of key and jmesPath must be set",
+        "spec.data[0].valueFrom.secretKeyRef: exactly one of key, path and jmesPath must be set",
+    ),
+    (
+        {"data": [{"name": "a", "valueFrom": {"secretKeyRef": {"name": "s", "path": "a..b"}}}]},
+        "spec.data[0].valueFrom.secretKeyRef.path: names and numbers must not be empty",
     ),
     (
         {"data": [{"name": "a", "valueFrom": {"secretKeyRef": {"name": "s", "jmesPath": "a["}}}]},

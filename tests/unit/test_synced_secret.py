@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from secretsyncer.errors import MESSAGE_LIMIT, Reason, Rejected
 from secretsyncer.kube.objects import Key, key_of
-from secretsyncer.synced_secret import SyncedSecretSpec, is_data_key, parse, target_of
+from secretsyncer.synced_secret import SyncedSecretSpec, is_data_key, parse, remarks, target_of
 from secretsyncer.synced_secret.formats import duration
 from tests.support.builders import parsed, synced_secret
 from tests.support.invalid_specs import CANARY, INVALID
@@ -139,14 +139,35 @@ def test_a_spec_that_is_no_object_is_refused(spec):
         parse({**synced_secret(), "spec": spec})
 
 
-@pytest.mark.parametrize("obj", [{}, {"spec": None}])
-def test_an_object_without_a_spec_is_refused(obj):
-    with pytest.raises(Rejected, match="at least one of data and dataFrom must be set"):
-        parse({"metadata": {"name": "demo"}, **obj})
+@pytest.mark.parametrize("obj", [{}, {"spec": None}, {"spec": {}}, {"spec": {"data": []}}])
+def test_an_object_without_data_is_read_as_the_go_operator_does(obj):
+    spec = parse({"metadata": {"name": "demo"}, **obj}).spec
+    assert not spec.has_values
+    assert remarks(spec) == ["the spec has neither data nor dataFrom, so the Secret has no keys"]
+
+
+def test_what_is_said_twice_or_not_at_all_is_read_as_the_go_operator_does_and_remarked():
+    ref, key = {"secretRef": {"name": "s"}}, {"secretKeyRef": {"name": "s", "key": "k"}}
+    spec = parsed(
+        {"name": "a"},
+        {"name": "b", "value": CANARY, "valueFrom": ref},
+        {"name": "c", "valueFrom": {**ref, **key}},
+        {"name": "d", "value": "1"},
+    ).spec
+    assert spec.items[1].reference.name == "s"
+    assert spec.items[2].reference.key == "k"
+    assert remarks(spec) == [
+        "data[0] (a) has no value and is skipped",
+        "data[1] (b) has value and valueFrom, and valueFrom is used",
+        "data[2] (c) has secretRef and secretKeyRef, and secretKeyRef is used",
+    ]
+    assert remarks(parsed(*[{"name": "a"}] * 100).spec)[-1] == "95 more items like these"
 
 
 def test_all_problems_are_reported_at_once():
-    said = rejection(IAMRole=5, data=[{"name": "a b", "value": "1"}, {"name": "c"}], deletionPolicy="x", typ="x")
+    said = rejection(
+        IAMRole=5, data=[{"name": "a b", "value": "1"}, {"name": "c", "value": 1}], deletionPolicy="x", typ="x"
+    )
     for path in ("spec.IAMRole", "spec.data[0].name", "spec.data[1]", "spec.deletionPolicy", "spec.typ"):
         assert path in said
 
@@ -254,7 +275,7 @@ def _parses_or_is_refused(spec):
         assert failure.reason is Reason.INVALID_SPEC
         assert re.match(r"spec[.:\[]", failure.message)
     else:
-        assert synced.spec.items or synced.spec.data_from
+        assert synced.spec.has_values or remarks(synced.spec)
 
 
 @pytest.mark.timeout(30)

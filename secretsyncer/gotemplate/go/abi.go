@@ -1,7 +1,7 @@
 // Package main is the template engine of secretsyncer: Go's own text/template,
 // compiled to WebAssembly and called from Python (engine.py).
 //
-// It is a pure function of template, catalogue and values. It calls nothing
+// It is a pure function of template, catalogue, values and data. It calls nothing
 // outside. One instance serves one call at a time, so package variables hold
 // the state of the current call.
 //
@@ -44,11 +44,15 @@ type request struct {
 	// -1 means a binary value, which templates cannot print.
 	IDs   []string `json:"ids"`
 	Sizes []int    `json:"sizes"`
+	// Keys of .Data, and the lengths of their texts, which follow the values.
+	Keys    []string `json:"keys"`
+	Lengths []int    `json:"lengths"`
 	// Listed is false if this instance holds another catalogue than the one to
 	// render with.
 	Listed bool `json:"listed"`
 
 	values map[string]*string
+	data   map[string]string
 }
 
 // reply is the answer to a request.
@@ -125,7 +129,8 @@ func parseRequest(message []byte) (call request, ok bool) {
 	}
 	raw := message[4:]
 	header := binary.LittleEndian.Uint32(message)
-	if uint64(header) > uint64(len(raw)) || json.Unmarshal(raw[:header], &call) != nil || len(call.IDs) != len(call.Sizes) {
+	if uint64(header) > uint64(len(raw)) || json.Unmarshal(raw[:header], &call) != nil ||
+		len(call.IDs) != len(call.Sizes) || len(call.Keys) != len(call.Lengths) {
 		return call, false
 	}
 	raw = raw[header:]
@@ -142,6 +147,15 @@ func parseRequest(message []byte) (call request, ok bool) {
 			call.values[id] = &value
 			raw = raw[size:]
 		}
+	}
+	call.data = make(map[string]string, len(call.Keys))
+	for i, key := range call.Keys {
+		length := call.Lengths[i]
+		if length < 0 || length > len(raw) {
+			return call, false
+		}
+		call.data[key] = string(raw[:length])
+		raw = raw[length:]
 	}
 	return call, true
 }

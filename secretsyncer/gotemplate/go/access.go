@@ -74,6 +74,10 @@ func owner(object reflect.Value) string {
 	switch object.Interface().(type) {
 	case secrets:
 		return "the catalogue"
+	case map[string]string:
+		if object.Pointer() == reflect.ValueOf(run.data).Pointer() {
+			return ".Data"
+		}
 	case map[string]any:
 		if id, known := run.owners[object.Pointer()]; known {
 			return run.name(id)

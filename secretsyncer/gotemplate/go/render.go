@@ -88,7 +88,7 @@ func (p *prepared) withWords(text string) *program {
 // execute answers one request. Whatever the template does, except exhausting
 // memory, stack or time, results in a reply.
 func execute(call request) (message reply) {
-	run = newExecution(call.values)
+	run = newExecution(call)
 	defer func() {
 		if recover() != nil {
 			message = run.reply("error")
@@ -106,7 +106,7 @@ func execute(call request) (message reply) {
 	run.facts = ready.facts
 	output, err := run.execute(ready.quick)
 	if err != nil && !run.stopped() && ready.quick.native {
-		run = newExecution(call.values)
+		run = newExecution(call)
 		run.facts = ready.facts
 		output, err = run.execute(ready.withWords(call.Template))
 	}
@@ -131,7 +131,7 @@ func execute(call request) (message reply) {
 func (e *execution) execute(program *program) (*limitedWriter, error) {
 	e.accesses = program.accesses
 	output := &limitedWriter{}
-	return output, program.template.Execute(output, root{Secrets: listed})
+	return output, program.template.Execute(output, root{Secrets: listed, Data: e.data})
 }
 
 // limitedWriter collects the output and stops a template that writes too much.

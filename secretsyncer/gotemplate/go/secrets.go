@@ -14,7 +14,10 @@ import (
 )
 
 // root is the data of every template; secretMeta is one entry of the catalogue.
-type root struct{ Secrets secrets }
+type root struct {
+	Secrets secrets
+	Data    map[string]string
+}
 
 type secrets = map[string]secretMeta
 
@@ -128,6 +131,7 @@ const filterLimit = 1000
 // execution is the state of the current render.
 type execution struct {
 	values   map[string]*string
+	data     map[string]string // .Data: texts of the object's other keys
 	facts    facts
 	accesses []access
 	objects  map[string]any     // parsed JSON by id
@@ -154,9 +158,9 @@ var errNeeds = errors.New("a value is needed")
 
 var run *execution
 
-func newExecution(values map[string]*string) *execution {
+func newExecution(call request) *execution {
 	return &execution{
-		values:  values,
+		values: call.values, data: call.data,
 		objects: map[string]any{}, owners: map[uintptr]string{}, hidden: map[string]bool{},
 		reads: map[string]bool{}, patterns: map[string]*regexp.Regexp{}, noted: map[string]int{},
 	}
@@ -215,7 +219,7 @@ func (e *execution) value(id string) (string, error) {
 	if id == "" || len(id) > 2048 || !utf8.ValidString(id) {
 		return "", fail("not a valid name of a secret")
 	}
-	if _, known := listed[id]; !known && !e.reads[id] && !e.facts.literals[id] && len(e.reads) > 0 {
+	if _, known := listed[id]; !known && !e.reads[id] && !e.facts.literals[id] && len(e.reads)+len(e.data) > 0 {
 		e.hidden[id] = true
 	}
 	text, here := e.values[id]

@@ -116,7 +116,7 @@ def test_without_a_role_the_operator_itself_reads_and_one_role_has_one_policy(ne
         synced_secret(whole("a", "one")),
         synced_secret(whole("a", "two"), IAMRole="reader"),
         synced_secret(whole("a", "three"), IAMRole=ROLE),
-        synced_secret(name="wrong"),
+        synced_secret(name="wrong", data=5),
     )
     assert documents["operator"]["Statement"] == [
         LIST,

@@ -413,17 +413,17 @@ async def test_each_object_has_its_own_result_in_order(results):
         synced_secret(literal("a", "1"), name="good"),
         synced_secret(whole("a", "nowhere"), name="missing"),
         {"kind": "ConfigMap", "metadata": {"name": "not ours"}},
-        synced_secret(name="empty"),
+        synced_secret(name="wrong", data=5),
         {"kind": "SyncedSecret", "metadata": {"name": "homeless"}, "spec": {"data": [literal("a", "1")]}},
     )
     assert [(result.label, result.secret is not None) for result in found] == [
         ("team/good", True),
         ("team/missing", False),
-        ("team/empty", False),
+        ("team/wrong", False),
         ("default/homeless", True),
     ]
     assert found[1].problem == "SecretNotFound: data.a: AWS secret nowhere is not in the file of secrets"
-    assert found[2].problem.startswith("InvalidSpec: spec: at least one of data and dataFrom must be set")
+    assert found[2].problem.startswith("InvalidSpec: spec.data: must be a list")
 
 
 @pytest.mark.parametrize(

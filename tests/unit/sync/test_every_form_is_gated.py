@@ -23,6 +23,7 @@ from secretsyncer.synced_secret.spec import (
     DataItem,
     Find,
     FindName,
+    Keys,
     SecretKeyReference,
     SecretReference,
     ValueFrom,
@@ -139,6 +140,15 @@ FORMS = {
     "key, optional": one_key(key="a", optional=True),
     "path": one_key(jmesPath="deep[0].b"),
     "path over all": one_key(jmesPath="@"),
+    "dotted path": one_key(path="deep.0.b"),
+    "an entry": lambda s: {"dataFrom": {"entries": [{"secretRef": {"name": s.name}}]}},
+    "an entry that finds": lambda s: {
+        "dataFrom": {"entries": [{"find": {"tagKey": s.tags["kind"]}, "invalidKeys": "Replace"}]}
+    },
+    "only for a template": lambda s: {
+        "dataFrom": {"secretRef": {"name": s.name}, "templateOnly": True},
+        "data": [{"name": "x", "valueFrom": {"template": "{{ .Data.a }}"}}],
+    },
     "template": template('{{ getSecretValue "NAME" }}'),
     "template by ARN": template('{{ getSecretValue "ARN" }}'),
     "template of a map": template('{{ (getSecretValueMap "NAME").a }}'),
@@ -247,6 +257,16 @@ def test_the_forms_above_are_all_that_there_are():
     secret = world.create("red/one", "x", tags={"kind": "red"})
     world.put("red/one", "y")
     written = json.dumps([form(secret) for form in FORMS.values()])
-    models = (DataFrom, DataItem, Find, FindName, SecretKeyReference, SecretReference, ValueFrom, ValueReference)
+    models = (
+        DataFrom,
+        DataItem,
+        Find,
+        FindName,
+        Keys,
+        SecretKeyReference,
+        SecretReference,
+        ValueFrom,
+        ValueReference,
+    )
     fields = {info.alias or name for model in models for name, info in model.model_fields.items()}
     assert {field for field in fields - ABOUT_FORM_ONLY if f'"{field}":' not in written} == set()

@@ -316,3 +316,46 @@ def test_compact_json_means_what_the_secret_means(content):
     assume(not re.search(r"NaN|Infinity|\\ud[89a-f]|\bnull\b", source))
     written = text(at(source))
     assert content == (written if isinstance(content, str) else json.loads(written))
+
+
+# Dotted paths
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("a.b", b""),
+        ("a.c", b"nested"),
+        ("ports.8080", b"http"),
+        ("0", b"zero"),
+        ("list.1.x", b"2"),
+        (r"svc\.local.token", b"t"),
+        ("users.o'brien", b"quoted"),
+        ("gr\u00f6\u00dfe", b"L"),
+        ("pa$$", b"1"),
+        ("user@host", b"2"),
+        ("hosts[0]", b"literal"),
+        ("a b", b"space"),
+        (r"back\\slash", b"3"),
+        ("list", b'[{"x":1},{"x":2}]'),
+    ],
+)
+def test_a_dotted_path_takes_names_and_numbers_as_they_are(path, found):
+    content = {
+        "a.b": "", "a": {"b": "nested", "c": "nested"}, "ports": {"8080": "http"}, "0": "zero",
+        "list": [{"x": 1}, {"x": 2}], "svc.local": {"token": "t"}, "users": {"o'brien": "quoted"},
+        "gr\u00f6\u00dfe": "L", "pa$$": "1", "user@host": "2", "hosts[0]": "literal", "a b": "space", "back\\slash": "3",
+    }  # fmt: skip
+    assert Documents(Budget()).member_text(value("app", content), "app", path) == found
+
+
+def test_a_dotted_path_reads_a_list_as_well():
+    assert Documents(Budget()).member_text(value("app", '[{"a": "one"}, {"a": "two"}]'), "app", "1.a") == b"two"
+
+
+@pytest.mark.parametrize("path", ["a.x", "list.2", "list.x", "list.-1", "a.b.c", "none", "list.1.x.y"])
+def test_a_dotted_path_that_finds_nothing_is_absent(path):
+    content = value("app", {"a": {"b": "1"}, "list": [1, 2]})
+    raised = failure(Documents(Budget()).member_text, content, "app", path)
+    assert isinstance(raised, Absent)
+    assert raised.message == f"AWS secret app has nothing at path {path}"

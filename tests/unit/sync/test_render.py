@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable, Unlisted, combine
 from secretsyncer.sync.budget import Budget, Limits
 from secretsyncer.sync.data_from import select
-from secretsyncer.sync.render import SIZE_LIMIT, references, render, templates
+from secretsyncer.sync.render import SIZE_LIMIT, finds, finish, prepare, references, templates
 from secretsyncer.synced_secret import SecretKeyReference
 from secretsyncer.synced_secret.formats import MOST_ITEMS
 from tests.support.builders import catalogue, entry, parsed, value
@@ -40,7 +40,8 @@ class World:
         spec = parsed(*items, **options).spec
         values = {reference: self.secret(reference.name) for reference in references(spec)}
         outputs = {text: self.template(text) for text in templates(spec)}
-        return render(spec, values, outputs, self.found, Budget(limits))
+        budget = Budget(limits)
+        return finish(spec, prepare(spec, values, [self.found] * len(finds(spec)), budget), outputs, budget)
 
     def failure(self, *items, **spec):
         with pytest.raises(SyncFailure) as raised:

@@ -476,3 +476,17 @@ def test_one_patch_makes_any_secret_right_and_keeps_what_others_put(data, labels
     assert after["metadata"]["annotations"].items() >= {**their_annotations, **annotations}.items()
     assert (ref() in after["metadata"]["ownerReferences"]) == (policy == "Delete")
     assert (OTHERS_REF in after["metadata"]["ownerReferences"]) == (OTHERS_REF in owners)
+
+
+# A spec without data
+
+
+def test_a_spec_without_data_makes_an_empty_secret_and_empties_none():
+    nothing = parsed().spec
+    synced = asked()._replace(spec=nothing)
+    assert isinstance(plan(synced, {}, None, adopt=True), Create)
+    assert isinstance(plan(synced, {}, summarise(kube_secret({}, ours=False)), adopt=True), Patch)
+    with pytest.raises(Rejected, match="spec has no value for any key, and Secret .* has 2 keys: the Secret stays"):
+        plan(synced, {}, summarise(kube_secret({"a": "1", "b": "2"})), adopt=True)
+    may = synced._replace(spec=parsed(allowEmpty=True).spec)
+    assert isinstance(plan(may, {}, summarise(kube_secret({"a": "1"})), adopt=True), Patch)

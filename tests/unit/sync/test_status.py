@@ -277,3 +277,8 @@ def test_after_any_history_a_patch_gives_the_new_status_and_the_same_status_need
         assert status.patch(current, step(current, NOON + 3600 * hour + 60)) is None
         assert OTHERS in current["conditions"]
         json.dumps(current)
+
+
+def test_what_is_remarked_of_the_spec_is_in_the_message():
+    made = status.synced({}, generation=1, sources=(), keys=0, now=NOON, remarks=["data[0] (a) is skipped", "b"])
+    assert ready(made)["message"] == "0 keys; data[0] (a) is skipped; b"

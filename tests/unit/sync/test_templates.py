@@ -198,14 +198,14 @@ class BrokenEngine(TemplateEngine):
     def __init__(self):
         super().__init__(cache_dir=None)
 
-    async def render(self, template, catalogue, values):
+    async def render(self, template, catalogue, values, data):
         raise EngineUnavailable("not built")
 
 
 class InsatiableEngine(BrokenEngine):
     """An engine that asks for what it has."""
 
-    async def render(self, template, catalogue, values):
+    async def render(self, template, catalogue, values, data):
         return Needs(("text",), ())
 
 
