@@ -20,3 +20,8 @@ def steps(path: str) -> list[str]:
 def joined(names: list[str]) -> str:
     """The path that has these steps."""
     return ".".join(re.sub(r"[.\\]", r"\\\g<0>", name) for name in names)
+
+
+def is_path(text: str) -> bool:
+    """Whether the text is a path."""
+    return len(text) <= LIMIT and re.fullmatch(PATTERN, text) is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
@@ -102,15 +102,17 @@ class AllKeys:
         if reference.optional and isinstance(value, Rejected) and is_absent(value):
             self.left_out = True
             return {}
-        return self._all_keys(reference.name, given(value), decode=bool(reference.decode))
+        return self._all_keys(reference.name, given(value), decode=reference.decode)
 
     def _found(self, find: Find, value: SecretValue) -> _Parts:
         if find.merge:
-            return self._all_keys(value.name, value, decode=bool(find.decode))
+            return self._all_keys(value.name, value, decode=find.decode)
         text = raw(value, self._budget)
-        return {value.name: _Part(decoded(value.name, text) if find.decode else text, repr(value.name))}
+        return {
+            value.name: _Part(decoded(value.name, text, find.decode) if find.decode else text, repr(value.name))
+        }
 
-    def _all_keys(self, secret: str, value: SecretValue, *, decode: bool) -> _Parts:
+    def _all_keys(self, secret: str, value: SecretValue, *, decode: str | None) -> _Parts:
         parts: _Parts = {}
         undecoded = []
         texts, failure = self._documents.all_texts(value, secret)
@@ -122,11 +124,11 @@ class AllKeys:
             name = shown_key(key, position)
             origin = name if is_data_key(key) else f"{name} of AWS secret {secret}"
             try:
-                parts[key] = _Part(decoded(secret, texts[key]) if decode else texts[key], origin)
+                parts[key] = _Part(decoded(secret, texts[key], decode) if decode else texts[key], origin)
             except Rejected:
                 undecoded.append(name)
         if undecoded:
-            self._failures.append(bad(secret, f"is not base64 at {listed(undecoded)}, as decode requires"))
+            self._failures.append(bad(secret, f"is not {decode} at {listed(undecoded)}, as decode requires"))
         return parts
 
     def _renamed(self, parts: _Parts) -> Data:
@@ -142,7 +144,7 @@ class AllKeys:
                     if name in origins:
                         raise _wrong(f"the keys {origins[name]} and {part.origin} both become {name!r}")
                     origins[name], data[name] = part.origin, part.value
-                elif self._source.invalid_keys != "Skip":
+                elif self._source.invalid_keys != "Skip" and (name or self._source.invalid_keys != "Replace"):
                     refused.append(part.origin)
         if refused:
             advice = "rename them with rewrite, or set invalidKeys"
@@ -154,7 +156,7 @@ class AllKeys:
         rules = [(rule.source, rule.target) for rule in self._source.rewrite]
         name = _rewritten(rules, key, origin) if rules else key
         if self._source.invalid_keys == "Replace" and not is_data_key(name):
-            return "".join(c if is_data_key(f"x{c}") else "_" for c in name) or "_"
+            return "".join(c if is_data_key(f"x{c}") else "_" for c in name)
         return name
 
 
@@ -182,9 +184,13 @@ def is_absent(failure: Rejected) -> bool:
     return isinstance(failure, Absent | Unlisted) or failure.reason is Reason.SECRET_NOT_FOUND
 
 
-def decoded(secret: str, value: bytes) -> bytes:
-    try:
-        return base64.b64decode(b"".join(value.split()), validate=True)
-    except (binascii.Error, ValueError):
-        pass
-    raise bad(secret, "is not base64, as decode requires")
+def decoded(secret: str, value: bytes, how: str) -> bytes:
+    """The bytes that the value is the text of."""
+    text = b"".join(value.split())
+    for kind, others in (("base64", None), ("base64url", b"-_")):
+        if how in {kind, "auto"}:
+            with suppress(binascii.Error, ValueError):
+                return base64.b64decode(text, altchars=others, validate=True)
+    if how == "auto":
+        return value
+    raise bad(secret, f"is not {how}, as decode requires")

@@ -182,7 +182,7 @@ class _Rendering:
                 raise
             self._left_out = True
             return {} if reference.default is None else {item.name: reference.default.encode()}
-        return {item.name: decoded(reference.name, value) if reference.decode else value}
+        return {item.name: decoded(reference.name, value, reference.decode) if reference.decode else value}
 
     def _bytes(self, reference: SecretReference, value: SecretValue) -> bytes:
         if not isinstance(reference, SecretKeyReference):

@@ -39,7 +39,7 @@ class Find(Fields):
     """If true, each secret must hold a JSON object, and its keys are copied to the Secret. The secrets are taken in
     the order of their names, and a later one takes precedence. Defaults to false."""
 
-    decode: Literal["base64"] | None = None
+    decode: Literal["base64", "base64url", "auto"] | None = None
     """Decoding of the values before they are stored in the Secret."""
 
 

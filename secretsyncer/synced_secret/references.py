@@ -26,9 +26,9 @@ class SecretReference(Fields):
     version_id: str | None = Field(None, min_length=32, max_length=64)
     """ID of the version to read. A pinned version is read once, and later versions are ignored."""
 
-    decode: Literal["base64"] | None = None
-    """Decoding of the value before it is stored in the Secret. base64 is for bytes that are stored in AWS as base64
-    text."""
+    decode: Literal["base64", "base64url", "auto"] | None = None
+    """Decoding of the value before it is stored in the Secret. base64 and base64url are for bytes that are stored in AWS
+    as such text. auto decodes what is one of them, and leaves everything else as it is."""
 
     optional: bool = False
     """If true, the reference is omitted while the AWS secret, or the key that it names, does not exist. In dataFrom, a key

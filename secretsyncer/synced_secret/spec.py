@@ -117,7 +117,7 @@ class Keys(Fields):
 
     invalid_keys: Literal["Error", "Skip", "Replace"] | None = None
     """What to do with a key that a Secret cannot have. Error fails the sync, Skip omits the key, and Replace puts an
-    underscore in place of each invalid character. Defaults to Error."""
+    underscore in place of each invalid character and omits an empty key. Defaults to Error."""
 
     template_only: bool = False
     """If true, these keys are not in the Secret. Templates see them in .Data. Defaults to false."""

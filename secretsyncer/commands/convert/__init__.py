@@ -1,8 +1,8 @@
 """`secretsyncer convert`: SyncedSecrets from the manifests of peers.
 
 `convert_all` knows ExternalSecret of External Secrets Operator (v1, v1beta1, AWS Secrets Manager stores),
-ExternalSecret of kubernetes-external-secrets and AWSSecret of aws-secret-operator. What cannot be converted is
-listed as a problem with its object's name and field; nothing is dropped in silence.
+ExternalSecret of kubernetes-external-secrets and AWSSecret of aws-secret-operator. A result makes the Secret that the
+original makes. What is different on purpose is noted, and an object of which a part cannot be said is not converted.
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ from collections.abc import Iterator
 from secretsyncer.commands import Subcommands, add_command, manifests
 from secretsyncer.commands.convert import aso, eso, kes
 from secretsyncer.commands.convert.draft import Draft
+from secretsyncer.commands.convert.eso_store import Around, Home
+from secretsyncer.commands.convert.report import Report
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object
 from secretsyncer.settings import load
 from secretsyncer.sync.render import templates
+from secretsyncer.sync.secret_rules import check_metadata
 from secretsyncer.synced_secret import parse
 
-_STORES = {"SecretStore", "ClusterSecretStore"}
+_PEERS = ("external-secrets.io", "kubernetes-client.io", "mumoshu.github.io")
+_PARTS = {"SecretStore", "ClusterSecretStore"}
+"""Kinds that say something about others, and become nothing themselves."""
 
 _DESCRIPTION = """\
 Converts to SyncedSecrets: ExternalSecrets of External Secrets Operator (v1, v1beta1; include their SecretStores),
-ExternalSecrets of kubernetes-external-secrets, and AWSSecrets of aws-secret-operator. Standard error lists what could
-not be converted; the exit code is then 1.
+ExternalSecrets of kubernetes-external-secrets, and AWSSecrets of aws-secret-operator. Standard error has a line for each
+object that needs one: `note:` says what is different, and `not converted:` why there is no SyncedSecret; the exit code is
+then 1.
 
   kubectl get externalsecrets,secretstores,clustersecretstores -A -o yaml | secretsyncer convert -f -
 """
@@ -42,67 +48,72 @@ def register(commands: Subcommands) -> None:
         description=_DESCRIPTION,
     )
     manifests.add_files(command)
+    command.add_argument("--strict", action="store_true", help="exit code 1 for notes, too")
+    command.add_argument("--account", default="", help="the operator's AWS account, where it finds secrets")
+    command.add_argument("--region", default="", help="the operator's AWS region (default: AWS_REGION)")
 
 
 def _action(chosen: argparse.Namespace) -> int:
+    region = chosen.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
     with TemplateEngine(cache_dir=load(os.environ).cache_folder) as engine:
         loaded = manifests.load_manifests(chosen.files)
-        converted, problems = convert_all(loaded.objects, engine)
-    print(manifests.dump(converted), end="")
-    for problem in (*loaded.problems, *problems):
-        print(problem, file=sys.stderr)
-    return int(bool(loaded.problems or problems) or not converted)
+        report = convert_all(loaded.objects, engine, Home(chosen.account, region))
+    print(manifests.dump(report.results()), end="")
+    for line in (*(f"not converted: {problem}" for problem in loaded.problems), *report.lines()):
+        print(line, file=sys.stderr)
+    failed = loaded.problems or report.refused or not report.converted
+    return int(bool(failed or (chosen.strict and report.noted)))
 
 
-def convert_all(objects: list[Object], engine: TemplateEngine) -> tuple[list[Object], list[str]]:
-    """The SyncedSecrets, and a line for everything that they do not say and the originals did.
-
-    Templates are tried without any secret, which shows the functions that are not there.
-    """
-    stores = {_store_key(obj): obj for obj in objects if obj.get("kind") in _STORES}
-    converted, problems = [], []
-    for obj in objects:
-        draft = _draft(obj, stores)
-        if draft is None:
-            continue
-        problems += draft.problems
-        if draft.usable:
-            result = draft.synced_secret()
-            converted.append(result)
-            problems += [f"{draft.label}: {problem}" for problem in _flaws(result, engine)]
-    return converted, problems
+def convert_all(objects: list[Object], engine: TemplateEngine, home: Home = Home()) -> Report:  # noqa: B008
+    """The SyncedSecrets, and what to say of each object."""
+    around = Around(objects, home)
+    drafts = [draft for obj in objects if (draft := _draft(obj, around))]
+    _check_targets(drafts)
+    for draft in drafts:
+        if not draft.obstacles:
+            for flaw in _flaws(draft.synced_secret(), engine):
+                draft.refuse(flaw)
+    return Report(drafts)
 
 
-def _flaws(result: Object, engine: TemplateEngine) -> Iterator[str]:
-    """What is wrong with a result itself."""
-    try:
-        spec = parse(result).spec
-    except Rejected as failure:
-        yield f"the result is not valid: {failure.message}"
-        return
-    for text in templates(spec):
-        try:
-            engine.render_sync(text, EngineCatalogue({}), {})
-        except TemplateFailure as failure:
-            yield f"a template does not fit: {failure}"
-
-
-def _draft(obj: Object, stores: dict[tuple[str, str, str], Object]) -> Draft | None:
+def _draft(obj: Object, around: Around) -> Draft | None:
     group = str(obj.get("apiVersion", "")).partition("/")[0]
     match obj.get("kind"), group:
         case "ExternalSecret", "external-secrets.io":
-            return eso.convert(obj, stores)
+            return eso.convert(obj, around)
         case "ExternalSecret", "kubernetes-client.io":
             return kes.convert(obj)
         case "AWSSecret", "mumoshu.github.io":
             return aso.convert(obj)
-        case (("SyncedSecret" | "Namespace" | "SecretStore" | "ClusterSecretStore"), _):
-            return None
+    if obj.get("kind") in _PARTS or not group.endswith(_PEERS):
+        return None
     draft = Draft(obj)
     draft.refuse(f"{obj.get('kind')} of {obj.get('apiVersion')} is not known here")
     return draft
 
 
-def _store_key(obj: Object) -> tuple[str, str, str]:
-    namespace = obj["metadata"].get("namespace", "default") if obj["kind"] == "SecretStore" else ""
-    return obj["kind"], namespace, obj["metadata"]["name"]
+def _check_targets(drafts: list[Draft]) -> None:
+    """A SyncedSecret owns all of its Secret, so no Secret can have two."""
+    first: dict[tuple[str, str], Draft] = {}
+    for draft in drafts:
+        other = first.setdefault(draft.secret, draft)
+        if other is not draft:
+            for one, another in ((draft, other), (other, draft)):
+                one.refuse(f"{another.label} writes the same Secret {draft.secret[1]}")
+
+
+def _flaws(result: Object, engine: TemplateEngine) -> Iterator[str]:
+    """What is wrong with a result itself. Templates are tried without data, which shows unknown functions."""
+    try:
+        synced = parse(result)
+        check_metadata(synced)
+    except Rejected as failure:
+        yield f"the result is not valid: {failure.message}"
+        return
+    for text in templates(synced.spec):
+        try:
+            engine.render_sync(text, EngineCatalogue({}), {})
+        except TemplateFailure as failure:
+            if failure.static:
+                yield f"a template does not fit: {failure}"

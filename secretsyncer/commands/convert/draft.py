@@ -2,107 +2,121 @@
 
 from __future__ import annotations
 
-import json
 import re
+from typing import Any
 
-from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.expressions import dotted
+from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import SYNCED_SECRETS
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _KUBECTL = "kubectl.kubernetes.io/"
-_STEP = re.compile(r"[-A-Za-z0-9_.:/ ]+", re.ASCII)
-_BETWEEN = re.compile(r"(?<!\\)\.|[\[\]]")
+_MANAGED_BY = "app.kubernetes.io/managed-by"
 _STAGE = re.compile(r"[A-Za-z0-9_+=.@-]{1,256}")
+_ORDER = (
+    *("IAMRole", "region", "externalId", "target", "type", "immutable", "secretMetadata", "deletionPolicy"),
+    *("nullValues", "dataFrom", "data"),
+)
+
+JSON = (
+    "read keys of JSON: numbers keep their digits (1.50, 1e6), objects and lists become compact JSON, the last of equal "
+    "keys counts, and what is not valid JSON is an error"
+)
+TEMPLATES = (
+    "have templates: a missing value, null, invalid base64 and invalid JSON are errors, and numbers of fromJson keep "
+    "their digits"
+)
 
 
 class Draft:
-    """Collects the spec, and what could not be said in it."""
+    """Collects the spec, and what is different from the original's.
+
+    `notes`: what a user should know of the result. `obstacles`: why there is no result. `common`: what depends on the
+    values in AWS, and is told once for all objects.
+    """
 
     def __init__(self, obj: Object) -> None:
-        obj["metadata"].setdefault("namespace", "default")
+        metadata = obj["metadata"]
         self._metadata = {
-            field: obj["metadata"][field] for field in ("name", "namespace", "labels") if field in obj["metadata"]
+            field: metadata[field] for field in ("name", "namespace", "labels") if metadata.get(field)
         }
-        self._annotations: dict[str, str] = obj["metadata"].get("annotations") or {}
-        self._key: Key = key_of(obj)
-        self.label = f"{obj.get('kind')} {self._key}"
+        self._annotations: dict[str, str] = metadata.get("annotations") or {}
+        self.namespace: str = metadata.get("namespace") or ""
+        self.name = f"{self.namespace}/{metadata['name']}" if self.namespace else metadata["name"]
+        self.label = f"{obj.get('kind')} {self.name}"
         self.spec: Object = {}
-        self.problems: list[str] = []
-        self.usable = True
+        self.notes: list[str] = []
+        self.obstacles: list[str] = []
+        self.common: set[str] = set()
 
-    def note(self, problem: str) -> None:
-        """Something of the original is not in the result."""
-        self.problems.append(f"{self.label}: {problem}")
+    def note(self, difference: str) -> None:
+        """Something differs from the original in a way that a user should know."""
+        if difference not in self.notes:
+            self.notes.append(difference)
 
-    def refuse(self, problem: str) -> None:
-        """There is no result at all."""
-        self.usable = False
-        self.note(f"not converted: {problem}")
+    def refuse(self, obstacle: str) -> None:
+        """There is no result, because it would not be what the original makes."""
+        self.obstacles.append(obstacle)
 
     def leftovers(self, where: str, given: Object, known: set[str]) -> None:
-        """Note the fields that nobody has looked at."""
+        """Refuse the fields that nobody has looked at, unless they say nothing."""
         for name in sorted(given.keys() - known):
-            self.note(f"{where}.{name} has no counterpart")
+            if given[name] not in (None, "", False, [], {}):
+                self.refuse(f"{where}.{name} has no counterpart")
 
-    def data_from(self, references: list[Object]) -> None:
-        """Whole JSON objects; a later one wins, as with the peers."""
-        if references:
-            one = len(references) == 1
-            self.spec["dataFrom"] = {"secretRef": references[0]} if one else {"secretRefs": references}
+    def add(self, name: str, value_from: Object, *, template_only: bool = False) -> None:
+        only = {"templateOnly": True} if template_only else {}
+        self.spec.setdefault("data", []).append({"name": name, **only, "valueFrom": value_from})
 
-    def add(self, name: str, value_from: Object) -> None:
-        self.spec.setdefault("data", []).append({"name": name, "valueFrom": value_from})
+    def add_text(self, name: str, text: str) -> None:
+        self.spec.setdefault("data", []).append({"name": name, "value": text})
 
-    def metadata(self, template: Object) -> None:
-        """Labels and annotations for the Secret."""
-        metadata = template.get("metadata") or {}
-        self.leftovers("template.metadata", metadata, {"labels", "annotations"})
-        kept = {name: metadata[name] for name in ("labels", "annotations") if metadata.get(name)}
+    def metadata(self, where: str, metadata: Object, *marks: str) -> None:
+        """Labels and annotations for the Secret. `marks` begin what the original would compute."""
+        kept: Object = {}
+        for part in ("labels", "annotations"):
+            for name, text in (metadata.get(part) or {}).items():
+                if any(mark in f"{name} {text}" for mark in marks):
+                    self.refuse(f"{where}.{part}.{name} is a template: labels and annotations are texts here")
+                elif not name.startswith(_KUBECTL):
+                    kept.setdefault(part, {})[name] = text
+        own = kept.get("labels", {}).pop(_MANAGED_BY, None)
+        if own is not None:
+            self.note(f"label {_MANAGED_BY}: the operator writes its own value in place of {own}")
+        kept = {part: texts for part, texts in kept.items() if texts}
         if kept:
             self.spec["secretMetadata"] = kept
 
     def own_metadata(self) -> None:
         """The object's own labels and annotations, for peers that copy them to the Secret."""
-        mine = {name: text for name, text in self._annotations.items() if not name.startswith(_KUBECTL)}
-        self.metadata({"metadata": {"labels": self._metadata.get("labels"), "annotations": mine}})
+        self.metadata("metadata", {"labels": self._metadata.get("labels"), "annotations": self._annotations})
 
     def target(self, name: str | None) -> None:
-        if name and name != self._key.name:
+        if name and name != self._metadata["name"]:
             self.spec["target"] = {"name": name}
 
+    @property
+    def secret(self) -> tuple[str, str]:
+        """Namespace and name of the Secret."""
+        return self.namespace, (self.spec.get("target") or {}).get("name") or self._metadata["name"]
+
     def synced_secret(self) -> Object:
-        order = ("IAMRole", "region", "externalId", "target", "type", "secretMetadata", "dataFrom", "data")
-        spec = {name: self.spec[name] for name in order if name in self.spec}
         return {
             "apiVersion": SYNCED_SECRETS.api_version,
             "kind": SYNCED_SECRETS.kind,
             "metadata": self._metadata,
-            "spec": {**spec, **{name: value for name, value in self.spec.items() if name not in spec}},
+            "spec": {name: self.spec[name] for name in _ORDER if name in self.spec},
         }
 
 
-def path_of(text: str) -> Object | None:
-    """`key` or `jmesPath` for a peer's path into JSON; None where it is more than names and numbers.
-
-    The peers (lodash, gjson) take `tls.crt` as a key of that name where there is one, and else as a path.
-    """
-    steps = [step.replace("\\.", ".") for step in _BETWEEN.split(text) if step]
-    if not steps or not all(_STEP.fullmatch(step) for step in steps):
-        return None
-    if len(steps) == 1 and "[" not in text:
-        return {"key": steps[0]}
-    path = _step(steps[0])
-    for step in steps[1:]:
-        path += f"[{step}]" if step.isdigit() else f".{_step(step)}"
-    return {"jmesPath": path if "\\" in text else f"{json.dumps(text)} || {path}"}
+def at(names: list[str]) -> Object:
+    """`key` or `path` for these steps into JSON."""
+    (first, *more) = names
+    return {"path": dotted.joined(names)} if more or first.isdigit() else {"key": first}
 
 
-def _step(name: str) -> str:
-    return name if _PLAIN.fullmatch(name) else json.dumps(name)
-
-
-def version_of(text: str) -> Object | None:
-    """`versionId` of `uuid/<id>`, `versionStage` of a staging label."""
+def version_of(text: Any) -> Object | None:
+    """`versionId` of `uuid/<id>`, `versionStage` of a staging label; None for what is neither."""
+    text = str(text or "")
     if text.startswith("uuid/"):
         return {"versionId": text.removeprefix("uuid/")}
     if text in {"", "AWSCURRENT"}:

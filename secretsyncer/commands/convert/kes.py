@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from secretsyncer.commands.convert.draft import Draft, path_of
+import re
+from typing import Any
+
+from secretsyncer.commands.convert.draft import JSON, Draft, at
 from secretsyncer.kube.objects import Object
 
-_SPEC = {"backendType", "roleArn", "region", "dataFrom", "dataFromWithOptions", "data", "template", "type"}
+_SPEC = {
+    "backendType",
+    "roleArn",
+    "region",
+    "dataFrom",
+    "dataFromWithOptions",
+    "data",
+    "properties",
+    "template",
+    "type",
+}
 _ITEM = {"key", "name", "property", "isBinary", "versionStage", "versionId"}
+_STEP = re.compile(r"""[^.\[\]"'\\]+""")
+_PATH = re.compile(rf"{_STEP.pattern}(?:\.{_STEP.pattern}|\[[0-9]+\])*")
+_MARKS = ("<%", "${")
+"""Begin what lodash computes in a template."""
 
 
 def convert(obj: Object) -> Draft:
-    """The draft; what it cannot say is among its problems."""
+    """The draft; what is different is among its notes, and what cannot be said among its obstacles."""
     draft = Draft(obj)
     spec = obj.get("spec") or obj.get("secretDescriptor") or {}
     if spec.get("backendType") != "secretsManager":
@@ -25,29 +42,44 @@ def convert(obj: Object) -> Draft:
     for number, item in enumerate(spec.get("dataFromWithOptions") or []):
         draft.leftovers(f"dataFromWithOptions[{number}]", item, {"key", "versionStage", "versionId"})
         references.append(_reference(item))
-    draft.data_from(references)
-    for number, item in enumerate(spec.get("data") or []):
+    if references:
+        draft.common.add(_JSON)
+        draft.spec["dataFrom"] = (
+            {"secretRef": references[0]} if len(references) == 1 else {"secretRefs": references}
+        )
+    for number, item in enumerate(spec.get("data") or spec.get("properties") or []):
         _item(draft, f"data[{number}]", item)
     _template(draft, spec.get("template") or {})
     return draft
 
 
+_JSON = f"{JSON}. There, null is the text null, and a secret that is not JSON is left out"
+
+
 def _item(draft: Draft, where: str, item: Object) -> None:
     draft.leftovers(where, item, _ITEM)
-    if "path" in item:
+    if item.get("path"):
         return
     if not item.get("name") or not item.get("key"):
-        draft.note(f"{where} has no name or no key")
+        draft.refuse(f"{where} has no name or no key")
         return
     reference = _reference(item)
     if item.get("isBinary"):
         reference["decode"] = "base64"
-    if not item.get("property"):
+        draft.note(f"{where}: isBinary decodes base64; remove decode if AWS holds the secret as binary")
+    if "property" not in item:
         draft.add(item["name"], {"secretRef": reference})
-    elif (path := path_of(item["property"])) is not None:
+        return
+    draft.common.add(_JSON)
+    text = str(item["property"])
+    if _PATH.fullmatch(text):
+        names = re.findall(r"[^.\[\]]+", text)
+        path = {"path": re.sub(r"\[([0-9]+)\]", r".\1", text)} if len(names) > 1 else at(names)
+        if "[" in text and len(names) > 1:
+            draft.note(f"{where}: property {text} is read as {path['path']}")
         draft.add(item["name"], {"secretKeyRef": {**reference, **path}})
     else:
-        draft.note(f"{where}: property {item['property']} is more than a path; use jmesPath")
+        draft.refuse(f"{where}: property {text} is more than names and numbers; use jmesPath")
 
 
 def _reference(item: Object) -> Object:
@@ -57,10 +89,26 @@ def _reference(item: Object) -> Object:
 
 
 def _template(draft: Draft, template: Object) -> None:
-    draft.metadata(template)
-    if template.get("type"):
-        draft.spec["type"] = template["type"]
+    metadata = template.get("metadata") or {}
+    draft.leftovers("template.metadata", metadata, {"labels", "annotations"})
+    draft.metadata("template.metadata", metadata, *_MARKS)
+    kind = template.get("type")
+    if kind:
+        draft.spec["type"] = kind
+    if template.get("immutable"):
+        draft.spec["immutable"] = True
     for field in ("data", "stringData"):
-        for name in template.get(field) or {}:
-            draft.note(f"template.{field}.{name} is a lodash template; rewrite it as a Go template")
-    draft.leftovers("template", template, {"metadata", "type", "data", "stringData"})
+        for name, text in (template.get(field) or {}).items():
+            _static(draft, f"template.{field}.{name}", field, name, text)
+    draft.leftovers("template", template, {"metadata", "type", "data", "stringData", "immutable"})
+
+
+def _static(draft: Draft, where: str, field: str, name: str, text: Any) -> None:
+    """A text in the template: what is computed by lodash has no counterpart."""
+    if any(mark in f"{name} {text}" for mark in _MARKS):
+        draft.refuse(f"{where} is a lodash template; write it as a Go template")
+    elif field == "stringData":
+        # The API server lets stringData win over data.
+        draft.add_text(name, str(text))
+    else:
+        draft.refuse(f"{where}: write it as a value of data")

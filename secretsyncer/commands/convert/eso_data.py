@@ -1,0 +1,151 @@
+"""`data` and `dataFrom` of an ExternalSecret of External Secrets Operator."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from secretsyncer.commands.convert import eso_store
+from secretsyncer.commands.convert.draft import JSON, Draft, at, version_of
+from secretsyncer.commands.convert.eso_store import Around
+from secretsyncer.expressions import dotted
+from secretsyncer.kube.objects import Object
+
+_NAMED_GROUP = re.compile(r"\$\{?[A-Za-z_]|\$[0-9]+[A-Za-z_]|\$\{[0-9]+[A-Za-z_]")
+_SPECIAL = re.compile(r"(?<!\\)(?:\\\\)*(?:[|*?]|(?:^|\.)[@#!{\[])")
+"""What gjson takes for more than a name, unless a backslash precedes it."""
+_DECODE = {"Base64": "base64", "Base64URL": "base64url", "Auto": "auto"}
+_WHOLE = {"(.*)", "(.+)", "^(.*)$", "^(.+)$", "^", "$"}
+"""Sources that match a key as a whole, or nothing of it: then different keys stay different."""
+
+
+class Reader:
+    """Turns references of one object into those of a SyncedSecret."""
+
+    def __init__(self, draft: Draft, spec: Object, aws: Object, around: Around) -> None:
+        self._draft = draft
+        self._store = spec.get("secretStoreRef") or {}
+        self._aws = aws
+        self._around = around
+        self._optional = ((spec.get("target") or {}).get("deletionPolicy") or "Retain") != "Retain"
+
+    def item(self, item: Object) -> Object | None:
+        """The valueFrom of an item of `data`."""
+        remote, where = item.get("remoteRef") or {}, f"data.{item.get('secretKey')}"
+        known = {"key", "property", "version", "decodingStrategy", "conversionStrategy", "metadataPolicy"}
+        self._draft.leftovers(where, item, {"secretKey", "remoteRef", "sourceRef"})
+        self._draft.leftovers(where, remote, known | {"nullBytePolicy"})
+        self._source(where, item)
+        reference = self._reference(where, remote)
+        if not remote.get("property"):
+            return {"secretRef": reference}
+        path = self._property(where, remote["property"])
+        return {"secretKeyRef": {**reference, **path}} if path else None
+
+    def entry(self, where: str, entry: Object) -> Object | None:
+        """An entry of `dataFrom`."""
+        self._draft.leftovers(where, entry, {"extract", "find", "rewrite", "sourceRef"})
+        self._source(where, entry)
+        rules = self._rules(where, entry.get("rewrite") or [])
+        made: Object
+        if entry.get("find"):
+            given, made = entry["find"], {"find": self._find(f"{where}.find", entry["find"])}
+        elif entry.get("extract"):
+            given, made = entry["extract"], {"secretRef": self._extract(f"{where}.extract", entry["extract"])}
+        else:
+            return None
+        strategy = given.get("conversionStrategy") or "Default"
+        if rules:
+            made["rewrite"] = rules  # then the original changes no key by itself
+        elif strategy == "Default":
+            made["invalidKeys"] = "Replace"
+        else:
+            self._draft.refuse(f"{where}: conversionStrategy {strategy} has no counterpart")
+        return made
+
+    def _source(self, where: str, item: Object) -> None:
+        """`sourceRef` may name another store, which must mean the same."""
+        source = item.get("sourceRef") or {}
+        self._draft.leftovers(f"{where}.sourceRef", source, {"storeRef"})
+        ref = source.get("storeRef")
+        if not ref or ref == self._store:
+            return
+        aws = eso_store.store_of(self._draft, ref, self._around)
+        if aws is not None and aws != self._aws:
+            self._draft.refuse(
+                f"{where}.sourceRef: {ref.get('name')} is not the store of the object, which is for all keys here"
+            )
+
+    def _reference(self, where: str, remote: Object) -> Object:
+        version = version_of(remote.get("version"))
+        if version is None:
+            self._draft.refuse(f"{where}: version {remote['version']} is neither a staging label nor uuid/<id>")
+        if (remote.get("metadataPolicy") or "None") != "None":
+            self._draft.refuse(f"{where}: metadataPolicy {remote['metadataPolicy']} has no counterpart")
+        if (remote.get("nullBytePolicy") or "Ignore") != "Ignore":
+            self._draft.note(
+                f"{where}: nullBytePolicy {remote['nullBytePolicy']} is left out: bytes are written as they are"
+            )
+        name = f"{self._aws.get('prefix') or ''}{remote.get('key', '')}"
+        optional = {"optional": True} if self._optional else {}
+        return {"name": name, **(version or {}), **self._decode(where, remote), **optional}
+
+    def _decode(self, where: str, given: Object) -> Object:
+        strategy = given.get("decodingStrategy") or "None"
+        if strategy == "None":
+            return {}
+        if strategy not in _DECODE:
+            self._draft.refuse(f"{where}: decodingStrategy {strategy} has no counterpart")
+        return {"decode": _DECODE.get(strategy, strategy)}
+
+    def _property(self, where: str, text: str) -> Object | None:
+        self._draft.common.add(JSON)
+        if _SPECIAL.search(text) or not dotted.is_path(text):
+            self._draft.refuse(f"{where}: property {text} is more than names and numbers; use jmesPath")
+            return None
+        return {"path": text} if "." in text or "\\" in text else at([text])
+
+    def _extract(self, where: str, extract: Object) -> Object:
+        known = {"key", "version", "property", "decodingStrategy", "conversionStrategy", "metadataPolicy"}
+        self._draft.leftovers(where, extract, known | {"nullBytePolicy"})
+        self._draft.common.add(JSON)
+        if extract.get("property"):
+            self._draft.refuse(f"{where}.property has no counterpart")
+        return self._reference(where, extract)
+
+    def _rules(self, where: str, rewrite: list[Any]) -> list[Object]:
+        rules = []
+        for rule in rewrite:
+            if "regexp" not in rule:
+                self._draft.refuse(f"{where}: rewrite by {', '.join(rule)} has no counterpart")
+                continue
+            source, target = rule["regexp"].get("source", ""), rule["regexp"].get("target", "")
+            if _NAMED_GROUP.search(target):
+                self._draft.refuse(
+                    f"{where}: rewrite to {target}: write the group as ${{1}}, names are not known here"
+                )
+            if source not in _WHOLE:
+                self._draft.note(
+                    f"{where}: two keys that rewrite makes equal are an error here; there, one of them is lost"
+                )
+            rules.append({"source": source, "target": target})
+        return rules
+
+    def _find(self, where: str, find: Object) -> Object:
+        self._draft.leftovers(
+            where, find, {"name", "tags", "path", "conversionStrategy", "decodingStrategy", "nullBytePolicy"}
+        )
+        self._draft.leftovers(f"{where}.name", find.get("name") or {}, {"regexp"})
+        eso_store.check_search(self._draft, where.removesuffix(".find"), self._aws, self._around)
+        name: Object = {}
+        if (find.get("name") or {}).get("regexp"):
+            name["regexp"] = find["name"]["regexp"]
+        if find.get("path"):
+            name["prefix"] = find["path"]
+        given: Object = {"tags": find["tags"]} if find.get("tags") else {}
+        if given:
+            self._draft.note(
+                f"{where}.tags are compared exactly; there, a tag whose name begins like one and a tag whose value "
+                "begins like one are enough"
+            )
+        return {**given, **({"name": name} if name else {}), **self._decode(where, find)}

@@ -1,0 +1,124 @@
+"""SecretStores of External Secrets Operator: role, region and external id, and what cannot be said of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from secretsyncer.commands.convert.draft import Draft
+from secretsyncer.kube.objects import Object
+
+_ROLE_OF_ACCOUNT = "eks.amazonaws.com/role-arn"
+_KINDS = {"SecretStore", "ClusterSecretStore"}
+
+
+class Home(NamedTuple):
+    """Where the operator runs, as far as known: it finds AWS secrets there only."""
+
+    account: str = ""
+    region: str = ""
+
+
+class Around:
+    """The other objects of the files: stores, service accounts and config maps."""
+
+    def __init__(self, objects: Iterable[Object], home: Home = Home()) -> None:  # noqa: B008 - a constant
+        self._objects = {_key(obj): obj for obj in objects}
+        self.home = home
+        self.accounts = Counter(
+            account
+            for (kind, *_), obj in self._objects.items()
+            if kind in _KINDS and (account := _account(_aws(obj)))
+        )
+
+    def get(self, kind: str, namespace: str, name: Any) -> Object | None:
+        found = self._objects.get((kind, namespace, str(name)))
+        return found or self._objects.get((kind, "", str(name)))
+
+
+def store_of(draft: Draft, ref: Object, around: Around) -> Object | None:
+    """The AWS part of a store that a `secretStoreRef` names; None, with an obstacle, if there is none."""
+    kind = ref.get("kind") or "SecretStore"
+    store = around.get(kind, draft.namespace if kind == "SecretStore" else "", ref.get("name"))
+    if store is None:
+        draft.refuse(f"{kind} {ref.get('name')}, which names role and region, is not among the files")
+        return None
+    spec = store.get("spec") or {}
+    aws = _aws(store)
+    if (spec.get("provider") or {}).get("aws") is None or aws.get("service", "SecretsManager") != "SecretsManager":
+        draft.refuse(f"{kind} {ref['name']} is not one of AWS Secrets Manager")
+        return None
+    return aws
+
+
+def apply(draft: Draft, aws: Object, around: Around) -> None:
+    """Role, region and external id of the object."""
+    # Tags of a session are only sent by `customSessionTags`; what is left configures writing to AWS.
+    known = {"service", "region", "role", "externalID", "auth", "prefix", "secretsManager", "sessionTagsPolicy"}
+    draft.leftovers("store.aws", aws, known)
+    if aws.get("sessionTagsPolicy") not in {None, "None", ""}:
+        draft.refuse(f"store.aws.sessionTagsPolicy {aws['sessionTagsPolicy']} has no counterpart")
+    for field, name in (("role", "IAMRole"), ("region", "region"), ("externalID", "externalId")):
+        if aws.get(field):
+            draft.spec[name] = aws[field]
+    auth = aws.get("auth") or {}
+    account = (auth.get("jwt") or {}).get("serviceAccountRef") or {}
+    if account:
+        _service_account(draft, account, around)
+    elif auth.get("secretRef"):
+        if not aws.get("role"):
+            draft.refuse("store.aws.auth.secretRef: the operator uses its own credentials, or assumes IAMRole")
+        draft.note("store.aws.auth.secretRef is left out: the operator itself assumes the role")
+
+
+def _service_account(draft: Draft, account: Object, around: Around) -> None:
+    namespace = account.get("namespace") or draft.namespace
+    found = around.get("ServiceAccount", namespace, account.get("name"))
+    role = ((found or {}).get("metadata", {}).get("annotations") or {}).get(_ROLE_OF_ACCOUNT)
+    if "IAMRole" not in draft.spec:
+        if not role:
+            draft.refuse(
+                f"store.aws.auth: ServiceAccount {account.get('name')} with the annotation {_ROLE_OF_ACCOUNT} is not "
+                "among the files"
+            )
+            return
+        draft.spec["IAMRole"] = role
+    draft.note(f"store.aws.auth is left out: the operator itself assumes the role {draft.spec['IAMRole']}")
+
+
+def check_search(draft: Draft, where: str, aws: Object, around: Around) -> None:
+    """The operator finds AWS secrets in its own account and region only."""
+    account, region, home = _account(aws), aws.get("region") or "", around.home
+    if aws.get("prefix"):
+        draft.refuse(f"{where}: find with the prefix of a store has no counterpart")
+    elif home.account and account and account != home.account:
+        draft.refuse(f"{where}: find lists account {home.account}, where the operator is, and not {account}")
+    elif home.region and region and region != home.region:
+        draft.refuse(f"{where}: find lists region {home.region}, where the operator is, and not {region}")
+    elif not home.account and len(around.accounts) > 1 and account:
+        draft.refuse(
+            f"{where}: find lists the operator's own account; convert with --account, as there are several"
+        )
+    else:
+        places = [f"account {account}"] * bool(account and not home.account)
+        places += [f"region {region}"] * bool(region and not home.region)
+        own = (
+            f"lists the operator's own account and region, which must be {', '.join(places)}; it " if places else ""
+        )
+        draft.note(f"{where}: find {own}is an error if it matches nothing, and the Secret stays as it is")
+
+
+def _aws(store: Object) -> Object:
+    return ((store.get("spec") or {}).get("provider") or {}).get("aws") or {}
+
+
+def _account(aws: Object) -> str:
+    parts = str(aws.get("role") or "").split(":")
+    return parts[4] if len(parts) > 5 else ""
+
+
+def _key(obj: Object) -> tuple[str, str, str]:
+    kind = str(obj.get("kind"))
+    namespace = "" if kind == "ClusterSecretStore" else obj["metadata"].get("namespace") or ""
+    return kind, namespace, obj["metadata"]["name"]
