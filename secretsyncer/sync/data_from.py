@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
@@ -50,6 +50,12 @@ def select(find: Find, catalogue: Catalogue, budget: Budget) -> list[Entry]:
 
     budget.start_clock()
     return sorted((entry for entry in catalogue.entries.values() if matches(entry)), key=lambda entry: entry.name)
+
+
+_REPLACEMENTS: Mapping[str | None, Callable[[str], str]] = {
+    "Replace": lambda _: "_",
+    "Unicode": lambda character: f"_U{ord(character):04x}_",
+}
 
 
 class _Part(NamedTuple):
@@ -144,7 +150,9 @@ class AllKeys:
                     if name in origins:
                         raise _wrong(f"the keys {origins[name]} and {part.origin} both become {name!r}")
                     origins[name], data[name] = part.origin, part.value
-                elif self._source.invalid_keys != "Skip" and (name or self._source.invalid_keys != "Replace"):
+                elif self._source.invalid_keys != "Skip" and (
+                    name or self._source.invalid_keys not in _REPLACEMENTS
+                ):
                     refused.append(part.origin)
         if refused:
             advice = "rename them with rewrite, or set invalidKeys"
@@ -155,8 +163,9 @@ class AllKeys:
         """The key's name in the Secret, which may be invalid."""
         rules = [(rule.source, rule.target) for rule in self._source.rewrite]
         name = _rewritten(rules, key, origin) if rules else key
-        if self._source.invalid_keys == "Replace" and not is_data_key(name):
-            return "".join(c if is_data_key(f"x{c}") else "_" for c in name)
+        if self._source.invalid_keys in _REPLACEMENTS and not is_data_key(name):
+            replaced = _REPLACEMENTS[self._source.invalid_keys]
+            return "".join(c if is_data_key(f"x{c}") else replaced(c) for c in name)
         return name
 
 

@@ -115,9 +115,10 @@ class Keys(Fields):
     rewrite: tuple[Rewrite, ...] = Field((), max_length=20)
     """Rules that change these keys, applied in order."""
 
-    invalid_keys: Literal["Error", "Skip", "Replace"] | None = None
-    """What to do with a key that a Secret cannot have. Error fails the sync, Skip omits the key, and Replace puts an
-    underscore in place of each invalid character and omits an empty key. Defaults to Error."""
+    invalid_keys: Literal["Error", "Skip", "Replace", "Unicode"] | None = None
+    """What to do with a key that a Secret cannot have. Error fails the sync, and Skip omits the key. Replace puts
+    an underscore in place of each invalid character, and Unicode its code point, as in _U0020_; both omit an empty key.
+    Defaults to Error."""
 
     template_only: bool = False
     """If true, these keys are not in the Secret. Templates see them in .Data. Defaults to false."""

@@ -6,8 +6,8 @@ from secretsyncer.commands.convert.draft import Draft
 from secretsyncer.kube.objects import Object
 
 _TEXTS = (
-    "copy JSON: numbers and booleans become text, and what is not a JSON object is an error. There, values that are no "
-    "text are empty or missing, except for port, and what is not JSON becomes the key data"
+    "numbers, booleans, objects and lists in JSON become text, and are not left out; what is not a JSON object is an "
+    "error, and not the key data"
 )
 
 

@@ -18,13 +18,10 @@ _ORDER = (
 )
 
 JSON = (
-    "read keys of JSON: numbers keep their digits (1.50, 1e6), objects and lists become compact JSON, the last of equal "
-    "keys counts, and what is not valid JSON is an error"
+    "numbers in JSON keep their digits (1.50, 1e6), objects and lists become compact JSON, the last of equal keys "
+    "counts, and what is not valid JSON is an error"
 )
-TEMPLATES = (
-    "have templates: a missing value, null, invalid base64 and invalid JSON are errors, and numbers of fromJson keep "
-    "their digits"
-)
+FUNCTIONS = "in templates, what is not valid JSON, base64 or a number is an error, and numbers of fromJson keep their digits"
 
 
 class Draft:

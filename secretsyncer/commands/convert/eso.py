@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 from secretsyncer.commands.convert import eso_store, go_templates
-from secretsyncer.commands.convert.draft import TEMPLATES, Draft
+from secretsyncer.commands.convert.draft import FUNCTIONS, Draft
 from secretsyncer.commands.convert.eso_data import Reader
 from secretsyncer.commands.convert.eso_store import Around
 from secretsyncer.kube.objects import Object
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "\u00b5s": 1e-6, "ns": 1e-9}
+_STRICT = ("fromJson", "mustFromJson", "b64dec", "atoi", "int", "int64")
+"""Functions that are stricter than sprig's."""
 _POLL = 300
 """The default of POLL_INTERVAL_SEC."""
 
@@ -135,7 +137,8 @@ def _templates(draft: Draft, texts: dict[str, str], keys: set[str] | None) -> No
         if "{{" not in text:
             draft.add_text(name, text)
             continue
-        draft.common.add(TEMPLATES)
+        if any(go_templates.calls(text, function) for function in _STRICT):
+            draft.common.add(FUNCTIONS)
         converted = go_templates.convert(name, text)
         missing = sorted(go_templates.fields(text) - (go_templates.fields(text) if keys is None else keys))
         if converted is None:

@@ -15,6 +15,7 @@ _NAMED_GROUP = re.compile(r"\$\{?[A-Za-z_]|\$[0-9]+[A-Za-z_]|\$\{[0-9]+[A-Za-z_]
 _SPECIAL = re.compile(r"(?<!\\)(?:\\\\)*(?:[|*?]|(?:^|\.)[@#!{\[])")
 """What gjson takes for more than a name, unless a backslash precedes it."""
 _DECODE = {"Base64": "base64", "Base64URL": "base64url", "Auto": "auto"}
+_INVALID = {"Default": "Replace", "Unicode": "Unicode", "None": "Error"}
 _WHOLE = {"(.*)", "(.+)", "^(.*)$", "^(.+)$", "^", "$"}
 """Sources that match a key as a whole, or nothing of it: then different keys stay different."""
 
@@ -57,8 +58,8 @@ class Reader:
         strategy = given.get("conversionStrategy") or "Default"
         if rules:
             made["rewrite"] = rules  # then the original changes no key by itself
-        elif strategy == "Default":
-            made["invalidKeys"] = "Replace"
+        elif strategy in _INVALID:
+            made["invalidKeys"] = _INVALID[strategy]
         else:
             self._draft.refuse(f"{where}: conversionStrategy {strategy} has no counterpart")
         return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -10,7 +9,6 @@ from secretsyncer.commands.convert.draft import Draft
 from secretsyncer.kube.objects import Object
 
 _ROLE_OF_ACCOUNT = "eks.amazonaws.com/role-arn"
-_KINDS = {"SecretStore", "ClusterSecretStore"}
 
 
 class Home(NamedTuple):
@@ -26,11 +24,6 @@ class Around:
     def __init__(self, objects: Iterable[Object], home: Home = Home()) -> None:  # noqa: B008 - a constant
         self._objects = {_key(obj): obj for obj in objects}
         self.home = home
-        self.accounts = Counter(
-            account
-            for (kind, *_), obj in self._objects.items()
-            if kind in _KINDS and (account := _account(_aws(obj)))
-        )
 
     def get(self, kind: str, namespace: str, name: Any) -> Object | None:
         found = self._objects.get((kind, namespace, str(name)))
@@ -89,24 +82,28 @@ def _service_account(draft: Draft, account: Object, around: Around) -> None:
 
 def check_search(draft: Draft, where: str, aws: Object, around: Around) -> None:
     """The operator finds AWS secrets in its own account and region only."""
-    account, region, home = _account(aws), aws.get("region") or "", around.home
+    home = around.home
+    for place, wanted, own in (
+        ("account", _account(aws), home.account),
+        ("region", aws.get("region"), home.region),
+    ):
+        if wanted and not own:
+            draft.refuse(
+                f"{where}: find lists the operator's own {place}, and the store names {wanted}: convert with --{place}, "
+                "and the operator's, to see whether they are the same"
+            )
+        elif wanted and wanted != own:
+            draft.refuse(f"{where}: find lists {place} {own}, where the operator is, and the store names {wanted}")
     if aws.get("prefix"):
         draft.refuse(f"{where}: find with the prefix of a store has no counterpart")
-    elif home.account and account and account != home.account:
-        draft.refuse(f"{where}: find lists account {home.account}, where the operator is, and not {account}")
-    elif home.region and region and region != home.region:
-        draft.refuse(f"{where}: find lists region {home.region}, where the operator is, and not {region}")
-    elif not home.account and len(around.accounts) > 1 and account:
-        draft.refuse(
-            f"{where}: find lists the operator's own account; convert with --account, as there are several"
-        )
-    else:
-        places = [f"account {account}"] * bool(account and not home.account)
-        places += [f"region {region}"] * bool(region and not home.region)
-        own = (
-            f"lists the operator's own account and region, which must be {', '.join(places)}; it " if places else ""
-        )
-        draft.note(f"{where}: find {own}is an error if it matches nothing, and the Secret stays as it is")
+    draft.note(f"{where}: find is an error if it matches nothing, and the Secret stays as it is")
+
+
+def searches(objects: Iterable[Object]) -> bool:
+    """Whether any of these objects finds AWS secrets."""
+    specs = [obj.get("spec") for obj in objects if obj.get("kind") == "ExternalSecret"]
+    entries = [entry for spec in specs if isinstance(spec, dict) for entry in spec.get("dataFrom") or []]
+    return any(isinstance(entry, dict) and entry.get("find") for entry in entries)
 
 
 def _aws(store: Object) -> Object:

@@ -53,7 +53,7 @@ def convert(obj: Object) -> Draft:
     return draft
 
 
-_JSON = f"{JSON}. There, null is the text null, and a secret that is not JSON is left out"
+_JSON = f"{JSON}; null is an error, and not the text null; a secret that is not JSON is not left out"
 
 
 def _item(draft: Draft, where: str, item: Object) -> None:

@@ -37,5 +37,4 @@ class Report:
         for text in sorted({text for draft in self.converted for text in draft.common}):
             names = [draft.name for draft in self.converted if text in draft.common]
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            count = f"{len(names)} object{'s' * (len(names) > 1)}"
-            yield f"note on values: {count} ({', '.join(names[:_NAMED])}{more}) {text}"
+            yield f"note on values ({', '.join(names[:_NAMED])}{more}): {text}"

@@ -15,7 +15,7 @@
 //	numbers.go    JSON numbers and JSON decoding
 //	compare.go    eq, ne, lt, le, gt, ge
 //	functions.go  the table of functions, and string functions
-//	collections.go, encoding.go  the other functions
+//	collections.go, encoding.go, sprig.go  the other functions
 package main
 
 import (

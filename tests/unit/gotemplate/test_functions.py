@@ -226,3 +226,70 @@ def test_yaml_goes_under_a_key_with_nindent(render):
     values = {"v": '{"a":{"b":[1,{"c":"d"}]}}'}
     written = render('x:{{ getSecretValueMap "v" | toYaml | nindent 2 }}', values)
     assert written == "x:\n  a:\n    b:\n    - 1\n    - c: d"
+
+
+@pytest.mark.parametrize(
+    ("expression", "output"),
+    [
+        ('title "a bc d\'e"', "A Bc D'E"),
+        ('nospace " a b\\n"', "ab"),
+        ('cat "a" 1 true', "a 1 true"),
+        ('repeat 3 "ab"', "ababab"),
+        ('substr 1 3 "abcd"', "bc"),
+        ('substr -1 2 "abcd"', "ab"),
+        ('substr 2 -1 "abcd"', "cd"),
+        ('trunc 2 "abcd"', "ab"),
+        ('trunc -2 "abcd"', "cd"),
+        ('trunc 9 "abcd"', "abcd"),
+        ('sha1sum "a"', hashlib.sha1(b"a").hexdigest()),  # noqa: S324 - a function of templates
+        ('sha512sum "a"', hashlib.sha512(b"a").hexdigest()),
+        ('b32enc "a"', "ME======"),
+        ('dict "a" "<" | toRawJson', '{"a":"<"}'),
+        ('dict "a" "<" | mustToJson', '{"a":"\\u003c"}'),
+        ('dict "a" (list 1) | toPrettyJson', '{\n  "a": [\n    1\n  ]\n}'),
+        ("(mustFromJson `[1, 2]`) | last", "2"),
+        ('regexMatch "^a+$" "aa"', "true"),
+        ('regexFind "[0-9]+" "a12b3"', "12"),
+        ('regexReplaceAll "a(x*)b" "-ab-axxb-" "${1}W"', "-W-xxW-"),
+        ('add 1 "2" 3', "6"),
+        ("mul 2 3", "6"),
+        ("sub 5 2", "3"),
+        ("div 7 2", "3"),
+        ("mod 7 2", "1"),
+        ("max 1 3 2", "3"),
+        ("min 3 1 2", "1"),
+        ('atoi "12" | add 1', "13"),
+        ('splitList "," "a,b,c" | first', "a"),
+        ('splitList "," "a,b,c" | rest | join "+"', "b+c"),
+        ('splitList "," "a,b,c" | initial | join "+"', "a+b"),
+        ('append (list "a") "b" | join "+"', "a+b"),
+        ('prepend (list "a") "b" | join "+"', "b+a"),
+        ('list "a" "b" "a" | uniq | join "+"', "a+b"),
+        ('has "b" (list "a" "b")', "true"),
+        ('list "b" "a" | sortAlpha | join "+"', "a+b"),
+        ('pick (dict "a" 1 "b" 2) "a" | toJson', '{"a":1}'),
+        ('omit (dict "a" 1 "b" 2) "a" | toJson', '{"b":2}'),
+        ("list | first | empty", "true"),
+        ("list | rest | len", "0"),
+    ],
+)
+def test_function_of_converted_templates(render, expression, output):
+    assert render(M + "{{ " + expression + " }}") == output
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("div 1 0", "division by zero"),
+        ("mod 1 0", "division by zero"),
+        ('repeat 9999999 "aaa"', "the string would be longer"),
+        ('regexReplaceAll "" (repeat 3000 "a") (repeat 3000 "b")', "the string would be longer"),
+        ('regexMatch "(" "a"', "the regular expression is invalid"),
+        ('substr 3 1 "abcd"', "the start is behind the end"),
+        ('first "a"', "must be a list, but is a string"),
+        ('add "x"', "the string is not an integer"),
+        ('pick "a" "b"', "must be an object, but is a string"),
+    ],
+)
+def test_function_of_converted_templates_refuses(failure, expression, reason):
+    assert reason in str(failure("{{ " + expression + " }}"))
