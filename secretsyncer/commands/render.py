@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -27,6 +28,9 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.settings import Settings, load
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.content import ContentRenderer
+
+if TYPE_CHECKING:
+    from secretsyncer.commands.diff import Difference
 
 _DESCRIPTION = """\
 Prints the Secrets that the operator would write for these SyncedSecrets. Writes nothing to the cluster. The values
@@ -65,7 +69,7 @@ def register(commands: Subcommands) -> None:
     command.add_argument(
         "--diff",
         action="store_true",
-        help="print the keys that differ from the Secrets in the cluster; exit code 1 if there are any",
+        help="print the keys that differ from the Secrets in the cluster, and a summary; exit code 1 if there are any",
     )
     command.add_argument("--reveal", action="store_true", help="with --diff: print the values, too")
 
@@ -75,21 +79,26 @@ def _action(chosen: argparse.Namespace) -> int:
         raise SettingsError("--reveal needs --diff")
     objects, problems = manifests.load_manifests(chosen.files)
     manifests.report(problems)
-    results, lines = asyncio.run(_results(chosen, objects))
+    results, found = asyncio.run(_results(chosen, objects))
+    failed = sum(result.secret is None for result in results)
     if not results:
         print("secretsyncer: no SyncedSecret in these files", file=sys.stderr)
     for result in results:
         if result.secret is None:
             print(f"{result.label}: {result.problem}", file=sys.stderr)
     if chosen.diff:
-        print("\n".join(lines) or "no differences")
+        from secretsyncer.commands.diff import summary  # noqa: PLC0415 - as below
+
+        for line in (line for difference in found for line in difference.lines):
+            print(line)
+        print(summary(found, failed))
     else:
         print(manifests.dump(_secrets(results), chosen.output), end="")
-    return int(not results or bool(problems or lines) or any(result.secret is None for result in results))
+    return int(not results or bool(problems or failed) or any(difference.lines for difference in found))
 
 
-async def _results(chosen: argparse.Namespace, objects: list[Object]) -> tuple[list[Result], list[str]]:
-    """The results and, with --diff, a line for each difference from the cluster."""
+async def _results(chosen: argparse.Namespace, objects: list[Object]) -> tuple[list[Result], list[Difference]]:
+    """The results and, with --diff, how each differs from the cluster."""
     settings = load(os.environ)
     metrics = Metrics(CollectorRegistry())
     with TemplateEngine(cache_dir=settings.cache_folder) as engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,12 +10,16 @@ from typing import NamedTuple
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.commands import manifests
+from secretsyncer.commands.progress import Progress
 from secretsyncer.errors import SyncFailure
 from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.sync import secret_plan
 from secretsyncer.sync.authorize import Rules, authorize
 from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.synced_secret import parse
+
+_AT_A_TIME = 16
+"""Objects that are rendered together: AWS is then asked in batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,17 @@ class Renderer(NamedTuple):
 async def render_all(objects: list[Object], renderer: Renderer) -> list[Result]:
     """A result for each SyncedSecret, in order."""
     namespaces = {obj["metadata"]["name"]: obj for obj in objects if obj.get("kind") == "Namespace"}
-    return [await _render(obj, namespaces, renderer) for obj in manifests.synced_secrets(objects)]
+    wanted = manifests.synced_secrets(objects)
+    progress = Progress("objects rendered", len(wanted))
+    slots = asyncio.Semaphore(_AT_A_TIME)
+
+    async def rendered(obj: Object) -> Result:
+        async with slots:
+            result = await _render(obj, namespaces, renderer)
+        progress.step()
+        return result
+
+    return await asyncio.gather(*(rendered(obj) for obj in wanted))
 
 
 async def _render(obj: Object, namespaces: Mapping[str, Object], renderer: Renderer) -> Result:

@@ -75,16 +75,19 @@ async def test_diff_shows_by_key_what_would_change_and_writes_nothing(
     assert writes(real_server) == before
     assert (code, err) == (1, "")
     shown = [line.removeprefix(f"{space.name}/demo: ").partition(" (")[0] for line in out.splitlines()]
-    assert shown == [
+    assert shown[:-2] == [
         "- gone",
         "+ more",
         "~ other",
         "+ username",
         "~ type Opaque -> kubernetes.io/basic-auth",
         "~ immutable",
-        "~ label app.kubernetes.io/managed-by=kube-secret-syncer",
         "~ label team=b",
         "~ annotation note=x",
+    ]
+    assert out.splitlines()[-2:] == [
+        "0 Secrets the same, 1 differ:",
+        f"  {space.name}/demo: keys gone, more, other, username, type, immutable, label, annotation",
     ]
     assert "password" not in out
     code, out, _ = await command("render", "-f", "-", "--from-aws", "--diff", "--reveal", stdin=spec)
@@ -105,7 +108,7 @@ async def test_diff_of_what_the_operator_has_written_is_empty(command, run_opera
     await space.until_synced("demo")
     assert await operator.stop() == 0
     code, out, err = await command("render", "-f", "-", "--from-aws", "--diff", stdin=manifest(space, **spec))
-    assert (code, out, err) == (0, "no differences\n", "")
+    assert (code, out, err) == (0, "1 Secret the same, 0 differ\n", "")
 
 
 async def test_diff_shows_that_a_secret_does_not_exist(command, space, moto, name):
@@ -113,7 +116,15 @@ async def test_diff_shows_that_a_secret_does_not_exist(command, space, moto, nam
     spec = manifest(space, dataFrom=all_keys(name))
     code, out, _ = await command("render", "-f", "-", "--from-aws", "--diff", stdin=spec)
     lines = [line.partition(" (")[0] for line in out.splitlines()]
-    assert (code, lines) == (1, [f"{space.name}/demo: would be created", f"{space.name}/demo: + a"])
+    assert (code, lines) == (
+        1,
+        [
+            f"{space.name}/demo: would be created",
+            f"{space.name}/demo: + a",
+            "0 Secrets the same, 1 differ:",
+            f"  {space.name}/demo: is missing",
+        ],
+    )
 
 
 async def test_from_aws_reads_as_the_operator_does_and_reports_failures(command, space, moto, name):

@@ -13,6 +13,7 @@ from secretsyncer.kube.objects import Object
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "\u00b5s": 1e-6, "ns": 1e-9}
 _STRICT = ("fromJson", "mustFromJson", "b64dec", "atoi", "int", "int64")
 """Functions that are stricter than sprig's."""
+_LINES = re.compile(r"(([-._A-Za-z0-9]+): +((?:[A-Za-z0-9/]|\{\{)[^\n#'\"]*?) *(?:\n|\Z))", re.ASCII)
 _POLL = 300
 """The default of POLL_INTERVAL_SEC."""
 
@@ -111,8 +112,15 @@ def _template_from(draft: Draft, template: Object, around: Around) -> dict[str, 
     for number, source in enumerate(template.get("templateFrom") or []):
         where = f"templateFrom[{number}]"
         found = source.get("configMap") or {}
+        literal = _LINES.findall(source.get("literal") or "")
+        if (source.get("target") or "Data") == "Data" and "".join(line for line, *_ in literal) == source.get(
+            "literal"
+        ):
+            texts.update({key: text for _, key, text in literal})
+            draft.note(f"{where}: values are written as they are; there, YAML may read them in another way")
+            continue
         if not found or (source.get("target") or "Data") != "Data":
-            draft.refuse(f"{where}: only the values of a ConfigMap can be converted")
+            draft.refuse(f"{where}: only values of a ConfigMap, and lines of key: value, can be converted")
             continue
         config = around.get("ConfigMap", draft.namespace, found.get("name"))
         for item in found.get("items") or []:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -12,6 +13,8 @@ from secretsyncer.expressions import dotted
 from secretsyncer.kube.objects import Object
 
 _NAMED_GROUP = re.compile(r"\$\{?[A-Za-z_]|\$[0-9]+[A-Za-z_]|\$\{[0-9]+[A-Za-z_]")
+_COUNT = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]*\.)+#", re.ASCII)
+"""The number of elements of a list."""
 _SPECIAL = re.compile(r"(?<!\\)(?:\\\\)*(?:[|*?]|(?:^|\.)[@#!{\[])")
 """What gjson takes for more than a name, unless a backslash precedes it."""
 _DECODE = {"Base64": "base64", "Base64URL": "base64url", "Auto": "auto"}
@@ -101,6 +104,9 @@ class Reader:
 
     def _property(self, where: str, text: str) -> Object | None:
         self._draft.common.add(JSON)
+        if _COUNT.fullmatch(text):
+            names = [json.dumps(name) for name in text.split(".")[:-1]]
+            return {"jmesPath": f"length({'.'.join(names)})"}
         if _SPECIAL.search(text) or not dotted.is_path(text):
             self._draft.refuse(f"{where}: property {text} is more than names and numbers; use jmesPath")
             return None
@@ -146,7 +152,6 @@ class Reader:
         given: Object = {"tags": find["tags"]} if find.get("tags") else {}
         if given:
             self._draft.note(
-                f"{where}.tags are compared exactly; there, a tag whose name begins like one and a tag whose value "
-                "begins like one are enough"
+                f"{where}.tags are compared exactly; there, tags whose names and values begin like these are enough"
             )
         return {**given, **({"name": name} if name else {}), **self._decode(where, find)}

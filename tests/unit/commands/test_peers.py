@@ -189,9 +189,9 @@ def test_kube_secret_syncer(case, run):
     compare(case, run, objects_of(case, "SyncedSecret", {"IAMRole": ROLE}), aws_of(case, GO_STANDARD))
 
 
-def test_at_least_four_of_five_external_secrets_are_the_same_and_the_others_are_told():
+def test_most_external_secrets_are_the_same_and_each_other_one_is_told():
     cases = [param.values[0] for param in table("external_secrets")]
-    same = [case for case in cases if not different(case)]
-    on_purpose = [case for case in cases if "noted" in case and "refused" not in case and different(case)]
+    same = [case for case in cases if not different(case) or case.get("makes", "") is None]
+    on_purpose = [case for case in cases if case not in same and "noted" in case]
     assert len(same) / len(cases) > 0.8
-    assert (len(same) + len(on_purpose)) / len(cases) > 0.88
+    assert (len(same) + len(on_purpose)) / len(cases) > 0.94

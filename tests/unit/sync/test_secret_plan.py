@@ -486,7 +486,9 @@ def test_a_spec_without_data_makes_an_empty_secret_and_empties_none():
     synced = asked()._replace(spec=nothing)
     assert isinstance(plan(synced, {}, None, adopt=True), Create)
     assert isinstance(plan(synced, {}, summarise(kube_secret({}, ours=False)), adopt=True), Patch)
-    with pytest.raises(Rejected, match="spec has no value for any key, and Secret .* has 2 keys: the Secret stays"):
+    with pytest.raises(
+        Rejected, match=r"spec has no value for any key, and Secret .* has 2 keys: the Secret stays"
+    ):
         plan(synced, {}, summarise(kube_secret({"a": "1", "b": "2"})), adopt=True)
     may = synced._replace(spec=parsed(allowEmpty=True).spec)
     assert isinstance(plan(may, {}, summarise(kube_secret({"a": "1"})), adopt=True), Patch)

@@ -81,7 +81,7 @@ async def test_a_secret_of_which_templates_take_everything_still_needs_a_key(mad
 async def test_entries_are_renamed_by_their_own_rules_and_the_later_key_wins(made):
     entries = [
         {**all_keys("other"), "rewrite": [{"source": "^", "target": "x_"}], "invalidKeys": "Replace"},
-        {**all_keys("other"), "invalidKeys": "Replace", "rewrite": [{"source": "user", "target": "a_b"}, {"source": " ", "target": ""}]},
+        {**all_keys("other"), "rewrite": [{"source": "user", "target": "a_b"}, {"source": " ", "target": ""}]},
         {"find": {"name": {"prefix": "by"}}, "rewrite": [{"source": "bytes", "target": "ab"}]},
     ]  # fmt: skip
     assert await made(dataFrom={"entries": entries}) == {
