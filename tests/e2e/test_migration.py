@@ -106,10 +106,10 @@ async def test_from_kube_secret_syncer_step_by_step(shell, cluster, kubectl, mot
             code, output = await shell(look)
             assert code == 1
             lines = [line.removeprefix(f"{space.name}/") for line in output.splitlines() if space.name in line]
-            assert [line.partition(" (")[0] for line in lines if line.startswith("demo")] == [
-                "demo: ~ port",
-                "demo: ~ label app.kubernetes.io/managed-by=kube-secret-syncer",
-            ]
+            assert [line.partition(" (")[0] for line in lines if line.startswith("demo")] == ["demo: ~ port"]
+            assert (
+                f"0 Secrets the same, 1 differ, 1 object with an error:\n  {space.name}/demo: key port\n" in output
+            )
             assert any(line.startswith("wrong: RoleNotAllowed") for line in lines)
             await space.write("wrong", IAMRole="reader", dataFrom=all_keys(name))
 
@@ -182,60 +182,156 @@ async def external_secrets(cluster, kubectl, *objects):
         await kubectl("delete", "deployment", "-n", "external-secrets", "external-secrets")
 
 
+WATCHED = ("taken-over", "from-template")
+PEERS = [
+    {
+        "target": {"name": "taken-over"},
+        "data": [
+            {"secretKey": "pw", "remoteRef": {"key": "NAME", "property": "password"}},
+            {"secretKey": "crt", "remoteRef": {"key": "NAME", "property": "tls.crt"}},
+        ],
+    },
+    {
+        "target": {"name": "from-template", "template": {"data": {"url": "  db://{{ .user }}:{{ .port }}\n"}}},
+        "dataFrom": [{"extract": {"key": "NAME"}}],
+        "data": [{"secretKey": "user", "remoteRef": {"key": "NAME", "property": "login.user"}}],
+    },
+]
+MADE = [{"pw": "pw", "crt": "cert"}, {"url": "  db://web:5432\n"}]
+"""What External Secrets makes of them."""
+
+
 async def written_by_eso(space, kubectl):
-    """The Secret that it has made of its object `app`, and one that is none of its business."""
-    query = ("get", f"externalsecrets.{ESO}", "app", "-n", space.name, "-o", "jsonpath={.metadata.uid}")
-    uid = await kubectl(*query)
-    owner = {"apiVersion": f"{ESO}/v1", "kind": "ExternalSecret", "name": "app", "uid": uid, "controller": True}
-    secret = {"apiVersion": "v1", "kind": "Secret", "stringData": {"pw": "pw", "crt": "cert"}}
+    """The Secrets that it has made, with its owner references, and one that is none of its business."""
     here = {"namespace": space.name}
-    await space.cluster.create({**secret, "metadata": {"name": "unrelated", **here}})
-    made = {"name": "taken-over", **here, "ownerReferences": [owner]}
-    return await space.cluster.create({**secret, "metadata": made})
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque"}
+    await space.cluster.create({**secret, "stringData": {"a": "b"}, "metadata": {"name": "unrelated", **here}})
+    for number, (name, data) in enumerate(zip(WATCHED, MADE, strict=True)):
+        query = (
+            "get",
+            f"externalsecrets.{ESO}",
+            f"app-{number}",
+            "-n",
+            space.name,
+            "-o",
+            "jsonpath={.metadata.uid}",
+        )
+        owner = {"apiVersion": f"{ESO}/v1", "kind": "ExternalSecret", "name": f"app-{number}", "controller": True}
+        owners = [{**owner, "uid": await kubectl(*query), "blockOwnerDeletion": True}]
+        marks = {"reconcile.external-secrets.io/managed": "true"}
+        metadata = {"name": name, **here, "ownerReferences": owners, "labels": marks}
+        await space.cluster.create({**secret, "stringData": data, "metadata": metadata})
 
 
-async def test_from_external_secrets_operator_step_by_step(shell, cluster, kubectl, moto, run_operator, new_space):
-    convert, compare, policies, stop, disown, apply, delete = blocks("### Change over")
+@contextlib.asynccontextmanager
+async def undisturbed(real_server, space, tmp_path):
+    """Every event of the watched Secrets: none is ever gone, replaced, or has other data."""
+    kubeconfig = real_server.write_kubeconfig(tmp_path / "watching")
+    shown = "{.type} {.object.metadata.name} {.object.metadata.uid} {.object.data}"
+    command = ["kubectl", "get", "secrets", "-n", space.name, "--watch", "--output-watch-events", "-o"]
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    process = await asyncio.create_subprocess_exec(
+        *command, "jsonpath=" + shown + '{"\\n"}', env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    events = []
+
+    async def read():
+        while line := await process.stdout.readline():
+            events.append(line.decode().split(maxsplit=3))
+
+    reading = asyncio.create_task(read())
+
+    async def begun():
+        assert {name for _, name, *_ in events} >= set(WATCHED)
+
+    try:
+        await eventually(begun)
+        yield
+        await space.cluster.create(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "last", "namespace": space.name}}
+        )
+
+        async def over():
+            assert "last" in {name for _, name, *_ in events}
+
+        await eventually(over)
+    finally:
+        process.terminate()
+        await asyncio.gather(process.wait(), reading)
+    seen = [event for event in events if event[1] in WATCHED]
+    assert {what for what, *_ in seen} == {"ADDED", "MODIFIED"}
+    assert len({tuple(rest) for _, *rest in seen}) == len(WATCHED), seen
+
+
+async def test_from_external_secrets_operator_step_by_step(
+    shell, cluster, kubectl, moto, real_server, run_operator, new_space, tmp_path
+):
+    save, convert, policies, compare, stop, disown, hand_over, delete, undo = blocks("### Change over")
     name = f"migration/{uuid.uuid4().hex[:8]}"
-    await moto.create(name, '{"password": "pw", "tls.crt": "cert"}')
+    await moto.create(name, '{"password": "pw", "tls.crt": "cert", "port": 5432, "login": {"user": "web"}}')
     space = await new_space(annotations={"iam.amazonaws.com/allowed-roles": '["reader"]'})
     here = {"namespace": space.name}
     provider = {"service": "SecretsManager", "region": "eu-west-1", "role": "arn:aws:iam::123456789012:role/reader"}
-    spec = {
-        "secretStoreRef": {"name": "aws"},
-        "target": {"name": "taken-over"},
-        "data": [
-            {"secretKey": "pw", "remoteRef": {"key": name, "property": "password"}},
-            {"secretKey": "crt", "remoteRef": {"key": name, "property": "tls.crt"}},
-        ],
-    }
     store = {"kind": "SecretStore", "metadata": {"name": "aws", **here}, "spec": {"provider": {"aws": provider}}}
-    app = {"kind": "ExternalSecret", "metadata": {"name": "app", **here}, "spec": spec}
-    async with external_secrets(cluster, kubectl, store, app):
-        before = await written_by_eso(space, kubectl)
+    apps = [
+        {
+            "kind": "ExternalSecret",
+            "metadata": {"name": f"app-{number}", **here},
+            "spec": {"secretStoreRef": {"name": "aws"}, "refreshInterval": "1h0m0s", **named(spec, name)},
+        }
+        for number, spec in enumerate(PEERS)
+    ]
+    same = "2 Secrets the same, 0 differ\n"
+    async with external_secrets(cluster, kubectl, store, *apps):
+        await real_server.until_controllers()
+        await written_by_eso(space, kubectl)
         operator = await run_operator(**moto.environment)
-        assert await shell(convert) == (0, "")
-        change = f"{space.name}/taken-over: ~ label app.kubernetes.io/managed-by=kube-secret-syncer\n"
-        assert await shell(compare) == (1, change)
-        assert f"secret:{name}-??????" in (await shell(policies))[1]
-        assert (await shell(stop))[0] == 0
-        assert await replicas(kubectl, "external-secrets", "external-secrets") == "0"
-        assert await shell(disown) == (0, "secret/taken-over patched\n")
-        owned = {**here, "ownerReferences": before["metadata"]["ownerReferences"]}
-        await cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "not-disowned", **owned}})
-        for block in (apply, delete):
-            code, output = await shell(block)
+        async with undisturbed(real_server, space, tmp_path):
+            assert await shell(save) == (0, "")
+            code, output = await shell(convert)
+            assert (code, output.splitlines()[-1]) == (0, "2 converted, 0 with notes, 0 not converted")
+            assert f"secret:{name}-??????" in (await shell(policies))[1]
+            assert await shell(compare) == (0, same)
+            for back in (True, False):  # and forth again
+                code, output = await shell(stop)
+                assert code == 0, output
+                assert await replicas(kubectl, "external-secrets", "external-secrets") == "0"
+                code, output = await shell(disown)
+                assert (code, "unrelated" in output) == (0, False)
+                code, output = await shell(hand_over)
+                assert (code, output.endswith(same)) == (0, True), output
+                for secret in WATCHED:
+                    owners = (await space.secret(secret))["metadata"]["ownerReferences"]
+                    assert [owner["kind"] for owner in owners] == ["SyncedSecret"]
+                if back:
+                    code, output = await shell(undo)
+                    assert code == 0, output
+                    assert await replicas(kubectl, "external-secrets", "external-secrets") == "1"
+
+                    async def left():
+                        for secret in WATCHED:
+                            assert not (await space.secret(secret))["metadata"].get("ownerReferences")
+
+                    await eventually(left)
+            code, output = await shell(delete)
             assert code == 0, output
+            # The collector is at work: what an ExternalSecret that is gone still owns, goes.
+            uid = str(uuid.uuid4())
+            owner = {"apiVersion": f"{ESO}/v1", "kind": "ExternalSecret", "name": "app-0", "uid": uid}
+            left_behind = {"name": "left-behind", **here, "ownerReferences": [owner]}
+            await cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": left_behind})
 
-    async def collected():
-        assert await space.secret("not-disowned") is None
+            async def collected():
+                assert await space.secret("left-behind") is None
 
-    await eventually(collected)
-    secret = await space.secret("taken-over")
-    assert secret["metadata"]["uid"] == before["metadata"]["uid"], "taken over in place"
-    assert [owner["kind"] for owner in secret["metadata"]["ownerReferences"]] == ["SyncedSecret"]
-    assert await space.data("taken-over") == {"pw": b"pw", "crt": b"cert"}
-    await moto.put(name, '{"password": "new", "tls.crt": "cert"}')
+            await eventually(collected)
+    await moto.put(name, '{"password": "new", "tls.crt": "cert", "port": 5433, "login": {"user": "web"}}')
     await space.until_data("taken-over", {"pw": b"new", "crt": b"cert"})
+    await space.until_data("from-template", {"url": b"  db://web:5433\n"})
     assert await operator.stop() == 0
     assert not complaints(operator.log)
+
+
+def named(spec, name):
+    """The spec with the name of this test's AWS secret."""
+    return yaml.safe_load(yaml.safe_dump(spec).replace("NAME", name))
