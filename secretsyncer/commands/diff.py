@@ -19,7 +19,8 @@ from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import SECRETS
 from secretsyncer.metrics import Metrics
-from secretsyncer.sync.secret_plan import MANAGED_BY, MANAGED_METADATA
+from secretsyncer.sync.observed import MANAGED_BY
+from secretsyncer.sync.secret_plan import MANAGED_METADATA
 
 _KEY = secrets.token_bytes(32)
 _AT_A_TIME = 8
