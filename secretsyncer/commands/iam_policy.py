@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -33,6 +34,8 @@ from secretsyncer.synced_secret import Find, SyncedSecretSpec, ValueReference, p
 OPERATOR = "operator"
 """The operator's own identity, for objects without a role."""
 _READ = "secretsmanager:GetSecretValue"
+_READS = re.compile("getSecret|Secrets")
+"""A template without this reads nothing from AWS itself."""
 _SUFFIX = "-??????"
 _STAND_IN = "0" * 12
 
@@ -185,13 +188,17 @@ def _needed(
         needed.arns |= _arns(reference.name, where, may_be_absent=absent)
     needed.searches.update(_find(find, place) for find in finds(spec))
     problems: list[str] = []
+    data = {item.name: b"" for item in spec.items}
     for text in templates(spec):
         result: Rendered | Needs | TemplateFailure
         try:
-            result = engine.render_sync(text, EngineCatalogue({}), {})
+            result = engine.render_sync(text, EngineCatalogue({}), {}, data)
         except TemplateFailure as failure:
             result = failure
-            problems.append(f"a template fails without its secrets ({failure}), so its policy may be incomplete")
+            if _READS.search(text):
+                problems.append(
+                    f"a template fails without its secrets ({failure}), so its policy may be incomplete"
+                )
         for name in result.required if isinstance(result, Needs) else ():
             where = place._replace(region=regions.of(grant.ref(name)) or place.region)
             needed.arns |= _arns(name, where)

@@ -161,3 +161,41 @@ async def test_the_policies_of_what_is_in_the_cluster_can_be_printed(command, ku
     assert documents["arn:aws:iam::123456789012:role/reader"]["Statement"][1]["Resource"] == [
         "arn:aws:secretsmanager:eu-west-1:123456789012:secret:web/db-??????"
     ]
+
+
+def searching(role, region):
+    """An ExternalSecret with find, and its store."""
+    aws = {"service": "SecretsManager", "role": role, "region": region}
+    meta = {"namespace": "web"}
+    store = {"kind": "SecretStore", "metadata": {"name": "aws", **meta}, "spec": {"provider": {"aws": aws}}}
+    spec = {"secretStoreRef": {"name": "aws"}, "dataFrom": [{"find": {"name": {"regexp": "^app/"}}}]}
+    peer = {"kind": "ExternalSecret", "metadata": {"name": "app", **meta}, "spec": spec}
+    return yaml.safe_dump_all({"apiVersion": "external-secrets.io/v1", **obj} for obj in (store, peer))
+
+
+async def test_convert_asks_aws_in_which_account_the_operator_would_search(command, moto):
+    region = moto.environment["AWS_REGION"]
+    here = searching("arn:aws:iam::123456789012:role/reader", region)
+    code, out, err = await command("convert", "-f", "-", stdin=here)
+    assert (code, yaml.safe_load(out)["spec"]["dataFrom"]["find"]) == (0, {"name": {"regexp": "^app/"}}), err
+    elsewhere = searching("arn:aws:iam::222222222222:role/reader", region)
+    code, out, err = await command("convert", "-f", "-", stdin=elsewhere)
+    assert (code, out) == (1, "")
+    assert "find lists account 123456789012, where the operator is, and the store names 222222222222" in err
+
+
+async def test_convert_render_and_diff_in_one_pipeline(command, space, moto, name):
+    await moto.create(name, '{"a": "1"}')
+    spec = {
+        "secretStoreRef": {"name": "aws"},
+        "data": [{"secretKey": "a", "remoteRef": {"key": name, "property": "a"}}],
+    }
+    place = {"namespace": space.name}
+    store = {"kind": "SecretStore", "metadata": {"name": "aws", **place}, "spec": {"provider": {"aws": {}}}}
+    peer = {"kind": "ExternalSecret", "metadata": {"name": "demo", **place}, "spec": spec}
+    objects = [{"apiVersion": "external-secrets.io/v1", **obj} for obj in (store, peer)]
+    await exists(space, {"a": "1"})
+    code, made, _ = await command("convert", "-f", "-", stdin=yaml.safe_dump_all(objects))
+    assert code == 0
+    code, out, err = await command("render", "-f", "-", "--from-aws", "--diff", stdin=made)
+    assert (code, out, err) == (0, "1 Secret the same, 0 differ\n", "")

@@ -44,9 +44,9 @@ _PARTS = {"SecretStore", "ClusterSecretStore"}
 
 _DESCRIPTION = """\
 Converts to SyncedSecrets: ExternalSecrets of External Secrets Operator (v1, v1beta1; include their SecretStores),
-ExternalSecrets of kubernetes-external-secrets, and AWSSecrets of aws-secret-operator. Standard error has a line for each
-object that needs one: `note:` says what is different, and `not converted:` why there is no SyncedSecret; the exit code is
-then 1.
+ExternalSecrets of kubernetes-external-secrets, and AWSSecrets of aws-secret-operator. Standard error has a line for
+each object that needs one: `note:` says what is different, and `not converted:` why there is no SyncedSecret. The exit
+code is 1 if an object is not converted.
 
   kubectl get externalsecrets,secretstores,clustersecretstores -A -o yaml | secretsyncer convert -f -
 """

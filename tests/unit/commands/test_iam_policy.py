@@ -210,3 +210,10 @@ def test_a_region_that_the_operator_would_not_read_gets_no_policy(needed, item, 
     documents, (problem,) = needed(synced_secret(item, IAMRole="reader", **spec))
     assert documents["operator"]["Statement"] == [LIST]
     assert "'xx-west-1' is not an AWS region" in problem
+
+
+def test_a_template_over_the_data_of_its_object_reads_nothing_itself(reads):
+    item = {"name": "user", "templateOnly": True, "valueFrom": {"secretKeyRef": {"name": "one", "key": "user"}}}
+    assert reads(item, template("x", "{{ (fromJson .Data.user).x }}{{ .Data.other }}")) == [
+        allow([f"{HERE}one-??????"])
+    ]

@@ -93,6 +93,28 @@ async def test_the_refresh_interval_of_the_spec_is_part_of_the_outcome(core):
     assert core.reconciler.in_step(KEY) == Outcome("unchanged", refresh_after=600)
 
 
+async def test_what_the_go_operator_accepts_is_read_as_it_does_and_the_condition_says_so(core):
+    core.world.create("app", '{"k": "1"}')
+    twice = {"secretRef": {"name": "app"}, "secretKeyRef": {"name": "app", "key": "k"}}
+    await sync(core, {"name": "a"}, {"name": "b", "value": "x", "valueFrom": twice})
+    assert core.data() == {"b": b"1"}
+    assert core.ready()["message"] == (
+        "1 key from 1 AWS secret; data[0] (a) has no value and is skipped; data[1] (b) has value and valueFrom, and "
+        "valueFrom is used; data[1] (b) has secretRef and secretKeyRef, and secretKeyRef is used"
+    )
+
+
+async def test_a_spec_without_data_makes_an_empty_secret_and_empties_none(core):
+    await sync(core)
+    assert core.data() == {}
+    assert core.ready()["message"] == "0 keys; the spec has neither data nor dataFrom, so the Secret has no keys"
+    await sync(core, literal("a", "1"))
+    core.cluster.put(synced_secret(generation=3))
+    refused = await failure(core)
+    assert "spec has no value for any key, and Secret team/demo has 1 key" in refused.message
+    assert core.data() == {"a": b"1"}
+
+
 # What is there
 
 

@@ -386,18 +386,43 @@ def test_keys_that_are_no_text_do_not_break_rewriting():
 
 
 def test_keys_that_kubernetes_refuses_are_skipped_or_replaced_as_asked_for():
-    world = World({"app": {"a/b c": 1, "fine": 2, "\u00e9": 3, "": 4}})
+    world = World({"app": {"a/b c": 1, "fine": 2, "\u00e9": 3, "?": 4}})
     assert world.render(dataFrom={**all_keys("app"), "invalidKeys": "Skip"}) == {"fine": b"2"}
     clash = world.failure(dataFrom={**all_keys("app"), "invalidKeys": "Replace"})
     assert "both become '_'" in clash.message
-    world = World({"app": {"a/b c": 1, "fine": 2}})
+    world = World({"app": {"a/b c": 1, "fine": 2, "": 3}})
     assert world.render(dataFrom={**all_keys("app"), "invalidKeys": "Replace"}) == {"a_b_c": b"1", "fine": b"2"}
+    assert world.render(dataFrom={**all_keys("app"), "invalidKeys": "Unicode"}) == {
+        "a_U002f_b_U0020_c": b"1",
+        "fine": b"2",
+    }
+    assert "cannot have the key number 3" in world.failure(dataFrom=all_keys("app")).message
 
 
 @pytest.mark.parametrize("name", [".", "..", "..data", "x" * 254])
 def test_a_key_that_is_still_invalid_after_replacing_is_an_error(name):
     failure = World({"app": {name: 1}}).failure(dataFrom={**all_keys("app"), "invalidKeys": "Replace"})
     assert "cannot have the key" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("how", "text", "expected"),
+    [
+        ("base64url", "_-8=", b"\xff\xef"),
+        ("auto", "aGVsbG8=", b"hello"),
+        ("auto", "_-8=", b"\xff\xef"),
+        ("auto", "no base64!", b"no base64!"),
+    ],
+)
+def test_text_is_decoded_as_asked_for(how, text, expected):
+    world = World({"app": {"k": text}, "whole": text})
+    assert world.render(optional(key("a", "app", "k"), decode=how)) == {"a": expected}
+    assert world.render(dataFrom={"secretRef": {"name": "app", "decode": how}}) == {"k": expected}
+
+
+def test_what_is_no_base64url_is_an_error():
+    failure = World({"app": {"k": "+/8="}}).failure(dataFrom={"secretRef": {"name": "app", "decode": "base64url"}})
+    assert "is not base64url at key 'k', as decode requires" in failure.message
 
 
 # Limits
