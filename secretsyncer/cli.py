@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from secretsyncer import __version__
-from secretsyncer.commands import convert, iam_policy, render, run
+from secretsyncer.commands import conversion, iam_policy, render, run
 from secretsyncer.errors import SettingsError
 
 
@@ -33,6 +33,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"secretsyncer {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (run, render, iam_policy, convert):
+    for command in (run, render, iam_policy, conversion):
         command.register(commands)
     return parser

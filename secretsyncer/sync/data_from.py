@@ -197,7 +197,7 @@ def decoded(secret: str, value: bytes, how: str) -> bytes:
     """The bytes that the value is the text of."""
     text = b"".join(value.split())
     for kind, others in (("base64", None), ("base64url", b"-_")):
-        if how in {kind, "auto"}:
+        if how in {kind, "auto"} and not (others and set(b"+/") & set(text)):
             with suppress(binascii.Error, ValueError):
                 return base64.b64decode(text, altchars=others, validate=True)
     if how == "auto":

@@ -396,7 +396,10 @@ def test_keys_that_kubernetes_refuses_are_skipped_or_replaced_as_asked_for():
         "a_U002f_b_U0020_c": b"1",
         "fine": b"2",
     }
-    assert "cannot have the key number 3" in world.failure(dataFrom=all_keys("app")).message
+    assert (
+        "cannot have the keys number 1 (5 characters) of AWS secret app, number 3"
+        in world.failure(dataFrom=all_keys("app")).message
+    )
 
 
 @pytest.mark.parametrize("name", [".", "..", "..data", "x" * 254])
