@@ -21,7 +21,10 @@ JSON = (
     "numbers in JSON keep their digits (1.50, 1e6), objects and lists become compact JSON, the last of equal keys "
     "counts, and what is not valid JSON is an error"
 )
-FUNCTIONS = "in templates, what is not valid JSON, base64 or a number is an error, and numbers of fromJson keep their digits"
+FUNCTIONS = (
+    "in templates, what is not valid JSON, base64 or a number is an error, and so is an object that would be printed as "
+    "map[...]; numbers of fromJson keep their digits"
+)
 
 
 class Draft:

@@ -151,6 +151,8 @@ def _templates(draft: Draft, texts: dict[str, str], keys: set[str] | None) -> No
         missing = sorted(go_templates.fields(text) - (go_templates.fields(text) if keys is None else keys))
         if converted is None:
             draft.refuse(f"{where} is not a template")
+        elif go_templates.prints_data(text):
+            draft.refuse(f"{where} prints all keys in Go's notation; use toJson")
         elif missing:
             draft.refuse(f"{where} reads .{missing[0]}, which the object does not have")
         else:

@@ -59,6 +59,13 @@ def fields(text: str) -> set[str]:
     return {name for action in actions for code in _code(action.body) for name in _FIELD.findall(code)}
 
 
+def prints_data(text: str) -> bool:
+    """Whether the template prints all of its data, which Go does in its own notation."""
+    actions = list(_actions(text))
+    inside = any(action.word in {"range", "with"} for action in actions)
+    return not inside and any(action.body.strip() in {".", "$"} for action in actions)
+
+
 def calls(text: str, function: str) -> bool:
     """Whether the template may call the function."""
     pattern = re.compile(rf"(?<![\w.$]){function}\b")

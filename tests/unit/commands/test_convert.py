@@ -296,6 +296,7 @@ def test_templates_that_replace_the_data_leave_only_their_own_keys(convert, rend
     [
         ("{{ .unknown }}", "template.data.x reads .unknown, which the object does not have"),
         ("{{ .pw", "template.data.x is not a template"),
+        ("all: {{ . }}", "template.data.x prints all keys in Go's notation"),
         ("{{ if .pw }}", "unexpected EOF"),
         ("{{ .pw | pkcs12key }}", 'function "pkcs12key" not defined'),
     ],
