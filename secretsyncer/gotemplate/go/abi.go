@@ -10,6 +10,7 @@
 //	rewrite.go    changes of a parse tree before it runs
 //	analysis.go   what a template may read, from its parse tree
 //	secrets.go    the data and the functions that read secrets
+//	keys.go       one key of a secret as text
 //	access.go     fields, loops and printing, with errors instead of markers
 //	printf.go     print, printf, println
 //	numbers.go    JSON numbers and JSON decoding

@@ -22,7 +22,7 @@ type facts struct {
 	catalogue bool            // the template uses .Secrets
 	whole     bool            // ... other than as the argument of a filter
 	literals  map[string]bool // all string literals
-	ids       []string        // literal arguments of getSecretValue and getSecretValueMap
+	ids       []string        // literal arguments of the functions that read secrets
 	filters   []filter        // literal filters of loops that read values
 	tagKeys   []string        // literal keys of tags
 }
@@ -136,7 +136,7 @@ func (a *analyser) pipe(pipe *parse.PipeNode, in scope) {
 }
 
 var (
-	readers    = map[string]bool{"getSecretValue": true, "getSecretValueMap": true}
+	readers    = map[string]bool{"getSecretValue": true, "getSecretValueMap": true, "getSecretKey": true}
 	tagReaders = map[string]bool{"filterByTagKey": true, "filterByTag": true}
 )
 

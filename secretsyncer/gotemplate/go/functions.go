@@ -10,7 +10,8 @@ import (
 
 // functions are the functions of templates, in addition to those of
 // text/template. Those that print or compare replace them. Names, arguments and
-// meaning are those of the Go operator (first group) and of sprig. No function
+// meaning are those of the Go operator (first group, but for getSecretKey) and of
+// sprig. No function
 // reads the clock, the environment, the network or random numbers.
 //
 // They are stricter than sprig on purpose: no value, a string that is not a
@@ -18,6 +19,7 @@ import (
 var functions = map[string]any{
 	"getSecretValue":    getSecretValue,
 	"getSecretValueMap": getSecretValueMap,
+	"getSecretKey":      getSecretKey,
 	"filterByTagKey":    filterByTagKey,
 	"filterByTag":       filterByTag,
 	"filterByName":      filterByName,

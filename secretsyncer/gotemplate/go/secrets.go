@@ -134,9 +134,10 @@ type execution struct {
 	data     map[string]string // .Data: texts of the object's other keys
 	facts    facts
 	accesses []access
-	objects  map[string]any     // parsed JSON by id
-	owners   map[uintptr]string // the secret that a JSON object comes from
-	hidden   map[string]bool    // ids that may have been computed from a value
+	objects  map[string]any                        // parsed JSON by id
+	members  map[string]map[string]json.RawMessage // the keys of JSON objects by id
+	owners   map[uintptr]string                    // the secret that a JSON object comes from
+	hidden   map[string]bool                       // ids that may have been computed from a value
 	reads    map[string]bool
 	filters  []filter
 	noted    map[string]int // the index of each filter
@@ -161,7 +162,7 @@ var run *execution
 func newExecution(call request) *execution {
 	return &execution{
 		values: call.values, data: call.data,
-		objects: map[string]any{}, owners: map[uintptr]string{}, hidden: map[string]bool{},
+		objects: map[string]any{}, members: map[string]map[string]json.RawMessage{}, owners: map[uintptr]string{}, hidden: map[string]bool{},
 		reads: map[string]bool{}, patterns: map[string]*regexp.Regexp{}, noted: map[string]int{},
 	}
 }

@@ -152,6 +152,7 @@ FORMS = {
     "template": template('{{ getSecretValue "NAME" }}'),
     "template by ARN": template('{{ getSecretValue "ARN" }}'),
     "template of a map": template('{{ (getSecretValueMap "NAME").a }}'),
+    "template of a key": template('{{ getSecretKey "NAME" "a" }}'),
     "template with a name made up": template('{{ $n := printf "%s/one" "KIND" }}{{ getSecretValue $n }}'),
     "template over a tag's key": template(
         '{{ range $n, $_ := filterByTagKey .Secrets "KIND" }}{{ getSecretValue $n }}{{ end }}'
