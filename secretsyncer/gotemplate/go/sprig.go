@@ -48,8 +48,8 @@ var sprigFunctions = map[string]any{
 
 	"first":   func(items any) (any, error) { return element(items, 0) },
 	"last":    func(items any) (any, error) { return element(items, -1) },
-	"rest":    func(items any) (any, error) { return part(items, 1, math.MaxInt) },
-	"initial": func(items any) (any, error) { return part(items, 0, -1) },
+	"rest":    func(items any) (any, error) { return sliced(items, 1, math.MaxInt) },
+	"initial": func(items any) (any, error) { return sliced(items, 0, -1) },
 	"append": func(items, more any) (any, error) {
 		return edited(items, func(all []any) []any { return append(all, more) })
 	},
@@ -252,7 +252,7 @@ func element(items any, index int) (any, error) {
 	return all[(index+len(all))%len(all)], nil
 }
 
-func part(items any, from, to int) (any, error) {
+func sliced(items any, from, to int) (any, error) {
 	all, err := elements(items)
 	if err != nil || len(all) == 0 {
 		return all, err
