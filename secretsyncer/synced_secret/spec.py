@@ -63,8 +63,8 @@ class ValueFrom(Fields):
     template: str | None = Field(None, max_length=256 << 10, repr=False)
     """Go template (text/template) whose output is the value. .Data has the keys of this object as text, except those
     that templates make. .Secrets maps the name of each listed AWS secret to its Tags, CurrentVersionID and UpdatedAt.
-    filterByTagKey selects secrets by tag. getSecretValue and getSecretValueMap read a secret with the role of this
-    object, as text and as a map."""
+    filterByTagKey selects secrets by tag. getSecretValue, getSecretValueMap and getSecretKey read a secret with the role
+    of this object: as text, as a map, and one key as text."""
 
     @property
     def reference(self) -> ValueReference | None:

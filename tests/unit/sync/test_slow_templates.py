@@ -98,11 +98,11 @@ class CountingEngine(TemplateEngine):
         super().__init__(cache_dir=None)
         self.renders = 0
 
-    async def render(self, template, catalogue, values):
+    async def render(self, template, catalogue, values, data):
         self.renders += 1
         if "getSecretValue" in template and not values:
             return Needs(("app",), ())
-        if values.get("app") == "good":
+        if values.get("app") == "good" or data.get("k") == b"good":
             return Rendered("output", frozenset(values), (), whole_catalogue=False)
         raise slow(DeadlineExceeded("the template takes too long"))
 
@@ -118,6 +118,18 @@ async def test_a_template_that_timed_out_does_not_run_again_until_a_value_that_i
         messages.add(raised.value.message)
     assert messages == {"data.t: the template takes too long"}
     assert engine.renders == 2 + 2 * 1  # one that asks for the value, each time, and one with it
+    aws.values["app"] = value("app", "good", version="v2")
+    assert (await renderer.render(GRANT, spec, LISTED)).data == {"t": b"output"}
+
+
+async def test_a_template_that_timed_out_does_not_run_again_until_its_data_changes(metrics):
+    aws, engine = MemoryAws(value("app", "bad")), CountingEngine()
+    renderer = ContentRenderer(aws, engine, metrics)
+    spec = parsed({**whole("k", "app"), "templateOnly": True}, template("t", "{{ .Data.k }}")).spec
+    for _ in range(3):
+        with pytest.raises(Rejected, match="the template takes too long"):
+            await renderer.render(GRANT, spec, LISTED)
+    assert engine.renders == 1
     aws.values["app"] = value("app", "good", version="v2")
     assert (await renderer.render(GRANT, spec, LISTED)).data == {"t": b"output"}
 
