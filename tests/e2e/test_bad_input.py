@@ -32,9 +32,6 @@ ITEM = {"name": "a"}
 FROM = {"secretRef": {"name": "app/json"}}
 BAD = {
     # name: (spec, reason, words of the message)
-    "empty": ({}, "InvalidSpec", ["spec", "data"]),
-    "value-and-value-from": ({"data": [{**ITEM, "value": "1", "valueFrom": FROM}]}, "InvalidSpec", ["data[0]"]),
-    "neither": ({"data": [ITEM]}, "InvalidSpec", ["data[0]", "value"]),
     "two-sources": (
         {"data": [{**ITEM, "valueFrom": {**FROM, "template": "x"}}]},
         "InvalidSpec",
