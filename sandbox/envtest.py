@@ -38,6 +38,7 @@ _CONTROLLERS = (
     "namespace-controller",
     "serviceaccount-controller",
     "serviceaccount-token-controller",
+    "validatingadmissionpolicy-status-controller",
 )
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",

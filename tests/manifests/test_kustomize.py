@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from secretsyncer.settings import Settings
 from tests.support.cluster import MANIFESTS
 from tests.support.tools import needs_kubectl, run
 
@@ -48,9 +49,11 @@ def environment(overlay: str) -> dict[str, Any]:
 def layered(tmp_path):
     """Build a kustomization that somebody else writes over ours."""
 
-    def build_it(overlay: str, **more: Any) -> list[Object]:
+    def build_it(
+        overlay: str, components: tuple[str, ...] = ("components/prometheus",), **more: Any
+    ) -> list[Object]:
         folder = Path(os.path.relpath(MANIFESTS, tmp_path))
-        parts = {"components": [str(folder / "components/prometheus")], **more}
+        parts = {"components": [str(folder / component) for component in components], **more}
         (tmp_path / "kustomization.yaml").write_text(
             yaml.safe_dump({"resources": [str(folder / overlay)], **parts})
         )
@@ -116,6 +119,30 @@ def test_the_kind_overlay_runs_one_replica_of_the_image_that_was_loaded():
     assert (deployment["replicas"], container["imagePullPolicy"]) == (1, "Never")
     assert container["envFrom"] == [{"secretRef": {"name": "aws"}}]
     assert {"PodDisruptionBudget", "NetworkPolicy"}.isdisjoint(kinds(build(MANIFESTS / "overlays/kind")))
+
+
+# The policies
+
+
+@every_overlay
+def test_the_policies_are_added_to_any_overlay(layered, overlay):
+    without = build(MANIFESTS / overlay)
+    added = [obj for obj in layered(overlay, components=("policies",)) if obj not in without]
+    policies = [obj for obj in added if obj["apiVersion"] == "admissionregistration.k8s.io/v1"]
+    assert kinds(policies) == ["ValidatingAdmissionPolicy"] * 6 + ["ValidatingAdmissionPolicyBinding"] * 6
+    assert all(LABEL.items() <= obj["metadata"]["labels"].items() for obj in policies)
+
+
+def test_each_policy_has_a_binding_that_denies_and_the_annotation_of_the_settings():
+    for file in (MANIFESTS / "policies").glob("*.yaml"):
+        if file.name == "kustomization.yaml":
+            continue
+        policy, binding, *_ = yaml.safe_load_all(file.read_text())
+        assert {policy["metadata"]["name"], binding["spec"]["policyName"]} == {f"secretsyncer-{file.stem}"}
+        assert binding["spec"]["validationActions"] == ["Deny"]
+        variables = {variable["name"]: variable["expression"] for variable in policy["spec"].get("variables", ())}
+        default = f"'{Settings.model_fields['ns_annotation'].default}'"
+        assert variables.get("annotation", default) == default
 
 
 # The component
