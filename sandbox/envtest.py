@@ -16,6 +16,7 @@ import platform
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -68,12 +69,13 @@ class RealKubernetes:
     """`async with RealKubernetes(assets) as api:` runs the API server with its etcd until the block ends.
 
     `start_controllers` adds the controllers. `audit` records every request but those of the servers themselves, for
-    `requests`. It belongs to no event loop: it can be started in one and used in another. RuntimeError if a program
-    does not start.
+    `requests`. `admission` names admission plugins that are off by default. It belongs to no event loop: it can be
+    started in one and used in another. RuntimeError if a program does not start.
     """
 
-    def __init__(self, assets: Path, *, audit: bool = False) -> None:
+    def __init__(self, assets: Path, *, audit: bool = False, admission: Sequence[str] = ()) -> None:
         self._audit = audit
+        self._admission = admission
         self._folder = Path(tempfile.mkdtemp(prefix="envtest-"))
         self._port = access.free_port()
         self._etcd_port = access.free_port()
@@ -204,6 +206,7 @@ class RealKubernetes:
             "--endpoint-reconciler-type=none",
             "--service-cluster-ip-range=10.0.0.0/24",
             *(audit if self._audit else ()),
+            *([f"--enable-admission-plugins={','.join(self._admission)}"] if self._admission else ()),
         ]
 
     def _controllers_arguments(self) -> list[str]:

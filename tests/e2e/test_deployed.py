@@ -19,12 +19,13 @@ from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
 from sandbox.operator import OperatorProcess
 from tests.support.cluster import MANIFESTS, Cluster, Kubectl, Space
 from tests.support.eventually import eventually
-from tests.support.specs import all_keys, key, literal
+from tests.support.specs import all_keys, key, literal, template
 from tests.support.tools import needs_kubectl, run, tool
 
 pytestmark = [pytest.mark.real, needs_kubectl]
 
 HOME = "k8s-secret-syncer"
+ANNOTATION = "iam.amazonaws.com/allowed-roles"
 OVERLAYS = ["base", "overlays/irsa", "overlays/kind", "overlays/namespaced"]
 FOREIGN = ("ServiceMonitor", "PrometheusRule")
 
@@ -89,7 +90,9 @@ async def site(tmp_path_factory):
     assets = find_assets()
     if assets is None:
         pytest.skip(HOW_TO_GET)
-    async with RealKubernetes(assets, audit=True) as server, Cluster(server) as cluster:
+    # As on OpenShift: who changes the owners of a Secret must be allowed to delete it.
+    plugins = ["OwnerReferencesPermissionEnforcement"]
+    async with RealKubernetes(assets, audit=True, admission=plugins) as server, Cluster(server) as cluster:
         made = Site(server, cluster, server.write_kubeconfig(tmp_path_factory.mktemp("site") / "kubeconfig"))
         await made.apply([definition(kind) for kind in FOREIGN])
         await made.apply(await made.build(MANIFESTS / "base"))
@@ -164,30 +167,56 @@ def used(entries: list[dict[str, Any]], named: set[Right]) -> set[Right]:
 
 async def live(space: Space, aws, name: str) -> None:
     """Everything that an operator does for its objects, in one namespace."""
-    metadata = {"name": "adopted", "namespace": space.name}
-    await space.cluster.create(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"x": "y"}}
+    for adopted in ("adopted", "owned"):
+        metadata = {"name": adopted, "namespace": space.name}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"x": "y"}}
+        await space.cluster.create(secret)
+    await space.annotate({ANNOTATION: '["reader"]'})
+    aws.world.role("reader", read=[name])
+    spec = {"IAMRole": "reader", "dataFrom": all_keys(name)}
+    typed = {**spec, "recreateOnTypeChange": True}
+    await space.write("adopted", **spec, secretMetadata={"labels": {"a": "b"}, "annotations": {"c": "d"}})
+    await space.write("owned", **spec, deletionPolicy="Delete")
+    await space.write("made", **spec, deletionPolicy="Delete")
+    await space.write("moved", **spec, deletionPolicy="Delete", target={"name": "before"})
+    await space.write("found", IAMRole="reader", dataFrom={"find": {"name": {"prefix": name}, "merge": True}})
+    await space.write(
+        "templated", IAMRole="reader", data=[template("a", f'{{{{ (getSecretValueMap "{name}").a }}}}')]
     )
-    await space.write("adopted", dataFrom=all_keys(name))
-    await space.write("made", dataFrom=all_keys(name), deletionPolicy="Delete")
-    typed = {"dataFrom": all_keys(name), "recreateOnTypeChange": True}
+    await space.write("frozen", **typed, immutable=True)
     await space.write("retyped", **typed, type="example.com/one")
-    await space.write("failing", data=[key("a", name, "missing")])
-    for made in ("adopted", "made", "retyped"):
+    await space.write("refreshed", **spec, refreshInterval="10s")
+    await space.write("suspended", **spec, suspend=True)
+    await space.write("failing", IAMRole="reader", data=[key("a", name, "missing")])
+    await space.write("denied", **{**spec, "IAMRole": "admin"})
+    working = ["adopted", "owned", "made", "before", "found", "templated", "frozen", "retyped", "refreshed"]
+    for made in working:
         await space.until_data(made, {"a": b"1"})
     await space.until_failed("failing", "InvalidSecretValue")
+    await space.until_failed("denied", "RoleNotAllowed")
+    await space.until_failed("suspended", "Suspended")
+
     await space.write("retyped", **typed, type="example.com/two")
-    await space.write("failing", data=[key("b", name, "missing"), literal("c", "1")])
+    await space.write("owned", **spec, deletionPolicy="Retain")
+    await space.write("moved", **spec, deletionPolicy="Delete", target={"name": "after"})
+    await space.write("suspended", **spec)
+    await space.write("failing", IAMRole="reader", data=[key("b", name, "missing"), literal("c", "1")])
+    await space.cluster.delete("Secret", space.name, "made")
+    refresh = {"metadata": {"annotations": {"secrets.contentful.com/refresh": "1"}}}
+    await space.cluster.merge("SyncedSecret", space.name, "adopted", refresh)
     aws.world.put(name, '{"a": "2"}')
-    for made in ("adopted", "made", "retyped"):
-        await space.until_data(made, {"a": b"2"})
+    for made in [*working, "after", "suspended"]:
+        if made != "before":
+            await space.until_data(made, {"a": b"2"})
 
-    async def retyped() -> None:
-        secret = await space.secret("retyped")
-        assert secret
-        assert secret["type"] == "example.com/two"
+    async def changed() -> None:
+        secrets = {made: await space.secret(made) or {} for made in ("retyped", "owned", "before")}
+        assert secrets["retyped"]["type"] == "example.com/two"
+        assert "ownerReferences" not in secrets["owned"]["metadata"]
+        assert secrets["before"] == {}
 
-    await eventually(retyped)
+    await eventually(changed)
+    await space.annotate({ANNOTATION: None})
 
 
 def settings(environment, home, **more):
@@ -271,10 +300,33 @@ async def test_with_roles_alone_the_annotation_of_its_namespace_is_obeyed_and_fo
         await operator.until_ready()
         await space.write("demo", IAMRole="reader", dataFrom=all_keys(name))
         await space.until_failed("demo", "RoleNotAllowed")
-        await space.annotate({"iam.amazonaws.com/allowed-roles": '["reader"]'})
+        await space.annotate({ANNOTATION: '["reader"]'})
         await space.until_data("demo", {"a": b"1"})
-        await space.annotate({"iam.amazonaws.com/allowed-roles": "[]"})
+        await space.annotate({ANNOTATION: "[]"})
         await space.until_failed("demo", "RoleNotAllowed")
+        assert await operator.stop() == 0
+
+
+async def test_without_delete_an_existing_secret_gets_no_owner_and_the_condition_says_so(
+    site, aws, name, environment, tenant, tmp_path
+):
+    space, objects = tenant
+    (role,) = (obj for obj in objects if obj["kind"] == "Role" and len(obj["rules"]) > 2)
+    less = [{**rule, "verbs": [verb for verb in rule["verbs"] if verb != "delete"]} for rule in role["rules"]]
+    await site.apply([{**role, "rules": less}])
+    kubeconfig = await site.kubeconfig(space.name, tmp_path)
+    alone = settings(environment, space.name, WATCH_NAMESPACE=space.name)
+    async with OperatorProcess(kubeconfig=kubeconfig, environment=alone) as operator:
+        await operator.until_ready()
+        await space.write("made", dataFrom=all_keys(name), deletionPolicy="Delete")
+        await space.until_data("made", {"a": b"1"})
+        await space.write("kept", dataFrom=all_keys(name))
+        await space.until_data("kept", {"a": b"1"})
+        await space.write("kept", dataFrom=all_keys(name), deletionPolicy="Delete")
+        assert "you can't delete" in await space.until_failed("kept", "KubernetesError")
+        await site.apply([role])
+        await space.until_synced("kept")
+        assert (await space.secret("kept"))["metadata"]["ownerReferences"]
         assert await operator.stop() == 0
 
 
