@@ -150,7 +150,8 @@ def a_free_port():
 
 
 @pytest.mark.parametrize(
-    ("form", "host"), [(":{}", "127.0.0.1"), ("127.0.0.1:{}", "127.0.0.1"), ("[::1]:{}", "[::1]")]
+    ("form", "host"),
+    [(":{}", "127.0.0.1"), (":{}", "[::1]"), ("127.0.0.1:{}", "127.0.0.1"), ("[::1]:{}", "[::1]")],
 )
 async def test_metrics_listen_takes_every_usual_form(small_operator, small_cluster, form, host):
     if "::1" in form and not _has_ipv6():

@@ -299,7 +299,7 @@ def test_the_network_policy_can_shut_out_the_node_and_let_out_to_a_proxy():
     rule = {"ports": [{"port": 3128}]}
     policy = the("NetworkPolicy", render(networkPolicy={"nodeCredentials": False, "extraEgress": [rule]}))
     assert rule in policy["spec"]["egress"]
-    assert "169.254" not in str(policy)
+    assert "ipBlock" not in str(policy)
 
 
 @pytest.mark.parametrize(

@@ -108,9 +108,11 @@ def test_the_irsa_overlay_gives_the_identity_and_shuts_out_the_nodes():
     account = the("ServiceAccount", "overlays/irsa")
     assert "eks.amazonaws.com/role-arn" in account["metadata"]["annotations"]
     assert environment("overlays/irsa")["AWS_REGION"] == "eu-west-1"
-    addresses = str(the("NetworkPolicy", "overlays/irsa"))
-    assert "169.254" not in addresses
-    assert "169.254.169.254" in str(the("NetworkPolicy", "base"))
+    assert "ipBlock" not in str(the("NetworkPolicy", "overlays/irsa"))
+    rules = the("NetworkPolicy", "base")["spec"]["egress"]
+    blocks = {peer["ipBlock"]["cidr"] for rule in rules for peer in rule.get("to", [])}
+    # IMDS and EKS Pod Identity, each by IPv4 and IPv6.
+    assert blocks == {"169.254.169.254/32", "169.254.170.23/32", "fd00:ec2::254/128", "fd00:ec2::23/128"}
 
 
 def test_the_kind_overlay_runs_one_replica_of_the_image_that_was_loaded():
