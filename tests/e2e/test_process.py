@@ -154,7 +154,7 @@ def a_free_port():
     [(":{}", "127.0.0.1"), (":{}", "[::1]"), ("127.0.0.1:{}", "127.0.0.1"), ("[::1]:{}", "[::1]")],
 )
 async def test_metrics_listen_takes_every_usual_form(small_operator, small_cluster, form, host):
-    if "::1" in form and not _has_ipv6():
+    if "::1" in host and not _has_ipv6():
         pytest.skip("this machine has no IPv6 loopback")
     port = a_free_port()
     await small_operator(METRICS_LISTEN=form.format(port), ready=False)
