@@ -74,7 +74,7 @@ site: .cache/docs/.installed ## build the documentation as a site: build/site/ht
 envtest: ## build the Kubernetes servers for the tests and the demo (once, ten minutes)
 	@.ci/envtest
 
-tools: ## get promtool and helm for the tests of the alerts and the chart (once)
+tools: .venv/.installed ## get promtool, helm and kstatus for the tests of alerts, chart and conditions (once)
 	@PYTHON=$(PYTHON) .ci/tools
 
 image: ## build the image with podman, buildah or docker

@@ -13,10 +13,13 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from secretsyncer.errors import Reason, SyncFailure, clip
+from secretsyncer.errors import Reason, SyncFailure, Unavailable, clip
 
 # Each attempt has a new one, which is not a change.
 _REQUEST_ID = re.compile(r" \(request id [^)]*\)")
+
+READY, STALLED, RECONCILING = "Ready", "Stalled", "Reconciling"
+_OURS = {READY, STALLED, RECONCILING}
 
 SOURCES_LIMIT = 50
 """Maximum number of sources in a status. A template may read hundreds."""
@@ -90,11 +93,9 @@ def synced(
 
 def failed(old: dict[str, Any], failure: SyncFailure, *, generation: int, now: float) -> dict[str, Any]:
     """The status after a failure. What was last synced stays."""
-    return {
-        **old,
-        "observedGeneration": generation,
-        "conditions": _conditions(old, failure.reason, failure.message, generation=generation, now=now),
-    }
+    cause = RECONCILING if isinstance(failure, Unavailable) else STALLED
+    conditions = _conditions(old, failure.reason, failure.message, cause, generation=generation, now=now)
+    return {**old, "observedGeneration": generation, "conditions": conditions}
 
 
 def suspended(old: dict[str, Any], *, generation: int, now: float) -> dict[str, Any]:
@@ -112,30 +113,38 @@ def patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any] | None:
 
 def ready_reason(status: dict[str, Any]) -> str:
     """The current reason of the Ready condition, or the empty string."""
-    return str((_ready(status) or {}).get("reason", ""))
+    return str((condition(status, READY) or {}).get("reason", ""))
 
 
-def _ready(status: dict[str, Any]) -> dict[str, Any] | None:
-    return next((c for c in status.get("conditions") or [] if c.get("type") == "Ready"), None)
+def condition(status: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    """The condition of this type."""
+    return next((c for c in status.get("conditions") or [] if c.get("type") == kind), None)
 
 
 def _conditions(
-    old: dict[str, Any], reason: Reason, message: str, *, generation: int, now: float
+    old: dict[str, Any], reason: Reason, message: str, cause: str = "", *, generation: int, now: float
 ) -> list[dict[str, Any]]:
-    """Replace Ready, with its old transition time unless its status changes. Other conditions stay."""
-    before = _ready(old) or {}
+    """Replace our conditions: Ready and, if there is one, the `cause` why it is False. Those of others stay."""
+    before = condition(old, READY) or {}
     if before.get("reason") == reason and _REQUEST_ID.sub("", before.get("message", "")) == _REQUEST_ID.sub(
         "", message
     ):
         message = before["message"]
-    state = "True" if reason is Reason.SYNCED else "False"
-    same = before.get("status") == state and before.get("lastTransitionTime")
-    condition = {
-        "type": "Ready",
-        "status": state,
-        "reason": str(reason),
-        "message": clip(message),
-        "observedGeneration": generation,
-        "lastTransitionTime": before["lastTransitionTime"] if same else timestamp(now),
-    }
-    return [*(c for c in old.get("conditions") or [] if c.get("type") != "Ready"), condition]
+    states = {READY: "True" if reason is Reason.SYNCED else "False"}
+    if cause:
+        states[cause] = "True"
+    ours = []
+    for kind, state in states.items():
+        earlier = condition(old, kind) or {}
+        same = earlier.get("status") == state and earlier.get("lastTransitionTime")
+        ours.append(
+            {
+                "type": kind,
+                "status": state,
+                "reason": str(reason),
+                "message": clip(message),
+                "observedGeneration": generation,
+                "lastTransitionTime": earlier["lastTransitionTime"] if same else timestamp(now),
+            }
+        )
+    return [*(c for c in old.get("conditions") or [] if c.get("type") not in _OURS), *ours]

@@ -6,6 +6,7 @@ import pytest
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.sync import status
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import Dependencies
@@ -42,8 +43,10 @@ class Report:
 
     @property
     def ready(self):
-        (condition,) = self.status["conditions"]
-        return condition
+        return self.condition("Ready")
+
+    def condition(self, kind):
+        return status.condition(self.status, kind)
 
     def current(self):
         return self._reporter.is_current(self.obj)
@@ -94,6 +97,18 @@ async def test_a_repeated_failure_is_one_event_and_one_write(report):
     assert report.events == [("Warning", "AccessDenied", "the role may not read app")]
     assert report.ready.items() >= {"status": "False", "reason": "AccessDenied"}.items()
     assert len(report.cluster.writes) == 1
+
+
+async def test_a_change_of_who_must_act_is_one_write(report):
+    await report.failed()
+    assert report.condition("Stalled").items() >= {"status": "True", "reason": "AccessDenied"}.items()
+    await report.failed(Unavailable(Reason.AWS_UNAVAILABLE, "AWS does not answer"))
+    assert report.condition("Stalled") is None
+    assert report.condition("Reconciling").items() >= {"status": "True", "reason": "AWSUnavailable"}.items()
+    await report.failed(Unavailable(Reason.AWS_UNAVAILABLE, "AWS does not answer"))
+    await report.synced("v1")
+    assert [condition["type"] for condition in report.status["conditions"]] == ["Ready"]
+    assert len(report.cluster.writes) == 3
 
 
 async def test_a_failure_leaves_what_was_last_synced_in_the_status(report):

@@ -17,6 +17,7 @@ NOON, LATER = 1_767_355_200.0, 1_767_358_800.0
 MYSQL = Source("mysql", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mysql-AbCdEf", "v1")
 REDIS = Source("redis", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:redis-AbCdEf", "v7")
 DENIED = Rejected(Reason.ACCESS_DENIED, "the role may not read mysql")
+SLOW = Unavailable(Reason.AWS_UNAVAILABLE, "AWS does not answer")
 OTHERS = {"type": "Audited", "status": "True", "reason": "Checked", "lastTransitionTime": "2020-01-01T00:00:00Z"}
 CRD = Path(__file__).parents[3] / "manifests" / "crd.yaml"
 
@@ -32,6 +33,11 @@ def failed(old=None, failure=DENIED, *, generation=1, now=NOON):
 def ready(of):
     (condition,) = [condition for condition in of["conditions"] if condition["type"] == "Ready"]
     return condition
+
+
+def states(of):
+    """The status of each condition by type."""
+    return {condition["type"]: condition["status"] for condition in of["conditions"]}
 
 
 def test_a_synced_object_has_the_reason_synced():
@@ -92,6 +98,57 @@ def test_a_suspended_object_has_that_reason_and_keeps_what_was_last_synced():
     after = status.suspended(synced(), generation=2, now=LATER)
     assert (ready(after)["status"], ready(after)["reason"]) == ("False", "Suspended")
     assert (after["currentVersionID"], after["observedGeneration"]) == ("v1", 2)
+
+
+# What deployment tools wait for
+
+
+def test_stalled_and_reconciling_say_who_must_act_and_are_absent_otherwise():
+    assert states(synced()) == {"Ready": "True"}
+    assert states(status.suspended({}, generation=1, now=NOON)) == {"Ready": "False"}
+    assert states(failed()) == {"Ready": "False", "Stalled": "True"}
+    assert states(failed(failure=SLOW)) == {"Ready": "False", "Reconciling": "True"}
+
+
+@pytest.mark.parametrize("failure", [DENIED, SLOW])
+def test_the_second_condition_has_reason_message_and_generation_of_ready(failure):
+    first, second = failed(failure=failure, generation=3)["conditions"]
+    same = ("reason", "message", "observedGeneration", "lastTransitionTime")
+    assert [first[field] for field in same] == [second[field] for field in same]
+    assert second["observedGeneration"] == 3
+
+
+def test_each_outcome_replaces_the_conditions_of_the_one_before():
+    current = {"conditions": [OTHERS]}
+    for step, expected in [
+        (failed, {"Ready": "False", "Stalled": "True"}),
+        (lambda old: failed(old, SLOW), {"Ready": "False", "Reconciling": "True"}),
+        (failed, {"Ready": "False", "Stalled": "True"}),
+        (lambda old: status.suspended(old, generation=1, now=NOON), {"Ready": "False"}),
+        (lambda old: failed(old, SLOW), {"Ready": "False", "Reconciling": "True"}),
+        (synced, {"Ready": "True"}),
+    ]:
+        current = step(current)
+        assert states(current) == {"Audited": "True", **expected}
+
+
+def test_the_time_of_stalled_is_when_somebody_had_to_act():
+    slow = failed(failure=SLOW, now=NOON)
+    stuck = failed(slow, now=LATER)
+    again = failed(stuck, Rejected(Reason.CONFLICT, "taken"), now=LATER + 60)
+    assert ready(again)["lastTransitionTime"] == "2026-01-02T12:00:00Z"
+    assert status.condition(again, "Stalled")["lastTransitionTime"] == "2026-01-02T13:00:00Z"
+
+
+def test_a_status_without_the_second_condition_gets_it_once():
+    """As after an update from a version that did not write it."""
+    before = failed()
+    before["conditions"] = [ready(before)]
+    patch = status.patch(before, failed(before, now=LATER))
+    assert patch["status"].keys() == {"conditions"}
+    after = {**before, **patch["status"]}
+    assert ready(after) == ready(before)
+    assert status.patch(after, failed(after, now=LATER + 60)) is None
 
 
 # When something is new
@@ -166,7 +223,7 @@ def test_conditions_of_others_stay():
     assert before["conditions"][0] == OTHERS
     for after in (failed(before), status.suspended(before, generation=1, now=NOON), synced(before)):
         assert OTHERS in after["conditions"]
-        assert len(after["conditions"]) == 2
+        assert [c["type"] for c in after["conditions"]].count("Audited") == 1
     assert status.patch(before, synced(before, now=LATER)) is None
 
 
