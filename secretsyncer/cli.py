@@ -1,7 +1,7 @@
 """The command line: arguments in, exit codes out.
 
-0: done. 1: something failed while running, or an object could not be rendered. 2: wrong arguments or settings,
-with one line that names them.
+0: done. 1: something failed while running, an object could not be rendered, or is not ready. 2: wrong arguments or
+settings, with one line that names them. Under the name `kubectl-secretsyncer`, the program is a plugin of kubectl.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from secretsyncer import __version__
-from secretsyncer.commands import conversion, iam_policy, render, run
+from secretsyncer.commands import conversion, iam_policy, render, run, status, steering, why
 from secretsyncer.errors import SettingsError
 
 
@@ -27,12 +28,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+_PLUGIN = "kubectl-secretsyncer"
+_EXAMPLES = """\
+what to begin with:
+  %(prog)s status -A                 what is not ready, and since when
+  %(prog)s why team-a/database       everything about one object, and what to do next
+  %(prog)s refresh team-a/database   read its AWS secrets at once
+  %(prog)s render --help             try a manifest without the cluster
+
+status, why, refresh, suspend and resume use the cluster of KUBECONFIG or ~/.kube/config, like kubectl. The same program is
+the operator (run), and the plugin `kubectl secretsyncer`.
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="secretsyncer", description="Keeps Kubernetes Secrets in sync with AWS Secrets Manager."
+        prog="kubectl secretsyncer" if Path(sys.argv[0]).stem == _PLUGIN else "secretsyncer",
+        description="Keeps Kubernetes Secrets in sync with AWS Secrets Manager.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"secretsyncer {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (run, render, iam_policy, conversion):
+    for command in (status, why, steering, render, iam_policy, conversion, run):
         command.register(commands)
     return parser

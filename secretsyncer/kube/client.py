@@ -30,22 +30,25 @@ PAGE_BYTES = 4 << 20
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
 _METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
-_AS_US = {"fieldManager": FIELD_MANAGER}
 
 
 class KubeClient:
-    """One cluster and one identity. `namespace` is that of the context or of the ServiceAccount."""
+    """One cluster and one identity. `namespace` is that of the context or of the ServiceAccount.
 
-    def __init__(self, credentials: Credentials, *, metrics: Metrics) -> None:
+    The API server records writes under the name `field_manager`.
+    """
+
+    def __init__(self, credentials: Credentials, *, metrics: Metrics, field_manager: str = FIELD_MANAGER) -> None:
         self.server = credentials.access.server
         self.namespace = credentials.access.namespace
         self._credentials = credentials
+        self._as_us = {"fieldManager": field_manager}
         self._transport = Transport(credentials, metrics)
 
     @classmethod
-    async def connect(cls, *, metrics: Metrics) -> Self:
+    async def connect(cls, *, metrics: Metrics, field_manager: str = FIELD_MANAGER) -> Self:
         """A client for the configured cluster. It does not connect yet. Raises SettingsError without a cluster."""
-        return cls(await Credentials.find(), metrics=metrics)
+        return cls(await Credentials.find(), metrics=metrics, field_manager=field_manager)
 
     @property
     def refused_for(self) -> float:
@@ -64,19 +67,25 @@ class KubeClient:
         namespace: str | None = None,
         *,
         label_selector: str = "",
+        field_selector: str = "",
         limit: int = 500,
         continue_: str = "",
         metadata_only: bool = False,
     ) -> Object:
         """One page. `limit=0` requests everything at once, however large; otherwise PAGE_BYTES is the limit."""
-        query = {"labelSelector": label_selector, "limit": limit or "", "continue": continue_}
+        query = {
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "limit": limit or "",
+            "continue": continue_,
+        }
         accept = _METADATA_LIST if metadata_only else JSON
         request = Request("list", resource, resource.path(namespace), query, accept=accept)
         return await self._call(request, limit=LIST_TIMEOUT, most=PAGE_BYTES if limit > 1 else None)
 
     async def create(self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
         """Create. With `dry_run` everything is checked and nothing is stored."""
-        query = {**_AS_US, "dryRun": "All"} if dry_run else _AS_US
+        query = {**self._as_us, "dryRun": "All"} if dry_run else self._as_us
         return await self._call(Request("create", resource, resource.path(namespace), query, body))
 
     async def merge_patch(
@@ -84,11 +93,11 @@ class KubeClient:
     ) -> Object:
         """A JSON merge patch (RFC 7396): null removes, lists are replaced whole."""
         path = resource.path(namespace, name, subresource)
-        return await self._call(Request("patch", resource, path, _AS_US, body, _MERGE_PATCH))
+        return await self._call(Request("patch", resource, path, self._as_us, body, _MERGE_PATCH))
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
         """Replace. 409 if `body` has an outdated resourceVersion."""
-        return await self._call(Request("update", resource, resource.path(namespace, name), _AS_US, body))
+        return await self._call(Request("update", resource, resource.path(namespace, name), self._as_us, body))
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str = "", resource_version: str = ""

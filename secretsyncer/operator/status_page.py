@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from secretsyncer import __version__
+from secretsyncer.ages import age, seconds
 from secretsyncer.aws.listing.poller import Poller
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.store import ObjectStore
@@ -109,24 +109,6 @@ def row_of(obj: Mapping[str, Any], now: float) -> Row:
         age(status.get("lastSyncTime"), now),
         tuple(sources),
     )
-
-
-def age(timestamp: Any, now: float) -> str:
-    """The time since an RFC 3339 timestamp, in its largest unit; a dash if there is none."""
-    try:
-        then = datetime.fromisoformat(str(timestamp)).replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return "-"
-    return seconds(now - then)
-
-
-def seconds(count: float) -> str:
-    """A duration in its largest unit."""
-    whole = max(0, int(count))
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if whole >= size:
-            return f"{whole // size} {unit}"
-    return f"{whole} s"
 
 
 def share(part: float, whole: float) -> str:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "manifests" / "samples"
 SECRETS = str(SAMPLES / "aws" / "secrets.yaml")
 CANARY = "c4n4ry-v4lu3"
+COMMANDS = ("status", "why", "refresh", "suspend", "resume", "render", "iam-policy", "convert", "run")
 
 
 @pytest.fixture
@@ -69,6 +70,10 @@ def test_the_version_is_printed(run):
         (["run", "fast"], "unrecognized arguments: fast"),
         (["iam-policy"], "the following arguments are required: -f"),
         (["convert"], "the following arguments are required: -f"),
+        (["status", "-A", "-n", "team-a"], "not allowed with argument"),
+        (["why"], "the following arguments are required: [NAMESPACE/]NAME"),
+        (["why", "--account", "1", "a/b"], "an AWS account has 12 digits"),
+        (["refresh"], "the following arguments are required: [NAMESPACE/]NAME"),
     ],
 )
 def test_wrong_arguments_end_with_code_2_and_a_line_that_names_them(run, arguments, problem):
@@ -80,8 +85,16 @@ def test_wrong_arguments_end_with_code_2_and_a_line_that_names_them(run, argumen
 def test_help_shows_every_command(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("run", "render", "iam-policy", "convert"):
+    for command in COMMANDS:
         assert f"\n    {command}" in out
+
+
+def test_under_the_name_of_the_plugin_help_shows_commands_of_kubectl(run, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/usr/local/bin/kubectl-secretsyncer"])
+    for arguments in (["--help"], ["why", "--help"]):
+        code, out, _ = run(*arguments)
+        assert code == 0
+        assert "\n  kubectl secretsyncer why team-a/database" in out
 
 
 def test_help_of_run_has_every_variable_with_its_default_and_meaning(run):
@@ -108,7 +121,7 @@ def test_help_of_render_has_a_command_and_a_file_that_work(run, manifest, tmp_pa
     assert yaml.safe_load(out)["data"].keys() == {"user", "password", "c", "k"}
 
 
-@pytest.mark.parametrize("command", ["run", "render", "iam-policy", "convert"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_each_command_fits_a_terminal(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0

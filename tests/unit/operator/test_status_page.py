@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from secretsyncer import __version__
+from secretsyncer.ages import age, seconds
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.workqueue import WorkQueue
-from secretsyncer.operator.status_page import ROWS, SOURCES, StatusPage, age, page, row_of, seconds, share
+from secretsyncer.operator.status_page import ROWS, SOURCES, StatusPage, page, row_of, share
 from tests.support.builders import catalogue, entry, synced_secret
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.specs import literal
