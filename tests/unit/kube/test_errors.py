@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import aiohttp
@@ -24,6 +25,19 @@ def refusal(code, content, headers=None):
 
 def test_success_is_its_object():
     assert decode(201, {}, b'{"kind": "Secret"}') == {"kind": "Secret"}
+
+
+@pytest.mark.parametrize("content", [json.dumps([{}] * 20_000).encode(), b"[" + b"{}," * 20_000 + b"<"])
+def test_a_page_is_parsed_without_collections_of_garbage(content):
+    collections = []
+    gc.callbacks.append(lambda phase, info: collections.append(phase))
+    try:
+        with pytest.raises(KubeError):  # a list is no Kubernetes object
+            decode(200, {}, content)
+    finally:
+        gc.callbacks.pop()
+    assert len(collections) <= 2  # one, after the parser
+    assert gc.isenabled()
 
 
 def test_failure_has_the_message_of_the_server():
