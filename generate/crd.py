@@ -26,9 +26,9 @@ _READY = '.status.conditions[?(@.type=="Ready")]'
 _HEADER = """\
 # Generated from secretsyncer/synced_secret/ by `make docs`. Do not edit.
 #
-# The schema is lenient on purpose: the API server checks types and sizes, and everything else that is wrong reaches
-# the operator, which explains it in the condition Ready. There are no defaults, because a default that the server writes
-# into an object looks like drift to tools that compare it with its source.
+# The schema is lenient on purpose: the API server checks types, sizes, and that there is one role. Everything else that
+# is wrong reaches the operator, which explains it in the condition Ready. There are no defaults, because a default that
+# the server writes into an object looks like drift to tools that compare it with its source.
 """
 _SHAPE = ("format", "nullable", "enum", "x-kubernetes-list-type", "x-kubernetes-list-map-keys")
 _SIZES = ("maxLength", "maxItems", "maxProperties")
@@ -126,6 +126,10 @@ def _structural(node: Node, keywords: tuple[str, ...]) -> Node:
         made["additionalProperties"] = _structural(values, keywords)
     if "items" in node:
         made["items"] = _structural(node["items"], keywords)
+    if rules := [rule for rule in node.get("rules", ()) if rule["cel"]]:
+        made["x-kubernetes-validations"] = [
+            {"rule": rule["cel"], "message": rule["message"], "optionalOldSelf": True} for rule in rules
+        ]
     return made
 
 

@@ -51,7 +51,7 @@ class _Generator(GenerateJsonSchema):
         node, model = super().model_schema(schema), schema["cls"]
         del node["title"]
         node["description"] = _one_line(model.__doc__ or "")
-        node["rules"] = [{"message": rule.message, "schema": rule.schema} for rule in model.rules]
+        node["rules"] = [{"message": rule.message, "schema": rule.schema, "cel": rule.cel} for rule in model.rules]
         described = _descriptions(model)
         for name, field in model.model_fields.items():
             if name not in described:

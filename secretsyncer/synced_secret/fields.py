@@ -1,6 +1,6 @@
 """The base class of the models in `spec` and `status`, and rules over several fields.
 
-A rule has three forms: `holds` checks an object, `message` is for the user, and `schema` is the same rule in JSON Schema.
+A rule has several forms: `holds` checks an object, `message` is for the user, and `schema` is the same in JSON Schema.
 Rules name fields as users write them. A path may lead into an object: `name.regexp`.
 """
 
@@ -19,6 +19,8 @@ class Rule(NamedTuple):
     message: str
     holds: Callable[[Any], bool]
     schema: dict[str, Any]
+    cel: str = ""
+    """The rule in the Common Expression Language, if the API server is to refuse what breaks it. `oldSelf` is optional."""
 
 
 class Fields(BaseModel):
@@ -61,13 +63,22 @@ def at_least_one_of(*paths: str) -> Rule:
     )
 
 
-def at_most_one_of(*names: str) -> Rule:
-    """The fields are mutually exclusive; an empty one counts as absent."""
+def at_most_one_of(*names: str, refused: bool = False) -> Rule:
+    """The fields are mutually exclusive; an empty one counts as absent.
+
+    With `refused`, the API server refuses an object that breaks the rule, unless it already did. Kubernetes 1.32 would
+    otherwise refuse the operator's status of that object, because ratcheting came to status with 1.33.
+    """
     values = [_reader(name) for name in names]
+    now, before = (
+        " && ".join(f"has({where}.{name}) && size({where}.{name}) > 0" for name in names)
+        for where in ("self", "oldSelf.value()")
+    )
     return Rule(
         f"{_listed(names)} are mutually exclusive",
         lambda fields: sum(bool(value(fields)) for value in values) <= 1,
         {"not": {"allOf": [_not_empty(name) for name in names]}},
+        f"!({now}) || (oldSelf.hasValue() && {before})" if refused else "",
     )
 
 

@@ -160,7 +160,7 @@ class SyncedSecretSpec(Fields):
     """Desired content of the Secret, and how it is read from AWS."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        at_most_one_of("IAMRole", "AWSAccountID"),
+        at_most_one_of("IAMRole", "AWSAccountID", refused=True),
         advised(at_least_one_of("data", "dataFrom")),
     )
 

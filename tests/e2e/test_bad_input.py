@@ -39,11 +39,6 @@ BAD = {
     ),
     "no-source": ({"data": [{**ITEM, "valueFrom": {}}]}, "InvalidSpec", ["data[0].valueFrom"]),
     "bad-key": ({"data": [literal("not good", "1")]}, "InvalidSpec", ["data[0].name"]),
-    "role-and-account": (
-        {"IAMRole": "reader", "AWSAccountID": OPERATOR_ACCOUNT, "data": [literal("a", "1")]},
-        "InvalidSpec",
-        ["IAMRole", "AWSAccountID"],
-    ),
     "bad-account": (
         {"AWSAccountID": "12", "dataFrom": all_keys("app/json")},
         "InvalidSpec",
