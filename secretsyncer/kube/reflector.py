@@ -1,9 +1,10 @@
 """List and watch: mirrors the objects of one kind in one namespace (or all) into a store.
 
-The contract is that of client-go's reflector. It lists once, watches from the version of the list, and resumes at the
-last version in the store when the stream ends. It relists only if that version is lost; the store then gets the
-difference, including deletions. It never gives up: failures are retried with backoff. It detects dead streams: a silent
-one is reopened, and after a stream without any event, the version of the server is checked first.
+The contract is that of client-go's reflector, with pages in place of streaming lists (`bench/README.md` has the
+figures). It lists once, watches from the version of the list, and resumes at the last version in the store when the
+stream ends. It relists only if that version is lost; the store then gets the difference, including deletions. It never
+gives up: failures are retried with backoff. It detects dead streams: a silent one is reopened, and after a stream
+without any event, the version of the server is checked first.
 
 The store calls its handlers. `/healthz` gets a beat for every event, page and failure.
 """
