@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi, tags_of
@@ -86,9 +86,11 @@ def still_visible(entry: Entry, known: Entry | None) -> Entry | None:
 
 
 def date_of(raw: Mapping[str, Any]) -> datetime | None:
-    """The date of the last change."""
+    """The date of the last change, always with a time zone, because only such dates can be compared."""
     changed = raw.get("LastChangedDate")
-    return changed if isinstance(changed, datetime) else None
+    if not isinstance(changed, datetime):
+        return None
+    return changed if changed.tzinfo else changed.replace(tzinfo=UTC)
 
 
 def arn_of(raw: Mapping[str, Any]) -> str:

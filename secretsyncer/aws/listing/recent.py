@@ -122,7 +122,7 @@ class RecentChanges:
             news = _news(page.entries, known)
             found = Found([*found.changed, *news.changed], [*found.removed, *news.removed])
             token = page.next_token
-            if not token or not dates or newest is None or dates[-1] < newest - OVERLAP:
+            if not token or not dates or newest is None or newest - dates[-1] > OVERLAP:
                 return found
         return found._replace(complete=not (news.changed or news.removed))
 

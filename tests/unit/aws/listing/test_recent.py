@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 
@@ -247,6 +248,30 @@ async def test_a_look_at_what_is_no_page_changes_nothing(rig, watch, page):
         await asyncio.sleep(5 * LOOK)
         assert watch.reports == []
         assert set(watch.poller.catalogue.entries) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+00:00", "2026-01-01T00:00:00"], ids=["zero", "no time zone"]
+)
+async def test_an_unusual_date_ends_nothing(rig, watch, moment):
+    """Go's zero time is what a stand-in may show, and a time without a zone cannot be compared with others."""
+    list_page = rig.api.list_page
+
+    async def dated(*args, **options):
+        page = await list_page(*args, **options)
+        for raw in page.entries:
+            raw["LastChangedDate"] = datetime.fromisoformat(moment)
+        return page
+
+    rig.world.create("a", "x")
+    rig.api.list_page = dated
+    async with watch.running():
+        rig.world.create("b", "x")
+        await asyncio.sleep(5 * LOOK)
+        assert set(watch.poller.catalogue.entries) == {"a", "b"}
+        assert watch.poller.catalogue.entries["a"].last_changed == datetime.fromisoformat(moment).replace(
+            tzinfo=UTC
+        )
 
 
 async def test_there_are_no_looks_while_the_listing_fails_or_where_they_are_off(rig, watch):
