@@ -241,12 +241,12 @@ class Poller:
         soon = due if self._failures else min(due, now + max(_APART, _APART * (now - self._began)))
         self._recent.postpone()
         while (left := (soon if self._soon.is_set() else due) - loop_time()) > _RESOLUTION:
-            looks = not (self._soon.is_set() or self._failing or self.catalogue.listed_at is None)
+            looks = not self._failing and self.catalogue.listed_at is not None
             look_in = self._recent.due_in() if looks else left
             if look_in <= _RESOLUTION:
                 await self._look(beat, within=left)
             elif self._soon.is_set():
-                await asyncio.sleep(min(left, _BEAT))
+                await asyncio.sleep(min(left, _BEAT, look_in))
             else:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(left, _BEAT, look_in)):

@@ -274,6 +274,24 @@ async def test_an_unusual_date_ends_nothing(rig, watch, moment):
         )
 
 
+async def test_looks_continue_while_too_many_events_wait_for_a_listing(rig, watch):
+    rig.world.create("a", "x")
+    list_page = rig.api.list_page
+
+    async def slow(*args, **options):
+        if not options:
+            await asyncio.sleep(60)  # so that the next listing comes after five minutes
+        return await list_page(*args, **options)
+
+    rig.api.list_page = slow
+    async with watch.running():
+        watch.poller.admit(["x"] * 1000)
+        await asyncio.sleep(1)
+        rig.world.put("a", "y")
+        await asyncio.sleep(LOOK + 1)
+        assert watch.changed() == [NONE._replace(updated=frozenset({"a"}))]
+
+
 async def test_there_are_no_looks_while_the_listing_fails_or_where_they_are_off(rig, watch):
     rig.world.create("a", "x")
     watch.broken = "AccessDeniedException"
