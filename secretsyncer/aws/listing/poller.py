@@ -28,7 +28,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue, Changes, diff
 from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
 from secretsyncer.aws.listing.pages import Listing, list_secrets
 from secretsyncer.aws.listing.recent import RecentChanges
-from secretsyncer.aws.listing.refresh import Allowance, describe_all
+from secretsyncer.aws.listing.refresh import Allowance, describe_all, with_later_news
 from secretsyncer.aws.listing.searcher import Operator, Searcher
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff
@@ -161,8 +161,9 @@ class Poller:
 
     async def _list_once(self, beat: Callable[[], None]) -> bool:
         """One listing and its report; whether a new round has begun."""
-        old, self._began = self.catalogue, loop_time()
-        self.catalogue = new = await aio.time(self._metrics.poll_seconds, self._list(old, beat))
+        self._began = loop_time()
+        new = await aio.time(self._metrics.poll_seconds, self._list(self.catalogue, beat))
+        old, self.catalogue = self.catalogue, new
         self.first_round.set()
         changes = diff(old, new)
         if changes or (old.listed_at is None and new.listed_at is not None):
@@ -179,9 +180,9 @@ class Poller:
             verdict = await self._confirmation.check(listing, old, lister, list_all)
             own_account = await self._searcher.lists_own_account(identity, verdict.listing)
         except (AwsError, SyncFailure) as exc:
-            return self._failed(old, exc)
+            return self._failed(exc)
         if verdict.doubt:
-            return self._failed(old, Unavailable(Reason.AWS_UNAVAILABLE, verdict.doubt), doubt=verdict.doubt)
+            return self._failed(Unavailable(Reason.AWS_UNAVAILABLE, verdict.doubt), doubt=verdict.doubt)
         return self._listed(old, verdict.listing, own_account=own_account)
 
     async def _recheck(self, catalogue: Catalogue) -> None:
@@ -203,7 +204,7 @@ class Poller:
         self._metrics.catalogue_secrets.set(len(listing.entries))
         self._metrics.catalogue_timestamp.set(time.time())
         return Catalogue(
-            listing.entries,
+            with_later_news(listing.entries, old.entries, self.catalogue.entries),
             region=self._searcher.region,
             round=old.round + 1,
             listed_at=time.time(),
@@ -211,9 +212,9 @@ class Poller:
             without_current=listing.without_current,
         )
 
-    def _failed(self, old: Catalogue, exc: AwsError | SyncFailure, doubt: str | None = None) -> Catalogue:
-        """The old entries, in a new round if the interval has passed since the last one began."""
-        now = loop_time()
+    def _failed(self, exc: AwsError | SyncFailure, doubt: str | None = None) -> Catalogue:
+        """The known entries, in a new round if the interval has passed since the last one began."""
+        old, now = self.catalogue, loop_time()
         error = exc.failure.error() if isinstance(exc, AwsError) else exc
         self._failures += 1
         self._failing = (self._failing[0] if self._failing else now, error.message)

@@ -7,7 +7,7 @@ and what exceeds it is left to one listing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi
@@ -69,3 +69,28 @@ async def describe_all(api: SecretsApi, identity: Identity, region: str, ids: Co
         for secret_id in ids:
             group.create_task(describe(SecretRef(identity, secret_id, region)))
     return found
+
+
+def with_later_news(
+    listed: Sequence[Entry], before: Mapping[str, Entry], now: Mapping[str, Entry]
+) -> Sequence[Entry]:
+    """What a listing shows, with what events told while it was read, unless a page shows something later.
+
+    `before` and `now` are the entries that were known when the listing began, and when it ended.
+    """
+    if now is before:
+        return listed
+    entries = {entry.name: entry for entry in listed}
+    for name, told in now.items():
+        if told is not before.get(name) and _is_later(told, entries.get(name)):
+            entries[name] = told
+    for name in before.keys() - now.keys():
+        if entries.get(name) == before[name]:
+            del entries[name]
+    return list(entries.values())
+
+
+def _is_later(told: Entry, shown: Entry | None) -> bool:
+    if shown is None or shown.last_changed is None or told.last_changed is None:
+        return shown is None
+    return told.last_changed > shown.last_changed

@@ -359,3 +359,65 @@ async def test_before_the_search_role_is_known_an_event_changes_nothing(rig):
     watch = Watch(rig, search_role="lister")
     await watch.poller.refresh(["a"])
     assert rig.api.calls == {}
+
+
+class TestEventDuringAListing:
+    """Its pages may be older than the event, or it may fail."""
+
+    @pytest.fixture
+    async def during(self, rig, watch):
+        """Call this to have something happen after the first or the last page of the next listing."""
+        for number in range(150):
+            rig.world.create(f"s{number:03}", "x")
+        await watch.poller.poll_once()
+        watch.reports.clear()
+        list_page = rig.api.list_page
+
+        def arrange(happen, *, first):
+            async def paused(identity, region, token, **options):
+                page = await list_page(identity, region, token, **options)
+                if first is not bool(token):
+                    await happen()
+                return page
+
+            rig.api.list_page = paused
+
+        return arrange
+
+    async def change(self, rig, watch):
+        rig.world.put("s000", "y")
+        rig.world.delete("s001")
+        rig.world.create("aaa", "x")
+        await watch.poller.refresh(["s000", "s001", "aaa"])
+
+    EXPECTED = NONE._replace(updated=frozenset({"s000"}), removed=frozenset({"s001"}), added=frozenset({"aaa"}))
+
+    @pytest.mark.parametrize("fails", [False, True], ids=["older pages", "failed listing"])
+    async def test_what_it_told_stays(self, rig, watch, during, fails):
+        async def happen():
+            await self.change(rig, watch)
+            watch.broken = "InternalServiceError" if fails else ""
+
+        during(happen, first=fails)
+        assert await watch.poller.poll_once() is not fails
+        entries = watch.poller.catalogue.entries
+        assert entries["s000"].version_id == rig.world.secret("s000").staged("AWSCURRENT")
+        assert "s001" not in entries
+        assert "aaa" in entries
+        assert watch.reports == [(self.EXPECTED, set())]
+
+    async def test_later_pages_are_newer(self, rig, watch, during):
+        async def happen():
+            rig.world.put("s149", "y")
+            rig.world.delete("s148")
+            await watch.poller.refresh(["s149", "s148"])
+            rig.world.put("s149", "z")
+            rig.world.restore("s148")
+            rig.world.put("s148", "back")
+
+        during(happen, first=True)
+        await watch.poller.poll_once()
+        for name in ("s148", "s149"):
+            version = rig.world.secret(name).staged("AWSCURRENT")
+            assert watch.poller.catalogue.entries[name].version_id == version
+            assert name in watch.reports[-1][0].names
