@@ -77,9 +77,9 @@ class Writer:
     async def write_secret(self, synced: SyncedSecret, data: Mapping[str, bytes]) -> Written:
         """Write the Secret so that it has exactly this data. Raises Rejected or Unavailable."""
         wanted = fingerprint(synced, data)
-        if seconds := self._damping.until_retry(synced.secret, wanted):
-            raise await self._disputed(synced.secret, seconds)
         observed = self._secrets.get(synced.secret)
+        if seconds := self._damping.until_retry(synced.secret, wanted, is_known=observed is not None):
+            raise await self._disputed(synced.secret, seconds)
         for _ in range(TRIES):
             step = plan(synced, data, observed, adopt=self._adopt)
             seconds = self._damping.wait(synced.secret, wanted) if step else self._damping.on_trial(synced.secret)
@@ -101,6 +101,7 @@ class Writer:
                     raise await self._refusal(error, synced.secret, data.values()) from None
             else:
                 self._check_unchanged(synced, data, wanted, written)
+                self._damping.wrote(synced.secret, wanted)
                 if seconds := self._damping.on_trial(synced.secret):
                     raise await self._disputed(synced.secret, seconds)
                 return written
@@ -193,8 +194,8 @@ class Writer:
                 wanted,
                 f"Secret {key} was written without the label {SELECTOR}, which the operator needs to watch it: "
                 "an admission policy or webhook removes or changes the label",
+                watched=False,
             )
-        self._damping.wrote(key, wanted)
         return Written(answer["metadata"]["resourceVersion"], action)
 
     def _check_unchanged(
@@ -216,8 +217,9 @@ class Writer:
             "exempt the Secret from it, or change the spec",
         )
 
-    def _altered(self, key: Key, wanted: bytes, message: str) -> Rejected:
-        return Rejected(Reason.CONFLICT, message, retry_after=self._damping.altered(key, wanted, message))
+    def _altered(self, key: Key, wanted: bytes, message: str, *, watched: bool = True) -> Rejected:
+        seconds = self._damping.altered(key, wanted, message, watched=watched)
+        return Rejected(Reason.CONFLICT, message, retry_after=seconds)
 
     async def _refusal(self, error: KubeError, key: Key, sent: Iterable[bytes]) -> SyncFailure:
         """The failure for a write of the Secret, without the values that were sent and those that are there now."""

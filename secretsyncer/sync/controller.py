@@ -112,9 +112,9 @@ class Controller:
             return
         self._add(other for other, _ in self._objects.items() if other.namespace == key.name)
 
-    def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, _new: Object | None) -> None:
+    def _on_secret(self, kind: EventKind, key: Key, _old: Object | None, _new: Object | None) -> None:
         # Our own writes are events, too. `Reconciler.in_step` recognises them.
-        if not self._is_waiting(key):
+        if kind is EventKind.DELETED or not self._is_waiting(key):
             self._add(self._owners.claimants(key))
 
     def _add(self, keys: Iterable[Key]) -> None:

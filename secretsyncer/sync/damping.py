@@ -38,7 +38,7 @@ class _Last:
     """The last write of one Secret.
 
     `undone` counts the writes in a row that were undone, this one included if it is `noted`. `message` is what users
-    are told of it. `altered`: the API server stored something else.
+    are told of it. `altered`: the API server stored something else. `watched`: the operator would see its deletion.
     """
 
     wanted: bytes
@@ -49,18 +49,24 @@ class _Last:
     until: float = 0.0
     message: str = ""
     altered: bool = False
+    watched: bool = True
 
     @property
     def trial(self) -> float:
         """Seconds after which the write has lasted."""
         return SOON + 3 * self.delay
 
+    def is_over(self, now: float) -> bool:
+        """Whether a dispute would have gone on by now: the write has lasted, or nobody had to correct it."""
+        return now - max(self.at, self.until) > self.trial
+
 
 class Damping:
     """Remembers the writes of this process. `bound` is the longest delay in seconds. `wanted` stands for a content."""
 
     def __init__(self, metrics: Metrics, *, bound: float, clock: Callable[[], float]) -> None:
-        self._backoff = Backoff(initial=1.0, cap=min(bound, LONGEST), jitter=0.2)
+        self._longest = min(bound, LONGEST)
+        self._backoff = Backoff(initial=1.0, cap=self._longest, jitter=0.2)
         self._altered = Backoff(initial=10.0, cap=LONGEST_ALTERED, jitter=0.2)
         self._clock = clock
         self._count = metrics.undone_writes.inc
@@ -79,7 +85,7 @@ class Damping:
         now = self._clock()
         if not last.noted:
             last.noted = True
-            lasted = now - last.at > last.trial
+            lasted = last.is_over(now)
             last.undone = 0 if lasted else last.undone + 1
             last.delay = self._backoff.delay(last.undone - FREE) if last.undone > FREE else 0.0
             last.until, last.message = now + last.delay, ""
@@ -95,24 +101,31 @@ class Damping:
 
     def wrote(self, secret: Key, wanted: bytes) -> None:
         """The Secret was written, and is as wanted."""
-        last = self._last.get(secret)
-        new = self._last[secret] = _Last(wanted, self._clock())
-        if last is not None and not last.altered:
+        last, now = self._last.get(secret), self._clock()
+        new = self._last[secret] = _Last(wanted, now)
+        if last is not None and not last.altered and not last.is_over(now):
             new.undone, new.delay, new.message = last.undone, last.delay, last.message
 
-    def altered(self, secret: Key, wanted: bytes, message: str) -> float:
+    def altered(self, secret: Key, wanted: bytes, message: str, *, watched: bool) -> float:
         """The Secret was written, and admission changed what is stored. Returns the seconds until the next attempt."""
         last, now = self._last.get(secret), self._clock()
         undone = 1 + (last.undone if last is not None and last.altered else 0)
         delay = self._altered.delay(undone)
         self._count()
-        self._last[secret] = _Last(wanted, now, undone, True, delay, now + delay, message, True)
+        self._last[secret] = _Last(wanted, now, undone, True, delay, now + delay, message, True, watched)
         return delay
 
-    def until_retry(self, secret: Key, wanted: bytes) -> float:
-        """Seconds until it may be tried again whether admission leaves the Secret as it is."""
+    def until_retry(self, secret: Key, wanted: bytes, *, is_known: bool) -> float:
+        """Seconds until it may be tried again whether admission leaves the Secret as it is.
+
+        Less if it was deleted, because pods need it.
+        """
         last = self._last.get(secret)
-        return self.wait(secret, wanted) if last is not None and last.altered else 0.0
+        if last is None or not last.altered:
+            return 0.0
+        if last.watched and not is_known:
+            last.until = min(last.until, last.at + self._longest)
+        return self.wait(secret, wanted)
 
     def message(self, secret: Key) -> str:
         """What users are told; empty if that is not known yet."""

@@ -16,7 +16,7 @@ from tests.support.specs import literal, whole
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]  # hours of disputes
 
-OURS, THEIRS = {"a": b"1"}, {"a": b"theirs"}
+OURS, THEIRS, POLICY = {"a": b"1"}, {"a": b"theirs"}, {"a": b"policy"}
 SYNC_INTERVAL = 120.0
 
 
@@ -40,12 +40,12 @@ def edit(core, value="dGhlaXJz", manager="argocd"):
 
 
 @contextlib.asynccontextmanager
-async def opponent(core, act=edit):
+async def opponent(core, act=edit, over=OURS):
     """Somebody who wants other content, at once and always."""
 
     async def insist():
         while True:
-            if core.data() == OURS:
+            if core.data() == over:
                 act(core)
             await asyncio.sleep(0.5)
 
@@ -120,6 +120,24 @@ async def test_new_content_from_aws_is_written_at_once(core):
     await asyncio.sleep(0.5)
     assert core.data() == {"a": b"2"}
     assert secret_writes(core) == writes + 1
+
+
+@pytest.mark.parametrize("peace", ["the write lasts", "others put it right"])
+async def test_new_content_after_the_end_of_a_dispute_is_no_conflict(core, peace):
+    core.world.create("app", "1")
+    core.cluster.put(synced_secret(whole("a", "app")))
+    await core.list_aws()
+    async with opponent(core):
+        await asyncio.sleep(600)
+    if peace == "others put it right":
+        edit(core, value="MQ==")
+    await asyncio.sleep(6 * SYNC_INTERVAL)
+    assert core.ready()["reason"] == "Synced"
+    core.world.put("app", "2")
+    await core.list_aws()
+    await asyncio.sleep(0.5)
+    assert core.data() == {"a": b"2"}
+    assert core.ready()["reason"] == "Synced"
 
 
 async def test_a_secret_that_is_deleted_again_and_again_is_a_dispute_too(core):
@@ -197,6 +215,49 @@ async def test_a_secret_that_loses_the_label_on_its_way_is_said_once_and_tried_l
         await asyncio.sleep(1.2 * LONGEST_ALTERED + SYNC_INTERVAL)
         assert core.ready()["reason"] == "Synced"
         assert core.data() == OURS
+
+
+@pytest.fixture
+async def altered():
+    """A core in whose cluster admission changes the Secret, and which writes created it."""
+    core = Core(sync_interval=SYNC_INTERVAL)
+    core.created = []
+
+    def admitted(call):
+        async def change(resource, *arguments, **options):
+            if resource is SECRETS:
+                core.created.append(call == create)
+                arguments[-1].setdefault("data", {})["a"] = "cG9saWN5"
+            return await call(resource, *arguments, **options)
+
+        return change
+
+    create = core.cluster.create
+    core.cluster.create, core.cluster.merge_patch = admitted(create), admitted(core.cluster.merge_patch)
+    core.cluster.put(synced_secret(literal("a", "1")))
+    async with core.running():
+        yield core
+
+
+async def test_a_secret_whose_data_admission_changes_is_tried_less_and_less_often(altered):
+    await asyncio.sleep(24 * 3600)
+    assert altered.ready()["reason"] == "Conflict"
+    assert len(altered.created) <= 40
+    assert len(altered.events) == 1
+
+
+async def test_a_secret_that_admission_changes_is_made_again_soon_after_it_was_deleted(altered):
+    await asyncio.sleep(8 * 3600)
+    assert sum(altered.created) == 1
+    for number in range(2, 12):
+        altered.cluster.remove(SECRETS, KEY)
+        await asyncio.sleep(1.3 * SYNC_INTERVAL)
+        assert altered.data() == POLICY
+        assert sum(altered.created) == number
+    altered.created.clear()
+    async with opponent(altered, lambda core: core.cluster.remove(SECRETS, KEY), over=POLICY):
+        await asyncio.sleep(3600)
+    assert sum(altered.created) <= 1.3 * 3600 / SYNC_INTERVAL
 
 
 # Rules
