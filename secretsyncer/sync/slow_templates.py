@@ -14,11 +14,15 @@ from typing import NamedTuple
 from cachetools import LRUCache
 
 from secretsyncer.aws.listing.catalogue import Catalogue
-from secretsyncer.gotemplate.engine import Needs, TemplateFailure
+from secretsyncer.gotemplate.engine import DeadlineExceeded, Needs, TemplateFailure
 from secretsyncer.sync.budget import Version
 
 LONG = 0.1
 """Seconds of processor time from which on a render is remembered."""
+
+LONG_TIMEOUT = 0.5
+"""The same for one that timed out. The deadline is one of wall clock, a multiple of this. A template that had less of a
+processor may have had to wait for it: that says nothing about the next attempt."""
 
 ROOM = 4 << 20
 """Bytes of names and messages that are remembered."""
@@ -55,7 +59,7 @@ class SlowTemplates:
 
     def note(self, text: str, versions: Versions, catalogue: Catalogue, result: Needs | TemplateFailure) -> None:
         """A render has given this. It is remembered if it took long."""
-        if result.seconds < LONG:
+        if result.seconds < (LONG_TIMEOUT if isinstance(result, DeadlineExceeded) else LONG):
             return
         looked = result.whole_catalogue or bool(result.filters)
         if isinstance(result, TemplateFailure):

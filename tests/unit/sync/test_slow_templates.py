@@ -12,7 +12,7 @@ from secretsyncer.gotemplate.engine import DeadlineExceeded, Needs, Rendered, Te
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Limits
 from secretsyncer.sync.content import ContentRenderer
-from secretsyncer.sync.slow_templates import LONG, SlowTemplates
+from secretsyncer.sync.slow_templates import LONG, LONG_TIMEOUT, SlowTemplates
 from tests.support.builders import catalogue, entry, parsed, synced_secret, value
 from tests.support.core import KEY, Core, InlineEngine
 from tests.support.specs import template, whole
@@ -69,6 +69,13 @@ class TestMemory:
         memory = SlowTemplates()
         memory.note("t", {}, LISTED, slow(TemplateFailure("x"), LONG / 2))
         assert memory.recall("t", {}, LISTED) is None
+
+    def test_a_timeout_that_tells_of_a_busy_machine_is_not_remembered(self):
+        memory = SlowTemplates()
+        memory.note("t", {}, LISTED, slow(DeadlineExceeded("x"), LONG_TIMEOUT / 2))
+        assert memory.recall("t", {}, LISTED) is None
+        memory.note("t", {}, LISTED, slow(TemplateFailure("x"), LONG_TIMEOUT / 2))
+        assert memory.recall("t", {}, LISTED) is not None
 
     def test_it_takes_no_more_room_than_it_has(self):
         memory = SlowTemplates(room=10_000)
