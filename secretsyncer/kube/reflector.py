@@ -258,7 +258,8 @@ class Reflector:
     def _well(self) -> None:
         if self._trouble:
             log.info("watch started", extra=self._fields())
-        self._trouble = None
+            self._trouble = None
+            self._store.recovered()
 
     def _count(self, cause: str) -> None:
         self._metrics.watch_restarts.labels(self._resource.plural, cause).inc()

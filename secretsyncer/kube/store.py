@@ -63,6 +63,7 @@ class ObjectStore:
         self._namespaces = frozenset(namespaces)
         self._transform = transform
         self._handlers: list[Handler] = []
+        self._recovery_handlers: list[Callable[[], None]] = []
         self._store: dict[Key, Object] = {}
         self._written: dict[Key, Object] = {}
         self._seen: dict[str, str] = {}  # namespace (or "") -> version up to which all changes are in the store
@@ -80,6 +81,10 @@ class ObjectStore:
     def add_handler(self, handler: Handler) -> None:
         """Call the handler for each change from now on. Its exceptions are logged."""
         self._handlers.append(handler)
+
+    def add_recovery_handler(self, handler: Callable[[], None]) -> None:
+        """Call it whenever the API server answers again."""
+        self._recovery_handlers.append(handler)
 
     # Reading
 
@@ -177,6 +182,11 @@ class ObjectStore:
 
     def bookmark(self, namespace: str, version: str) -> None:
         self._advance(namespace, version)
+
+    def recovered(self) -> None:
+        """Lists or watches work again."""
+        for handler in self._recovery_handlers:
+            handler()
 
     # The rest
 

@@ -69,10 +69,13 @@ class Controller:
         self._sync_interval = sync_interval
         self._is_waiting = is_waiting
         self._scheduled: set[Key] = set()
+        self._kubernetes_failed: set[Key] = set()
         self.leading = False
         stores.objects.add_handler(self._on_object)
         stores.namespaces.add_handler(self._on_namespace)
         stores.secrets.add_handler(self._on_secret)
+        for store in stores:
+            store.add_recovery_handler(self._on_recovery)
 
     # What leads to a reconcile
 
@@ -116,6 +119,12 @@ class Controller:
         # Our own writes are events, too. `Reconciler.in_step` recognises them.
         if kind is EventKind.DELETED or not self._is_waiting(key):
             self._add(self._owners.claimants(key))
+
+    def _on_recovery(self) -> None:
+        """The API server answers again. What failed meanwhile does not wait for the end of its backoff."""
+        if self.leading:
+            for key in self._kubernetes_failed:
+                self._queue.add(key, Priority.LOW)
 
     def _add(self, keys: Iterable[Key]) -> None:
         if self.leading:
@@ -218,6 +227,10 @@ class Controller:
 
     def _count(self, key: Key, result: str, reason: str | None) -> None:
         self._reconciles[result].inc()
+        if result in {"unavailable", "timeout"} and reason == Reason.KUBERNETES_ERROR:
+            self._kubernetes_failed.add(key)
+        else:
+            self._kubernetes_failed.discard(key)
         if reason is not None:
             self._metrics.observe_object(
                 *key, reason=reason, ready=reason == Reason.SYNCED, failing=reason not in _NOT_FAILING

@@ -253,3 +253,13 @@ async def test_nothing_is_synced_where_no_namespace_may_be_listed(api, running):
     informer = running(namespaces=("a", "b"))
     await asyncio.sleep(0.1)
     assert not informer.has_synced()
+
+
+async def test_the_end_of_an_outage_is_reported_once(api, running):
+    reports = []
+    api.watches += [[modified("x", 6), failed(500)], refused(0), refused(0), [60.0, bookmark(7), 60.0, bookmark(8)]]
+    running().add_recovery_handler(lambda: reports.append(api.open))
+    await asyncio.sleep(1)
+    reports.clear()  # the first list
+    await asyncio.sleep(200)
+    assert reports == [1]

@@ -79,6 +79,7 @@ async def work(metrics, queue):
             metrics=metrics,
             sync_interval=INTERVAL,
         )
+        controller.stores = stores
         workers.append(asyncio.create_task(controller.work()))
         return controller
 
@@ -257,6 +258,25 @@ async def test_each_failure_makes_the_next_try_wait_longer_until_one_works(work,
     queue.add(KEY)
     await asyncio.sleep(5)  # forgotten: the first try after a success comes soon again
     assert (count("unavailable"), count("changed")) == (7, 2)
+
+
+@pytest.mark.parametrize(
+    ("reason", "at_once"), [(Reason.KUBERNETES_ERROR, True), (Reason.AWS_UNAVAILABLE, False)], ids=["API", "AWS"]
+)
+async def test_what_an_outage_of_the_api_server_stopped_is_tried_again_at_its_end(
+    work, queue, count, reason, at_once
+):
+    controller = work(*[failing(reason, Unavailable)] * 9, succeed)
+    controller.leading = True
+    queue.add(KEY)
+    await asyncio.sleep(400)  # the next try comes after 511 s at the earliest
+    assert (count("unavailable"), count("changed")) == (9, 0)
+    controller.stores.objects.recovered()
+    await asyncio.sleep(1)
+    assert count("changed") == at_once
+    controller.stores.namespaces.recovered()
+    await asyncio.sleep(1)
+    assert count("changed") == at_once  # once
 
 
 async def test_an_object_that_is_gone_leaves_no_series_and_no_resync(work, queue, count, ready):
