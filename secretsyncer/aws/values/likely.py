@@ -34,6 +34,9 @@ _AT_ONCE = 100
 """Secrets in flight for one template: five batches."""
 _REMEMBERED = 100_000
 
+_NEVER = object()
+"""In place of the entry of a secret that was not denied."""
+
 
 class LikelyReader:
     """Reads through the cache's own batcher. `lookup` and `ready` are the cache's."""
@@ -74,7 +77,7 @@ class LikelyReader:
                 continue
             if self._count[ref.identity] >= DENIED_PER_ROUND:
                 return
-            if lookup.key not in self._denied or self._denied[lookup.key] != lookup.entry:
+            if self._denied.get(lookup.key, _NEVER) != lookup.entry:
                 yield ref, lookup
 
     async def _fetch(self, chunk: list[tuple[SecretRef, Lookup]], catalogue: Catalogue) -> dict[SecretRef, Result]:
