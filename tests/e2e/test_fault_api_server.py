@@ -170,12 +170,12 @@ async def test_removed_permissions_are_reported_and_once_restored_all_is_in_sync
 
 async def test_an_object_of_1400_kib_is_read_and_spoils_nothing(operator, gate, space):
     """etcd takes 1.5 MiB. The Secret is small: of items with one name the last counts."""
-    big = [literal("a", f"{number:04}" + "x" * 1000) for number in range(1370)] + [literal("a", "last")]
+    big = [literal("a", f"{number:04}" + "x" * 100_000) for number in range(14)] + [literal("a", "last")]
     await space.write("large", data=big)
     await space.until_data("large", {"a": b"last"})
     await space.until_synced("large")
     # As much again does not fit into a Secret, which takes 1 MiB.
-    await space.write("too-large", data=[literal(f"a{number}", "x" * 1000) for number in range(1370)])
+    await space.write("too-large", data=[literal(f"a{number}", "x" * 100_000) for number in range(14)])
     await space.until_failed("too-large", "InvalidSecretValue")
     gate.cut()  # lists and watches carry them too
     await space.write("small", data=[literal("a", "1")])
@@ -217,9 +217,11 @@ async def test_an_object_from_before_the_schema_gets_a_condition_and_affects_no_
     await space.until_data("fine", {"a": b"1"})
 
     async def told():
-        for obj in strange:
+        for obj in strange.keys() - {"no-spec"}:
             assert f'"{space.name}/{obj}"' in operator.log, obj
 
     await eventually(told)
+    await space.until_data("no-spec", {})  # as the Go operator
+    await space.until_synced("no-spec")
     assert await health(operator) == [200, 200]
     assert not complaints(operator.log)

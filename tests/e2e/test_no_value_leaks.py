@@ -42,6 +42,7 @@ AWS = {
 }
 A = '(getSecretValueMap "c/json").a'
 GOOD = {
+    "both": {"data": [{"name": "a", "value": canary(23), "valueFrom": {"secretRef": {"name": "c/json"}}}]},
     "all": {"dataFrom": all_keys("c/label")},
     "text": {"data": [whole("a", "c/text")]},
     "binary": {"data": [whole("a", "c/binary")]},
@@ -70,7 +71,6 @@ BAD = {
     "template-name": {"data": [template("a", '{{ getSecretValue (getSecretValue "c/name") }}')]},
     "template-regexp": {"data": [template("a", f'{{{{ filterByName .Secrets (print "(" {A}) }}}}')]},
     "template-syntax": {"data": [template("a", f"{{{{ {canary(21)} }}}}"), literal("b", canary(22))]},
-    "both": {"data": [{"name": "a", "value": canary(23), "valueFrom": {"secretRef": {"name": "c/json"}}}]},
     "twice-wrong": {"data": [literal("a b", canary(24))]},
     "bad-label": {"data": [key("a", "c/json", "a")], "secretMetadata": {"labels": {"a": "not a label!"}}},
     "immutable": {"data": [key("a", "c/json", "a")]},
@@ -100,44 +100,52 @@ async def told(operator, aws, cluster):
     for name, value in AWS.items():
         aws.world.create(name, value)
     space = await cluster.space()
-    made = {"name": "immutable", "namespace": space.name}
-    await cluster.create(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": made, "immutable": True, "stringData": {"a": canary(30)}}
-    )
-    for name, spec in {**GOOD, **BAD}.items():
-        await space.write(name, **spec)
-    for name in GOOD:
-        await space.until_synced(name)
-    for name in BAD:
+    try:
+        made = {"name": "immutable", "namespace": space.name}
+        await cluster.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": made,
+                "immutable": True,
+                "stringData": {"a": canary(30)},
+            }
+        )
+        for name, spec in {**GOOD, **BAD}.items():
+            await space.write(name, **spec)
+        for name in GOOD:
+            await space.until_synced(name)
+        for name in BAD:
 
-        async def failed(name=name):
-            assert (await space.ready(name))["status"] == "False", name
+            async def failed(name=name):
+                assert (await space.ready(name))["status"] == "False", name
 
-        await eventually(failed)
-    await cluster.merge("Secret", space.name, "drift", {"data": {"a": "eA=="}})
-    await space.until_data("drift", {"a": canary(1).encode()})
-    fault = aws.fault("code:InternalServiceError", times=8)
-    aws.world.put("c/label", json.dumps({"a": canary(13)}))
-    await space.until_data("all", {"a": canary(13).encode()})
-    aws.faults.remove(fault)
-    passes = await measured(operator, "secretsyncer_reconciles_total")
+            await eventually(failed)
+        await cluster.merge("Secret", space.name, "drift", {"data": {"a": "eA=="}})
+        await space.until_data("drift", {"a": canary(1).encode()})
+        fault = aws.fault("code:InternalServiceError", times=8)
+        aws.world.put("c/label", json.dumps({"a": canary(13)}))
+        await space.until_data("all", {"a": canary(13).encode()})
+        aws.faults.remove(fault)
+        passes = await measured(operator, "secretsyncer_reconciles_total")
 
-    async def resynced():
-        assert await measured(operator, "secretsyncer_reconciles_total") > passes + 60
+        async def resynced():
+            assert await measured(operator, "secretsyncer_reconciles_total") > passes + 60
 
-    await eventually(resynced)
-    pages = [(await operator.get(path))[1] for path in ("/", "/metrics", "/readyz?verbose", "/healthz?verbose")]
-    objects = await cluster.list("SyncedSecret", space.name)
-    events = await cluster.list("Event", space.name)
-    yield {
-        "the log": operator.log,
-        "events": json.dumps(events, ensure_ascii=False),
-        "statuses": json.dumps([obj.get("status") for obj in objects], ensure_ascii=False),
-        "pages": "\n".join(pages),
-        "the process": command_of(operator.pid),
-        "annotations": json.dumps([(await space.secret(name))["metadata"] for name in GOOD]),
-    }
-    await space.clear()
+        await eventually(resynced)
+        pages = [(await operator.get(path))[1] for path in ("/", "/metrics", "/readyz?verbose", "/healthz?verbose")]
+        objects = await cluster.list("SyncedSecret", space.name)
+        events = await cluster.list("Event", space.name)
+        yield {
+            "the log": operator.log,
+            "events": json.dumps(events, ensure_ascii=False),
+            "statuses": json.dumps([obj.get("status") for obj in objects], ensure_ascii=False),
+            "pages": "\n".join(pages),
+            "the process": command_of(operator.pid),
+            "annotations": json.dumps([(await space.secret(name))["metadata"] for name in GOOD]),
+        }
+    finally:
+        await space.clear()
 
 
 @pytest.mark.parametrize("where", ["the log", "events", "statuses", "pages", "the process", "annotations"])
