@@ -15,6 +15,7 @@ async def test_a_short_hostile_run_harms_no_honest_tenant():
     assets = find_assets()
     if assets is None:
         pytest.skip(HOW_TO_GET)
-    verdict = await run(assets, seed=7, seconds=15, lanes=4, say=lambda _: None)
+    # Other tests run beside it.
+    verdict = await run(assets, seed=7, seconds=15, lanes=4, share=0.5, say=lambda _: None)
     assert verdict.problems == [], table(verdict)
     assert verdict.beside.changes > 0, "nothing happened"

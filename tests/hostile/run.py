@@ -60,9 +60,10 @@ async def run(
     say: Callable[[str], None],
     kinds: Sequence[str] | None = None,
     lanes: int = 2,
+    share: float = 1.0,
     log: Path | None = None,
 ) -> Verdict:
-    """The run, with so many kinds at once. The operator's log goes to `log`.
+    """The run, with so many kinds at once, and this share of the machine. The operator's log goes to `log`.
 
     Deterministic in what it draws, not in how the operator and the kinds meet.
     """
@@ -81,7 +82,7 @@ async def run(
                 "WORKERS": "16",
             }
             operator = OperatorProcess(kubeconfig=kubeconfig, environment=environment, memory_limit=MEMORY)
-            machine = Machine(operator)
+            machine = Machine(operator, share)
             benign = Benign(cluster, aws.world, random.Random(seed + 1), machine=machine)
             probe = Probe(operator, machine, benign.kinds)
             scene = Scene(cluster, aws, operator, benign, rand)

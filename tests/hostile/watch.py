@@ -19,10 +19,14 @@ _BEAT = 0.02
 
 class Machine:
     """What the machine took: seconds in which the operator was ready to run, and had no processor, and in which this
-    process was late itself. Nobody else's test may make the operator look late."""
+    process was late itself. Nobody else's test may make the operator look late.
 
-    def __init__(self, operator: OperatorProcess) -> None:
+    `share` is what this run has of the machine. The rest of the time is taken, too: the API server waits as well.
+    """
+
+    def __init__(self, operator: OperatorProcess, share: float) -> None:
         self._operator = operator
+        self.share = share
         self._own = 0.0
         self._waited = 0.0
 
@@ -53,7 +57,7 @@ class Stopwatch:
 
     @property
     def own_seconds(self) -> float:
-        return self.seconds - (self._machine.taken() - self._taken)
+        return (self.seconds - (self._machine.taken() - self._taken)) * self._machine.share
 
 
 class Probe:
