@@ -97,13 +97,15 @@ class Sessions:
         try:
             # This SDK reads only AWS_DEFAULT_REGION. EKS and the other SDKs use AWS_REGION.
             found = self._region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
-            self._region = self.regions.check(found or "", "AWS_REGION")
+            if not found:
+                raise SettingsError("AWS_REGION: no AWS region is set: set it to a region, such as eu-west-1")
+            self._region = self.regions.check(found, "AWS_REGION")
             self._session.set_config_variable("region", self._region)
             if bundle := trusted_bundle(self._session.get_config_variable("ca_bundle")):
                 self._session.set_config_variable("ca_bundle", bundle)
             proxy_for(f"https://sts.{self._region}.amazonaws.com", os.environ)  # raises what is wrong with it
         except ValueError as exc:
-            raise SettingsError(f"AWS_REGION: no AWS region is set, or not a valid one: {exc}") from None
+            raise SettingsError(f"AWS_REGION: {exc}") from None
         except BotoCoreError as exc:
             raise SettingsError(f"AWS configuration: {exc}") from None
         return self
