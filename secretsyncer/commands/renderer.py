@@ -11,7 +11,7 @@ from secretsyncer.aws.arn import Account
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.commands import manifests
 from secretsyncer.commands.progress import Progress
-from secretsyncer.errors import SyncFailure
+from secretsyncer.errors import Reason, SyncFailure
 from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.sync import secret_plan
 from secretsyncer.sync.authorize import Rules, authorize
@@ -65,6 +65,8 @@ async def _render(obj: Object, namespaces: Mapping[str, Object], renderer: Rende
         content = await renderer.contents.render(grant, synced.spec, renderer.catalogue)
         step = secret_plan.plan(synced, content.data, None, adopt=True)
     except SyncFailure as failure:
-        return Result(str(key), None, f"{failure.reason}: {failure.message}")
+        unknown = failure.reason is Reason.ROLE_NOT_ALLOWED and key.namespace not in namespaces
+        hint = "; the namespace is not among these files: add its manifest" if unknown else ""
+        return Result(str(key), None, f"{failure.reason}: {failure.message}{hint}")
     assert isinstance(step, secret_plan.Create)  # noqa: S101 - nothing is observed offline
     return Result(str(key), step.body)

@@ -444,6 +444,15 @@ async def test_the_gate_is_that_of_the_operator(results, roles, require, problem
     assert (found.secret is None) == bool(problem)
 
 
+async def test_a_refusal_says_that_the_namespace_is_not_among_the_files(results):
+    ours = synced_secret(literal("a", "1"), AWSAccountID="000000000000")
+    hint = "; the namespace is not among these files: add its manifest"
+    (alone,) = await results(ours)
+    (beside,) = await results(ours, {"kind": "Namespace", **namespace()})
+    assert alone.problem == beside.problem + hint
+    assert "has no label" in beside.problem
+
+
 async def test_a_namespace_without_metadata_of_its_own_is_one_without_annotation(results):
     place = {"kind": "Namespace", "metadata": {"name": "team"}}
     (found,) = await results(synced_secret(literal("a", "1"), IAMRole="reader"), place)
