@@ -63,6 +63,8 @@ def _action(chosen: argparse.Namespace) -> int:
             home = Home(*(given or known for given, known in zip(home, asyncio.run(_own_home()), strict=True)))
         report = convert_all(loaded.objects, engine, home)
     print(manifests.dump(report.results()), end="")
+    if not (loaded.problems or report.refused or report.converted):
+        print("nothing to convert: these files have no ExternalSecret and no AWSSecret", file=sys.stderr)
     for line in (*(f"not converted: {problem}" for problem in loaded.problems), *report.lines()):
         print(line, file=sys.stderr)
     failed = loaded.problems or report.refused or not report.converted

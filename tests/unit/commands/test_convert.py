@@ -674,6 +674,16 @@ def test_synced_secrets_and_namespaces_among_the_files_are_left_alone(convert):
     assert ([result["metadata"]["name"] for result in results], problems) == (["app"], [])
 
 
+def test_files_without_anything_to_convert_are_named(tmp_path, capsys):
+    path = tmp_path / "ours.yaml"
+    path.write_text("{apiVersion: v1, kind: Namespace, metadata: {name: web}}")
+    assert cli.main(["convert", "-f", str(path)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "nothing to convert: these files have no ExternalSecret and no AWSSecret",
+        "0 converted, 0 with notes, 0 not converted",
+    ]
+
+
 def test_an_invalid_result_is_named(convert):
     _, problems = convert(kes(data=[{"key": "a", "name": "not/a key"}]))
     assert any("the result is not valid: spec.data[0].name" in problem for problem in problems), problems
