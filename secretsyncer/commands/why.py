@@ -69,7 +69,12 @@ async def _facts(client: KubeClient, key: Key) -> Facts:
     """What the cluster says. Somebody who may not read namespaces or Events sees the rest."""
     from secretsyncer.commands import cluster  # noqa: PLC0415 - as above
 
-    obj = await client.get(SYNCED_SECRETS, *key)
+    try:
+        obj = await client.get(SYNCED_SECRETS, *key)
+    except KubeError as error:
+        if error.status != 404:
+            raise
+        raise KubeError(404, error.reason, f"SyncedSecret {key}: {error.message}") from None
     problems: dict[str, str] = {}
     namespace: Object | None = None
     try:
