@@ -7,6 +7,7 @@ settings, with one line that names them. Under the name `kubectl-secretsyncer`, 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     chosen = _parser().parse_args(arguments)
     try:
-        return int(chosen.action(chosen))
+        code = int(chosen.action(chosen))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who reads the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
+        return 141
     except SettingsError as exc:
         print(f"secretsyncer: {exc}", file=sys.stderr)
         return 2

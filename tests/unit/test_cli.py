@@ -1,6 +1,7 @@
 """The command line: arguments, output and exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -256,6 +257,22 @@ def test_offline_commands_load_no_client_of_aws_or_kubernetes(command):
         [sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True, timeout=30
     )
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        ran = subprocess.run(
+            [sys.executable, "-m", "secretsyncer", "iam-policy", "-f", str(SAMPLES / "literal.yaml")],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+            timeout=30,
+        )
+    assert (ran.returncode, ran.stderr) == (141, b"")
 
 
 def test_sigterm_ends_the_process_even_while_it_is_being_imported():
