@@ -123,13 +123,16 @@ async def pair(start, space, name, url=""):
     return first, second
 
 
-def one_after_the_other(server, space):
-    """AssertionError unless the two wrote Secrets and conditions one after the other."""
-    for resource in ("secrets", "syncedsecrets"):
-        authors = [account for _, account, _ in writes(server, space.name, resource)]
-        turns = [who for at, who in enumerate(authors) if at == 0 or authors[at - 1] != who]
-        assert turns == [FIRST, SECOND], f"{resource} were written in turns: {authors}"
-    return True
+async def until_one_wrote_after_the_other(server, space):
+    """Until the two have written Secrets, and the conditions that follow, one after the other."""
+
+    async def probe():
+        for resource in ("secrets", "syncedsecrets"):
+            authors = [account for _, account, _ in writes(server, space.name, resource)]
+            turns = [who for at, who in enumerate(authors) if at == 0 or authors[at - 1] != who]
+            assert turns == [FIRST, SECOND], f"{resource} were written in turns: {authors}"
+
+    await eventually(probe)
 
 
 async def test_a_leader_that_was_stopped_for_longer_than_its_lease_writes_nothing_when_it_wakes(
@@ -148,7 +151,7 @@ async def test_a_leader_that_was_stopped_for_longer_than_its_lease_writes_nothin
     assert await first.wait() == 1
     assert "lease lost" in first.log
     await space.until_data("demo", {"a": b"2"})
-    assert one_after_the_other(real_server, space)
+    await until_one_wrote_after_the_other(real_server, space)
     assert not complaints(second.log)
 
 
@@ -167,7 +170,7 @@ async def test_a_leader_that_is_cut_off_ends_before_another_writes(start, real_s
         assert time.monotonic() - cut < TAKE_OVER + SLACK
         await space.until_data("demo", {"a": b"1"})
     assert "lease lost" in first.log
-    assert one_after_the_other(real_server, space)
+    await until_one_wrote_after_the_other(real_server, space)
     assert not complaints(second.log)
 
 
@@ -182,7 +185,7 @@ async def test_a_leader_that_was_killed_is_followed_within_the_lease_and_one_ret
     await until_leading(second, within=TAKE_OVER + SLACK)
     assert time.monotonic() - killed < TAKE_OVER + SLACK
     await space.until_data("demo", {"a": b"1"})
-    assert one_after_the_other(real_server, space)
+    await until_one_wrote_after_the_other(real_server, space)
 
 
 async def test_a_process_that_was_paused_for_5_seconds_stays_leader_and_misses_nothing(

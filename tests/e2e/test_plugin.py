@@ -162,7 +162,7 @@ async def test_what_fails_is_a_line_that_names_it(plugin, space):
     code, out = await plugin("why", f"{space.name}/nothing")
     assert code == 1
     assert out.startswith("secretsyncer: ")
-    assert 'NotFound: syncedsecrets.secrets.contentful.com "nothing" not found' in out
+    assert f"NotFound: SyncedSecret {space.name}/nothing: " in out
     for command in ("refresh", "suspend", "resume"):
         code, out = await plugin(command, f"{space.name}/nothing", f"{space.name}/none")
         assert code == 1

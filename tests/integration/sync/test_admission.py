@@ -156,8 +156,9 @@ async def test_a_policy_that_quotes_the_secret_shows_no_value_of_it(writer, spac
 
 async def test_a_former_target_that_may_not_be_deleted_shows_no_value(writer, space, policies):
     synced = spec(space, deletionPolicy="Delete")
-    await writer.write_secret(synced, {"a": OLD.encode()})
+    # First: the owner of the Secret does not exist, so the garbage collector would delete it.
     await policies.deny("'no: ' + string(oldObject.data['a'])", "DELETE")
+    await writer.write_secret(synced, {"a": OLD.encode()})
     failure = await refusal(writer.release(synced, synced.secret))
     assert failure.reason is Reason.ADMISSION_DENIED
     assert not shows(failure.message, OLD)
