@@ -37,8 +37,8 @@ _ADVICE = "let only one of them write it"
 class _Last:
     """The last write of one Secret.
 
-    `undone` counts the writes in a row that were undone, this one included if it is `noted`. `message` is what users
-    are told of it. `altered`: the API server stored something else. `watched`: the operator would see its deletion.
+    `undone` counts the writes in a row that were undone, this one included if it is `noted`. `message` is that
+    of the condition. `altered`: admission changed what was stored. `watched`: the watch reports a deletion of the Secret.
     """
 
     wanted: bytes
@@ -128,18 +128,18 @@ class Damping:
         return self.wait(secret, wanted)
 
     def message(self, secret: Key) -> str:
-        """What users are told; empty if that is not known yet."""
+        """The message of the condition; empty before `explain`."""
         last = self._last.get(secret)
         return last.message if last is not None else ""
 
     def explain(self, secret: Key, message: str) -> None:
-        """Tell users this until another write is undone."""
+        """Set the message, until another write is undone."""
         if last := self._last.get(secret):
             last.message = message
 
 
 def dispute(secret: Key, stored: Object | None) -> str:
-    """What users are told of a dispute, from the Secret as the API server has it; None if it is not there."""
+    """The message of the condition. `stored` is the Secret in the API server, or None if it does not exist."""
     if stored is None:
         return f"another client keeps deleting Secret {secret}, so the operator creates it less and less often; {_ADVICE}"
     fields = stored["metadata"].get("managedFields") or ()

@@ -139,7 +139,7 @@ class SecretCache:
         """
         asked: dict[SecretRef, list[SecretRef]] = {}
         tagged: dict[SecretRef, list[SecretRef]] = {}
-        in_use = set[SecretRef]()
+        in_use: set[SecretRef] = set()
         for number, ref in enumerate(refs, 1):
             if number % SLICE == 0:
                 await asyncio.sleep(0)  # a listing has just ended: its changes must not wait for this
