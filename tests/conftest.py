@@ -81,12 +81,18 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{missed} tests were skipped: {HOW_TO_GET}")
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def real_server():
-    """A real kube-apiserver with etcd, started once; its `requests` counts what it is asked."""
-    assets = find_assets()
-    if assets is None:
+@pytest.fixture(scope="session")
+def assets():
+    """The folder of the real Kubernetes servers. Skips where there is none."""
+    found = find_assets()
+    if found is None:
         pytest.skip(HOW_TO_GET)
+    return found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real_server(assets):
+    """A real kube-apiserver with etcd, started once; its `requests` counts what it is asked."""
     async with RealKubernetes(assets, audit=True) as server:
         yield server
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.envtest import HOW_TO_GET, find_assets
 from tests.chaos.__main__ import table
 from tests.chaos.run import run
 
 
 @pytest.mark.real
 @pytest.mark.timeout(300)
-async def test_a_short_fault_run_leaves_every_secret_right():
-    assets = find_assets()
-    if assets is None:
-        pytest.skip(HOW_TO_GET)
+async def test_a_short_fault_run_leaves_every_secret_right(assets):
     said: list[str] = []
     verdict = await run(assets, seed=7, seconds=15, say=said.append)
     assert verdict.problems == [], table(verdict)

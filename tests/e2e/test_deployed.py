@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
+from sandbox.envtest import RealKubernetes
 from sandbox.operator import OperatorProcess
 from tests.support.cluster import MANIFESTS, Cluster, Kubectl, Space
 from tests.support.eventually import eventually
@@ -86,10 +86,7 @@ class Site:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def site(tmp_path_factory):
-    assets = find_assets()
-    if assets is None:
-        pytest.skip(HOW_TO_GET)
+async def site(assets, tmp_path_factory):
     # As on OpenShift: who changes the owners of a Secret must be allowed to delete it.
     plugins = ["OwnerReferencesPermissionEnforcement"]
     async with RealKubernetes(assets, audit=True, admission=plugins) as server, Cluster(server) as cluster:

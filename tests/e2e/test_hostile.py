@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.envtest import HOW_TO_GET, find_assets
 from tests.hostile.__main__ import table
 from tests.hostile.run import run
 
 
 @pytest.mark.real
 @pytest.mark.timeout(300)
-async def test_a_short_hostile_run_harms_no_honest_tenant():
-    assets = find_assets()
-    if assets is None:
-        pytest.skip(HOW_TO_GET)
+async def test_a_short_hostile_run_harms_no_honest_tenant(assets):
     # Other tests run beside it.
     verdict = await run(assets, seed=7, seconds=15, lanes=4, share=0.5, say=lambda _: None)
     assert verdict.problems == [], table(verdict)

@@ -13,7 +13,7 @@ import pytest_asyncio
 import yaml
 
 from sandbox.aws.state import OPERATOR_ACCOUNT
-from sandbox.envtest import HOW_TO_GET, RealKubernetes, find_assets
+from sandbox.envtest import RealKubernetes
 from sandbox.kubernetes_client import MERGE_PATCH, KubernetesClient, Reply, path_of
 from secretsyncer.aws.arn import Account
 from secretsyncer.errors import SyncFailure
@@ -83,11 +83,8 @@ FORBIDDEN = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def site():
+async def site(assets):
     """The server, once all policies are in force."""
-    assets = find_assets()
-    if assets is None:
-        pytest.skip(HOW_TO_GET)
     async with RealKubernetes(assets) as server, Site(server) as made:
         await made.install("crd.yaml")
         await made.apply_policies()
