@@ -61,6 +61,8 @@ class FileSecrets:
         self,
         refs: Collection[SecretRef],
         catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
+        *,
+        max_size: int | None = None,  # noqa: ARG002 - all values are in memory already
     ) -> dict[SecretRef, SecretValue | SyncFailure]:
         return {ref: self._get(ref) for ref in refs}
 

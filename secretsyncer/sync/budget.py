@@ -36,6 +36,9 @@ class Limits:
     reads: int = 5_000
     """AWS secrets read, each counted once."""
 
+    fetched: int = 16 << 20
+    """Size of the values of these secrets: text in characters, binary in bytes."""
+
     parsed: int = 16 << 20
     """Bytes of JSON parsed. Each value is parsed once."""
 
@@ -57,6 +60,10 @@ class Limits:
 
 _EXCEEDED = {
     "reads": (Reason.INVALID_SPEC, "the object reads {used} AWS secrets; the limit is {limit}"),
+    "fetched": (
+        Reason.INVALID_SPEC,
+        "the AWS secrets of the object have {used} bytes or more; the limit is {limit}, and a Secret holds 1048576",
+    ),
     "parsed": (Reason.INVALID_SECRET_VALUE, "the object reads {used} bytes of JSON; the limit is {limit}"),
     "produced": (
         Reason.INVALID_SECRET_VALUE,

@@ -23,7 +23,7 @@ from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget, Exhausted, Limits
 from secretsyncer.sync.data_from import is_absent, select
 from secretsyncer.sync.dependencies import Dependencies
-from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of, versions_of
+from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of
 from secretsyncer.sync.last_good import LastGood, Selected, selected_by, vanished
 from secretsyncer.sync.render import finds, finish, prepare, references, templates
 from secretsyncer.sync.status import Source
@@ -111,9 +111,7 @@ class ContentRenderer:
         refs = {reference: ref_of(grant, reference) for reference in references(spec)}
         selected = [await self._select(find, grant, catalogue, budget, spec) for find in finds(spec)]
         wanted = {*refs.values(), *(ref for found in selected if isinstance(found, list) for ref in found)}
-        budget.charge("reads", len(wanted))
-        fetched = _certain(await self._reader.read(grant, wanted, catalogue), catalogue, last_good)
-        budget.read.update(versions_of(fetched))
+        fetched = _certain(await self._reader.read(grant, wanted, catalogue, budget), catalogue, last_good)
         prepare_now = partial(
             prepare,
             spec,

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
-from secretsyncer.aws.value import SecretValue
+from secretsyncer.aws.value import SecretValue, size_of
 from secretsyncer.errors import Reason, Rejected, SyncFailure
 from secretsyncer.sync.authorize import Grant
-from secretsyncer.sync.budget import Version
+from secretsyncer.sync.budget import Budget, Version
 from secretsyncer.sync.status import Source
 from secretsyncer.synced_secret import SecretReference
 
@@ -25,7 +25,9 @@ Fetched = Mapping[SecretRef, SecretValue | SyncFailure]
 class ValueSource(Protocol):
     """Where values come from: the operator's `SecretCache`, or the file of `secretsyncer render`."""
 
-    async def get_many(self, refs: Collection[SecretRef], catalogue: Catalogue) -> Fetched: ...
+    async def get_many(
+        self, refs: Collection[SecretRef], catalogue: Catalogue, *, max_size: int | None = None
+    ) -> Fetched: ...
 
     async def likely(
         self, refs: Collection[SecretRef], catalogue: Catalogue
@@ -64,18 +66,33 @@ class GatedReader:
     def __init__(self, values: ValueSource) -> None:
         self._values = values
 
-    async def read(self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue) -> Fetched:
-        """The value or the failure of each secret."""
+    async def read(
+        self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue, budget: Budget
+    ) -> Fetched:
+        """The value or the failure of each secret. Each is charged once. Raises Exhausted."""
+        new = {ref for ref in refs if ref not in budget.read}
+        budget.charge("reads", len(new))
         refused = await self.refusals(grant, refs, catalogue)
         permitted = [ref for ref in refs if ref not in refused]
-        return {**refused, **await self._values.get_many(permitted, catalogue)} if permitted else refused
+        again = [ref for ref in permitted if ref not in new]
+        found = dict(await self._values.get_many(again, catalogue)) if again else {}
+        if first := [ref for ref in permitted if ref in new]:
+            values = await self._values.get_many(first, catalogue, max_size=budget.left("fetched"))
+            budget.read.update(dict.fromkeys(first) | versions_of(values))
+            budget.charge("fetched", size_of(values.values()))
+            found.update(values)
+        budget.read.update(dict.fromkeys(refused))
+        return {**refused, **found}
 
     async def likely(
-        self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue
+        self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue, budget: Budget
     ) -> Mapping[SecretRef, SecretValue]:
         """The values that can be read, of secrets that may be needed: not too many, and no failures."""
         refused = await self.refusals(grant, refs, catalogue)
-        return await self._values.likely([ref for ref in refs if ref not in refused], catalogue)
+        found = await self._values.likely([ref for ref in refs if ref not in refused], catalogue)
+        budget.read.update(versions_of(found))
+        budget.charge("reads", len(found))
+        return found
 
     async def refusals(
         self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue

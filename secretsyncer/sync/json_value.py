@@ -76,7 +76,7 @@ class Documents:
     def _content(self, value: SecretValue, secret: str) -> Any:
         parsed = self._parsed.get(value)
         if parsed is None:
-            self._budget.charge("parsed", len(value.text or value.binary or ""))
+            self._budget.charge("parsed", value.size)
             parsed = self._parsed[value] = _parse(value)
         if parsed.problem:
             raise bad(secret, parsed.problem)
@@ -171,7 +171,7 @@ def bad(secret: str, problem: str) -> Rejected:
 
 def raw(value: SecretValue, budget: Budget) -> bytes:
     """The whole secret, byte for byte. Raises Rejected for half of a surrogate pair, which is not valid text."""
-    budget.charge("produced", len(value.text or value.binary or ""))
+    budget.charge("produced", value.size)
     if value.binary is not None:
         return value.binary
     try:

@@ -28,7 +28,7 @@ from secretsyncer.gotemplate.engine import (
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget
-from secretsyncer.sync.fetch import GatedReader, source_of, versions_of
+from secretsyncer.sync.fetch import GatedReader, source_of
 from secretsyncer.sync.slow_templates import SlowTemplates
 from secretsyncer.sync.status import Source
 from secretsyncer.turns import Places
@@ -97,7 +97,6 @@ class TemplateRenderer:
         likely: list[str] = []
         tried: set[str] = set()
         for _ in range(ROUNDS):
-            budget.charge("reads", len(wanted))
             found.update(await self._by_id(grant, wanted, catalogue, budget))
             if likely and not any(isinstance(found[i], SyncFailure) for i in wanted):
                 tried.update(likely)
@@ -125,16 +124,13 @@ class TemplateRenderer:
     async def _by_id(
         self, grant: Grant, ids: Collection[str], catalogue: Catalogue, budget: Budget
     ) -> dict[str, SecretValue | SyncFailure]:
-        fetched = await self._reader.read(grant, [grant.ref(i) for i in ids], catalogue)
-        budget.read.update(versions_of(fetched))
+        fetched = await self._reader.read(grant, [grant.ref(i) for i in ids], catalogue, budget)
         return {ref.id: value for ref, value in fetched.items()}
 
     async def _likely(
         self, grant: Grant, ids: Collection[str], catalogue: Catalogue, budget: Budget
     ) -> dict[str, SecretValue]:
-        found = await self._reader.likely(grant, [grant.ref(i) for i in ids], catalogue)
-        budget.read.update(versions_of(found))
-        budget.charge("reads", len(found))
+        found = await self._reader.likely(grant, [grant.ref(i) for i in ids], catalogue, budget)
         return {ref.id: value for ref, value in found.items()}
 
     async def _round(

@@ -29,7 +29,7 @@ class MemoryAws:
         """Nothing is remembered here."""
 
     async def get_many(
-        self, refs: Collection[SecretRef], catalogue: Catalogue
+        self, refs: Collection[SecretRef], catalogue: Catalogue, *, max_size: int | None = None
     ) -> dict[SecretRef, SecretValue | SyncFailure]:
         self.asked.extend(refs)
         self.batches.append({ref.id for ref in refs})

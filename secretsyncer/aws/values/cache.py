@@ -29,7 +29,7 @@ from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.regions import REGIONS, Regions
-from secretsyncer.aws.value import SecretValue
+from secretsyncer.aws.value import SecretValue, size_of
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey, Result
 from secretsyncer.aws.values.likely import LikelyReader
@@ -41,7 +41,7 @@ from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 
 MAX_VALUES = 20_000
-MAX_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 128 * 1024 * 1024
 SLICE = 100
 """References per slice of a recheck; other work runs in between."""
 
@@ -98,9 +98,9 @@ class SecretCache:
         return slot.arn, slot.version_id
 
     async def get_many(
-        self, refs: Collection[SecretRef], catalogue: Catalogue
+        self, refs: Collection[SecretRef], catalogue: Catalogue, *, max_size: int | None = None
     ) -> dict[SecretRef, SecretValue | SyncFailure]:
-        """The value or the failure of each reference. Raises only CancelledError."""
+        """The value or the failure of each reference; not of all, once these values are larger than `max_size`."""
         results: dict[SecretRef, SecretValue | SyncFailure] = {}
         wanted: dict[SecretRef, Lookup] = {}
         for ref in set(refs):
@@ -114,7 +114,7 @@ class SecretCache:
             else:
                 self._metrics.cache_requests.labels("hit").inc()
                 results[ref] = failure_of(ref, ready, catalogue) if isinstance(ready, Failure) else ready
-        while wanted:
+        while wanted and (max_size is None or size_of(results.values()) <= max_size):
             keys = set(islice(dict.fromkeys(lookup.key for lookup in wanted.values()), AT_ONCE))
             some = {ref: lookup for ref, lookup in wanted.items() if lookup.key in keys}
             again = await self._fetch(some, catalogue, results)

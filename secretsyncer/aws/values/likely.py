@@ -63,7 +63,7 @@ class LikelyReader:
             for ref, result in (await self._fetch(chunk, catalogue)).items():
                 if isinstance(result, SecretValue):
                     found[ref] = result
-                    size += len(result.text or result.binary or "")
+                    size += result.size
         return found
 
     def _wanted(self, refs: Iterable[SecretRef], catalogue: Catalogue) -> Iterator[tuple[SecretRef, Lookup]]:

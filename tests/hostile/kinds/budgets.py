@@ -89,6 +89,17 @@ async def find_everything(scene: Scene) -> None:
         await scene.stay()
 
 
+async def large_values(scene: Scene) -> None:
+    """Objects that read 300 secrets of 65 kB each, none of them twice."""
+    async with scene.tenant() as tenant:
+        for number in range(1_200):
+            tenant.secret(f"{number % 4}-{number}", "x" * 65_000)
+        await tenant.write_all(
+            {"dataFrom": {"find": {"name": {"regexp": f"^{tenant.prefix}{one}-"}}}} for one in range(4)
+        )
+        await scene.stay()
+
+
 async def evil_json(scene: Scene) -> None:
     """JSON that is deep, has endless numbers, half characters, and one key many times."""
     values = {
@@ -152,6 +163,7 @@ KINDS = table(
     rewrite_rules,
     regexp_over_names,
     find_everything,
+    large_values,
     evil_json,
     suspended_objects,
     large_specs,

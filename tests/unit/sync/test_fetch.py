@@ -5,6 +5,7 @@ import pytest
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.errors import Reason, Unavailable
 from secretsyncer.sync.authorize import Grant
+from secretsyncer.sync.budget import Budget
 from secretsyncer.sync.fetch import GatedReader, ref_of
 from secretsyncer.synced_secret import SecretReference
 from tests.support.builders import catalogue, entry, value
@@ -40,7 +41,7 @@ def ids(*names, grant=GRANT):
 
 async def test_each_secret_is_returned_or_its_failure(reader, aws):
     aws.denied = {"text"}
-    found = await reader.read(GRANT, ids("db/one", "text", "nowhere"), LISTED)
+    found = await reader.read(GRANT, ids("db/one", "text", "nowhere"), LISTED, Budget())
     assert found[GRANT.ref("db/one")].text == '{"user": "u1", "port": 5432}'
     assert found[GRANT.ref("text")].reason is Reason.ACCESS_DENIED
     assert found[GRANT.ref("nowhere")].reason is Reason.SECRET_NOT_FOUND
@@ -48,7 +49,7 @@ async def test_each_secret_is_returned_or_its_failure(reader, aws):
 
 async def test_everything_is_read_as_the_grants_identity_and_nobody_else(reader, aws):
     grant = Grant(Identity(ROLE, "ext", "me"), region="eu-west-3")
-    await reader.read(grant, [ref_of(grant, SecretReference(name="text")), grant.ref("db/one")], LISTED)
+    await reader.read(grant, [ref_of(grant, SecretReference(name="text")), grant.ref("db/one")], LISTED, Budget())
     assert {(ref.identity, ref.region) for ref in aws.asked} == {(Identity(ROLE, "ext", "me"), "eu-west-3")}
 
 
@@ -61,8 +62,8 @@ def test_a_reference_says_which_version_and_where():
 
 
 async def test_nothing_wanted_asks_for_nothing(reader, aws):
-    assert await reader.read(GRANT, [], LISTED) == {}
-    assert await reader.read(TAGGED, [], LISTED) == {}
+    assert await reader.read(GRANT, [], LISTED, Budget()) == {}
+    assert await reader.read(TAGGED, [], LISTED, Budget()) == {}
     assert aws.asked == []
 
 
@@ -71,7 +72,7 @@ async def test_nothing_wanted_asks_for_nothing(reader, aws):
 
 async def test_with_a_tag_rule_a_secret_without_the_tag_is_never_read(reader, aws):
     aws.tags_of = {"db/one": {TAG: "1"}, "text": {TAG: "0"}}
-    found = await reader.read(TAGGED, ids("db/one", "text", "db/two", "nowhere", grant=TAGGED), LISTED)
+    found = await reader.read(TAGGED, ids("db/one", "text", "db/two", "nowhere", grant=TAGGED), LISTED, Budget())
     assert found[TAGGED.ref("db/one")].text
     for name in ("text", "db/two"):
         failure = found[TAGGED.ref(name)]

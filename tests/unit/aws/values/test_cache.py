@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.value import size_of
 from secretsyncer.aws.values.cache import AT_ONCE, REFUSED_PER_ROUND, SLICE
 from secretsyncer.aws.values.cache import DENIED as DENIED_READS
 from secretsyncer.aws.values.tags import DENIED
@@ -357,6 +358,18 @@ async def test_a_cold_start_costs_a_batch_for_every_twenty_secrets_of_a_role(rig
     await rig.poll()
     await rig.cache.get_many(refs, rig.catalogue)
     assert rig.api.calls == {"BatchGetSecretValue": 5 * 2}
+
+
+async def test_no_more_is_fetched_once_the_values_are_too_large_together(rig):
+    """An object may name thousands of secrets of 64 kB, which must not all be in memory before it is refused."""
+    refs = []
+    for number in range(1_000):
+        rig.world.create(f"s{number}", "x" * 1_000)
+        refs.append(rig.ref(f"s{number}"))
+    await rig.poll()
+    got = await rig.cache.get_many(refs, rig.catalogue, max_size=200_000)
+    assert size_of(got.values()) == 320_000
+    assert rig.api.calls == {"BatchGetSecretValue": 16}
 
 
 async def test_a_listing_that_changes_while_a_call_is_under_way_is_not_answered_with_the_old_value(rig):
