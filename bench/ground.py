@@ -144,7 +144,7 @@ class Ground:
             **settings,
         }
         kubeconfig = self.api.write_kubeconfig(self._folder / "kubeconfig")
-        async with Operator(kubeconfig=kubeconfig, environment=environment) as operator:
+        async with Operator(kubeconfig=kubeconfig, environment=environment, memory_limit=None) as operator:
             if ready:
                 await operator.until_ready(60)
             yield operator

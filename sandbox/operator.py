@@ -35,16 +35,19 @@ _INHERITED = (
 )
 _PROBE_EVERY = 0.02  # seconds
 
+MEMORY_LIMIT = 512 * 1024 * 1024
+"""Bytes that the operator may use in a cluster: `limits.memory` of the Deployment."""
+
 
 class OperatorProcess:
     """One operator. `environment` holds its settings and AWS's variables.
 
-    `memory_limit` is in bytes, as that of a container. The kernel enforces it where this machine allows a memory
-    cgroup; everywhere, `peak_memory` tells what the process has used at most.
+    `memory_limit` is in bytes, as that of a container; None for none. The kernel enforces it where this machine allows a
+    memory cgroup; everywhere, `peak_memory` tells what the process has used at most.
     """
 
     def __init__(
-        self, *, kubeconfig: Path, environment: Mapping[str, str], memory_limit: int | None = None
+        self, *, kubeconfig: Path, environment: Mapping[str, str], memory_limit: int | None = MEMORY_LIMIT
     ) -> None:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self.environment = {
@@ -104,7 +107,7 @@ class OperatorProcess:
         return sys.executable, "-m", "secretsyncer", "run"
 
     async def start(self) -> None:
-        if self._memory_limit:
+        if self._memory_limit and self._group is None:
             self._group = MemoryGroup.make(self._memory_limit)
         command = self._group.command(self.command()) if self._group else self.command()
         with self.log_file.open("ab") as sink:

@@ -117,7 +117,8 @@ class Playground:
 
     def operator(self, **settings: str) -> OperatorProcess:
         """An operator with these settings. It is not started."""
-        return OperatorProcess(kubeconfig=self.kubeconfig, environment={**self.aws.environment(), **settings})
+        environment = {**self.aws.environment(), **settings}
+        return OperatorProcess(kubeconfig=self.kubeconfig, environment=environment, memory_limit=None)
 
 
 async def together(*parts: Coroutine[Any, Any, Any]) -> None:

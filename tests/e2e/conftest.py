@@ -168,7 +168,9 @@ class Starter:
 
     async def close(self):
         for made in self.all:
+            exceeded = made.exceeded_memory
             await made.__aexit__(None, None, None)
+            assert not exceeded, "the kernel ended an operator because of its memory"
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sandbox.aws.http import FakeAws
 from sandbox.envtest import RealKubernetes
-from sandbox.operator import OperatorProcess
+from sandbox.operator import MEMORY_LIMIT, OperatorProcess
 from sandbox.usage import MIB
 from tests.hostile.benign import OBJECTS, Benign, Lateness
 from tests.hostile.kinds import KINDS
@@ -24,7 +24,6 @@ from tests.support.eventually import eventually
 from tests.support.measures import logged_bugs
 from tests.support.stand_in import stand_in
 
-MEMORY = 512 * MIB
 """The limit of the Deployment."""
 START, SETTLE, KIND = 60.0, 60.0, 60.0
 """Seconds that the first sync, the end of all work, and one kind may take."""
@@ -81,7 +80,7 @@ async def run(
                 "POD_NAMESPACE": _NAMESPACE,
                 "WORKERS": "16",
             }
-            operator = OperatorProcess(kubeconfig=kubeconfig, environment=environment, memory_limit=MEMORY)
+            operator = OperatorProcess(kubeconfig=kubeconfig, environment=environment)
             machine = Machine(operator, share)
             benign = Benign(cluster, aws.world, random.Random(seed + 1), machine=machine)
             probe = Probe(operator, machine, benign.kinds)
@@ -151,7 +150,7 @@ async def _while_alive(scene: Scene, *works: object) -> None:
 
 def _obituary(scene: Scene) -> str:
     operator = scene.operator
-    why = f"more than {MEMORY // MIB} MiB" if operator.exceeded_memory else f"exit code {operator.exit_code}"
+    why = f"more than {MEMORY_LIMIT // MIB} MiB" if operator.exceeded_memory else f"exit code {operator.exit_code}"
     last = "\n".join(line[:600] for line in operator.log.splitlines()[-5:])
     return f"the operator ended: {why} (during {', '.join(sorted(scene.benign.kinds))}); it logged last:\n{last}"
 
@@ -211,5 +210,5 @@ def _judge(scene: Scene, probe: Probe, verdict: Verdict) -> None:
             f"/healthz must answer within {PROBE_LIMIT:g} s, and failed {len(probe.failures)} times: {said}"
         )
     verdict.peak_mib = probe.peak / MIB
-    if probe.peak > MEMORY:
+    if probe.peak > MEMORY_LIMIT:
         verdict.problems.append(f"the operator took {verdict.peak_mib:.0f} MiB")

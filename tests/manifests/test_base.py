@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import secretsyncer
+from sandbox.operator import MEMORY_LIMIT
 from secretsyncer.aws.arn import Account, parse_secret_id
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.settings import Settings
@@ -280,6 +281,11 @@ def test_the_pod_sets_only_variables_that_the_operator_reads() -> None:
     names = {variable["name"] for variable in container["env"]}
     assert {"LEADER_ELECTION", "POD_NAMESPACE"} <= names
     assert {name.lower() for name in names if not name.startswith("AWS_")} <= Settings.model_fields.keys()
+
+
+def test_tests_run_the_operator_with_the_memory_of_the_pod() -> None:
+    (container,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == f"{MEMORY_LIMIT // 1024**2}Mi"
 
 
 def test_the_pod_is_given_longer_to_end_than_passes_may_take() -> None:
