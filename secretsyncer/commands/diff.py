@@ -59,12 +59,15 @@ async def differences(rendered: list[Object], metrics: Metrics, *, reveal: bool)
         await client.close()
 
 
-def summary(found: Sequence[Difference], failed: int) -> str:
-    """How many Secrets are the same, and what differs in the others."""
+def summary(found: Sequence[Difference], failed: int, suspended: Sequence[str] = ()) -> str:
+    """How many Secrets are the same, and what differs in the others. The operator writes nothing of suspended objects."""
     other = [difference for difference in found if difference.lines]
     errors = f", {_count(failed, 'object')} with an error" if failed else ""
     count = f"{_count(len(found) - len(other), 'Secret')} the same, {len(other)} differ{errors}"
-    return "\n".join([f"{count}:" if other else count, *(f"  {it.name}: {', '.join(it.what)}" for it in other)])
+    lines = [f"{count}:" if other else count, *(f"  {it.name}: {', '.join(it.what)}" for it in other)]
+    if suspended:
+        lines.append(f"{_count(len(suspended), 'suspended object')} left out: {', '.join(suspended)}")
+    return "\n".join(lines)
 
 
 def _count(number: int, noun: str) -> str:

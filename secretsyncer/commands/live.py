@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +19,11 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.settings import Settings
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.content import ContentRenderer
+
+_NO_CREDENTIALS = (
+    "AWS: this shell has no valid AWS credentials ({detail}). --from-aws reads AWS with them, and not as the operator: set "
+    "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, so that `aws sts get-caller-identity` succeeds"
+)
 
 
 @asynccontextmanager
@@ -38,9 +45,13 @@ async def aws_renderer(settings: Settings, engine: TemplateEngine, metrics: Metr
             interval=settings.poll_interval_sec,
             search_role=settings.poll_default_search_role,
         )
+        logging.getLogger("secretsyncer").addHandler(logging.NullHandler())  # what fails is said here
         try:
-            await poller.poll_once()
+            if missing := await sessions.missing_credentials():
+                raise SettingsError(_NO_CREDENTIALS.format(detail=missing))
             account = await sessions.account()
+            if not await poller.poll_once():
+                print(f"secretsyncer: {poller.health()}", file=sys.stderr)
             rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
             yield Renderer(ContentRenderer(cache, engine, metrics), poller.catalogue, account, rules)
         except SyncFailure as failure:

@@ -23,7 +23,7 @@ from secretsyncer.commands.renderer import Renderer, Result, render_all
 from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
 from secretsyncer.errors import SettingsError
 from secretsyncer.gotemplate.engine import TemplateEngine
-from secretsyncer.kube.objects import Object
+from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.metrics import Metrics
 from secretsyncer.settings import Settings, load
 from secretsyncer.sync.authorize import Rules
@@ -79,9 +79,10 @@ def _action(chosen: argparse.Namespace) -> int:
         raise SettingsError("--reveal needs --diff")
     objects, problems = manifests.load_manifests(chosen.files)
     manifests.report(problems)
-    results, found = asyncio.run(_results(chosen, objects))
+    suspended = [obj for obj in manifests.synced_secrets(objects) if chosen.diff and _is_suspended(obj)]
+    results, found = asyncio.run(_results(chosen, [obj for obj in objects if obj not in suspended]))
     failed = sum(result.secret is None for result in results)
-    if not results:
+    if not results and not suspended:
         print("secretsyncer: no SyncedSecret in these files", file=sys.stderr)
     for result in results:
         if result.secret is None:
@@ -91,10 +92,16 @@ def _action(chosen: argparse.Namespace) -> int:
 
         for line in (line for difference in found for line in difference.lines):
             print(line)
-        print(summary(found, failed))
+        print(summary(found, failed, [str(key_of(obj)) for obj in suspended]))
     else:
         print(manifests.dump(_secrets(results), chosen.output), end="")
-    return int(not results or bool(problems or failed) or any(difference.lines for difference in found))
+    nothing = not results and not suspended
+    return int(nothing or bool(problems or failed) or any(difference.lines for difference in found))
+
+
+def _is_suspended(obj: Object) -> bool:
+    spec = obj.get("spec")
+    return isinstance(spec, dict) and spec.get("suspend") is True
 
 
 async def _results(chosen: argparse.Namespace, objects: list[Object]) -> tuple[list[Result], list[Difference]]:

@@ -6,13 +6,16 @@ The syntax is that of Go's `regexp`, as in templates. Python's `re` can take exp
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import re2
 
 LONGEST_NAME = 4096
 """Characters of a key that is rewritten, and of what it becomes on the way."""
+
+Change = tuple[str, str] | Callable[[str], str]
+"""A pattern and its replacement, or a function."""
 
 _GROUP = re.compile(r"\$(\$|[0-9]{1,2}|\{[0-9]{1,2}\})")
 
@@ -43,8 +46,18 @@ def replacement(pattern: Any, target: str) -> str:
     return _GROUP.sub(group, target.replace("\\", "\\\\"))
 
 
-def rewrite(rules: Sequence[tuple[str, str]], key: str) -> str:
-    """The key after all rules (source, target), in order. A key that is not valid text is not changed.
+def upper(text: str) -> str:
+    """Upper case, character by character, as Go does it: `\u00df` stays."""
+    return "".join(made if len(made := character.upper()) == 1 else character for character in text)
+
+
+def lower(text: str) -> str:
+    """Lower case, character by character."""
+    return "".join(made if len(made := character.lower()) == 1 else character for character in text)
+
+
+def rewrite(rules: Sequence[Change], key: str) -> str:
+    """The key after all rules, in order. A key that is not valid text is not changed.
 
     Raises ValueError, without the text of the key, if it is or becomes too long.
     """
@@ -52,7 +65,11 @@ def rewrite(rules: Sequence[tuple[str, str]], key: str) -> str:
     if len(key) > LONGEST_NAME:
         raise ValueError(f"is longer than {LONGEST_NAME} characters, too long for rewrite")
     try:
-        for source, target in rules:
+        for rule in rules:
+            if callable(rule):
+                name = rule(name)
+                continue
+            source, target = rule
             pattern = compile(source)
             name = _replace_all(pattern, replacement(pattern, target), name)
     except UnicodeError:

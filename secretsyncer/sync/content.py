@@ -158,7 +158,9 @@ class ContentRenderer:
         length = _Length.UNKNOWN if by_pattern else _Length.SHORT
         entries = await self._run(partial(select, find, catalogue), budget, length)
         found = [grant.ref(entry.arn) for entry in entries]
-        if found or spec.allow_empty:
+        if not found and find.optional and catalogue.doubt:
+            return Unavailable(Reason.AWS_UNAVAILABLE, f"find matches none of the AWS secrets; and {catalogue.doubt}")
+        if found or find.optional or spec.allow_empty:
             return found
         return Rejected(Reason.SECRET_NOT_FOUND, "find matches none of the listed AWS secrets")
 

@@ -69,7 +69,7 @@ _Parts = dict[str, _Part]
 
 
 class AllKeys:
-    """The keys of one part of `dataFrom`. `left_out`: whether an optional secret was absent."""
+    """The keys of one part of `dataFrom`. `left_out`: whether something optional was absent."""
 
     def __init__(self, source: Keys, documents: Documents, budget: Budget) -> None:
         self._source = source
@@ -85,6 +85,7 @@ class AllKeys:
             with self._collecting():
                 parts.update(self._named(reference, values[reference]))
         if find := self._source.find:
+            self.left_out |= find.optional and not found
             for secret in [found] if isinstance(found, SyncFailure) else found:
                 with self._collecting():
                     parts.update(self._found(find, given(secret)))
@@ -161,7 +162,7 @@ class AllKeys:
 
     def _name(self, key: str, origin: str) -> str:
         """The key's name in the Secret, which may be invalid."""
-        rules = [(rule.source, rule.target) for rule in self._source.rewrite]
+        rules = [rule.change for rule in self._source.rewrite]
         name = _rewritten(rules, key, origin) if rules else key
         if self._source.invalid_keys in _REPLACEMENTS and not is_data_key(name):
             replaced = _REPLACEMENTS[self._source.invalid_keys]
@@ -173,7 +174,7 @@ def _wrong(problem: str) -> Rejected:
     return Rejected(Reason.INVALID_SECRET_VALUE, problem)
 
 
-def _rewritten(rules: list[tuple[str, str]], key: str, origin: str) -> str:
+def _rewritten(rules: list[regexp.Change], key: str, origin: str) -> str:
     try:
         return regexp.rewrite(rules, key)
     except ValueError as exc:

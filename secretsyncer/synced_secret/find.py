@@ -42,17 +42,41 @@ class Find(Fields):
     decode: Literal["base64", "base64url", "auto"] | None = None
     """Decoding of the values before they are stored in the Secret."""
 
+    optional: bool = False
+    """If true, there may be no such AWS secret. If it is false, and find selects none, the sync fails. Defaults to
+    false."""
+
+
+_RULES = Rule(
+    "either source and target, or case must be set",
+    lambda rule: (rule.source is None) == (rule.target is None) != (rule.case is None),
+    {"oneOf": [{"required": ["source", "target"]}, {"required": ["case"]}]},
+)
+
 
 class Rewrite(Fields):
     """A rule that changes keys."""
 
-    source: RegularExpression
+    rules: ClassVar[tuple[Rule, ...]] = (_RULES,)
+
+    source: RegularExpression | None = None
     """Regular expression (RE2 syntax). Every match in the key is replaced."""
 
-    target: str = Field(max_length=EXPRESSION_LIMIT)
+    target: str | None = Field(None, max_length=EXPRESSION_LIMIT)
     """Replacement. $1 or ${1} stands for the text of the first group, and $$ for a dollar sign."""
+
+    case: Literal["Upper", "Lower"] | None = None
+    """Makes all letters of the key upper or lower case, in place of source and target."""
 
     @model_validator(mode="after")
     def _groups_exist(self) -> Self:
-        regexp.replacement(regexp.compile(self.source), self.target)
+        if self.source is not None and self.target is not None:
+            regexp.replacement(regexp.compile(self.source), self.target)
         return self
+
+    @property
+    def change(self) -> regexp.Change:
+        """The rule for `regexp.rewrite`."""
+        if self.source is not None and self.target is not None:
+            return self.source, self.target
+        return regexp.upper if self.case == "Upper" else regexp.lower

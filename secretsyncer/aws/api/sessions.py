@@ -137,6 +137,15 @@ class Sessions:
                     self._account = await self._ask_account()
         return self._account
 
+    async def missing_credentials(self) -> str:
+        """AWS's code for why it does not accept the own credentials. Empty if it does, or if that is not known."""
+        try:
+            await self.call(OPERATOR, self._region, "GetCallerIdentity", {}, service="sts", own=True)
+        except AwsError as exc:
+            if exc.failure.outcome is CallOutcome.CREDENTIALS:
+                return exc.failure.code or "none were found"
+        return ""
+
     async def _ask_account(self) -> Account:
         failure = self._nobody.standing(loop_time())
         if failure is None:

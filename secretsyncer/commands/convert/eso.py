@@ -157,5 +157,3 @@ def _templates(draft: Draft, texts: dict[str, str], keys: set[str] | None) -> No
             draft.refuse(f"{where} reads .{missing[0]}, which the object does not have")
         else:
             draft.add(name, {"template": converted})
-        if go_templates.calls(text, "toYaml"):
-            draft.note(f"{where}: toYaml writes the same YAML, but quotes texts and breaks lines in another way")

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
-from secretsyncer.commands.convert import eso_store
+from secretsyncer.commands.convert import eso_rewrite, eso_store
 from secretsyncer.commands.convert.draft import JSON, Draft, at, version_of
 from secretsyncer.commands.convert.eso_store import Around
 from secretsyncer.expressions import dotted
 from secretsyncer.kube.objects import Object
 
-_NAMED_GROUP = re.compile(r"\$\{?[A-Za-z_]|\$[0-9]+[A-Za-z_]|\$\{[0-9]+[A-Za-z_]")
 _COUNT = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]*\.)+#", re.ASCII)
 """The number of elements of a list."""
 _SPECIAL = re.compile(r"(?<!\\)(?:\\\\)*(?:[|*?]|(?:^|\.)[@#!{\[])")
 """What gjson takes for more than a name, unless a backslash precedes it."""
 _DECODE = {"Base64": "base64", "Base64URL": "base64url", "Auto": "auto"}
 _INVALID = {"Default": "Replace", "Unicode": "Unicode", "None": "Error"}
-_WHOLE = {"(.*)", "(.+)", "^(.*)$", "^(.+)$", "^", "$"}
-"""Sources that match a key as a whole, or nothing of it: then different keys stay different."""
 
 
 class Reader:
@@ -50,17 +46,21 @@ class Reader:
         """An entry of `dataFrom`."""
         self._draft.leftovers(where, entry, {"extract", "find", "rewrite", "sourceRef"})
         self._source(where, entry)
-        rules = self._rules(where, entry.get("rewrite") or [])
+        rewrite = entry.get("rewrite") or []
         made: Object
         if entry.get("find"):
             given, made = entry["find"], {"find": self._find(f"{where}.find", entry["find"])}
+            if rewrite and eso_rewrite.is_merge(self._draft, where, rewrite[0]):
+                made["find"]["merge"] = True
+                rewrite = rewrite[1:]
         elif entry.get("extract"):
             given, made = entry["extract"], {"secretRef": self._extract(f"{where}.extract", entry["extract"])}
         else:
             return None
         strategy = given.get("conversionStrategy") or "Default"
-        if rules:
-            made["rewrite"] = rules  # then the original changes no key by itself
+        if entry.get("rewrite"):  # then the original changes no key by itself
+            if rules := eso_rewrite.rules(self._draft, where, rewrite):
+                made["rewrite"] = rules
         elif strategy in _INVALID:
             made["invalidKeys"] = _INVALID[strategy]
         else:
@@ -120,24 +120,6 @@ class Reader:
             self._draft.refuse(f"{where}.property has no counterpart")
         return self._reference(where, extract)
 
-    def _rules(self, where: str, rewrite: list[Any]) -> list[Object]:
-        rules = []
-        for rule in rewrite:
-            if "regexp" not in rule:
-                self._draft.refuse(f"{where}: rewrite by {', '.join(rule)} has no counterpart")
-                continue
-            source, target = rule["regexp"].get("source", ""), rule["regexp"].get("target", "")
-            if _NAMED_GROUP.search(target):
-                self._draft.refuse(
-                    f"{where}: rewrite to {target}: write the group as ${{1}}, names are not known here"
-                )
-            if source not in _WHOLE:
-                self._draft.note(
-                    f"{where}: two keys that rewrite makes equal are an error here; there, one of them is lost"
-                )
-            rules.append({"source": source, "target": target})
-        return rules
-
     def _find(self, where: str, find: Object) -> Object:
         self._draft.leftovers(
             where, find, {"name", "tags", "path", "conversionStrategy", "decodingStrategy", "nullBytePolicy"}
@@ -154,4 +136,4 @@ class Reader:
             self._draft.note(
                 f"{where}.tags are compared exactly; there, tags whose names and values begin like these are enough"
             )
-        return {**given, **({"name": name} if name else {}), **self._decode(where, find)}
+        return {**given, **({"name": name} if name else {}), **self._decode(where, find), "optional": True}

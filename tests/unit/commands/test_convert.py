@@ -164,7 +164,8 @@ def test_an_external_secret_of_eso_becomes_a_synced_secret(convert, rendered, ve
         ),
     )
     assert [problem.removeprefix("note: ExternalSecret web/app: ") for problem in problems] == [
-        "dataFrom[2]: find is an error if it matches nothing, and the Secret stays as it is",
+        "dataFrom[2]: while find matches nothing and there is no other key, the object is not ready, and the Secret "
+        "stays as it is",
         "dataFrom[2].find.tags are compared exactly; there, tags whose names and values begin like these are enough",
     ]
     (result,) = results
@@ -185,7 +186,11 @@ def test_an_external_secret_of_eso_becomes_a_synced_secret(convert, rendered, ve
                 {"secretRef": {"name": "web/config"}, "invalidKeys": "Replace"},
                 {"secretRef": {"name": "web/more", "versionId": "a" * 32}, "invalidKeys": "Replace"},
                 {
-                    "find": {"name": {"regexp": "^found/", "prefix": "found"}, "tags": {"t": "1"}},
+                    "find": {
+                        "name": {"regexp": "^found/", "prefix": "found"},
+                        "tags": {"t": "1"},
+                        "optional": True,
+                    },
                     "invalidKeys": "Replace",
                 },
             ]
