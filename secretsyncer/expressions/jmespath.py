@@ -1,7 +1,7 @@
 """JMESPath expressions for nested values in the JSON of a secret.
 
 All of JMESPath (https://jmespath.org/specification.html) except the parts that create objects: multi-selects (`[a, b]`,
-`{x: a}`) and `map`. The rest can still create large results: a projection whose elements are literals, `join` of a `join`,
+`{x: a}`) and `map`. `items` gives a list of `[key, value]` for an object, as JMESPath Community has it. The rest can still create large results: a projection whose elements are literals, `join` of a `join`,
 `to_string` of a `to_string`. Therefore each evaluation charges its steps and results in advance.
 """
 
@@ -55,6 +55,11 @@ class _Functions(Functions):  # type: ignore[misc] # the library has no types
     def _func_join(self, separator: str, array: list[str]) -> str:
         self._charge(sum(map(len, array)) + len(separator) * len(array))
         return separator.join(array)
+
+    @signature({"types": ["object"]})  # type: ignore[untyped-decorator]
+    def _func_items(self, members: dict[str, Any]) -> list[list[Any]]:
+        self._charge(2 * len(members))
+        return [[key, value] for key, value in members.items()]
 
     @signature({"types": []})  # type: ignore[untyped-decorator]
     def _func_to_string(self, arg: Any) -> str:

@@ -13,6 +13,8 @@ from secretsyncer.kube.objects import Object
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "\u00b5s": 1e-6, "ns": 1e-9}
 _STRICT = ("fromJson", "mustFromJson", "b64dec", "atoi", "int", "int64")
 """Functions that are stricter than sprig's."""
+_OURS = ("getSecretValue", "getSecretValueMap", "getSecretKey", "filterByTagKey", "filterByTag", "filterByName")
+"""Functions that the original does not have, so that its template fails."""
 _LINES = re.compile(r"(([-._A-Za-z0-9]+): +((?:[A-Za-z0-9/]|\{\{)[^\n#'\"]*?) *(?:\n|\Z))", re.ASCII)
 _POLL = 300
 """The default of POLL_INTERVAL_SEC."""
@@ -145,6 +147,9 @@ def _templates(draft: Draft, texts: dict[str, str], keys: set[str] | None) -> No
         if "{{" not in text:
             draft.add_text(name, text)
             continue
+        for function in _OURS:
+            if go_templates.calls(text, function):
+                draft.refuse(f"{where} calls {function}, which is a function of this operator only")
         if any(go_templates.calls(text, function) for function in _STRICT):
             draft.common.add(FUNCTIONS)
         converted = go_templates.convert(name, text)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 
-from secretsyncer.commands.convert import eso_rewrite, eso_store
+from secretsyncer.commands.convert import eso_rewrite, eso_store, gjson
 from secretsyncer.commands.convert.draft import JSON, Draft, at, version_of
 from secretsyncer.commands.convert.eso_store import Around
 from secretsyncer.expressions import dotted
 from secretsyncer.kube.objects import Object
 
-_COUNT = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]*\.)+#", re.ASCII)
-"""The number of elements of a list."""
 _SPECIAL = re.compile(r"(?<!\\)(?:\\\\)*(?:[|*?]|(?:^|\.)[@#!{\[])")
 """What gjson takes for more than a name, unless a backslash precedes it."""
 _DECODE = {"Base64": "base64", "Base64URL": "base64url", "Auto": "auto"}
@@ -61,6 +58,8 @@ class Reader:
         if entry.get("rewrite"):  # then the original changes no key by itself
             if rules := eso_rewrite.rules(self._draft, where, rewrite):
                 made["rewrite"] = rules
+                if eso_rewrite.may_empty(rules):
+                    made["invalidKeys"] = "Replace"  # which leaves out an empty key, as the original does
         elif strategy in _INVALID:
             made["invalidKeys"] = _INVALID[strategy]
         else:
@@ -104,9 +103,8 @@ class Reader:
 
     def _property(self, where: str, text: str) -> Object | None:
         self._draft.common.add(JSON)
-        if _COUNT.fullmatch(text):
-            names = [json.dumps(name) for name in text.split(".")[:-1]]
-            return {"jmesPath": f"length({'.'.join(names)})"}
+        if expression := gjson.jmes_path(text):
+            return {"jmesPath": expression}
         if _SPECIAL.search(text) or not dotted.is_path(text):
             self._draft.refuse(f"{where}: property {text} is more than names and numbers; use jmesPath")
             return None

@@ -10,6 +10,7 @@ from secretsyncer.commands.convert.draft import JSON, Draft
 from secretsyncer.kube.objects import Object
 
 _NAMED_GROUP = re.compile(r"\$\{?[A-Za-z_]|\$[0-9]+[A-Za-z_]|\$\{[0-9]+[A-Za-z_]")
+_GROUP = re.compile(r"\$(?:[0-9]+|\{[0-9]+\})")
 _DIFFERENT = {"(.*)", "(.+)", "^(.*)$", "^(.+)$", "^", "$", r"\z"}
 """Sources that match a key as a whole, or nothing of it: then different keys stay different."""
 
@@ -56,6 +57,11 @@ def rules(draft: Draft, where: str, rewrite: list[Any]) -> list[Object]:
     if any(rule.get("source") not in _DIFFERENT for rule in made):
         draft.note(f"{where}: two keys that rewrite makes equal are an error here; there, one of them is lost")
     return made
+
+
+def may_empty(made: list[Object]) -> bool:
+    """Whether a rule may leave nothing of a key: its target has no text of its own."""
+    return any("target" in rule and not _GROUP.sub("", rule["target"]) for rule in made)
 
 
 def _transform(draft: Draft, where: str, template: str) -> list[Object]:
