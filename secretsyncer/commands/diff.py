@@ -24,6 +24,8 @@ from secretsyncer.sync.secret_plan import MANAGED_METADATA
 
 _KEY = secrets.token_bytes(32)
 _AT_A_TIME = 8
+_NAMED = 10
+"""Suspended objects that the summary names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def summary(found: Sequence[Difference], failed: int, suspended: Sequence[str] =
     count = f"{_count(len(found) - len(other), 'Secret')} the same, {len(other)} differ{errors}"
     lines = [f"{count}:" if other else count, *(f"  {it.name}: {', '.join(it.what)}" for it in other)]
     if suspended:
-        lines.append(f"{_count(len(suspended), 'suspended object')} left out: {', '.join(suspended)}")
+        more = f" and {len(suspended) - _NAMED} more" if len(suspended) > _NAMED else ""
+        lines.append(f"{_count(len(suspended), 'suspended object')} left out: {', '.join(suspended[:_NAMED])}{more}")
     return "\n".join(lines)
 
 

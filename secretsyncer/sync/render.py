@@ -165,12 +165,12 @@ class _Rendering:
             )
             yield label, part.template_only, partial(self._everything, part, next(found) if part.find else ())
         for item in self._spec.items:
-            if item.value is not None or item.value_from is not None:
+            if item.value is not None or item.has_source:
                 yield f"data.{item.name}", item.template_only, partial(self._item, item)
 
     def _item(self, item: DataItem) -> Data | DataItem:
         """The item's key and value; nothing where it is optional and absent; the item itself if it is a template."""
-        if item.value_from is None:
+        if not item.has_source:
             return {item.name: (item.value or "").encode()}
         reference = item.reference
         if reference is None:

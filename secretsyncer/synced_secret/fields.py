@@ -38,13 +38,16 @@ class Fields(BaseModel):
                 raise ValueError(rule.message)
 
 
-def exactly_one_of(*names: str, tolerated: tuple[str, ...] = ()) -> Rule:
-    """One of the fields is set, and the others are absent. `tolerated` may be set together, as in the Go operator."""
+def exactly_one_of(*names: str, tolerated: tuple[str, ...] | None = None) -> Rule:
+    """One of the fields is set, and the others are absent.
+
+    With `tolerated`, which may be set together, there may also be none, as in the Go operator.
+    """
     values = {name: _reader(name) for name in names}
 
     def holds(fields: Any) -> bool:
         given = tuple(name for name, value in values.items() if value(fields) is not None)
-        return len(given) == 1 or (bool(given) and given == tolerated)
+        return len(given) == 1 or (tolerated is not None and given in {(), tolerated})
 
     return Rule(
         f"exactly one of {_listed(names)} must be set",

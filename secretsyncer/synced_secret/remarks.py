@@ -25,9 +25,9 @@ def remarks(spec: SyncedSecretSpec) -> list[str]:
 
 
 def _of_item(where: str, item: DataItem) -> Iterator[str]:
-    if item.value is None and item.value_from is None:
+    if item.value is None and not item.has_source:
         yield f"{where} has no value and is skipped"
-    if item.value is not None and item.value_from is not None:
+    if item.value is not None and item.has_source:
         yield f"{where} has value and valueFrom, and valueFrom is used"
     if item.value_from and item.value_from.secret_ref and item.value_from.secret_key_ref:
         yield f"{where} has secretRef and secretKeyRef, and secretKeyRef is used"

@@ -99,6 +99,11 @@ class DataItem(Fields):
     def reference(self) -> ValueReference | None:
         return self.value_from.reference if self.value_from else None
 
+    @property
+    def has_source(self) -> bool:
+        """Whether valueFrom says where the value comes from. An empty one says nothing, as in the Go operator."""
+        return self.reference is not None or self.template is not None
+
 
 class Keys(Fields):
     """AWS secrets whose keys are copied to the Secret, after the entries before it. A later key takes precedence."""
@@ -242,7 +247,7 @@ class SyncedSecretSpec(Fields):
 
     @property
     def has_values(self) -> bool:
-        return bool(self.parts) or any(item.value is not None or item.value_from for item in self.items)
+        return bool(self.parts) or any(item.value is not None or item.has_source for item in self.items)
 
     @property
     def items(self) -> tuple[DataItem, ...]:

@@ -138,6 +138,23 @@ async def test_from_aws_reads_as_the_operator_does_and_reports_failures(command,
     ]
 
 
+async def test_without_credentials_the_message_says_whose_are_missing_and_how_to_give_them(command, space, name):
+    spec = manifest(space, dataFrom=all_keys(name))
+    nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
+    code, out, err = await command("render", "-f", "-", "--from-aws", stdin=spec, **nobody)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert "this shell has no valid AWS credentials" in line
+    assert "set AWS_PROFILE" in line
+
+
+async def test_a_suspended_object_is_named_and_left_out_of_the_comparison(command, space, name):
+    spec = manifest(space, suspend=True, dataFrom=all_keys(name))
+    code, out, err = await command("render", "-f", "-", "--from-aws", "--diff", stdin=spec)
+    assert (code, err) == (0, "")
+    assert out == f"0 Secrets the same, 0 differ\n1 suspended object left out: {space.name}/demo\n"
+
+
 async def test_without_aws_or_without_a_cluster_there_is_one_line_and_exit_code_2(command, space, moto, name):
     await moto.create(name, '{"a": 1}')
     spec = manifest(space, dataFrom=all_keys(name))

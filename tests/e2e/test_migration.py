@@ -197,7 +197,9 @@ PEERS = [
         "data": [{"secretKey": "user", "remoteRef": {"key": "NAME", "property": "login.user"}}],
     },
 ]
-MADE = [{"pw": "pw", "crt": "cert"}, {"url": "  db://web:5432\n"}]
+LEFT = {"target": {"name": "left-alone", "template": {"data": {"made": "{{ now }}"}}}}
+"""What has no counterpart, and stays with the other operator."""
+MADE = [{"pw": "pw", "crt": "cert"}, {"url": "  db://web:5432\n"}, {"made": "today"}]
 """What External Secrets makes of them."""
 
 
@@ -206,7 +208,7 @@ async def written_by_eso(space, kubectl):
     here = {"namespace": space.name}
     secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque"}
     await space.cluster.create({**secret, "stringData": {"a": "b"}, "metadata": {"name": "unrelated", **here}})
-    for number, (name, data) in enumerate(zip(WATCHED, MADE, strict=True)):
+    for number, (name, data) in enumerate(zip((*WATCHED, "left-alone"), MADE, strict=True)):
         query = (
             "get",
             f"externalsecrets.{ESO}",
@@ -279,7 +281,7 @@ async def test_from_external_secrets_operator_step_by_step(
             "metadata": {"name": f"app-{number}", **here},
             "spec": {"secretStoreRef": {"name": "aws"}, "refreshInterval": "1h0m0s", **named(spec, name)},
         }
-        for number, spec in enumerate(PEERS)
+        for number, spec in enumerate((*PEERS, LEFT))
     ]
     same = "2 Secrets the same, 0 differ\n"
     async with external_secrets(cluster, kubectl, store, *apps):
@@ -289,7 +291,7 @@ async def test_from_external_secrets_operator_step_by_step(
         async with undisturbed(real_server, space, tmp_path):
             assert await shell(save) == (0, "")
             code, output = await shell(convert)
-            assert (code, output.splitlines()[-1]) == (0, "2 converted, 0 with notes, 0 not converted")
+            assert (code, output.splitlines()[-1]) == (1, "2 converted, 0 with notes, 1 not converted")
             assert f"secret:{name}-??????" in (await shell(policies))[1]
             assert await shell(compare) == (0, same)
             for back in (True, False):  # and forth again
@@ -297,7 +299,7 @@ async def test_from_external_secrets_operator_step_by_step(
                 assert code == 0, output
                 assert await replicas(kubectl, "external-secrets", "external-secrets") == "0"
                 code, output = await shell(disown)
-                assert (code, "unrelated" in output) == (0, False)
+                assert (code, "unrelated" in output, "left-alone" in output) == (0, False, False)
                 code, output = await shell(hand_over)
                 assert (code, output.endswith(same)) == (0, True), output
                 for secret in WATCHED:
@@ -315,6 +317,10 @@ async def test_from_external_secrets_operator_step_by_step(
                     await eventually(left)
             code, output = await shell(delete)
             assert code == 0, output
+            remaining = await kubectl("get", f"externalsecrets.{ESO}", "-n", space.name, "-o", "name")
+            assert remaining.strip() == f"externalsecret.{ESO}/app-2"
+            (owner,) = (await space.secret("left-alone"))["metadata"]["ownerReferences"]
+            assert owner["name"] == "app-2"
             # The collector is at work: what an ExternalSecret that is gone still owns, goes.
             uid = str(uuid.uuid4())
             owner = {"apiVersion": f"{ESO}/v1", "kind": "ExternalSecret", "name": "app-0", "uid": uid}

@@ -68,12 +68,16 @@ INVALID: list[tuple[dict[str, Any], str]] = [
         "spec.data[0]: templateOnly and valueFrom.template are mutually exclusive",
     ),
     (
-        {"data": [{"name": "a", "valueFrom": {}}]},
+        {"data": [{"name": "a", "valueFrom": {"template": CANARY, "secretRef": {"name": "s"}}}]},
         "spec.data[0].valueFrom: exactly one of secretRef, secretKeyRef and template must be set",
     ),
     (
-        {"data": [{"name": "a", "valueFrom": {"template": CANARY, "secretRef": {"name": "s"}}}]},
-        "spec.data[0].valueFrom: exactly one of secretRef, secretKeyRef and template must be set",
+        {"dataFrom": {"secretRef": {"name": "s"}, "rewrite": [{"source": "a"}]}},
+        "spec.dataFrom.rewrite[0]: either source and target, or case must be set",
+    ),
+    (
+        {"dataFrom": {"secretRef": {"name": "s"}, "rewrite": [{"source": "a", "target": "b", "case": "Upper"}]}},
+        "spec.dataFrom.rewrite[0]: either source and target, or case must be set",
     ),
     ({"data": [key("a", "s", "")]}, "spec.data[0].valueFrom.secretKeyRef.key: length must be at least 1"),
     (

@@ -153,6 +153,8 @@ def test_what_is_said_twice_or_not_at_all_is_read_as_the_go_operator_does_and_re
         {"name": "b", "value": CANARY, "valueFrom": ref},
         {"name": "c", "valueFrom": {**ref, **key}},
         {"name": "d", "value": "1"},
+        {"name": "e", "valueFrom": {}},
+        {"name": "f", "value": "1", "valueFrom": {}},
     ).spec
     assert spec.items[1].reference.name == "s"
     assert spec.items[2].reference.key == "k"
@@ -160,6 +162,7 @@ def test_what_is_said_twice_or_not_at_all_is_read_as_the_go_operator_does_and_re
         "data[0] (a) has no value and is skipped",
         "data[1] (b) has value and valueFrom, and valueFrom is used",
         "data[2] (c) has secretRef and secretKeyRef, and secretKeyRef is used",
+        "data[4] (e) has no value and is skipped",
     ]
     assert remarks(parsed(*[{"name": "a"}] * 100).spec)[-1] == "95 more items like these"
 

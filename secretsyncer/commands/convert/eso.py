@@ -16,8 +16,8 @@ _STRICT = ("fromJson", "mustFromJson", "b64dec", "atoi", "int", "int64")
 _OURS = ("getSecretValue", "getSecretValueMap", "getSecretKey", "filterByTagKey", "filterByTag", "filterByName")
 """Functions that the original does not have, so that its template fails."""
 _LINES = re.compile(r"(([-._A-Za-z0-9]+): +((?:[A-Za-z0-9/]|\{\{)[^\n#'\"]*?) *(?:\n|\Z))", re.ASCII)
-_POLL = 300
-"""The default of POLL_INTERVAL_SEC."""
+_POLL, _CHANGES = 300, 10
+"""The defaults of POLL_INTERVAL_SEC and CHANGES_INTERVAL_SEC."""
 
 
 def convert(obj: Object, around: Around) -> Draft:
@@ -64,7 +64,8 @@ def _refresh(draft: Draft, spec: Object) -> None:
         draft.refuse(f"refreshPolicy {policy} has no counterpart")
     elif interval and seconds < _POLL:
         draft.note(
-            f"refreshInterval {interval} is left out: changes arrive within POLL_INTERVAL_SEC, {_POLL} by default"
+            f"refreshInterval {interval} is left out: changes arrive within CHANGES_INTERVAL_SEC ({_CHANGES} s by default) "
+            f"in the operator's account and region, and elsewhere within POLL_INTERVAL_SEC ({_POLL} s)"
         )
 
 

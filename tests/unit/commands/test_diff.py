@@ -14,6 +14,7 @@ def test_the_summary_counts_and_names_what_differs():
         "1 Secret the same, 2 differ, 2 objects with an error:\n  web/b: keys x, y, type\n  web/c: label"
     )
     assert summary(found[:1] * 3, 0) == "3 Secrets the same, 0 differ"
+    assert summary([], 0, ["web/s"]) == "0 Secrets the same, 0 differ\n1 suspended object left out: web/s"
     assert summary([], 1) == "0 Secrets the same, 0 differ, 1 object with an error"
 
 

@@ -87,6 +87,7 @@ def test_a_dash_that_is_quoted_or_a_minus_is_fine(expression):
         ("a[]", {"a": "text"}, None, 1),
         ("a[1:]", {"a": [1, 2, 3]}, [2, 3], 3),
         ("a[1:]", {"a": {"b": 1}}, None, 1),
+        ("items(a)[?starts_with([0], 'pass')] | [0][1]", {"a": {"user": "u", "password": "p"}}, "p", 4),
         ("keys(a)", {"a": {"b": 1, "c": 2}}, ["b", "c"], 2),
     ],
 )

@@ -46,6 +46,8 @@ def test_no_pattern_is_slow():
         ([("(.*)", "x-$1")], "", "x-"),
         ([("(a)|(b)", "[$1$2]")], "ab", "[a][b]"),
         ([("\u00e4", "ae")], "\u00e4\u00e4", "aeae"),
+        ([("_", "-"), regexp.upper], "db_\u00e9\u00df", "DB-\u00c9\u00df"),
+        ([regexp.lower, ("^", "x")], "DbA", "xdba"),
     ],
 )
 def test_keys_are_rewritten_by_all_rules_in_order(rules, key, result):

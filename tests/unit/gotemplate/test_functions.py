@@ -216,6 +216,34 @@ def test_yaml_reads_back_as_it_was(render, value):
     assert yaml.safe_load(written) == value
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("a b", "a b"),
+        ("a: b", "'a: b'"),
+        ("it's", "it's"),
+        ("'it' is", "'''it'' is'"),
+        ("yes", '"yes"'),
+        ("2026-01-01", '"2026-01-01"'),
+        ("12:30", '"12:30"'),
+        ("1_000", '"1_000"'),
+        ("1.2.3", "1.2.3"),
+        ("\t\u2028\U0001f600", r'"\t\L\U0001F600"'),
+        (" \na", r'" \na"'),
+        ({"pem": "--\nx\n", "b": 1}, "b: 1\npem: |\n  --\n  x"),
+        ({"a": ["x\n\n", " y\nz"]}, "a:\n- |+\n  x\n\n- |2-\n   y\n  z"),
+        ({"a10": 1, "a2": 2, "_": 3, "B": 4}, "_: 3\nB: 4\na2: 2\na10: 1"),
+        ({"k": "w" * 81 + " x  y"}, "k: " + "w" * 81 + "\n  x  y"),
+        ({"k": "w: " + "w" * 81 + " x"}, "k: 'w: " + "w" * 81 + "\n  x'"),
+        ({"k": ["\t" + "w" * 81 + "  x"]}, 'k:\n- "\\t' + "w" * 81 + '\n  \\ x"'),
+    ],
+)
+def test_yaml_is_written_as_helm_writes_it(render, value, written):
+    made = render('{{ fromJson (getSecretValue "v") | toYaml }}', {"v": json.dumps(value)})
+    assert made == written
+    assert yaml.safe_load(f"{made}\n") == value
+
+
 @pytest.mark.parametrize("source", ["1", '"a"', "[]", "{}", '["a",1]', "[[1,2],[3]]"])
 def test_yaml_of_any_value_reads_back(render, source):
     written = render('{{ fromJson (getSecretValue "v") | toYaml }}', {"v": source})

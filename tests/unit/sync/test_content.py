@@ -139,6 +139,20 @@ async def test_a_search_that_finds_nothing_does_not_hide_what_else_is_wrong(fail
     assert "data.one: " in found.message
 
 
+async def test_an_optional_search_may_find_nothing_beside_other_keys(content, failure):
+    find = {"find": {"tagKey": "none", "optional": True}}
+    assert (await content(key("user", "app", "user"), dataFrom=find)).data == {"user": b"web"}
+    assert "everything optional is absent" in (await failure(dataFrom=find)).message
+
+
+async def test_an_optional_search_waits_while_the_listing_is_in_doubt(failure):
+    doubtful = LISTED.at_round(2, "the listing lacks 3 AWS secrets")
+    find = {"find": {"tagKey": "none", "optional": True}}
+    found = await failure(key("user", "app", "user"), dataFrom=find, listing=doubtful)
+    assert isinstance(found, Unavailable)
+    assert "the listing lacks 3 AWS secrets" in found.message
+
+
 async def test_temporary_failures_take_precedence(failure, aws):
     aws.failures["cert"] = Unavailable(Reason.AWS_UNAVAILABLE, "throttled", retry_after=3)
     found = await failure(key("one", "app", "missing"), whole("two", "cert"))
