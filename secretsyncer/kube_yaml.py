@@ -27,6 +27,7 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
     **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
 }
+_LETTERS = {"y", "Y", "n", "N"}
 _INTEGER = re.compile(r"([-+]?)(?:0[bB]([01]+)|0[xX]([0-9a-fA-F]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII)
@@ -34,9 +35,14 @@ _LONGEST = 400
 """Characters of the longest text that is looked at as a number: no number of 64 bits needs more."""
 
 
-def load_all(text: str) -> list[Any]:
-    """The documents of a text, as JSON values; empty documents are left out. Raises yaml.YAMLError."""
-    return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+def load_all(text: str, *, letters_are_text: bool = False) -> list[Any]:
+    """The documents of a text, as JSON values; empty documents are left out. Raises yaml.YAMLError.
+
+    `letters_are_text`: a value y or n without quotes is text. kubectl reads a boolean, which the API server rejects where
+    text has to be, so objects with such values were made by other tools.
+    """
+    loader = _LettersLoader if letters_are_text else _Loader
+    return [document for document in yaml.load_all(text, Loader=loader) if document is not None]
 
 
 def dump_all(documents: Sequence[Any]) -> str:
@@ -99,6 +105,14 @@ class _Loader(_Base):
         raise yaml.constructor.ConstructorError(None, None, "a key must be text", node.start_mark)
 
 
+class _LettersLoader(_Loader):
+    """Reads the values y and n as text. Keys are kubectl's."""
+
+    def _key(self, node: yaml.Node) -> str:
+        text = super()._key(node)
+        return str(_WORDS[text]).lower() if node.tag == _PLAIN and text in _LETTERS else text
+
+
 class _Dumper(yaml.SafeDumper):
     """Quotes texts that kubectl would read as another type, and writes texts of several lines as blocks."""
 
@@ -123,6 +137,10 @@ def _plain(_: _Loader, node: yaml.ScalarNode) -> Any:
         return scalar(str(node.value))
     except ValueError as exc:
         raise yaml.constructor.ConstructorError(None, None, str(exc), node.start_mark) from None
+
+
+def _plain_or_letter(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    return node.value if node.value in _LETTERS else _plain(loader, node)
 
 
 def _typed(*kinds: type) -> Any:
@@ -173,3 +191,4 @@ for _tag, _constructor in {
     _Loader.add_constructor(_tag, _constructor)
 for _tag in ("set", "omap", "pairs"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _any)
+_LettersLoader.add_constructor(_PLAIN, _plain_or_letter)

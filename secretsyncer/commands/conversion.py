@@ -57,7 +57,7 @@ def register(commands: Subcommands) -> None:
 
 def _action(chosen: argparse.Namespace) -> int:
     with TemplateEngine(cache_dir=load(os.environ).cache_folder) as engine:
-        loaded = manifests.load_manifests(chosen.files)
+        loaded = manifests.load_manifests(chosen.files, letters_are_text=True)
         home = Home(chosen.account, chosen.region or os.environ.get("AWS_REGION", ""))
         if not all(home) and searches(loaded.objects):
             home = Home(*(given or known for given, known in zip(home, asyncio.run(_own_home()), strict=True)))

@@ -69,7 +69,9 @@ def summary(found: Sequence[Difference], failed: int, suspended: Sequence[str] =
     lines = [f"{count}:" if other else count, *(f"  {it.name}: {', '.join(it.what)}" for it in other)]
     if suspended:
         more = f" and {len(suspended) - _NAMED} more" if len(suspended) > _NAMED else ""
-        lines.append(f"{_count(len(suspended), 'suspended object')} left out: {', '.join(suspended[:_NAMED])}{more}")
+        lines.append(
+            f"{_count(len(suspended), 'suspended object')} left out: {', '.join(suspended[:_NAMED])}{more}"
+        )
     return "\n".join(lines)
 
 

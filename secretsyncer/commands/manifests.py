@@ -32,12 +32,15 @@ class Manifests(NamedTuple):
     problems: list[str]
 
 
-def load_manifests(paths: Sequence[Path]) -> Manifests:
-    """Every object of the files, of folders' files, and of `List`s. Raises SettingsError with file and position."""
+def load_manifests(paths: Sequence[Path], *, letters_are_text: bool = False) -> Manifests:
+    """Every object of the files, of folders' files, and of `List`s. Raises SettingsError with file and position.
+
+    `letters_are_text` is that of `kube_yaml.load_all`.
+    """
     objects, problems = [], []
     for path in paths:
         for file in _files(path):
-            for obj in _objects(file):
+            for obj in _objects(file, letters_are_text=letters_are_text):
                 problem = _problem(obj)
                 if problem:
                     problems.append(f"{file}: {problem}")
@@ -55,8 +58,8 @@ def _files(path: Path) -> list[Path]:
         raise SettingsError(f"{path}: {exc.strerror}") from None
 
 
-def _objects(path: Path) -> Iterator[Any]:
-    for document in _load(path):
+def _objects(path: Path, *, letters_are_text: bool) -> Iterator[Any]:
+    for document in _load(path, letters_are_text=letters_are_text):
         items = [document]
         if str(document.get("kind", "")).endswith("List"):
             items = document.get("items") or []
@@ -80,9 +83,10 @@ def _problem(obj: Any) -> str:
     return ""
 
 
-def _load(path: Path) -> list[Any]:
+def _load(path: Path, *, letters_are_text: bool = False) -> list[Any]:
     try:
-        documents = _documents(sys.stdin.read() if str(path) == "-" else path.read_text("utf-8"))
+        text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
+        documents = _documents(text, letters_are_text=letters_are_text)
     except OSError as exc:
         raise SettingsError(f"{path}: {exc.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
@@ -94,12 +98,12 @@ def _load(path: Path) -> list[Any]:
     return documents
 
 
-def _documents(text: str) -> list[Any]:
+def _documents(text: str, *, letters_are_text: bool) -> list[Any]:
     """Parsed as JSON if it is JSON, because the parser of YAML rejects tabs and some escapes."""
     try:
         return [json.loads(text)]
     except (ValueError, RecursionError):
-        return kube_yaml.load_all(text)
+        return kube_yaml.load_all(text, letters_are_text=letters_are_text)
 
 
 def load_one(path: Path) -> dict[str, Any]:

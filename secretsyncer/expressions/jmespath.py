@@ -1,8 +1,9 @@
 """JMESPath expressions for nested values in the JSON of a secret.
 
 All of JMESPath (https://jmespath.org/specification.html) except the parts that create objects: multi-selects (`[a, b]`,
-`{x: a}`) and `map`. `items` gives a list of `[key, value]` for an object, as JMESPath Community has it. The rest can still create large results: a projection whose elements are literals, `join` of a `join`,
-`to_string` of a `to_string`. Therefore each evaluation charges its steps and results in advance.
+`{x: a}`) and `map`. `items` gives a list of `[key, value]` for an object, as JMESPath Community has it. The rest can still
+create large results: a projection whose elements are literals, `join` of a `join`, `to_string` of a `to_string`. Therefore
+each evaluation charges its steps and results in advance.
 """
 
 from __future__ import annotations

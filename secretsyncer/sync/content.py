@@ -159,7 +159,9 @@ class ContentRenderer:
         entries = await self._run(partial(select, find, catalogue), budget, length)
         found = [grant.ref(entry.arn) for entry in entries]
         if not found and find.optional and catalogue.doubt:
-            return Unavailable(Reason.AWS_UNAVAILABLE, f"find matches none of the AWS secrets; and {catalogue.doubt}")
+            return Unavailable(
+                Reason.AWS_UNAVAILABLE, f"find matches none of the AWS secrets; and {catalogue.doubt}"
+            )
         if found or find.optional or spec.allow_empty:
             return found
         return Rejected(Reason.SECRET_NOT_FOUND, "find matches none of the listed AWS secrets")

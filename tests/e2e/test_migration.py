@@ -265,6 +265,14 @@ async def undisturbed(real_server, space, tmp_path):
     assert len({tuple(rest) for _, *rest in seen}) == len(WATCHED), seen
 
 
+async def is_left_alone(space, kubectl):
+    """The object that is not converted is there, and owns its Secret."""
+    remaining = await kubectl("get", f"externalsecrets.{ESO}", "-n", space.name, "-o", "name")
+    assert remaining.strip() == f"externalsecret.{ESO}/app-2"
+    (owner,) = (await space.secret("left-alone"))["metadata"]["ownerReferences"]
+    assert owner["name"] == "app-2"
+
+
 async def test_from_external_secrets_operator_step_by_step(
     shell, cluster, kubectl, moto, real_server, run_operator, new_space, tmp_path
 ):
@@ -317,10 +325,7 @@ async def test_from_external_secrets_operator_step_by_step(
                     await eventually(left)
             code, output = await shell(delete)
             assert code == 0, output
-            remaining = await kubectl("get", f"externalsecrets.{ESO}", "-n", space.name, "-o", "name")
-            assert remaining.strip() == f"externalsecret.{ESO}/app-2"
-            (owner,) = (await space.secret("left-alone"))["metadata"]["ownerReferences"]
-            assert owner["name"] == "app-2"
+            await is_left_alone(space, kubectl)
             # The collector is at work: what an ExternalSecret that is gone still owns, goes.
             uid = str(uuid.uuid4())
             owner = {"apiVersion": f"{ESO}/v1", "kind": "ExternalSecret", "name": "app-0", "uid": uid}

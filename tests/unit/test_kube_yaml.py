@@ -115,3 +115,11 @@ def test_several_lines_are_written_as_they_are():
 
 def test_empty_documents_are_left_out():
     assert load_all("---\n---\na: 1\n---\n# nothing\n") == [{"a": 1}]
+
+
+def test_the_values_y_and_n_can_be_read_as_text_while_keys_stay_those_of_kubectl():
+    text = "[{a: y, N: n, b: 'Y', c: yes, d: N}]"
+    assert load_all(text) == [[{"a": True, "false": False, "b": "Y", "c": True, "d": False}]]
+    read = load_all(text, letters_are_text=True)
+    assert read == [[{"a": "y", "false": "n", "b": "Y", "c": True, "d": "N"}]]
+    assert load_all(dump_all(read[0])) == read[0]

@@ -122,3 +122,8 @@ def version_of(text: Any) -> Object | None:
     if text in {"", "AWSCURRENT"}:
         return {}
     return {"versionStage": text} if _STAGE.fullmatch(text) else None
+
+
+def is_true(value: Any) -> bool:
+    """Whether a boolean field is true; YAML has y for it, too."""
+    return value is True or value in ("y", "Y")

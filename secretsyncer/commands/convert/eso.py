@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from secretsyncer.commands.convert import eso_store, go_templates
-from secretsyncer.commands.convert.draft import FUNCTIONS, Draft
+from secretsyncer.commands.convert.draft import FUNCTIONS, Draft, is_true
 from secretsyncer.commands.convert.eso_data import Reader
 from secretsyncer.commands.convert.eso_store import Around
 from secretsyncer.kube.objects import Object
@@ -72,7 +72,7 @@ def _refresh(draft: Draft, spec: Object) -> None:
 def _target(draft: Draft, target: Object) -> None:
     draft.leftovers("target", target, {"name", "creationPolicy", "deletionPolicy", "template", "immutable"})
     draft.target(target.get("name"))
-    if target.get("immutable"):
+    if is_true(target.get("immutable")):
         draft.spec["immutable"] = True
     policy = target.get("creationPolicy") or "Owner"
     if policy == "Owner":

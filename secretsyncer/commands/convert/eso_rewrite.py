@@ -90,4 +90,4 @@ def _replace(source: str, target: str) -> Object:
 
 def _exactly(text: str) -> str:
     """A regular expression for a text of a template."""
-    return re.escape(json.loads(text))
+    return re.escape(str(json.loads(text)))

@@ -96,7 +96,9 @@ def check_search(draft: Draft, where: str, aws: Object, around: Around) -> None:
             draft.refuse(f"{where}: find lists {place} {own}, where the operator is, and the store names {wanted}")
     if aws.get("prefix"):
         draft.refuse(f"{where}: find with the prefix of a store has no counterpart")
-    draft.note(f"{where}: while find matches nothing and there is no other key, the object is not ready, and the Secret stays as it is")
+    draft.note(
+        f"{where}: while find matches nothing and there is no other key, the object is not ready, and its Secret stays"
+    )
 
 
 def searches(objects: Iterable[Object]) -> bool:

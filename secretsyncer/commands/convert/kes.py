@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from secretsyncer.commands.convert.draft import JSON, Draft, at
+from secretsyncer.commands.convert.draft import JSON, Draft, at, is_true
 from secretsyncer.kube.objects import Object
 
 _SPEC = {
@@ -64,7 +64,7 @@ def _item(draft: Draft, where: str, item: Object) -> None:
         draft.refuse(f"{where} has no name or no key")
         return
     reference = _reference(item)
-    if item.get("isBinary"):
+    if is_true(item.get("isBinary")):
         reference["decode"] = "base64"
         draft.note(f"{where}: isBinary decodes base64; remove decode if AWS holds the secret as binary")
     if "property" not in item:
@@ -95,7 +95,7 @@ def _template(draft: Draft, template: Object) -> None:
     kind = template.get("type")
     if kind:
         draft.spec["type"] = kind
-    if template.get("immutable"):
+    if is_true(template.get("immutable")):
         draft.spec["immutable"] = True
     for field in ("data", "stringData"):
         for name, text in (template.get(field) or {}).items():

@@ -164,8 +164,7 @@ def test_an_external_secret_of_eso_becomes_a_synced_secret(convert, rendered, ve
         ),
     )
     assert [problem.removeprefix("note: ExternalSecret web/app: ") for problem in problems] == [
-        "dataFrom[2]: while find matches nothing and there is no other key, the object is not ready, and the Secret "
-        "stays as it is",
+        "dataFrom[2]: while find matches nothing and there is no other key, the object is not ready, and its Secret stays",
         "dataFrom[2].find.tags are compared exactly; there, tags whose names and values begin like these are enough",
     ]
     (result,) = results
@@ -692,3 +691,14 @@ def test_files_without_anything_to_convert_are_named(tmp_path, capsys):
 def test_an_invalid_result_is_named(convert):
     _, problems = convert(kes(data=[{"key": "a", "name": "not/a key"}]))
     assert any("the result is not valid: spec.data[0].name" in problem for problem in problems), problems
+
+
+def test_a_letter_that_yaml_takes_for_a_boolean_is_the_name_of_a_key(capsys, tmp_path):
+    path = tmp_path / "peers.yaml"
+    spec = eso(data=[remote("KEY", "s", property="PROPERTY")])
+    text = yaml.safe_dump_all([store(), spec]).replace("KEY", "N").replace("PROPERTY", "y")
+    path.write_text(text)
+    assert cli.main(["convert", "-f", str(path)]) == 0
+    (result,) = kube_yaml.load_all(capsys.readouterr().out)
+    reference = {"name": "s", "key": "y"}
+    assert result["spec"]["data"] == [{"name": "N", "valueFrom": {"secretKeyRef": reference}}]
