@@ -194,7 +194,8 @@ async def test_convert_asks_aws_in_which_account_the_operator_would_search(comma
     region = moto.environment["AWS_REGION"]
     here = searching("arn:aws:iam::123456789012:role/reader", region)
     code, out, err = await command("convert", "-f", "-", stdin=here)
-    assert (code, yaml.safe_load(out)["spec"]["dataFrom"]["find"]) == (0, {"name": {"regexp": "^app/"}}), err
+    found = {"name": {"regexp": "^app/"}, "optional": True}
+    assert (code, yaml.safe_load(out)["spec"]["dataFrom"]["find"]) == (0, found), err
     elsewhere = searching("arn:aws:iam::222222222222:role/reader", region)
     code, out, err = await command("convert", "-f", "-", stdin=elsewhere)
     assert (code, out) == (1, "")
