@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from secretsyncer.ages import age
 from secretsyncer.commands import Subcommands, add_command
-from secretsyncer.commands.state import Acts, State, state_of
 from secretsyncer.commands.terminal import Screen
+from secretsyncer.explain.state import Acts, State, state_of
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SYNCED_SECRETS
 

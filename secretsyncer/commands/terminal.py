@@ -11,8 +11,8 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 
-from secretsyncer.commands.state import Acts
 from secretsyncer.errors import clip
+from secretsyncer.explain.state import Acts
 
 Paint = Callable[[int, int, str], str]
 """Takes the number of a row and of a column, and the padded cell."""

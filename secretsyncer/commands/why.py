@@ -9,10 +9,11 @@ import time
 from typing import TYPE_CHECKING
 
 from secretsyncer.commands import Subcommands, add_command
-from secretsyncer.commands.explanation import Facts, explain
-from secretsyncer.commands.state import Acts, state_of
+from secretsyncer.commands.explanation import lines
 from secretsyncer.commands.terminal import Screen
 from secretsyncer.errors import KubeError
+from secretsyncer.explain.explanation import Facts, explain
+from secretsyncer.explain.state import Acts
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.resources import EVENTS, NAMESPACES, SYNCED_SECRETS
 from secretsyncer.settings import load
@@ -59,8 +60,9 @@ def _action(chosen: argparse.Namespace) -> int:
 
     async def explained(client: KubeClient) -> int:
         facts = await _facts(client, cluster.key(chosen.object, chosen, client))
-        print("\n".join(explain(facts, rules, Screen(), now=time.time(), account=chosen.account or "")))
-        return int(state_of(facts.obj).acts not in {Acts.NOBODY, Acts.SUSPENDED})
+        found = explain(facts, rules, account=chosen.account or "", otherwise="--account ACCOUNT decides it")
+        print("\n".join(lines(found, Screen(), now=time.time())))
+        return int(found.state.acts not in {Acts.NOBODY, Acts.SUSPENDED})
 
     return cluster.run(explained)
 

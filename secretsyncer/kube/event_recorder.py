@@ -69,6 +69,7 @@ class _Sent:
     name: str
     count: int
     since: float
+    last: str
 
 
 @dataclass(slots=True)
@@ -134,6 +135,21 @@ class EventRecorder:
             self._queue[same] = _Waiting(involved, name, time, time)
             self._filled.set()
 
+    def sent(self, uid: str) -> list[Object]:
+        """What is remembered of the Events of one object."""
+        found = [(same, self._sent[same]) for same in list(self._sent) if same.uid == uid]
+        return [
+            {
+                "metadata": {"name": sent.name},
+                "type": same.type,
+                "reason": same.reason,
+                "message": same.message,
+                "count": sent.count,
+                "lastTimestamp": sent.last,
+            }
+            for same, sent in found
+        ]
+
     async def run(self) -> None:
         """Send recorded Events, for ever."""
         while True:
@@ -188,13 +204,14 @@ class EventRecorder:
                     raise
             else:
                 sent.count += waiting.count
+                sent.last = waiting.last
                 return
         try:
             await self._client.create(EVENTS, namespace, self._body(same, waiting, namespace))
         except KubeError as error:
             if error.reason != "AlreadyExists":  # an earlier attempt succeeded, but its response was lost
                 raise
-        self._sent[same] = _Sent(waiting.name, waiting.count, self._clock())
+        self._sent[same] = _Sent(waiting.name, waiting.count, self._clock(), waiting.last)
 
     def _body(self, same: _Same, waiting: _Waiting, namespace: str) -> Object:
         return {

@@ -1,4 +1,4 @@
-"""HTTP: / (the status page), /metrics, /healthz (would a restart help?), /readyz (may a rollout continue?).
+"""HTTP: / and below (the status page), /metrics, /healthz (would a restart help?), /readyz (may a rollout continue?).
 
 Health and readiness are lists of named checks. Each returns None, or the problem in one line. The server starts first and
 stops last, so that probes are always answered. `?verbose` lists every check.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, cast
@@ -22,23 +22,18 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from secretsyncer.operator import status_page
+from secretsyncer.operator.answers import SLICE, rendered
 from secretsyncer.operator.connections import AT_ONCE, QUEUE, SOCKET_BUFFER, Connections
-from secretsyncer.operator.renderings import INTERVAL, Busy, Renderings, Snapshot
+from secretsyncer.operator.page_routes import Site, add_pages
+from secretsyncer.operator.renderings import INTERVAL, Renderings
 
 Check = Callable[[], str | None]
 """None, or the problem in one line."""
 
 Answer = Callable[[web.Request], Awaitable[web.Response]]
 
-QUERY_LIMIT = 200
-"""Maximum length of a search."""
-
-SLICE = 16 * 1024
-"""Bytes of a page that are passed on at a time. A client that does not read holds no more, besides the page itself."""
-
 SELECTION_SHARE = 0.05
-"""Maximum part of the time in which selections of metrics are rendered."""
+"""Maximum part of the time in which pages of one kind are rendered of which there are many, such as selections of metrics."""
 
 _LIMITS: Any = {"max_headers": 64, "read_bufsize": SLICE, "auto_decompress": False}
 """Of aiohttp. Nothing reads the body of a request, so nothing decompresses it."""
@@ -48,7 +43,7 @@ class Server:
     """Serves the metrics of `registry` on `host` (None: all addresses) and `port` (0: any free one).
 
     `notes` are what `/readyz?verbose` adds to checks that pass.
-    `page` takes a snapshot for `/` and a search; what it returns makes the HTML. Without it, there is no page.
+    Without a `page`, there is no status page.
     """
 
     def __init__(
@@ -60,21 +55,19 @@ class Server:
         health: Mapping[str, Check],
         readiness: Mapping[str, Check],
         notes: Mapping[str, Check] | None = None,
-        page: Callable[[str], Callable[[], bytes]] | None = None,
+        page: Site | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._thread = ThreadPoolExecutor(1, "http")
         whole = Renderings(self._thread)
-        selected = Renderings(self._thread, lambda took: min(INTERVAL, took / SELECTION_SHARE))
-        pages = Renderings(self._thread)
-        self._renderings = (whole, selected, pages)
+        selected = Renderings(self._thread, _pause)
         app = web.Application(middlewares=[self._one_answer])
         app.router.add_get("/metrics", _metrics(registry, whole, selected))
         app.router.add_get("/healthz", _probe(health, {}))
         app.router.add_get("/readyz", _probe(readiness, notes or {}))
-        if page:
-            app.router.add_get("/", _page(page, pages))
+        pages = add_pages(app.router, page, self._thread, _pause) if page else ()
+        self._renderings = (whole, selected, *pages)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, **_LIMITS)
         self._connections: Connections | None = None
         self._listener: asyncio.Server | None = None
@@ -123,19 +116,8 @@ class Server:
         self._thread.shutdown(wait=False)
 
 
-async def _rendered(
-    renderings: Renderings, key: Hashable, snapshot: Snapshot, headers: Mapping[str, str]
-) -> web.Response:
-    try:
-        body = await renderings.get(key, snapshot)
-    except Busy:
-        return web.Response(status=503, text="busy: try again in some seconds\n", headers={"Retry-After": "5"})
-    return web.Response(body=_slices(body), headers={**headers, "Content-Length": str(len(body))})
-
-
-async def _slices(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), SLICE):
-        yield body[start : start + SLICE]
+def _pause(took: float) -> float:
+    return min(INTERVAL, took / SELECTION_SHARE)
 
 
 def _metrics(registry: CollectorRegistry, whole: Renderings, selected: Renderings) -> Answer:
@@ -148,29 +130,14 @@ def _metrics(registry: CollectorRegistry, whole: Renderings, selected: Rendering
         headers = {"Content-Type": content_type}
         names = tuple(sorted(set(request.query.getall("name[]", []))))
         if names:
-            return await _rendered(
+            return await rendered(
+                request,
                 selected,
                 (is_open, names),
                 lambda: partial(encode, registry.restricted_registry(names)),
                 headers,
             )
-        return await _rendered(whole, is_open, lambda: partial(encode, registry), headers)
-
-    return answer
-
-
-def _page(snapshot: Callable[[str], Callable[[], bytes]], pages: Renderings) -> Answer:
-    headers = {
-        "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": status_page.POLICY,
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",
-    }
-
-    async def answer(request: web.Request) -> web.Response:
-        query = request.query.get("q", "")[:QUERY_LIMIT]
-        return await _rendered(pages, query, partial(snapshot, query), headers)
+        return await rendered(request, whole, is_open, lambda: partial(encode, registry), headers)
 
     return answer
 

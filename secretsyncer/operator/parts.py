@@ -28,7 +28,7 @@ from secretsyncer.kube.workqueue import BACKOFF, WorkQueue
 from secretsyncer.loops import Heartbeats
 from secretsyncer.metrics import Metrics
 from secretsyncer.operator.http_server import Check, Server
-from secretsyncer.operator.status_page import StatusPage
+from secretsyncer.operator.status_page.site import StatusPage
 from secretsyncer.settings import Settings
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Rules
@@ -113,6 +113,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         in_use=lambda region: in_use((obj for _, obj in stores.objects.items()), region),
     )
     engine = TemplateEngine(cache_dir=settings.cache_folder)
+    rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
     damping = Damping(metrics, bound=settings.sync_interval_sec, clock=asyncio.get_running_loop().time)
     writer = Writer(
         client,
@@ -131,7 +132,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         writer=writer,
         reporter=Reporter(writer, events.event),
         operator=sessions,
-        rules=Rules(settings.ns_annotation, settings.require_ns_annotation),
+        rules=rules,
     )
     queue = _queue(settings, metrics)
     controller = Controller(
@@ -157,14 +158,23 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     event_queue = EventQueue(sessions, url, metrics, on_secrets=on_secrets) if url else None
     heartbeats.checks["workers"] = controller.stuck
     heartbeats.checks["kubernetes credentials"] = _accepted(client, within=REFUSED_LIMIT)
-    page = StatusPage(stores.objects, poller, queue, metrics, leading=lambda: controller.leading)
+    page = StatusPage(
+        stores,
+        poller,
+        queue,
+        metrics,
+        rules=rules,
+        leading=lambda: controller.leading,
+        account=lambda: sessions.known_account,
+        events=events.sent,
+    )
     server = Server(
         *settings.listen,
         registry=metrics.registry,
         health=heartbeats.checks,
         readiness=_readiness(client, informers, poller, elector),
         notes=_notes(informers, polled),
-        page=page.snapshot if settings.status_page else None,
+        page=page if settings.status_page else None,
     )
     return Parts(
         server=server,

@@ -7,6 +7,7 @@ already old. Nothing is kept: clients that ask often wait for the next turn, tog
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 
@@ -25,32 +26,43 @@ class Busy(Exception):  # noqa: N818 - it is an answer rather than an error
 
 
 class Renderings:
-    """The renderings of one kind of page. `pause` is the time until the next one begins, by the duration of the last."""
+    """The renderings of one kind of page. `pause` is the time until the next one begins, by the duration of the last.
 
-    def __init__(self, executor: Executor, pause: Callable[[float], float] = lambda _: INTERVAL) -> None:
+    One client can wait for `of_one` different pages, so that the others find room.
+    """
+
+    def __init__(
+        self, executor: Executor, pause: Callable[[float], float] = lambda _: INTERVAL, *, of_one: int = WAITING
+    ) -> None:
+        self._of_one = of_one
         self._executor = executor
         self._pause = pause
         self._turn = asyncio.Lock()
         self._next = 0.0
         self._waiting: dict[Hashable, asyncio.Task[bytes]] = {}
+        self._asked: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[bytes]] = set()
 
-    async def get(self, key: Hashable, snapshot: Snapshot) -> bytes:
-        """The page of this key. Raises Busy."""
+    async def get(self, key: Hashable, snapshot: Snapshot, client: str = "") -> bytes:
+        """The page of this key. `client` is the address of who asks for it. Raises Busy."""
         task = self._waiting.get(key)
         if task is None:
-            if len(self._waiting) >= WAITING:
+            if len(self._waiting) >= WAITING or self._asked[client] >= self._of_one:
                 raise Busy
-            task = self._waiting[key] = asyncio.create_task(self._make(key, snapshot))
+            self._asked[client] += 1
+            task = self._waiting[key] = asyncio.create_task(self._make(key, snapshot, client))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)  # others may wait for it, too
 
-    async def _make(self, key: Hashable, snapshot: Snapshot) -> bytes:
+    async def _make(self, key: Hashable, snapshot: Snapshot, client: str) -> bytes:
         loop = asyncio.get_running_loop()
         async with self._turn:
             await asyncio.sleep(self._next - loop.time())
             del self._waiting[key]  # who asks from now on gets the next one
+            self._asked[client] -= 1
+            if not self._asked[client]:
+                del self._asked[client]
             began = loop.time()
             try:
                 return await loop.run_in_executor(self._executor, snapshot())

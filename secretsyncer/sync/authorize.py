@@ -16,6 +16,7 @@ With `AWSAccountID`, every secret must also have a tag with the type of the name
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -138,7 +139,9 @@ def _tag_of(role: RoleArn | None, metadata: Mapping[str, Any]) -> str:
     return NAMESPACE_TYPE_TAG + str(kind)
 
 
-@cached(LRUCache(REMEMBERED, getsizeof=lambda allowed: allowed.size))
+@cached(
+    LRUCache(REMEMBERED, getsizeof=lambda allowed: allowed.size), lock=threading.Lock()
+)  # the status page asks in a thread
 def allowed_roles(text: str, account: Account | None, annotation: str) -> Allowed:
     """The roles in the annotation. Invalid entries are skipped with a warning."""
     try:

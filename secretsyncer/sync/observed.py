@@ -26,6 +26,8 @@ MOST_ENTRIES = 20_000
 """Keys of a Secret, with its labels, annotations, owners and finalizers."""
 MOST_ENTRIES_OF_SPEC = 30_000
 """More than any spec has that keeps to the limits of the CRD."""
+FINALIZERS = 5
+"""Finalizers of a SyncedSecret that are kept: they only say who delays its deletion."""
 _NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
 OTHERS = "labelsAndAnnotations"
 _PARTS = ("apiVersion", "kind", "spec", "status")
@@ -98,6 +100,8 @@ def synced_secret_view(obj: Object) -> Object:
     annotations = metadata.get("annotations") or {}
     others = {name: text for name, text in annotations.items() if not name.startswith("kubectl.kubernetes.io/")}
     kept = {name: metadata[name] for name in _OBJECT_FIELDS if name in metadata}
+    if finalizers := metadata.get("finalizers"):
+        kept["finalizers"] = finalizers[:FINALIZERS]
     kept[OTHERS] = digest(json.dumps([metadata.get("labels"), others], sort_keys=True)).hex()
     if REFRESH_ANNOTATION in annotations:
         kept["annotations"] = {REFRESH_ANNOTATION: brief("", annotations[REFRESH_ANNOTATION])}

@@ -22,6 +22,7 @@ MEASURED = tuple(ROOT / "tests" / name for name in ("unit", "integration"))
 FLOORS = {
     "sync/*": 99,
     "operator/*": 97,
+    "explain/*": 99,
     "kube/*": 98,
     "aws/*": 97,
     "synced_secret/*": 99,

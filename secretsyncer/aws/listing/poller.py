@@ -26,6 +26,7 @@ from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes, diff
 from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
+from secretsyncer.aws.listing.outlook import Outlook, calls_per_day
 from secretsyncer.aws.listing.pages import Listing, list_secrets
 from secretsyncer.aws.listing.recent import RecentChanges
 from secretsyncer.aws.listing.refresh import Allowance, describe_all, with_later_news
@@ -88,11 +89,13 @@ class Poller:
         self._referenced = referenced
         self._handlers: list[ChangeHandler] = []
         self._confirmation = Confirmation(api, in_use, interval)
+        self._changes_interval = changes_interval
         self._recent = RecentChanges(api, metrics, changes_interval)
         self._backoff = Backoff(initial=min(5.0, interval), cap=interval, jitter=0.2)
         self._failures = 0
         self._failing: tuple[float, str] | None = None
         self._round_began = self._began = 0.0
+        self._due: float | None = None
         self._allowance = Allowance()
         self._soon = asyncio.Event()
         self._without_current: frozenset[str] = frozenset()
@@ -152,6 +155,22 @@ class Poller:
         since, message = self._failing
         age = f"for {loop_time() - since:.0f} s" if self.catalogue.listed_at is not None else "since the start"
         return f"listing AWS has failed {age}: {message}"
+
+    def outlook(self) -> Outlook:
+        """The listing, for people."""
+        known = self.catalogue
+        pace = calls_per_day(len(known.entries), interval=self._interval, changes_interval=self._changes_interval)
+        return Outlook(
+            "Secrets Manager",
+            "ListSecrets",
+            self._searcher.region,
+            str(self._searcher),
+            len(known.entries),
+            known.listed_at,
+            self._due,
+            self.health() if self._failing else None,
+            pace,
+        )
 
     async def poll_once(self) -> bool:
         """One listing, its report and the recheck; whether the listing succeeded."""
@@ -238,7 +257,7 @@ class Poller:
         spread = 1 + _JITTER * (2 * random.random() - 1)  # noqa: S311 - spreads load, hides nothing
         wait = self._backoff.delay(self._failures) if self._failures else self._interval * spread
         now = loop_time()
-        due = now + wait
+        self._due = due = now + wait
         soon = due if self._failures else min(due, now + max(_APART, _APART * (now - self._began)))
         self._recent.postpone()
         while (left := (soon if self._soon.is_set() else due) - loop_time()) > _RESOLUTION:

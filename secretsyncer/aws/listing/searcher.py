@@ -34,6 +34,9 @@ class Searcher:
         self._operator = operator
         self._role = role
 
+    def __str__(self) -> str:
+        return f"role {self._role}" if self._role else str(OPERATOR)
+
     @property
     def region(self) -> str:
         """The region that is listed."""

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 from secretsyncer.commands import explanation, terminal
-from secretsyncer.commands.explanation import EVENTS, NEXT, Facts, explain
-from secretsyncer.commands.state import Acts, state_of
 from secretsyncer.commands.status import report
 from secretsyncer.commands.steering import patch
 from secretsyncer.commands.terminal import Screen
 from secretsyncer.errors import Reason, Rejected, Unavailable
+from secretsyncer.explain.explanation import CHECK_THE_OPERATOR, EVENTS, NEXT, Facts, explain
+from secretsyncer.explain.state import Acts, state_of
 from secretsyncer.sync import status
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.status import Source, timestamp
@@ -150,7 +150,7 @@ def test_nothing_from_the_cluster_controls_the_terminal(on_a_terminal):
 
 def explained(made, *, events=(), screen=None, space=True, problems=None):
     facts = Facts(made, namespace() if space else None, events, problems or {})
-    return list(explain(facts, RULES, screen or Screen(), now=NOON + 300))
+    return list(explanation.lines(explain(facts, RULES), screen or Screen(), now=NOON + 300))
 
 
 def sections(shown):
@@ -214,7 +214,7 @@ def test_why_of_an_object_that_nobody_has_seen_asks_for_the_operator():
     shown = sections(explained(obj()))
     assert shown["Secret"] == ["team/demo, not synced yet"]
     assert shown["Sources"] == ["none"]
-    assert shown["What to do next"] == [explanation._OPERATOR]
+    assert shown["What to do next"] == [CHECK_THE_OPERATOR]
 
 
 def test_why_of_an_invalid_spec_does_not_guess_about_access():

@@ -42,7 +42,7 @@ def decision(spec: SyncedSecretSpec, namespace: Mapping[str, Any], rules: Rules,
     return Decision(
         None,
         f"allowed only if the operator's AWS account is {' or '.join(homes)}, because either spec.IAMRole or the "
-        f"annotation {rules.annotation} is a name and the other one an ARN; --account ACCOUNT decides it",
+        f"annotation {rules.annotation} is a name and the other one an ARN",
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secretsyncer.commands.access import decision
+from secretsyncer.explain.access import decision
 from secretsyncer.sync.authorize import Rules
 from tests.support.builders import ACCOUNT, ANNOTATION, namespace, parsed
 from tests.support.specs import literal

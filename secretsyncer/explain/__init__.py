@@ -1,0 +1,1 @@
+"""What is known of an object, for people: its state, and what `why` and the status page show. Pure."""

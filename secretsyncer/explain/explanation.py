@@ -1,0 +1,154 @@
+"""What there is to say about one object: state, access, Secret, sources, Events, and what to do next. Pure.
+
+It is made of the object, its namespace and its Events, which contain no value. The Secret is not read. `why` and the
+status page show the same explanation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from secretsyncer.errors import Reason, Rejected
+from secretsyncer.explain.access import Decision, decision
+from secretsyncer.explain.state import Acts, State, state_of
+from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.sync.authorize import Rules
+from secretsyncer.synced_secret import parse, target_of
+
+EVENTS = 5
+"""Maximum number of Events: the last ones."""
+
+_HEADLINES = {
+    Acts.SOMEBODY: "is not ready: somebody has to change something",
+    Acts.OPERATOR: "is not ready: the operator tries again by itself",
+    Acts.PENDING: "is not ready: the operator has to report about it",
+    Acts.SUSPENDED: "is suspended",
+    Acts.NOBODY: "is ready",
+}
+NEXT = {
+    Reason.SYNCED: "Nothing. To read AWS at once: kubectl secretsyncer refresh {key}",
+    Reason.SUSPENDED: "Find out who suspended it, and why. To sync it again: kubectl secretsyncer resume {key}",
+    Reason.INVALID_SPEC: "Correct the fields that the message names: kubectl edit syncedsecret -n {namespace} {name}",
+    Reason.ROLE_NOT_ALLOWED: "Add the role to the annotation of the namespace, or set spec.IAMRole to one that it has.",
+    Reason.ACCESS_DENIED: "Give the role the permission that the message names: secretsyncer iam-policy prints the policy.",
+    Reason.SECRET_NOT_FOUND: "Create the AWS secret, or correct its name, its region or its account in the spec.",
+    Reason.INVALID_SECRET_VALUE: "Correct the AWS secret, or what the spec reads of it.",
+    Reason.TEMPLATE_ERROR: "Correct the template. To try it without the cluster: kubectl secretsyncer render --help",
+    Reason.CONFLICT: "Let one owner write the Secret: the message says who else claims it.",
+    Reason.AWS_UNAVAILABLE: "Nothing, if it is short. Otherwise check the network and the credentials of the operator.",
+    Reason.KUBERNETES_ERROR: "Nothing, if it is short. Otherwise check what the message says of the Kubernetes API.",
+    Reason.ADMISSION_DENIED: "Change the SyncedSecret so that the policy accepts its Secret, or exempt the operator.",
+}
+"""What to do next, in one line; the runbook has the rest."""
+CHECK_THE_OPERATOR = (
+    "Check that the operator runs, and that it watches this namespace: its /readyz and its log say so."
+)
+
+
+class Facts(NamedTuple):
+    """What is known of an object. `problems` says why the namespace or the Events are not."""
+
+    obj: Object
+    namespace: Object | None
+    events: Sequence[Object]
+    problems: Mapping[str, str]
+
+
+class SourceLine(NamedTuple):
+    """An AWS secret that the object was made from."""
+
+    name: str
+    version_id: str
+    arn: str
+
+
+class EventLine(NamedTuple):
+    """`time` is an RFC 3339 time, or empty."""
+
+    time: str
+    type: str
+    reason: str
+    times: int
+    message: str
+
+
+class Explanation(NamedTuple):
+    """Everything about one object. `synced` is an RFC 3339 time, or empty."""
+
+    key: Key
+    state: State
+    headline: str
+    access: Decision
+    secret: Key
+    synced: str
+    sources: tuple[SourceLine, ...]
+    events: tuple[EventLine, ...]
+    events_problem: str
+    next_steps: tuple[str, ...]
+
+
+def explain(facts: Facts, rules: Rules, *, account: str = "", otherwise: str = "") -> Explanation:
+    """The explanation. `account` is the id of the operator's AWS account; `otherwise`: what to do if it is needed."""
+    obj, state = facts.obj, state_of(facts.obj)
+    status = obj.get("status") or {}
+    return Explanation(
+        key=key_of(obj),
+        state=state,
+        headline=_HEADLINES[state.acts],
+        access=_access(facts, rules, account, otherwise),
+        secret=target_of(obj),
+        synced=str(status.get("lastSyncTime") or ""),
+        sources=tuple(sources_of(status)),
+        events=tuple(_events(facts.events)),
+        events_problem=facts.problems.get("events", ""),
+        next_steps=tuple(_next(state, key_of(obj))),
+    )
+
+
+def sources_of(status: Mapping[str, Any]) -> Iterator[SourceLine]:
+    """The AWS secrets of a status, which may contain anything."""
+    for source in status.get("sources") or ():
+        yield SourceLine(*(str(source.get(field, "")) for field in ("name", "versionID", "arn")))
+
+
+def _access(facts: Facts, rules: Rules, account: str, otherwise: str) -> Decision:
+    if facts.namespace is None:
+        return Decision(None, f"not known: {facts.problems['namespace']}")
+    try:
+        spec = parse(facts.obj).spec
+    except Rejected as failure:
+        return Decision(None, f"not checked, because the spec is not valid: {failure.message}")
+    decided = decision(spec, facts.namespace, rules, account)
+    if decided.allowed is None:
+        return decided._replace(rule=f"{decided.rule}; {otherwise}")
+    return decided
+
+
+def _events(events: Iterable[Object]) -> Iterator[EventLine]:
+    for event in sorted(events, key=_time)[-EVENTS:]:
+        yield EventLine(
+            _time(event),
+            event.get("type", ""),
+            event.get("reason", ""),
+            event.get("count") or 1,
+            event.get("message", ""),
+        )
+
+
+def _time(event: Mapping[str, Any]) -> str:
+    times = (event.get("lastTimestamp"), event.get("eventTime"), event["metadata"].get("creationTimestamp"))
+    return str(next(filter(None, times), ""))
+
+
+def _next(state: State, key: Key) -> Iterator[str]:
+    if state.acts is Acts.PENDING:
+        yield CHECK_THE_OPERATOR
+        return
+    try:
+        advice = NEXT[Reason(state.reason)]
+    except ValueError:
+        yield "This version does not know the reason. Use the version of the operator."
+    else:
+        yield advice.format(key=key, namespace=key.namespace, name=key.name)
+        yield f"docs/runbook.md#{state.reason.lower()}"
