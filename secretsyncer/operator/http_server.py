@@ -33,7 +33,7 @@ Check = Callable[[], str | None]
 Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 SELECTION_SHARE = 0.05
-"""Maximum part of the time in which pages of one kind are rendered of which there are many, such as selections of metrics."""
+"""Maximum part of the time in which selections of metrics are rendered."""
 
 _LIMITS: Any = {"max_headers": 64, "read_bufsize": SLICE, "auto_decompress": False}
 """Of aiohttp. Nothing reads the body of a request, so nothing decompresses it."""
@@ -61,12 +61,12 @@ class Server:
         self._port = port
         self._thread = ThreadPoolExecutor(1, "http")
         whole = Renderings(self._thread)
-        selected = Renderings(self._thread, _pause)
+        selected = Renderings(self._thread, lambda took: min(INTERVAL, took / SELECTION_SHARE))
         app = web.Application(middlewares=[self._one_answer])
         app.router.add_get("/metrics", _metrics(registry, whole, selected))
         app.router.add_get("/healthz", _probe(health, {}))
         app.router.add_get("/readyz", _probe(readiness, notes or {}))
-        pages = add_pages(app.router, page, self._thread, _pause) if page else ()
+        pages = add_pages(app.router, page, self._thread) if page else ()
         self._renderings = (whole, selected, *pages)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, **_LIMITS)
         self._connections: Connections | None = None
@@ -114,10 +114,6 @@ class Server:
             await renderings.stop()
         await self._runner.cleanup()
         self._thread.shutdown(wait=False)
-
-
-def _pause(took: float) -> float:
-    return min(INTERVAL, took / SELECTION_SHARE)
 
 
 def _metrics(registry: CollectorRegistry, whole: Renderings, selected: Renderings) -> Answer:

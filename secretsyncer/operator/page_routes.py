@@ -14,10 +14,12 @@ from aiohttp import web
 
 from secretsyncer.kube.objects import Key
 from secretsyncer.operator.answers import rendered
-from secretsyncer.operator.renderings import Renderings
+from secretsyncer.operator.renderings import INTERVAL, Renderings
 from secretsyncer.operator.status_page.layout import POLICY
 from secretsyncer.operator.status_page.view import View
 
+SHARE, SHORT_SHARE = 0.2, 0.05
+"""Maximum part of the time in which pages of one kind are rendered, long ones and short ones."""
 OF_ONE = 2
 """Different pages of one kind that one client can wait for."""
 
@@ -48,12 +50,20 @@ class Site(Protocol):
     def aws(self) -> Render: ...
 
 
-def add_pages(
-    router: web.UrlDispatcher, site: Site, executor: Executor, pause: Callable[[float], float]
-) -> tuple[Renderings, ...]:
-    """Add the routes. `pause` is the time between two renderings of pages of which there are many."""
-    whole, about_aws = Renderings(executor), Renderings(executor)
-    filtered, objects = (Renderings(executor, pause, of_one=OF_ONE) for _ in range(2))
+def pause(took: float) -> float:
+    """Between the beginnings of two renderings of pages of which there is one."""
+    return max(INTERVAL, took / SHARE)
+
+
+def short_pause(took: float) -> float:
+    """The same for pages of which there are many: those that take little come soon after each other."""
+    return max(min(INTERVAL, took / SHORT_SHARE), took / SHARE)
+
+
+def add_pages(router: web.UrlDispatcher, site: Site, executor: Executor) -> tuple[Renderings, ...]:
+    """Add the routes; whoever renders for them."""
+    whole, about_aws = (Renderings(executor, pause) for _ in range(2))
+    filtered, objects = (Renderings(executor, short_pause, of_one=OF_ONE) for _ in range(2))
 
     async def front(request: web.Request) -> web.Response:
         try:

@@ -61,6 +61,24 @@ def many(count, *, now=None, wrong=0.02):
         yield reported(name, team, content)
 
 
+class Pages:
+    """Instead of the pages of a process: texts that say what was asked for."""
+
+    missing = b"missing"
+
+    def front(self, view):
+        return lambda: f"{view}".encode()
+
+    def has(self, key):
+        return key.name != "missing"
+
+    def one(self, key):
+        return f"{key}".encode
+
+    def aws(self):
+        return lambda: b"aws"
+
+
 @asynccontextmanager
 async def site(objects, metrics, *, problem=None, leading=True, spaces=(), events=()):
     """The pages of a process that has seen these objects."""

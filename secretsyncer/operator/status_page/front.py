@@ -17,8 +17,8 @@ from secretsyncer.synced_secret import target_of
 
 SOURCES = 3
 """AWS secrets of an object on this page. The search includes all of them."""
-MESSAGE = 280
-"""Characters of a message on this page."""
+MESSAGE, WORD = 280, 120
+"""Characters of a message on this page, and of a reason or the name of an AWS secret."""
 SPACES = 8
 """Namespaces that are shown at first."""
 _SAID = {Acts.OPERATOR, Acts.PENDING}
@@ -34,8 +34,7 @@ def front(frame: Frame, seen: Overview, listings: Sequence[Outlook]) -> bytes:
         _title(seen),
         _answer(seen),
         _listings(frame, listings),
-        _facets(seen) if seen.all.total() else None,
-        _search(seen),
+        (_facets(seen), _search(seen)) if seen.all.total() else None,
         _section(frame, "Somebody has to act", seen.found[Acts.SOMEBODY], needing),
         _section(
             frame,
@@ -116,7 +115,7 @@ def _facets(seen: Overview) -> h.Node:
             else h.p(".muted")["None"],
             h.p(".muted")[f"and {plural(seen.other_reasons, 'more reason')}"] if seen.other_reasons else None,
         ],
-        h.section[h.h2["Not ready, by namespace"], _spaces(seen)],
+        h.section[h.h2["By namespace" if seen.view.state else "Not ready, by namespace"], _spaces(seen)],
     ]
 
 
@@ -142,7 +141,7 @@ def _spaces(seen: Overview) -> h.Node:
 
 
 def _space(seen: Overview, one: InNamespace) -> h.Element:
-    text = f"{number(one.not_ready)} of {number(one.objects)}"
+    text = number(one.objects) if seen.view.state else f"{number(one.not_ready)} of {number(one.objects)}"
     return _facet(seen, "namespace", one.name, text)
 
 
@@ -150,7 +149,9 @@ def _facet(seen: Overview, name: str, value: str, count: str) -> h.Element:
     chosen = seen.view.filters.get(name) == value
     link = seen.view.link({name: "" if chosen else value})
     return h.li[
-        h.a(href=link, aria_current="true" if chosen else None)[value or "none"], " ", h.span(".muted")[count]
+        h.a(href=link, aria_current="true" if chosen else None)[clip(value, WORD) or "none"],
+        " ",
+        h.span(".muted")[count],
     ]
 
 
@@ -158,7 +159,7 @@ def _search(seen: Overview) -> h.Element:
     view = seen.view
     return h.form(method="get", role="search")[
         h.label(for_="q")["Search"],
-        h.input("#q", type="search", name="q", value=view.words, placeholder="name, reason, message, AWS secret"),
+        h.input("#q", type="search", name="q", value=view.words, placeholder="name, reason, AWS secret"),
         (h.input(type="hidden", name=name, value=text) for name, text in view.filters.items()),
         h.button["Search"],
         h.p(".chips")[
@@ -173,8 +174,8 @@ def _search(seen: Overview) -> h.Element:
 
 def _chip(view: View, name: str, text: str) -> h.Element:
     label = "search" if name == "words" else name
-    return h.a(".chip", href=view.link({name: ""}), aria_label=f"Remove the filter {label} {text}")[
-        f"{label}: {text} ", h.span(aria_hidden="true")["\u00d7"]
+    return h.a(".chip", href=view.link({name: ""}), aria_label=f"Remove the filter {label} {clip(text, WORD)}")[
+        f"{label}: {clip(text, WORD)} ", h.span(aria_hidden="true")["\u00d7"]
     ]
 
 
@@ -202,7 +203,7 @@ def _row(frame: Frame, one: Row) -> h.Element:
             h.small["writes the Secret ", secret] if secret != key.name else None,
         ),
         "State": (
-            h.span(f".state.{SLUGS[state.acts]}")[icon(state.acts), state.reason],
+            h.span(f".state.{SLUGS[state.acts]}")[icon(state.acts), clip(state.reason, WORD)],
             h.small[state.acts] if state.acts in _SAID else None,
         ),
         "Since": ago(state.since, frame.now),
@@ -218,17 +219,14 @@ def _sources(one: Row) -> h.Node:
     if not names:
         return h.span(".muted")["none"]
     more = h.li(".muted")[f"and {len(names) - SOURCES} more"] if len(names) > SOURCES else None
-    return h.ul[(h.li[name] for name in names[:SOURCES]), more]
+    return h.ul[(h.li[clip(name, WORD)] for name in names[:SOURCES]), more]
 
 
 def _none(seen: Overview) -> h.Node:
     if seen.rows:
         return None
     if not seen.all.total():
-        return h.p(".empty")[
-            "The operator has not seen any. Create one, and see it here: ",
-            h.code["kubectl apply -f syncedsecret.yaml"],
-        ]
+        return h.p(".empty")["The operator sees no SyncedSecret in the namespaces that it watches."]
     return h.p(".empty")["No object has all of this. ", h.a(href="?")["Show all objects"]]
 
 

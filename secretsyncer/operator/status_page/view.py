@@ -12,8 +12,8 @@ from secretsyncer.kube.objects import Key
 
 SEARCH_LIMIT = 200
 """Characters of a search. The rest is ignored."""
-NAME_LIMIT = 253
-"""Characters of a reason or a namespace."""
+NAME_LIMIT = 1024
+"""Characters of a reason or a namespace: more than any has."""
 
 SLUGS = {acts: acts.replace(" ", "-") for acts in Acts}
 NOT_READY = "not-ready"

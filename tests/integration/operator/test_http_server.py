@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY
 
 from secretsyncer.operator.http_server import Server
 from tests.support.http import Checks
+from tests.support.pages import Pages
 
 # Probes
 
@@ -74,37 +75,21 @@ async def test_single_metrics_can_be_asked_for(serve):
     assert (await ask("/metrics?name[]=none"))[0] == 200
 
 
-# The page
-
-
-async def test_the_page_is_made_for_the_search_and_may_load_nothing(serve):
-    ask = await serve(page=lambda query: f"<p>{query}</p>".encode)
-    status, text, headers = await ask("/?q=demo")
-    assert (status, text) == (200, "<p>demo</p>")
-    assert headers["Content-Type"] == "text/html; charset=utf-8"
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
-    assert len((await ask(f"/?q={'x' * 5000}"))[1]) < 300
-    assert (await ask("/"))[1] == "<p></p>"
-
-
-async def test_without_a_page_there_is_none(serve):
-    assert (await (await serve())("/"))[0] == 404
-
-
 # Nothing more
 
 
-@pytest.mark.parametrize("path", ["/metrics/", "/healthz/x", "/debug", "/../etc/passwd", "/favicon.ico"])
+@pytest.mark.parametrize(
+    "path", ["/metrics/", "/healthz/x", "/debug", "/../etc/passwd", "/favicon.ico", "/objects/", "/objects/a"]
+)
 async def test_nothing_else_is_served(serve, path):
-    ask = await serve(page=lambda _: lambda: b"page")
+    ask = await serve(page=Pages())
     assert (await ask(path))[0] == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/", "/aws", "/objects/a/b", "/metrics", "/healthz", "/readyz"])
 async def test_there_is_nothing_to_write(serve, method, path):
-    ask = await serve(page=lambda _: lambda: b"page")
+    ask = await serve(page=Pages())
     assert (await ask(path, method, data=b"x" * 100_000))[0] == 405
 
 

@@ -11,6 +11,7 @@ from secretsyncer.kube.objects import Key
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.kube.resources import LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.operator.parts import REFUSED_LIMIT
+from secretsyncer.operator.status_page.view import View
 from tests.support.builders import kube_secret, namespace, synced_secret
 from tests.support.core import KEY
 from tests.support.memory_queue import URL
@@ -172,9 +173,13 @@ async def test_the_page_shows_the_objects(process):
     one.cluster.put(synced_secret(literal("a", "1")))
     async with one.running():
         await asyncio.sleep(1)
-        html = one.served["page"]("")().decode()
-        assert 'data-object="team/demo"' in html
-        assert "leader" in html
+        page = one.served["page"]
+        assert b'data-object="team/demo"' in page.front(View())()
+        shown = page.one(Key("team", "demo"))().decode()
+        assert "leader" in shown
+        assert "Allowed: namespace team has no annotation" in shown
+        assert 'data-name="Reason">Synced' in shown  # the Event
+        assert b"Secrets Manager in" in page.aws()()
 
 
 async def test_only_the_named_namespaces_are_watched(process):

@@ -32,8 +32,8 @@ class Pages:
         self.made = []
         self.fails = False
 
-    async def get(self, key="a"):
-        return await self.renderings.get(key, lambda: lambda: self.make(key))
+    async def get(self, key="a", client=""):
+        return await self.renderings.get(key, lambda: lambda: self.make(key), client)
 
     def make(self, key):
         if self.fails:
@@ -69,6 +69,24 @@ async def test_only_so_many_different_pages_can_be_waited_for():
     results = await asyncio.gather(*(pages.get(key) for key in range(WAITING + 3)), return_exceptions=True)
     assert [type(one) for one in results] == [bytes] * WAITING + [Busy] * 3
     assert await pages.get("later")
+
+
+async def test_one_client_can_wait_for_fewer_and_leaves_room_for_others():
+    pages = Pages(of_one=2)
+    greedy = [asyncio.create_task(pages.get(key, "greedy")) for key in range(1000)]
+    await asyncio.sleep(0)
+    assert await pages.get("a", "other") == b"a3"
+    results = await asyncio.gather(*greedy, return_exceptions=True)
+    assert [type(one) for one in results].count(bytes) == 2
+    assert await pages.get("later", "greedy")
+    assert not pages.renderings._asked
+
+
+async def test_who_waits_for_a_page_of_another_does_not_count():
+    pages = Pages(of_one=1)
+    await pages.get()
+    waiting = [asyncio.create_task(pages.get(key, client)) for key, client in (("a", "x"), ("a", "y"), ("b", "y"))]
+    assert await asyncio.gather(*waiting) == [b"a2", b"a2", b"b3"]
 
 
 async def test_the_pause_can_depend_on_the_time_that_the_last_one_took():
