@@ -32,7 +32,8 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-PHONE, DESKTOP = (390, 844), (1280, 800)
+PHONE, SMALL_PHONE, DESKTOP = (390, 844), (360, 640), (1280, 800)
+LIGHT, DARK = "light", "dark"
 
 
 def find_chromium() -> str | None:
@@ -105,10 +106,14 @@ class Browser:
 
     async def open(self, url: str, size: tuple[int, int] = DESKTOP) -> None:
         """Load a page on a screen of that size; as on a phone where it is narrow."""
-        phone = size == PHONE
+        phone = size[0] < DESKTOP[0] // 2
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 2 if phone else 1, "mobile": phone}
         await self.call("Emulation.setDeviceMetricsOverride", **metrics)
         await self.call("Page.navigate", until="Page.loadEventFired", url=url)
+
+    async def prefer(self, scheme: str) -> None:
+        """Ask for a light or a dark page from now on."""
+        await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     async def evaluate(self, expression: str, *, until: str = "") -> Any:
         """The value of a JavaScript expression."""
@@ -125,7 +130,28 @@ class Browser:
         key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
         await self.call("Input.dispatchKeyEvent", type="keyDown", until="Page.loadEventFired", **key)
 
-    async def screenshot(self) -> bytes:
-        """A PNG of what is on the screen."""
-        answer = await self.call("Page.captureScreenshot", format="png")
+    async def tab(self) -> None:
+        """Press the Tab key."""
+        for kind in ("rawKeyDown", "keyUp"):
+            await self.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+
+    async def seen_by_screen_readers(self) -> list[tuple[str, str]]:
+        """Role and name of everything that a screen reader is told of the page."""
+        nodes = (await self.call("Accessibility.getFullAXTree"))["nodes"]
+        return [
+            (str(node["role"]["value"]), str(node.get("name", {}).get("value", "")))
+            for node in nodes
+            if not node["ignored"]
+        ]
+
+    async def screenshot(self, height: int = 0) -> bytes:
+        """A PNG of what is on the screen, or of so much of the page."""
+        options: dict[str, Any] = {}
+        if height:
+            width = await self.evaluate("innerWidth")
+            options = {
+                "captureBeyondViewport": True,
+                "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
+            }
+        answer = await self.call("Page.captureScreenshot", format="png", **options)
         return base64.b64decode(answer["data"])

@@ -52,10 +52,14 @@ class Cluster(KubernetesClient):
         await self.until_served("SyncedSecret")
 
     async def space(
-        self, *, annotations: dict[str, str] | None = None, labels: dict[str, str] | None = None
+        self,
+        *,
+        name: str = "",
+        annotations: dict[str, str] | None = None,
+        labels: dict[str, str] | None = None,
     ) -> Space:
         """A new namespace."""
-        name = f"t-{uuid.uuid4().hex[:10]}"
+        name = name or f"t-{uuid.uuid4().hex[:10]}"
         metadata = {"name": name, "annotations": annotations or {}, "labels": labels or {}}
         await self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         return Space(self, name)

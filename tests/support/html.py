@@ -8,7 +8,10 @@ VOID = frozenset({"meta", "input"})
 
 
 class Reading(HTMLParser):
-    """`rows`: the text of each cell by its column, by object. `facts`: what `dt` and `dd` say. `links`: where they lead, and their texts."""
+    """`rows`: the text of each cell by its column, by object. `facts`: what `dt` and `dd` say.
+
+    `links`: where they lead, and their texts.
+    """
 
     def __init__(self, html: str | bytes) -> None:
         super().__init__()

@@ -67,7 +67,7 @@ class Pages:
     missing = b"missing"
 
     def front(self, view):
-        return lambda: f"{view}".encode()
+        return f"{view}".encode
 
     def has(self, key):
         return key.name != "missing"
@@ -76,7 +76,7 @@ class Pages:
         return f"{key}".encode
 
     def aws(self):
-        return lambda: b"aws"
+        return "aws".encode
 
 
 @asynccontextmanager

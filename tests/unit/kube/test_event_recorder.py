@@ -122,6 +122,16 @@ async def test_equal_events_become_one_with_a_count(recorder, cluster):
     assert (event["firstTimestamp"], event["lastTimestamp"]) == ("2026-01-01T00:00:00Z", "2026-01-01T00:00:40Z")
 
 
+async def test_what_was_sent_about_an_object_is_remembered(recorder):
+    for message, obj in (("m", synced_secret()), ("other", synced_secret("y")), ("m", synced_secret())):
+        recorder.event(obj, "Normal", "Synced", message)
+        await asyncio.sleep(10)
+    [event] = recorder.sent("uid-of-x")
+    assert (event["type"], event["reason"], event["message"], event["count"]) == ("Normal", "Synced", "m", 2)
+    assert event["lastTimestamp"] == "2026-01-01T00:00:20Z"
+    assert recorder.sent("uid-of-z") == []
+
+
 async def test_equal_events_that_wait_together_are_one_request(recorder, cluster):
     for _ in range(5):
         recorder.event(synced_secret(), "Normal", "Synced", "m")

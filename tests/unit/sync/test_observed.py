@@ -8,6 +8,7 @@ from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
 from secretsyncer.sync.observed import (
+    FINALIZERS,
     LAST_APPLIED,
     MANAGED_BY,
     MOST_ENTRIES,
@@ -104,6 +105,12 @@ def test_of_a_synced_secret_everything_is_kept_that_is_read():
         *("annotations", OTHERS),
     }
     assert kept["metadata"]["annotations"] == {REFRESH_ANNOTATION: "now"}
+
+
+def test_of_the_finalizers_of_a_synced_secret_the_first_are_kept():
+    obj = annotated()
+    obj["metadata"]["finalizers"] = [f"example.com/{number}" for number in range(100)]
+    assert synced_secret_view(obj)["metadata"]["finalizers"] == obj["metadata"]["finalizers"][:FINALIZERS]
 
 
 def test_of_other_labels_and_annotations_only_a_change_is_kept():

@@ -98,6 +98,25 @@ async def test_polls_come_once_an_interval_with_a_little_jitter(rig, watch):
     assert 10 <= rig.api.calls["ListSecrets"] <= 12
 
 
+async def test_the_outlook_says_what_is_listed_when_and_how_often(rig, watch):
+    for number in range(250):
+        rig.world.create(f"s{number}", "x")
+    before = watch.poller.outlook()
+    assert (before.secrets, before.listed_at, before.due, before.problem) == (0, None, None, None)
+    async with watch.running():
+        await asyncio.sleep(1)
+        now = watch.poller.outlook()
+        assert (now.service, now.region, now.identity) == ("Secrets Manager", rig.api.region, "the operator")
+        assert (now.secrets, now.listed_at) == (250, watch.poller.catalogue.listed_at)
+        assert 280 < now.due - asyncio.get_running_loop().time() < 320
+        assert now.calls_per_day == 3 * 86_400 / 300
+        watch.broken = "InternalServiceError"
+        await asyncio.sleep(330)
+        assert "InternalServiceError" in watch.poller.outlook().problem
+        assert watch.poller.outlook().secrets == 250
+    assert Watch(rig, search_role="lister").poller.outlook().identity == "role lister"
+
+
 async def test_a_failing_listing_is_retried_with_backoff_and_at_most_once_per_interval(rig, watch):
     watch.broken = "InternalServiceError"
     async with watch.running():
