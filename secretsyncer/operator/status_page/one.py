@@ -31,7 +31,7 @@ def one(frame: Frame, found: Explanation) -> bytes:
         h.section[h.h2["What to do next"], h.p[advice], (h.p["More: ", h.code[line]] for line in more)],
         h.section[h.h2["State"], _facts(frame, found)],
         h.section[h.h2["AWS secrets"], _sources(found)],
-        h.section[h.h2["Events"], _events(frame, found)],
+        h.section(".events")[h.h2["Events"], _events(frame, found)],
         h.section[
             h.h2["In a terminal"],
             h.p[h.code[f"kubectl secretsyncer why {key}"]],

@@ -92,7 +92,7 @@ class StatusPage:
         ]
         hits, reads = metrics.total(metrics.cache_requests, result="hit"), metrics.total(metrics.cache_requests)
         figures = {
-            "Queue": f"{len(self._queue)} + {self._queue.running()} running",
+            "Queue": f"{len(self._queue):,} waiting, {self._queue.running()} running",
             "Reads from the cache": share(hits, reads),
             "Objects": f"{len(self._stores.objects):,}",
         }

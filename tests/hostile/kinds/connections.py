@@ -32,8 +32,9 @@ async def noise(scene: Scene) -> None:
 
 
 async def many_scrapes(scene: Scene) -> None:
-    """Forty clients that ask for the metrics and the status page all the time."""
-    await _requests(scene, 40, ("/metrics", "/", "/?q=object", "/readyz?verbose", f"/?q={'x' * 4000}"), _read)
+    """Forty clients that ask for the metrics and for many status pages all the time."""
+    paths = ("/metrics", "/", "/aws", "/readyz?verbose", f"/?q={'x' * 4000}", "/objects/no/such")
+    await _requests(scene, 40, (*paths, *(f"/?q={number}&page={number}" for number in range(1, 30))), _read)
 
 
 async def slow_readers(scene: Scene) -> None:

@@ -157,6 +157,8 @@ async def test_the_policy_blocks_what_is_not_the_pages_own(browser, address):
 async def test_pictures(browser, metrics):
     for operation, calls in (("AssumeRole", 2300), ("BatchGetSecretValue", 420), ("ListSecrets", 23_040)):
         metrics.aws_calls.labels(operation, "success").inc(calls)
+    metrics.cache_requests.labels("hit").inc(96)
+    metrics.cache_requests.labels("miss").inc(4)
     async with site(many(5000), metrics) as page, served(page, metrics) as port:
         page._began -= 86_400
         for path, name, height in (("", "status-page-many", 1000), ("aws", "status-page-aws", 0)):

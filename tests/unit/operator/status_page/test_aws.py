@@ -17,7 +17,7 @@ CALLS = [Calls("AssumeRole", 50, 0), Calls("ListSecrets", 1000, 3), Calls("Recei
 
 
 def shown(listing=LISTED, *, calls=CALLS, uptime=7200.0, clock=360.0):
-    pace = Pace(uptime, clock, {"Queue": "0 + 1 running"})
+    pace = Pace(uptime, clock, {"Queue": "0 waiting, 1 running"})
     return Reading(aws(Frame("./", "leader", NOON), [listing], calls, pace))
 
 
@@ -52,7 +52,7 @@ def test_the_calls_of_a_process_that_has_run_for_long_are_those_of_a_day():
         ["ReceiveMessage", "7", "0", "84", "-"],
     ]
     assert "At the pace since the start, 2 h ago: 0.0600 dollars per day." in reading.text
-    assert reading.facts == {"Queue": "0 + 1 running"}
+    assert reading.facts == {"Queue": "0 waiting, 1 running"}
 
 
 def test_a_process_that_has_just_started_has_no_pace_yet():

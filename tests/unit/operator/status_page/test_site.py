@@ -67,7 +67,7 @@ async def test_the_page_about_aws_has_the_figures_of_the_process(metrics):
         ["GetSecretValue", "2", "1"],
         ["ListSecrets", "1", "0"],
     ]
-    assert reading.facts == {"Queue": "1 + 1 running", "Reads from the cache": "75 %", "Objects": "1"}
+    assert reading.facts == {"Queue": "1 waiting, 1 running", "Reads from the cache": "75 %", "Objects": "1"}
     assert "standby" in reading.text
 
 
