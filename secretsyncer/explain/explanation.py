@@ -109,7 +109,8 @@ def explain(facts: Facts, rules: Rules, *, account: str = "", otherwise: str = "
 def sources_of(status: Mapping[str, Any]) -> Iterator[SourceLine]:
     """The AWS secrets of a status, which may contain anything."""
     for source in status.get("sources") or ():
-        yield SourceLine(*(str(source.get(field, "")) for field in ("name", "versionID", "arn")))
+        if isinstance(source, dict):
+            yield SourceLine(*(str(source.get(field, "")) for field in ("name", "versionID", "arn")))
 
 
 def _access(facts: Facts, rules: Rules, account: str, otherwise: str) -> Decision:

@@ -8,8 +8,10 @@ import threading
 import pytest
 
 from secretsyncer.operator import connections, http_server
+from secretsyncer.operator.status_page.view import View
 from tests.support.eventually import eventually
 from tests.support.http import Checks, closed, connect, kernel_buffers
+from tests.support.pages import Pages
 
 HEALTHZ = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -40,7 +42,7 @@ async def test_a_body_has_to_arrive_in_time(serve, monkeypatch):
 
 async def test_a_client_that_does_not_read_is_cut_off_while_others_are_served(serve, monkeypatch):
     monkeypatch.setattr(connections, "LIFETIME", 0.5)
-    ask = await serve(page=lambda _: lambda: b"x" * 50_000_000, health=Checks(a=None))
+    ask = await serve(page=Pages(lambda: b"x" * 50_000_000), health=Checks(a=None))
     reader, writer = await connect(ask.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", limit=1024)
     await reader.read(1)  # the answer is under way; nobody takes the rest for longer than it has
     started = asyncio.get_running_loop().time()
@@ -113,7 +115,7 @@ async def test_selections_of_metrics_take_a_part_of_the_time_only(serve, monkeyp
 
 async def test_clients_that_do_not_read_hold_little_of_a_large_page(serve, monkeypatch):
     clients, size = 40, 4_000_000
-    ask = await serve(page=lambda _: lambda: b"x" * size, health=Checks(a=None))
+    ask = await serve(page=Pages(lambda: b"x" * size), health=Checks(a=None))
     opened = [await connect(ask.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", limit=1024) for _ in range(clients)]
     for reader, _ in opened:
         async with asyncio.timeout(10):
@@ -144,7 +146,7 @@ async def test_the_page_and_the_metrics_are_rendered_beside_the_loop(serve, monk
         assert answered.wait(20)
         return b"page"
 
-    ask = await serve(health=Checks(a=None), page=lambda _: render)
+    ask = await serve(health=Checks(a=None), page=Pages(render))
     monkeypatch.setattr(http_server, "choose_encoder", lambda _: (lambda _registry: render(), "text/plain"))
     asking = asyncio.create_task(ask(path))
 
@@ -159,8 +161,8 @@ async def test_the_page_and_the_metrics_are_rendered_beside_the_loop(serve, monk
 
 
 async def test_too_many_different_searches_at_once_are_told_to_wait(serve):
-    ask = await serve(page=lambda query: query.encode)
+    ask = await serve(page=Pages())
     answers = await asyncio.gather(*(ask(f"/?q={number}") for number in range(20)))
     busy = [headers["Retry-After"] for status, _, headers in answers if status == 503]
     assert busy
-    assert {text for status, text, _ in answers if status == 200} <= {str(number) for number in range(20)}
+    assert {text for status, text, _ in answers if status == 200} <= {str(View(str(n))) for n in range(20)}

@@ -121,7 +121,9 @@ def test_a_row_has_object_state_times_sources_and_message():
     assert ("objects/team/demo", "demo") in reading.links
 
 
-@pytest.mark.parametrize("content", [None, {}, {"conditions": None, "sources": None}, {"lastSyncTime": "when?"}])
+@pytest.mark.parametrize(
+    "content", [None, {}, {"conditions": None, "sources": None}, {"lastSyncTime": "when?", "sources": ["x", 1]}]
+)
 def test_an_object_with_any_status_has_a_row(content):
     reading = shown({**reported("demo", "team", {}), "status": content, "spec": None})
     row = reading.rows["team/demo"]

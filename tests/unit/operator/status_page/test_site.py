@@ -49,6 +49,13 @@ async def test_an_object_whose_namespace_was_not_seen_says_so(metrics):
         assert access == "not known: the operator has not seen the namespace"
 
 
+async def test_an_object_that_is_kept_without_its_content_has_pages(metrics):
+    bare = {"metadata": {"name": "demo", "namespace": "team", "uid": "u"}, "kind": None, "apiVersion": None}
+    async with site([bare], metrics) as page:
+        assert Reading(page.front(View(words="team/demo"))()).objects == ["team/demo"]
+        assert Reading(page.one(KEY)()).headings[0] == "demo"
+
+
 async def test_the_page_about_aws_has_the_figures_of_the_process(metrics):
     for operation, outcome in (
         ("ListSecrets", "success"),
