@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import htpy as h
 
+from secretsyncer.ages import seconds
 from secretsyncer.aws.listing.outlook import Outlook
 from secretsyncer.errors import clip
 from secretsyncer.explain.explanation import sources_of
@@ -60,7 +61,7 @@ def _answer(seen: Overview) -> h.Node:
     if ready == total:
         text = f"All {plural(total, 'object')} are ready" if total > 1 else "The only object is ready"
     else:
-        text = f"{number(ready)} of {plural(total, 'object')} {'is' if ready == 1 else 'are'} ready"
+        text = f"{number(ready)} of {plural(total, 'object')} {'is' if 1 in {ready, total} else 'are'} ready"
     return (h.h1[text], _bar(seen), _tiles(seen))
 
 
@@ -101,8 +102,8 @@ def _listing(frame: Frame, one: Outlook) -> h.Element:
         return h.p(".note.alert")[icon(Acts.OPERATOR), f"{one.service}: {one.problem}. ", link]
     if one.listed_at is None:
         return h.p(".note")[f"{one.service} has not been listed yet. ", link]
-    age = max(0, int(frame.now - one.listed_at))
-    text = f"{one.service} in {one.region}: {plural(one.secrets, 'secret')}, all listed {age} s ago. "
+    age = seconds(frame.now - one.listed_at)
+    text = f"{one.service} in {one.region}: {plural(one.secrets, 'secret')}, all listed {age} ago. "
     return h.p(".note")[text, link]
 
 

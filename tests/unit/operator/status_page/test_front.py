@@ -58,7 +58,7 @@ def shown(*objects, **options):
         ([good()], "The only object is ready"),
         ([good("a"), good("b")], "All 2 objects are ready"),
         ([bad("a"), good("b")], "1 of 2 objects is ready"),
-        ([bad("a")], "0 of 1 object are ready"),
+        ([bad("a")], "0 of 1 object is ready"),
         ([bad("a"), *(good(f"b{n}") for n in range(1999))], "1,999 of 2,000 objects are ready"),
     ],
 )
