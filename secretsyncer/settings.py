@@ -78,8 +78,7 @@ class Settings(BaseModel):
     """Maximum of concurrent reconciles. One namespace gets three quarters, or half for starts, resyncs and retries."""
 
     status_page: bool = True
-    """True: serve status pages at `/`, `/objects/` and `/aws`, without authentication. They show what
-    `kubectl get syncedsecrets -A` and `kubectl secretsyncer why` show, and what is listed of AWS."""
+    """True: serve the status page, without authentication: what `kubectl secretsyncer status` and `why` show."""
 
     template_messages: bool = True
     """False: conditions and Events do not show the error of a template, because its author could reveal a value in it."""
