@@ -1,7 +1,7 @@
 """`manifests/base/crd.yaml`: the CustomResourceDefinition.
 
 The fields come from `secretsyncer.synced_secret`; here is what else a definition needs, and which of the declared
-limits the API server is to enforce.
+limits are in the schema. The others become rules: see `cel.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from generate import cel
 from generate.declared import Node, sentences, tree
 from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.synced_secret.spec import SyncedSecretSpec
@@ -17,6 +18,11 @@ from secretsyncer.synced_secret.status import SyncedSecretStatus
 
 SINGULAR = SYNCED_SECRETS.kind.lower()
 SHORT_NAMES = ["ss"]
+CATEGORIES = ["secretsyncer"]
+"""`kubectl get secretsyncer`. Not `all`: `kubectl delete all --all` would delete SyncedSecrets, and the Secrets of those
+with the deletionPolicy Delete, while `kubectl get all` shows no Secrets."""
+SELECTABLE_FIELDS = [".spec.IAMRole", ".spec.target.name"]
+"""`kubectl get syncedsecrets --field-selector spec.IAMRole=...`"""
 DESCRIPTION = (
     "SyncedSecret creates a Kubernetes Secret from secrets in AWS Secrets Manager, and keeps it up to date. By default "
     "the Secret has the name and the namespace of the SyncedSecret. If a sync fails, the condition Ready explains why, and "
@@ -26,15 +32,16 @@ _READY = '.status.conditions[?(@.type=="Ready")]'
 _HEADER = """\
 # Generated from secretsyncer/synced_secret/ by `make docs`. Do not edit.
 #
-# The schema is lenient on purpose: the API server checks types, sizes, and that there is one role. Everything else that
-# is wrong reaches the operator, which explains it in the condition Ready. There are no defaults, because a default that
-# the server writes into an object looks like drift to tools that compare it with its source.
+# The API server refuses what one object can tell by itself, in the words of the condition Ready. Each rule accepts what
+# has not changed since before there was the rule. There are no defaults, because a default that the server writes into
+# an object looks like drift to tools that compare it with its source.
 """
 _SHAPE = ("format", "nullable", "enum", "x-kubernetes-list-type", "x-kubernetes-list-map-keys")
 _SIZES = ("maxLength", "maxItems", "maxProperties")
-"""What the server enforces in `spec` besides the shape, because it bounds the memory of all who watch the objects."""
+"""Of `spec`, because they bound the memory of all who watch the objects. An object from before a smaller size cannot
+get a status on Kubernetes 1.32, so everything else is a rule that accepts what has not changed."""
 _LIMITS = (*_SIZES, "minimum", "maximum", "minLength", "pattern", "minItems", "minProperties")
-"""What the server enforces in `status`, which only the operator writes."""
+"""Of `status`, which only the operator writes."""
 
 
 class Column(NamedTuple):
@@ -81,6 +88,7 @@ def definition() -> Node:
                 "plural": plural,
                 "singular": SINGULAR,
                 "shortNames": SHORT_NAMES,
+                "categories": CATEGORIES,
             },
             "versions": [
                 {
@@ -89,6 +97,7 @@ def definition() -> Node:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [_column(column) for column in COLUMNS],
+                    "selectableFields": [{"jsonPath": path} for path in SELECTABLE_FIELDS],
                     "schema": {"openAPIV3Schema": schema()},
                 }
             ],
@@ -108,7 +117,7 @@ def schema() -> Node:
             },
             "kind": {"description": f"Kind of this object: {SYNCED_SECRETS.kind}.", "type": "string"},
             "metadata": {"type": "object"},  # Kubernetes allows no description here
-            "spec": _structural(tree(SyncedSecretSpec), _SHAPE + _SIZES),
+            "spec": _with_rules(_structural(tree(SyncedSecretSpec), _SHAPE + _SIZES), tree(SyncedSecretSpec), "spec"),
             "status": _structural(tree(SyncedSecretStatus), _SHAPE + _LIMITS),
         },
     }
@@ -126,10 +135,17 @@ def _structural(node: Node, keywords: tuple[str, ...]) -> Node:
         made["additionalProperties"] = _structural(values, keywords)
     if "items" in node:
         made["items"] = _structural(node["items"], keywords)
-    if rules := [rule for rule in node.get("rules", ()) if rule["cel"]]:
-        made["x-kubernetes-validations"] = [
-            {"rule": rule["cel"], "message": rule["message"], "optionalOldSelf": True} for rule in rules
-        ]
+    return made
+
+
+def _with_rules(made: Node, declared: Node, path: str) -> Node:
+    """The structural node with its rules, and with those of the fields in it, except in lists."""
+    if rules := cel.validations(declared, path):
+        made["x-kubernetes-validations"] = rules
+    for name, child in made.get("properties", {}).items():
+        _with_rules(child, declared["properties"][name], f"{path}.{name}")
+    if "additionalProperties" in made:
+        _with_rules(made["additionalProperties"], declared["additionalProperties"], f"{path}[]")
     return made
 
 

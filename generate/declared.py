@@ -2,7 +2,8 @@
 
 It is pydantic's own JSON Schema, with these differences: references are replaced by what they refer to, there are no
 titles and no defaults, and absent is not the same as null. Descriptions are the text under a field, or the
-docstring of its class. Two keywords are added: `rules` (of an object) and `patternErrorMessage` (of a pattern).
+docstring of its class. Three keywords are added: `rules` (of an object), `patternErrorMessage` (of a pattern), and
+`checks` (what no other keyword says, in CEL).
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class _Generator(GenerateJsonSchema):
         node, model = super().model_schema(schema), schema["cls"]
         del node["title"]
         node["description"] = _one_line(model.__doc__ or "")
-        node["rules"] = [{"message": rule.message, "schema": rule.schema, "cel": rule.cel} for rule in model.rules]
+        node["rules"] = [
+            {"message": rule.message, "schema": rule.schema, "enforced": rule.enforced} for rule in model.rules
+        ]
         described = _descriptions(model)
         for name, field in model.model_fields.items():
             if name not in described:

@@ -51,7 +51,7 @@ def schema() -> Node:
 
 def _strict(node: Node) -> Node:
     """The node in the words of JSON Schema."""
-    made = {name: value for name, value in node.items() if name not in {"rules", "nullable"}}
+    made = {name: value for name, value in node.items() if name not in {"rules", "checks", "nullable"}}
     made["description"] = sentences(node)
     if node.get("nullable"):
         made["type"] = [node["type"], "null"]

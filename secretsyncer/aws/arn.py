@@ -15,12 +15,21 @@ from typing import NamedTuple, NewType
 RoleArn = NewType("RoleArn", str)
 """A role ARN that `parse_role` accepts. Roles are compared in this form."""
 
-_ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
-_ROLE_NAME = re.compile(r"[\w+=,.@/-]{1,576}", re.ASCII)
-_SECRET_ARN = re.compile(
-    r"arn:(aws[\w-]*):secretsmanager:([a-z0-9-]{1,64}):(\d{12}):secret:([\w/+=.@!-]{1,519})", re.ASCII
-)
-_SECRET_NAME = re.compile(r"[\w/+=.@!-]{1,512}", re.ASCII)
+_SECRET_PREFIX = r"arn:aws[-\w]*:secretsmanager:[a-z0-9-]{1,64}:\d{12}:secret:"
+_SECRET_CHARACTER = r"[-\w/+=.@!]"
+_ROLE_PREFIX = r"arn:aws[-\w]*:iam::\d{12}:role/"
+_ROLE_CHARACTERS = r"[-\w+=,.@/]{1,576}"
+
+# As text, because the fields of a SyncedSecret and the rules of its CRD are made of them. Each matches as a whole.
+ROLE_PATTERN = rf"({_ROLE_PREFIX})?{_ROLE_CHARACTERS}"
+"""The ARN of a role, or its name."""
+SECRET_PATTERN = rf"({_SECRET_PREFIX})?{_SECRET_CHARACTER}{{1,519}}"
+"""The ARN of a secret, or its name, with at most seven characters too many: each alternative costs the API server time."""
+
+_ROLE = re.compile(rf"{_ROLE_PREFIX}{_ROLE_CHARACTERS}", re.ASCII)
+_ROLE_NAME = re.compile(_ROLE_CHARACTERS, re.ASCII)
+_SECRET_ARN = re.compile(rf"{_SECRET_PREFIX}{_SECRET_CHARACTER}{{1,519}}", re.ASCII)
+_SECRET_NAME = re.compile(rf"{_SECRET_CHARACTER}{{1,512}}", re.ASCII)
 _SUFFIX = re.compile(r"-[A-Za-z0-9]{6}", re.ASCII)
 
 
@@ -104,12 +113,11 @@ def parse_secret_id(text: str) -> SecretId:
         if not _SECRET_NAME.fullmatch(text):
             raise ValueError(f"{shown(text)} is not the name of a secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !)")
         return SecretId(text)
-    match = _SECRET_ARN.fullmatch(text)
-    if not match:
+    if not _SECRET_ARN.fullmatch(text):
         raise ValueError(
             f"{shown(text)} is not a secret's ARN (arn:aws:secretsmanager:<region>:<account>:secret:<name>)"
         )
-    partition, region, account, name = match.groups()
+    _, partition, _, region, account, _, name = text.split(":", 6)
     if len(name) > 7 and _SUFFIX.fullmatch(name, len(name) - 7):
         return SecretId(name[:-7], partition, region, account, name[-6:])
     return SecretId(name, partition, region, account)

@@ -1,16 +1,21 @@
 """The base class of the models in `spec` and `status`, and rules over several fields.
 
 A rule has several forms: `holds` checks an object, `message` is for the user, and `schema` is the same in JSON Schema.
-Rules name fields as users write them. A path may lead into an object: `name.regexp`.
+The rule of the API server is generated from `enforced` (see `generate/cel.py`). Rules name fields as users write them.
+A path may lead into an object: `name.regexp`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel, to_snake
+
+
+NOT_EMPTY: dict[str, Any] = {"minLength": 1, "minItems": 1, "minProperties": 1, "not": {"enum": [False]}}
 
 
 class Rule(NamedTuple):
@@ -19,8 +24,9 @@ class Rule(NamedTuple):
     message: str
     holds: Callable[[Any], bool]
     schema: dict[str, Any]
-    cel: str = ""
-    """The rule in the Common Expression Language, if the API server is to refuse what breaks it. `oldSelf` is optional."""
+    """For editors."""
+    enforced: dict[str, Any] | None
+    """What the API server refuses to break, in JSON Schema; None if it accepts everything, as the operator does."""
 
 
 class Fields(BaseModel):
@@ -49,45 +55,39 @@ def exactly_one_of(*names: str, tolerated: tuple[str, ...] | None = None) -> Rul
         given = tuple(name for name, value in values.items() if value(fields) is not None)
         return len(given) == 1 or (tolerated is not None and given in {(), tolerated})
 
-    return Rule(
-        f"exactly one of {_listed(names)} must be set",
-        holds,
-        {"oneOf": [{"required": [name]} for name in names]},
-    )
+    schema: dict[str, Any] = {"oneOf": [{"required": [name]} for name in names]}
+    pairs = [{"required": [*pair]} for pair in combinations(names, 2) if pair != tolerated]
+    enforced = schema if tolerated is None else {"not": {"anyOf": pairs}}
+    return Rule(f"exactly one of {_listed(names)} must be set", holds, schema, enforced)
 
 
 def at_least_one_of(*paths: str) -> Rule:
     """One of the fields is set and not empty."""
     values = [_reader(path) for path in paths]
+    schema = {"anyOf": [_not_empty(path) for path in paths]}
     return Rule(
         f"at least one of {_listed(paths)} must be set",
         lambda fields: any(value(fields) for value in values),
-        {"anyOf": [_not_empty(path) for path in paths]},
+        schema,
+        schema,
     )
 
 
-def at_most_one_of(*names: str, refused: bool = False) -> Rule:
-    """The fields are mutually exclusive; an empty one counts as absent.
-
-    With `refused`, the API server refuses an object that breaks the rule, unless it already did. Kubernetes 1.32 would
-    otherwise refuse the operator's status of that object, because ratcheting came to status with 1.33.
-    """
+def at_most_one_of(*names: str) -> Rule:
+    """The fields are mutually exclusive; an empty one counts as absent."""
     values = [_reader(name) for name in names]
-    now, before = (
-        " && ".join(f"has({where}.{name}) && size({where}.{name}) > 0" for name in names)
-        for where in ("self", "oldSelf.value()")
-    )
+    schema = {"not": {"allOf": [_not_empty(name) for name in names]}}
     return Rule(
         f"{_listed(names)} are mutually exclusive",
         lambda fields: sum(bool(value(fields)) for value in values) <= 1,
-        {"not": {"allOf": [_not_empty(name) for name in names]}},
-        f"!({now}) || (oldSelf.hasValue() && {before})" if refused else "",
+        schema,
+        schema,
     )
 
 
 def advised(rule: Rule) -> Rule:
     """A rule for editors and readers. Objects that break it work, as in the Go operator (see `remarks.py`)."""
-    return rule._replace(holds=lambda _: True)
+    return rule._replace(holds=lambda _: True, enforced=None)
 
 
 def _reader(path: str) -> Callable[[Any], Any]:
@@ -105,9 +105,9 @@ def _reader(path: str) -> Callable[[Any], Any]:
 
 
 def _not_empty(path: str) -> dict[str, Any]:
-    """The schema of a path that is set and is not an empty string, list or map. Each keyword applies to one type only."""
+    """The schema of a path that is set, and is not empty or false. Each keyword applies to one type only."""
     name, _, rest = path.partition(".")
-    value = _not_empty(rest) if rest else {"minLength": 1, "minItems": 1, "minProperties": 1}
+    value = _not_empty(rest) if rest else NOT_EMPTY
     return {"required": [name], "properties": {name: value}}
 
 

@@ -47,10 +47,13 @@ class Find(Fields):
     false."""
 
 
+_BY_CASE = {"required": ["case"], "not": {"anyOf": [{"required": ["source"]}, {"required": ["target"]}]}}
+_EITHER = {"anyOf": [{"required": ["source", "target"], "not": {"required": ["case"]}}, _BY_CASE]}
 _RULES = Rule(
     "either source and target, or case must be set",
     lambda rule: (rule.source is None) == (rule.target is None) != (rule.case is None),
-    {"oneOf": [{"required": ["source", "target"]}, {"required": ["case"]}]},
+    _EITHER,
+    _EITHER,
 )
 
 

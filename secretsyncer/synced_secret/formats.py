@@ -6,6 +6,7 @@ use them. They apply to the whole text.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from secretsyncer.aws import arn
 from secretsyncer.expressions import dotted, jmespath, regexp
 
 CLUSTER_CREDENTIALS = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
@@ -32,8 +34,9 @@ MOST_ITEMS = 1000
 """Entries of a list or a map that a person writes. It bounds the memory that one object takes."""
 LONGEST_DURATION = 64
 
-_DURATION = r"([0-9]+(\.[0-9]+)?[hms])+"
+_DURATION = r"([0-9]+([.][0-9]+)?[hms])+"
 _NO_DURATION = "must be a duration such as 30s, 5m or 1h30m"
+_OUT_OF_BOUNDS = "must be at least 10s and at most 720h (30 days)"
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -41,7 +44,7 @@ class Format:
     """The pattern that a text must match as a whole, and its description."""
 
     def __init__(self, pattern: str, message: str) -> None:
-        self._pattern = re.compile(pattern)
+        self._pattern = re.compile(pattern, re.ASCII)
         self._message = message
 
     def fits(self, text: str) -> bool:
@@ -83,6 +86,27 @@ Literally = Annotated[str, Field(max_length=2**20)]
 
 Region = Annotated[str, Field(max_length=64)]
 
+RoleReference = Annotated[
+    str,
+    Field(max_length=2048),
+    Format(
+        f"({arn.ROLE_PATTERN})?",
+        "must be the name of an IAM role or its ARN (arn:aws:iam::<12 digits>:role/<name>)",
+    ),
+]
+"""The name or the ARN of a role. Empty means none."""
+
+SecretID = Annotated[
+    str,
+    Field(max_length=768),  # the longest ARN has about 650; the API server's estimate of what a rule costs grows with it
+    Format(
+        arn.SECRET_PATTERN,
+        "must be the name of an AWS secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !) or its ARN "
+        "(arn:aws:secretsmanager:<region>:<account>:secret:<name>)",
+    ),
+]
+"""The name, the ARN or the partial ARN of an AWS secret."""
+
 TagKey = Annotated[str, Field(max_length=128)]
 TagValue = Annotated[str, Field(max_length=256, description="Value of the tag.")]
 """AWS's own limits of a tag."""
@@ -113,6 +137,9 @@ _NOTED = 3
 """Bytes that each key takes in the operator's own annotation, besides its text."""
 
 
+_WRONG_KEYS = f"the keys %s are not valid; a key is an optional DNS subdomain and a slash, and a name of {_NAME_RULE}"
+
+
 def _keys(pattern: str) -> Any:
     """A check of the keys of a map: an optional DNS subdomain as prefix, a slash, and a name."""
     key_format = re.compile(pattern, re.ASCII)
@@ -121,24 +148,40 @@ def _keys(pattern: str) -> Any:
         wrong = [key for key in entries if len(key) > _KEY_LIMIT or not key_format.fullmatch(key)]
         if wrong:
             shown = ", ".join(ascii(key if len(key) <= 80 else f"{key[:80]}...") for key in wrong[:10])
-            rule = f"an optional DNS subdomain and a slash, and a name of {_NAME_RULE}"
-            raise ValueError(f"the keys {shown} are not valid; a key is {rule}")
+            raise ValueError(_WRONG_KEYS % shown)
         return entries
 
     return AfterValidator(check)
 
 
+_TOO_LARGE = f"keys and values take %s bytes; at most {ANNOTATIONS_LIMIT} are possible"
+
+
 def _size(annotations: dict[str, str]) -> dict[str, str]:
     size = sum(2 * len(key.encode()) + _NOTED + len(value.encode()) for key, value in annotations.items())
     if size > ANNOTATIONS_LIMIT:
-        raise ValueError(f"keys and values take {size} bytes; at most {ANNOTATIONS_LIMIT} are possible")
+        raise ValueError(_TOO_LARGE % size)
     return annotations
 
 
-def _names(pattern: str) -> Any:
-    """The check of `_keys` as a JSON Schema for editors."""
-    return Field(json_schema_extra={"propertyNames": {"pattern": f"^{pattern}$", "maxLength": _KEY_LIMIT}})
+def _names(pattern: str, *more: dict[str, str]) -> Any:
+    """The check of `_keys` for editors and for the API server, and more checks for the latter."""
+    fits = f"size(key) <= {_KEY_LIMIT} && key.matches({json.dumps(f'^{pattern}$')})"
+    check = {
+        "message": _WRONG_KEYS,
+        "cel": f"self.all(key, {fits})",
+        "shown": f"self.filter(key, !({fits})).map(key, \"'\" + key + \"'\")[0]",  # of several, which are in no order
+    }
+    return Field(
+        json_schema_extra={
+            "propertyNames": {"pattern": f"^{pattern}$", "maxLength": _KEY_LIMIT},
+            "checks": [check, *more],
+        }
+    )
 
+
+_SUM = f"self.map(key, 2 * size(key) + {_NOTED} + size(self[key])).sum()"
+"""The size of annotations in characters, because CEL's bytes cost too much. The operator counts bytes."""
 
 Labels = Annotated[
     dict[
@@ -160,7 +203,10 @@ Annotations = Annotated[
     Field(max_length=MOST_ITEMS),
     _keys(_ANNOTATION_KEY),
     AfterValidator(_size),
-    _names(_ANNOTATION_KEY),
+    _names(
+        _ANNOTATION_KEY,
+        {"message": _TOO_LARGE, "cel": f"{_SUM} <= {ANNOTATIONS_LIMIT}", "shown": f"{_SUM}"},
+    ),
 ]
 """Annotations, as Kubernetes accepts them."""
 
@@ -196,9 +242,12 @@ Path = Annotated[
 """Names and numbers, separated by dots."""
 
 
+_CLUSTER_ACCESS = f"{' and '.join(CLUSTER_CREDENTIALS)} grant access to the cluster itself and cannot be synced"
+
+
 def _secret_type(text: str) -> str:
     if text in CLUSTER_CREDENTIALS:
-        raise ValueError(f"{text} grants access to the cluster itself and cannot be synced")
+        raise ValueError(_CLUSTER_ACCESS)
     return text
 
 
@@ -206,7 +255,12 @@ SecretType = Annotated[
     str,
     Field(max_length=317),
     AfterValidator(_secret_type),
-    Field(json_schema_extra={"not": {"enum": [*CLUSTER_CREDENTIALS]}}),
+    Field(
+        json_schema_extra={
+            "not": {"enum": [*CLUSTER_CREDENTIALS]},
+            "checks": [{"message": _CLUSTER_ACCESS, "cel": f"!(self in {[*CLUSTER_CREDENTIALS]})"}],
+        }
+    ),
 ]
 """The type of a Secret."""
 
@@ -221,7 +275,7 @@ def duration(value: Any) -> float:
     else:
         raise ValueError(_NO_DURATION)
     if not MIN_REFRESH <= seconds <= MAX_REFRESH:
-        raise ValueError("must be at least 10s and at most 720h (30 days)")
+        raise ValueError(_OUT_OF_BOUNDS)
     return float(seconds)
 
 
@@ -234,6 +288,13 @@ Duration = Annotated[
             "maxLength": LONGEST_DURATION,
             "pattern": f"^{_DURATION}$",
             "patternErrorMessage": _NO_DURATION,
+            "checks": [
+                {
+                    "message": _OUT_OF_BOUNDS,
+                    "cel": f"!self.matches('^{_DURATION}$') || duration(self) >= duration('{MIN_REFRESH:.0f}s') && "
+                    f"duration(self) <= duration('{MAX_REFRESH:.0f}s')",
+                }
+            ],
         }
     ),
 ]

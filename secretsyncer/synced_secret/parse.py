@@ -11,7 +11,7 @@ from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key, key_of
 from secretsyncer.synced_secret.spec import SyncedSecretSpec
 
-_MESSAGES = {
+MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "unknown field",
     "string_type": "must be a string",
@@ -25,7 +25,7 @@ _MESSAGES = {
     "dict_type": "must be a map",
     "model_type": "must be an object",
 }
-"""Pydantic's own messages speak of Python."""
+"""Pydantic's own messages speak of Python. The CRD has these words, too."""
 
 
 MOST_PROBLEMS = 20
@@ -83,7 +83,7 @@ def parse(obj: dict[str, Any]) -> SyncedSecret:
 
 def _explain(error: Mapping[str, Any]) -> str:
     path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in error["loc"])
-    known = _MESSAGES.get(error["type"])
+    known = MESSAGES.get(error["type"])
     message = known.format_map(error.get("ctx", {})) if known else error["msg"].removeprefix("Value error, ")
     return f"{path}: {message}"
 

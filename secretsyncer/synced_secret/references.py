@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from secretsyncer.synced_secret.fields import Fields, Rule, exactly_one_of
-from secretsyncer.synced_secret.formats import JMESPath, Literally, Path, Region
+from secretsyncer.synced_secret.formats import JMESPath, Literally, Path, Region, SecretID
 
 
 class SecretReference(Fields):
     """An AWS secret that holds a JSON object."""
 
-    name: str = Field(min_length=1, max_length=2048)
+    name: SecretID
     """Name or ARN of the AWS secret. The random suffix of an ARN may be omitted."""
 
     region: Region | None = None

@@ -1,7 +1,7 @@
 """The fields of a SyncedSecret's `spec`, with their limits and descriptions.
 
 Field names are the Go operator's. The class of an object and the text under a field are what `kubectl explain`
-shows. The CRD enforces only types and sizes, so that most errors become a condition that users can read.
+shows. What one object can tell by itself is refused by the API server, too, by rules that are generated from here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from secretsyncer.synced_secret.formats import (
     Duration,
     Literally,
     Region,
+    RoleReference,
     SecretType,
     SessionName,
 )
@@ -165,11 +166,11 @@ class SyncedSecretSpec(Fields):
     """Desired content of the Secret, and how it is read from AWS."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        at_most_one_of("IAMRole", "AWSAccountID", refused=True),
+        at_most_one_of("IAMRole", "AWSAccountID"),
         advised(at_least_one_of("data", "dataFrom")),
     )
 
-    iam_role: str | None = Field(None, alias="IAMRole", max_length=2048)
+    iam_role: RoleReference | None = Field(None, alias="IAMRole")
     """IAM role that the operator assumes to read from AWS: a role name, completed with the operator's AWS account, or
     a role ARN. If empty, the operator's own credentials are used. The namespace's annotation
     iam.amazonaws.com/allowed-roles, a JSON list of role names and ARNs, limits the roles that may be used in it."""

@@ -14,7 +14,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"dataFrom": {"secretRef": {"name": ""}}}, "spec.dataFrom.secretRef.name: length must be at least 1"),
     (
         {"dataFrom": {"secretRef": {"name": "x" * 2049}}},
-        "spec.dataFrom.secretRef.name: length must be at most 2048",
+        "spec.dataFrom.secretRef.name: length must be at most 768",
     ),
     (
         {"dataFrom": {"find": {}}},

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from generate import crd
+from tests.support.broken_rules import BROKEN, condition_of
 from tests.support.crd import nodes
 
 LIMITS = {"minLength", "maxLength", "pattern", "minimum", "maximum", "minItems", "maxItems"}
@@ -64,3 +65,34 @@ def test_only_a_creation_timestamp_may_be_null():
 def test_a_column_shows_a_declared_field(column):
     path = re.sub(r"\[\?.*?\]", "[]", column.path)
     assert path in {path for path, _ in nodes(crd.schema())} | {".metadata.creationTimestamp"}
+
+
+def rules():
+    """All rules, as conditions about no item in particular."""
+    for path, node in nodes(crd.schema()):
+        for rule in node.get("x-kubernetes-validations", ()):
+            message = rule["message"]
+            yield message if message.startswith("spec") else f"{path.removeprefix('.')}: {message}"
+
+
+def in_general(condition):
+    """The condition without what is special in it."""
+    of_any = re.sub(r"\[\d+\]|(?<=labels)\.\w+", "[]", condition)
+    return re.sub(r"(?<=the keys ).*(?= are)|(?<=take )\d+(?= bytes)", "…", of_any)
+
+
+def test_each_rule_has_an_object_that_breaks_it():
+    """With these objects, `tests/integration/test_crd_rules.py` asks a real server."""
+    broken = {in_general(condition_of(spec)) for spec in BROKEN}
+    assert broken == set(rules()), "add an object to tests/support/broken_rules.py"
+
+
+def test_each_rule_accepts_what_has_not_changed():
+    """Kubernetes 1.32 would refuse the status of an object from before the rule."""
+    found = [rule for _, node in nodes(crd.schema()) for rule in node.get("x-kubernetes-validations", ())]
+    assert [rule for rule in found if "oldSelf.value()" not in rule["rule"] or not rule["optionalOldSelf"]] == []
+
+
+def test_there_are_no_defaults():
+    """They look like drift to tools that compare an object with its source."""
+    assert [path for path, node in nodes(crd.schema()) if "default" in node] == []

@@ -1,0 +1,94 @@
+"""One object for each rule of the CRD, which breaks this rule and no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secretsyncer.errors import Rejected
+from secretsyncer.synced_secret import parse
+from tests.support.specs import key, literal
+
+Spec = dict[str, Any]
+ACCOUNT = "123456789012"
+GOOD = {"data": [literal("a", "1")]}
+SECRET = {"secretRef": {"name": "s"}}
+NO_REFERENCE = ({"name": "no name"}, {"versionStage": ""}, {"versionId": "short"})
+"""What a reference to a secret must not say."""
+
+
+def _from(source: Spec) -> Spec:
+    return {"data": [literal("a", "1"), {"name": "b", "valueFrom": source}]}
+
+
+def _key(**wrong: str) -> Spec:
+    return _from({"secretKeyRef": {"name": "s", **wrong}})
+
+
+def _everywhere(wrong: Spec) -> list[Spec]:
+    """The wrong part of a reference, wherever a reference may be."""
+    reference = {"name": "s", **wrong}
+    return [
+        {"dataFrom": {"secretRef": reference}},
+        {"dataFrom": {"secretRefs": [{"name": "s"}, reference]}},
+        {"dataFrom": {"entries": [SECRET, {"secretRef": reference}]}},
+        _from({"secretRef": reference}),
+        _from({"secretKeyRef": {"key": "k", **reference}}),
+    ]
+
+
+BROKEN: list[Spec] = [
+    {**GOOD, "IAMRole": "reader", "AWSAccountID": ACCOUNT},
+    {**GOOD, "IAMRole": "no role"},
+    {**GOOD, "AWSAccountID": "12345678910"},
+    {**GOOD, "externalId": "x"},
+    {**GOOD, "roleSessionName": "x"},
+    {**GOOD, "target": {"name": "Not/A name"}},
+    {**GOOD, "type": "kubernetes.io/service-account-token"},
+    {**GOOD, "refreshInterval": "5"},
+    {**GOOD, "refreshInterval": "721h"},
+    {**GOOD, "secretMetadata": {"labels": {"team": "two words"}}},
+    {**GOOD, "secretMetadata": {"labels": {"a": "", "two words": "", "b": ""}}},
+    {**GOOD, "secretMetadata": {"annotations": {"a": "", "two words": "", "b": ""}}},
+    {**GOOD, "secretMetadata": {"annotations": {"a": "", "b": "x" * 262_144}}},
+    *(spec for wrong in NO_REFERENCE for spec in _everywhere(wrong)),
+    {"dataFrom": {"secretRefs": []}},
+    {"dataFrom": {"find": {"name": {"prefix": ""}}}},
+    {"dataFrom": {"find": {"tagKey": "", "name": {"prefix": "a"}}}},
+    {"dataFrom": {"entries": [SECRET], **SECRET}},
+    {"dataFrom": {"entries": [SECRET], "secretRefs": [{"name": "s"}]}},
+    {"dataFrom": {"entries": [SECRET], "find": {"tagKey": "t"}}},
+    {"dataFrom": {"entries": [SECRET], "rewrite": [{"source": "a", "target": "b"}]}},
+    {"dataFrom": {"entries": [SECRET], "invalidKeys": "Skip"}},
+    {"dataFrom": {"entries": [SECRET, {**SECRET, "find": {"tagKey": "t"}}]}},
+    {"dataFrom": {**SECRET, "rewrite": [{"case": "Upper"}, {"source": "a", "target": "b", "case": "Upper"}]}},
+    {"dataFrom": {"entries": [SECRET, {**SECRET, "rewrite": [{"source": "a"}]}]}},
+    {"dataFrom": {"entries": [SECRET, {"find": {"tags": {}}}]}},
+    {"dataFrom": {"entries": [SECRET, {"find": {"tagKey": "", "name": {"prefix": "a"}}}]}},
+    {"data": [literal("a", "1"), literal("not good", "1")]},
+    {"data": [{"name": "a", "templateOnly": True, "valueFrom": {"template": "t"}}]},
+    _from({**SECRET, "template": "t"}),
+    _key(),
+    _key(key=""),
+    _key(path="a..b"),
+]
+
+TAKEN_OVER: dict[str, Spec] = {
+    # What the Go operator accepts must stay accepted.
+    "no data": {},
+    "no value": {"data": [{"name": "a"}]},
+    "value and valueFrom": {"data": [{"value": "1", **key("a", "s", "k")}]},
+    "secretRef and secretKeyRef": _from({**SECRET, "secretKeyRef": {"name": "s", "key": "k"}}),
+    "empty valueFrom": _from({}),
+    "empty role": {**GOOD, "IAMRole": ""},
+    "empty role and account": {**GOOD, "IAMRole": "", "AWSAccountID": ACCOUNT},
+    "empty account and role": {**GOOD, "IAMRole": "reader", "AWSAccountID": ""},
+}
+
+
+def condition_of(spec: Spec) -> str:
+    """What the operator says about a spec that it rejects."""
+    with pytest.raises(Rejected) as rejected:
+        parse({"metadata": {"name": "bad"}, "spec": spec})
+    return str(rejected.value)
