@@ -9,8 +9,8 @@ later versions do for it: it accepts what has not changed, by `oldSelf`.
 **`oldSelf` is not known in an item of a list**, because items have no identity. So the rules of items stand at the
 list, and say by a `messageExpression` which item is wrong. If one item is changed, all must be right.
 
-The server estimates what a rule costs from the sizes of the fields, and refuses a CRD that costs too much. Keys of maps
-have no largest size, so no rule can read them.
+The server estimates what a rule costs from the largest sizes of the fields, and refuses a CRD that costs too much. It
+also ends a rule that takes too long: `tests/integration/test_crd_rules.py` has the largest objects.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Check(NamedTuple):
 
     message: str
     cel: str
-    """On `self`, the value at the path."""
+    """On `self`, the value at the path; without `?`, because it becomes a part of other expressions."""
     shown: str = ""
     """What stands for `%s` in the message, on `self`."""
     of_several: bool = False
@@ -74,7 +74,8 @@ def _of_items(path: str, check: _Check) -> Node:
 
 
 def _rule(holds: str, before: str, **messages: str) -> Node:
-    return {"rule": f"({holds}) || (oldSelf.hasValue() && {before})", **messages, "optionalOldSelf": True}
+    # In this order: to compare a long list with what it was takes longer than to check it.
+    return {"rule": f"{holds} || (oldSelf.hasValue() && {before})", **messages, "optionalOldSelf": True}
 
 
 def _formatted(message: str, shown: str) -> str:
@@ -85,7 +86,7 @@ def _formatted(message: str, shown: str) -> str:
 def _at(subject: str, steps: tuple[str, ...], cel: str, names: Iterator[str]) -> str:
     """The condition on what is at a path below the subject, if it is there."""
     if not steps:
-        return f"({_about(subject, cel)})"
+        return f"({_about(subject, cel)})" if " || " in cel else _about(subject, cel)
     step, *rest = steps
     if step in {_EACH, _VALUES}:
         name = next(names)

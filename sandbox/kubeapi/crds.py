@@ -1,6 +1,7 @@
 """CustomResourceDefinitions: established at once. The storage version is served as a resource.
 
-It refuses only what would break this server. Use a real one to check whether a schema is structural.
+It refuses only what would break this server. Use a real one to check whether a schema is structural, and what its
+rules in CEL (`x-kubernetes-validations`) refuse: they are not evaluated here.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ def serve(registry: Registry, definition: Json) -> None:
         list_kind=names["listKind"],
         namespaced=spec.get("scope") != "Cluster",
         short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        indexed=tuple(field["jsonPath"].removeprefix(".") for field in version.get("selectableFields") or []),
         custom=True,
         status="status" in (version.get("subresources") or {}),
         generation=True,

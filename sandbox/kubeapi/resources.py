@@ -46,6 +46,7 @@ class Resource:
     singular: str = ""
     list_kind: str = ""
     short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()  # groups of resources that kubectl gets at once
     custom: bool = False
     status: bool = False  # it has the status subresource
     generation: bool = False  # the server counts generations of its spec

@@ -1,8 +1,9 @@
 """Validation against a structural OpenAPI v3 schema, with the causes that a real server reports.
 
 A structural schema is JSON Schema (draft 4) with `nullable` and the `x-kubernetes-` keywords, so `jsonschema` does the
-work. CEL rules are not evaluated. The texts are those of `go-openapi/validate`. In an update, a part that has not
-changed is not reported ("ratcheting"): an object that a stricter schema would refuse can still be changed elsewhere.
+work. Rules in CEL are not evaluated: that would need all of Kubernetes' extensions of CEL. The texts are those of
+`go-openapi/validate`. In an update, a part that has not changed is not reported ("ratcheting"): an object that a
+stricter schema would refuse can still be changed elsewhere.
 """
 
 from __future__ import annotations

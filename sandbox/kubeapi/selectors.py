@@ -78,4 +78,6 @@ def _text_at(obj: Json, field: str) -> str:
     value: Any = obj
     for step in field.split("."):
         value = value.get(step) if isinstance(value, dict) else None
+    if isinstance(value, bool):
+        return str(value).lower()
     return "" if value is None else str(value)

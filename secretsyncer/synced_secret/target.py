@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from secretsyncer.synced_secret.fields import Fields
-from secretsyncer.synced_secret.formats import Annotations, Labels, ObjectName
+from secretsyncer.synced_secret.formats import ObjectName
+from secretsyncer.synced_secret.labels import Annotations, Labels
 
 
 class Target(Fields):

@@ -41,7 +41,7 @@ async def some_objects(operator, aws, space):
         "by-tag": {"data": [template("a", by_tag)]},
         "role": {"IAMRole": role, "dataFrom": all_keys(name)},
         "labelled": {"data": [literal("a", "1")], "secretMetadata": {"labels": {"x": "y"}}},
-        "wrong": {"IAMRole": "no role at all!", "dataFrom": all_keys(name)},
+        "wrong": {"dataFrom": {"find": {"name": {"regexp": "("}}}},
     }
     for form, spec in forms.items():
         await space.write(form, **spec)

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.aws.state import OPERATOR_ACCOUNT
+from tests.support.crd import without_rules
 from tests.support.eventually import eventually
 from tests.support.measures import measured, series
 from tests.support.specs import all_keys, key, literal, template, whole
@@ -47,15 +48,19 @@ BAD = {
     "bad-role-arn": (
         {"IAMRole": "arn:aws:iam::12:role/x", "dataFrom": all_keys("app/json")},
         "InvalidSpec",
-        ["IAMRole", "arn:aws:iam::12:role/x"],
+        ["IAMRole", "arn:aws:iam::<12 digits>:role/<name>"],
     ),
-    "bad-role-name": ({"IAMRole": "no role", "dataFrom": all_keys("app/json")}, "InvalidSpec", ["no role"]),
-    "bad-secret-arn": (
-        {"dataFrom": all_keys("arn:aws:secretsmanager:x:secret")},
+    "bad-secret-name": ({"dataFrom": all_keys("no name")}, "InvalidSpec", ["dataFrom.secretRef.name"]),
+    "bad-secret-name-in-a-template": (
+        {"data": [template("a", '{{ getSecretValue "no name" }}')]},
         "InvalidSpec",
-        ["arn:aws:secretsmanager:x:secret"],
+        ["data.a", "no name"],
     ),
-    "bad-secret-name": ({"dataFrom": all_keys("no name")}, "InvalidSpec", ["no name"]),
+    "bad-expression": (
+        {"dataFrom": {"find": {"name": {"regexp": "("}}}},
+        "InvalidSpec",
+        ["dataFrom.find.name.regexp"],
+    ),
     "missing-secret": ({"dataFrom": all_keys("app/missing")}, "SecretNotFound", ["app/missing"]),
     "denied-by-aws": (
         {"IAMRole": "nobody", "dataFrom": all_keys("app/json")},
@@ -147,8 +152,9 @@ async def broken(operator, aws, space_of_the_broken):
     for name in BAD:
         await space.until_synced(name)
     before = {name: await space.secret(name) for name in BAD}
-    for name, (spec, _, _) in BAD.items():
-        await space.write(name, **spec)
+    async with without_rules(space.cluster):
+        for name, (spec, _, _) in BAD.items():
+            await space.write(name, **spec)
     for name, (_, reason, _) in BAD.items():
         await space.until_failed(name, reason)
     return Broken(space, before)

@@ -161,7 +161,7 @@ async def test_a_lasting_failure_is_reported_once(operator, space, name):
 
 
 WRONG = {
-    "InvalidSpec": {"data": [{"name": "x", "valueFrom": {"secretRef": {"name": "a"}, "template": "b"}}]},
+    "InvalidSpec": {"data": [{"name": "x", "valueFrom": {"secretKeyRef": {"name": "a", "jmesPath": "b["}}}]},
     "SecretNotFound": {"data": [whole("x", "telling/nothing")]},
     "TemplateError": {"data": [template("x", "line one\n{{ .Nothing.At.All }}")]},
     "InvalidSecretValue": {"data": [key("x", "telling/json", "absent"), key("y", "telling/text", "z")]},

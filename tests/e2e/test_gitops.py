@@ -55,7 +55,7 @@ async def test_argo_cd_shows_the_health_of_real_objects_for_every_reason(operato
     cases = {
         Reason.SYNCED: (space, good, "Healthy"),
         Reason.SUSPENDED: (space, {**good, "suspend": True}, "Suspended"),
-        Reason.INVALID_SPEC: (space, {**good, "IAMRole": "not a role!"}, "Degraded"),
+        Reason.INVALID_SPEC: (space, {"dataFrom": {"find": {"name": {"regexp": "("}}}}, "Degraded"),
         Reason.ROLE_NOT_ALLOWED: (limited, {**good, "IAMRole": "reader"}, "Degraded"),
         Reason.ACCESS_DENIED: (space, {**good, "IAMRole": untrusted}, "Degraded"),
         Reason.SECRET_NOT_FOUND: (space, {"dataFrom": all_keys(f"{name}-missing")}, "Degraded"),

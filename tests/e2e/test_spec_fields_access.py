@@ -6,6 +6,8 @@ import uuid
 
 import pytest
 
+from sandbox.kubernetes_client import KubernetesError
+from tests.support.crd import without_rules
 from tests.support.eventually import eventually
 from tests.support.specs import literal, template
 
@@ -195,7 +197,11 @@ async def test_the_keys_that_a_type_requires_are_checked_before_writing(operator
 
 @pytest.mark.parametrize("kind", ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"])
 async def test_types_that_are_credentials_for_the_cluster_are_refused(operator, space, kind):
-    await space.write("demo", type=kind, data=[literal("token-id", "abcdef")])
+    data = [literal("token-id", "abcdef")]
+    with pytest.raises(KubernetesError, match=rf"{kind}.* cannot be synced"):
+        await space.write("demo", type=kind, data=data)
+    async with without_rules(space.cluster):
+        await space.write("demo", type=kind, data=data)
     assert kind in await space.until_failed("demo", "InvalidSpec")
     assert await space.secret("demo") is None
 

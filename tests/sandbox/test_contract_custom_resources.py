@@ -172,6 +172,19 @@ async def test_definition_becomes_established(client, widgets):
     assert definition["spec"]["conversion"] == {"strategy": "None"}
 
 
+async def test_discovery_shows_the_categories_of_a_definition(client):
+    definition = crd("cogs", "Cog")
+    definition["spec"]["names"]["categories"] = ["gadgets"]
+    await define(client, definition)
+
+    async def told():
+        listed = (await client.get("/apis/contract.example.com/v1")).body["resources"]
+        (cogs,) = (item for item in listed if item["name"] == "cogs")
+        assert cogs["categories"] == ["gadgets"]
+
+    await eventually(told)
+
+
 async def test_cluster_scoped_custom_resource(client):
     await define(client, crd("globes", "Globe", scope="Cluster"))
     path = "/apis/contract.example.com/v1/globes"

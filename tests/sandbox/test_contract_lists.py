@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.sandbox.contract import expire, secret, widget
+from tests.sandbox.contract import crd, define, expire, secret, widget
 
 
 async def make_some(client, path, names="abcde"):
@@ -181,6 +181,27 @@ async def test_field_selector_of_another_field_is_a_bad_request(client, secrets,
     for path in (secrets, widgets):
         reply = await client.get(f"{path}?fieldSelector=spec.size%3D1")
         assert (reply.status, reply.reason) == (400, "BadRequest")
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [
+        ("spec.mode=fast", "a"),
+        ("spec.mode!=fast", "bc"),
+        ("spec.either.one=x", "b"),
+        ("spec.either.one=", "ac"),
+        ("spec.size=2", "c"),
+        ("spec.mode=slow,metadata.name=c", "c"),
+    ],
+)
+async def test_custom_objects_select_by_the_fields_of_their_definition(client, namespace, selector, names):
+    fields = [{"jsonPath": path} for path in (".spec.mode", ".spec.either.one", ".spec.size")]
+    await define(client, crd("gears", "Gear", selectableFields=fields))
+    path = f"/apis/contract.example.com/v1/namespaces/{namespace}/gears"
+    for name, spec in {"a": {"mode": "fast"}, "b": {"either": {"one": "x"}}, "c": {"size": 2}}.items():
+        await client.make(path, {**widget(name, **spec), "kind": "Gear"})
+    quoted = selector.replace("=", "%3D").replace("!", "%21").replace(",", "%2C")
+    assert (await client.get(f"{path}?fieldSelector={quoted}")).names() == list(names)
 
 
 async def test_custom_objects_select_by_name_and_namespace(client, namespace, widgets):

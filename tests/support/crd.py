@@ -1,14 +1,20 @@
-"""The CRD in manifests/ as a JSON Schema, to validate objects as the API server does."""
+"""The CRD in manifests/ as a JSON Schema, to validate objects as the API server does; and a server without its rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
+
+from sandbox.kubernetes_client import path_of
+from tests.support.cluster import Cluster
+from tests.support.eventually import eventually
 
 CRD = Path(__file__).resolve().parents[2] / "manifests" / "crd.yaml"
 
@@ -48,3 +54,38 @@ def validator() -> Draft202012Validator:
     translated = translate(schema())
     translated["properties"]["metadata"] = {"type": "object"}
     return Draft202012Validator(translated)
+
+
+NAME = "syncedsecrets.secrets.contentful.com"
+_REFUSED = {"IAMRole": "reader", "AWSAccountID": "123456789012"}
+
+
+@asynccontextmanager
+async def without_rules(cluster: Cluster) -> AsyncIterator[None]:
+    """The definition as it was before it had rules: for objects from then."""
+    before = await cluster.get("CustomResourceDefinition", "", NAME)
+    assert before
+    loose = copy.deepcopy(before["spec"]["versions"])
+    for _, node in nodes(loose[0]["schema"]["openAPIV3Schema"]):
+        node.pop("x-kubernetes-validations", None)
+    body = {
+        "apiVersion": "secrets.contentful.com/v1",
+        "kind": "SyncedSecret",
+        "metadata": {"name": "probe", "namespace": "default"},
+        "spec": _REFUSED,
+    }
+
+    async def replace(versions: Any, status: int) -> None:
+        await cluster.merge("CustomResourceDefinition", "", NAME, {"spec": {"versions": versions}})
+
+        async def applied() -> None:
+            reply = await cluster.request("POST", path_of("SyncedSecret", "default") + "?dryRun=All", body)
+            assert reply.status == status, reply.body
+
+        await eventually(applied)
+
+    await replace(loose, 201)
+    try:
+        yield
+    finally:
+        await replace(before["spec"]["versions"], 422)

@@ -11,7 +11,7 @@ CANARY = "c4n4ry-v4lu3"
 INVALID: list[tuple[dict[str, Any], str]] = [
     ({"dataFrom": {}}, "spec.dataFrom: at least one of secretRef, secretRefs, find and entries must be set"),
     ({"dataFrom": {"secretRef": {}}}, "spec.dataFrom.secretRef.name: is required"),
-    ({"dataFrom": {"secretRef": {"name": ""}}}, "spec.dataFrom.secretRef.name: length must be at least 1"),
+    ({"dataFrom": {"secretRef": {"name": ""}}}, "spec.dataFrom.secretRef.name: must be the name of an AWS secret (1 to 512 of"),
     (
         {"dataFrom": {"secretRef": {"name": "x" * 2049}}},
         "spec.dataFrom.secretRef.name: length must be at most 768",
@@ -98,6 +98,15 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ),
     ({"data": [literal("a", CANARY)], "iamRole": "r"}, "spec.iamRole: unknown field"),
     ({"data": [literal("a", CANARY)], "IAMRole": 5}, "spec.IAMRole: must be a string"),
+    ({"data": [literal("a", CANARY)], "IAMRole": "no role"}, "spec.IAMRole: must be the name of an IAM role or its ARN"),
+    (
+        {"data": [literal("a", CANARY)], "IAMRole": "arn:aws:iam::12:role/x"},
+        "spec.IAMRole: must be the name of an IAM role or its ARN",
+    ),
+    (
+        {"dataFrom": {"secretRef": {"name": "arn:aws:secretsmanager:x:secret"}}},
+        "spec.dataFrom.secretRef.name: must be the name of an AWS secret",
+    ),
     (
         {"data": [literal("a", CANARY)], "AWSAccountID": "12345678910"},
         "spec.AWSAccountID: must be the 12 digits of an AWS account ID",
@@ -173,11 +182,11 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"data": [literal("a", CANARY)], "type": "kubernetes.io/service-account-token"},
-        "spec.type: kubernetes.io/service-account-token grants access to the cluster",
+        "spec.type: kubernetes.io/service-account-token and bootstrap.kubernetes.io/token grant access to the cluster",
     ),
     (
         {"data": [literal("a", CANARY)], "type": "bootstrap.kubernetes.io/token"},
-        "spec.type: bootstrap.kubernetes.io/token grants access to the cluster",
+        "spec.type: kubernetes.io/service-account-token and bootstrap.kubernetes.io/token grant access to the cluster",
     ),
     ({"data": [literal("a", CANARY)], "refreshInterval": "5"}, "spec.refreshInterval: must be a duration"),
     ({"data": [literal("a", CANARY)], "refreshInterval": "9s"}, "spec.refreshInterval: must be at least 10s"),

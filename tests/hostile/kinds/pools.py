@@ -88,8 +88,10 @@ async def refresh(scene: Scene) -> None:
 async def flood_of_objects(scene: Scene) -> None:
     """300 objects with long and wrong specs, made, edited and deleted at once."""
     async with scene.tenant() as tenant:
-        wrong = {"data": [{"name": "not a key" * 100, "value": "x"}, literal("b", "1")]}
-        await tenant.write_all(wrong if number % 2 else {"data": [whole("a", "n" * 2000)]} for number in range(300))
+        wrong = {"secretKeyRef": {"name": "s", "jmesPath": "[" * 512}}  # only the operator can tell
+        data = [{"name": "a", "valueFrom": wrong}, literal("b", "1")]
+        specs = ({"data": data}, {"data": [whole("a", "n" * 512)]})
+        await tenant.write_all(specs[number % 2] for number in range(300))
         await tenant.write_all({"data": [literal("a", str(number))]} for number in range(300))
         await tenant.space.clear()
 

@@ -406,14 +406,14 @@ def test_the_role_of_a_service_account_is_that_of_the_object(convert):
         "metadata": {
             "name": "sa",
             "namespace": "web",
-            "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"},
+            "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111111111111:role/x"},
         },
     }
     jwt = {"jwt": {"serviceAccountRef": {"name": "sa"}}}
     results, problems = convert(account, store(auth=jwt, role=""), eso(data=[remote("x", "s")]))
-    assert results[0]["spec"]["IAMRole"] == "arn:aws:iam::1:role/x"
+    assert results[0]["spec"]["IAMRole"] == "arn:aws:iam::111111111111:role/x"
     assert problems == [
-        "note: ExternalSecret web/app: store.aws.auth is left out: the operator itself assumes the role arn:aws:iam::1:role/x"
+        "note: ExternalSecret web/app: store.aws.auth is left out: the operator itself assumes the role arn:aws:iam::111111111111:role/x"
     ]
 
 
