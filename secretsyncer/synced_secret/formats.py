@@ -83,7 +83,10 @@ ObjectName = Annotated[
 Literally = Annotated[str, Field(max_length=2**20)]
 """Text that becomes a value as it is. A Secret can have 1 MiB."""
 
-Region = Annotated[str, Field(max_length=64)]
+Region = Annotated[
+    str, Field(max_length=64), Format(r"([a-z0-9-]+)?", "must be the name of an AWS region, such as eu-west-1")
+]
+"""Empty means none. Whether there is such a region, the operator tells: `EXTRA_REGIONS` adds new ones."""
 
 RoleReference = Annotated[
     str,

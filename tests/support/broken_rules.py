@@ -14,7 +14,7 @@ Spec = dict[str, Any]
 ACCOUNT = "123456789012"
 GOOD = {"data": [literal("a", "1")]}
 SECRET = {"secretRef": {"name": "s"}}
-NO_REFERENCE = ({"name": "no name"}, {"versionStage": ""}, {"versionId": "short"})
+NO_REFERENCE = ({"name": "no name"}, {"region": "EU_WEST"}, {"versionStage": ""}, {"versionId": "short"})
 """What a reference to a secret must not say."""
 
 
@@ -42,6 +42,7 @@ BROKEN: list[Spec] = [
     {**GOOD, "IAMRole": "reader", "AWSAccountID": ACCOUNT},
     {**GOOD, "IAMRole": "no role"},
     {**GOOD, "AWSAccountID": "12345678910"},
+    {**GOOD, "region": "EU_WEST"},
     {**GOOD, "externalId": "x"},
     {**GOOD, "roleSessionName": "x"},
     {**GOOD, "target": {"name": "Not/A name"}},
@@ -82,6 +83,7 @@ TAKEN_OVER: dict[str, Spec] = {
     "secretRef and secretKeyRef": _from({**SECRET, "secretKeyRef": {"name": "s", "key": "k"}}),
     "empty valueFrom": _from({}),
     "empty role": {**GOOD, "IAMRole": ""},
+    "empty region": {**GOOD, "region": ""},
     "empty role and account": {**GOOD, "IAMRole": "", "AWSAccountID": ACCOUNT},
     "empty account and role": {**GOOD, "IAMRole": "reader", "AWSAccountID": ""},
 }
