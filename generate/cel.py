@@ -58,18 +58,18 @@ def _own(check: _Check) -> Node:
 
 def _of_items(path: str, check: _Check) -> Node:
     (_, *steps), names = check.path, _names()
-    where = path + _EACH + "".join(_EACH if step in {_EACH, _VALUES} else f".{step}" for step in steps)
+    inside = "".join(_EACH if step in {_EACH, _VALUES} else f".{step}" for step in steps)
+    where, words = path + _EACH, f"{inside}: {check.message}"
     item = next(names)
     holds = _at(item, (*steps,), check.cel, names)
     if check.shown:
-        raise NotImplementedError(f"{where}: a rule in a list can name the number of the item only")
+        raise NotImplementedError(f"{where}{inside}: a rule in a list can show the number of the item only")
     number = f"self.map({item}, {holds}).indexOf(false)"
-    words = f"{where}: {check.message}"
     return _rule(
         f"self.all({item}, {holds})",
         "self == oldSelf.value()",
-        message=words,
-        messageExpression=_formatted(words.replace("%", "%%").replace(_EACH, "[%s]", 1), number),
+        message=where + words,
+        messageExpression=_formatted(f"{path}[%s]{words.replace('%', '%%')}", number),
     )
 
 
@@ -113,8 +113,8 @@ def _checks(node: Node) -> Iterator[_Check]:
     if least := node.get("minLength"):
         message = MESSAGES["string_too_short"].format(min_length=least)
         yield _Check(message, f"size(self) >= {least}")
-    if message := node.get("patternErrorMessage"):
-        yield _Check(message, f"self.matches({_text(node['pattern'])})")
+    if form := node.get("patternErrorMessage"):
+        yield _Check(form, f"self.matches({_text(node['pattern'])})")
     for check in node.get("checks", ()):
         yield _Check(**check)
     for rule in node.get("rules", ()):
@@ -128,7 +128,9 @@ def _holds(subject: str, schema: Node, node: Node) -> str:
         return _is_not_empty(subject, node)
     fields = node["properties"]
     parts = [f"has({subject}.{name})" for name in schema.get("required", ())]
-    parts += [_holds(f"{subject}.{name}", inner, fields[name]) for name, inner in schema.get("properties", {}).items()]
+    parts += [
+        _holds(f"{subject}.{name}", inner, fields[name]) for name, inner in schema.get("properties", {}).items()
+    ]
     parts += [_holds(subject, each, node) for each in schema.get("allOf", ())]
     for word, form in (("anyOf", "({})"), ("oneOf", "[{}].filter(given, given).size() == 1")):
         if word in schema:

@@ -13,6 +13,7 @@ import yaml
 from generate import cel
 from generate.declared import Node, sentences, tree
 from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.synced_secret.fields import Fields
 from secretsyncer.synced_secret.spec import SyncedSecretSpec
 from secretsyncer.synced_secret.status import SyncedSecretStatus
 
@@ -117,10 +118,16 @@ def schema() -> Node:
             },
             "kind": {"description": f"Kind of this object: {SYNCED_SECRETS.kind}.", "type": "string"},
             "metadata": {"type": "object"},  # Kubernetes allows no description here
-            "spec": _with_rules(_structural(tree(SyncedSecretSpec), _SHAPE + _SIZES), tree(SyncedSecretSpec), "spec"),
+            "spec": checked(SyncedSecretSpec, "spec"),
             "status": _structural(tree(SyncedSecretStatus), _SHAPE + _LIMITS),
         },
     }
+
+
+def checked(model: type[Fields], path: str) -> Node:
+    """The schema of a model with its rules. `path` is where it is in an object."""
+    declared = tree(model)
+    return _with_rules(_structural(declared, _SHAPE + _SIZES), declared, path)
 
 
 def _structural(node: Node, keywords: tuple[str, ...]) -> Node:

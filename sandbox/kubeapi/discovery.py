@@ -63,7 +63,10 @@ def _resource_list(resources: list[Resource]) -> Json:
 
 def _entries(resource: Resource) -> list[Json]:
     common: Json = {"namespaced": resource.namespaced, "kind": resource.kind}
-    names: Json = {"singularName": resource.singular or resource.kind.lower(), "shortNames": list(resource.short_names)}
+    names: Json = {
+        "singularName": resource.singular or resource.kind.lower(),
+        "shortNames": list(resource.short_names),
+    }
     if resource.categories:
         names["categories"] = list(resource.categories)
     entries = [{"name": resource.plural, **common, **names, "verbs": list(VERBS)}]

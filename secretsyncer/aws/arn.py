@@ -15,21 +15,21 @@ from typing import NamedTuple, NewType
 RoleArn = NewType("RoleArn", str)
 """A role ARN that `parse_role` accepts. Roles are compared in this form."""
 
-_SECRET_PREFIX = r"arn:aws[-\w]*:secretsmanager:[a-z0-9-]{1,64}:\d{12}:secret:"
-_SECRET_CHARACTER = r"[-\w/+=.@!]"
+_ARN_PREFIX = r"arn:aws[-\w]*:secretsmanager:[a-z0-9-]{1,64}:\d{12}:secret:"
+_NAME_CHARACTER = r"[-\w/+=.@!]"
 _ROLE_PREFIX = r"arn:aws[-\w]*:iam::\d{12}:role/"
-_ROLE_CHARACTERS = r"[-\w+=,.@/]{1,576}"
+_ROLE_NAMES = r"[-\w+=,.@/]{1,576}"
 
 # As text, because the fields of a SyncedSecret and the rules of its CRD are made of them. Each matches as a whole.
-ROLE_PATTERN = rf"({_ROLE_PREFIX})?{_ROLE_CHARACTERS}"
+ROLE_PATTERN = rf"({_ROLE_PREFIX})?{_ROLE_NAMES}"
 """The ARN of a role, or its name."""
-SECRET_PATTERN = rf"({_SECRET_PREFIX})?{_SECRET_CHARACTER}{{1,519}}"
+SECRET_PATTERN = rf"({_ARN_PREFIX})?{_NAME_CHARACTER}{{1,519}}"
 """The ARN of a secret, or its name, with at most seven characters too many: each alternative costs the API server time."""
 
-_ROLE = re.compile(rf"{_ROLE_PREFIX}{_ROLE_CHARACTERS}", re.ASCII)
-_ROLE_NAME = re.compile(_ROLE_CHARACTERS, re.ASCII)
-_SECRET_ARN = re.compile(rf"{_SECRET_PREFIX}{_SECRET_CHARACTER}{{1,519}}", re.ASCII)
-_SECRET_NAME = re.compile(rf"{_SECRET_CHARACTER}{{1,512}}", re.ASCII)
+_ROLE = re.compile(rf"{_ROLE_PREFIX}{_ROLE_NAMES}", re.ASCII)
+_ROLE_NAME = re.compile(_ROLE_NAMES, re.ASCII)
+_SECRET_ARN = re.compile(rf"{_ARN_PREFIX}{_NAME_CHARACTER}{{1,519}}", re.ASCII)
+_SECRET_NAME = re.compile(rf"{_NAME_CHARACTER}{{1,512}}", re.ASCII)
 _SUFFIX = re.compile(r"-[A-Za-z0-9]{6}", re.ASCII)
 
 

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel, to_snake
 
-
 NOT_EMPTY: dict[str, Any] = {"minLength": 1, "minItems": 1, "minProperties": 1, "not": {"enum": [False]}}
 
 
@@ -76,7 +75,7 @@ def at_least_one_of(*paths: str) -> Rule:
 def at_most_one_of(*names: str) -> Rule:
     """The fields are mutually exclusive; an empty one counts as absent."""
     values = [_reader(name) for name in names]
-    schema = {"not": {"allOf": [_not_empty(name) for name in names]}}
+    schema = {"not": {"anyOf": [{"allOf": [*pair]} for pair in combinations(map(_not_empty, names), 2)]}}
     return Rule(
         f"{_listed(names)} are mutually exclusive",
         lambda fields: sum(bool(value(fields)) for value in values) <= 1,

@@ -100,7 +100,9 @@ RoleReference = Annotated[
 
 SecretID = Annotated[
     str,
-    Field(max_length=768),  # the longest ARN has about 650; the API server's estimate of what a rule costs grows with it
+    Field(
+        max_length=768
+    ),  # the longest ARN has about 650; the API server's estimate of what a rule costs grows with it
     Format(
         arn.SECRET_PATTERN,
         "must be the name of an AWS secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !) or its ARN "

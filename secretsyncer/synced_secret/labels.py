@@ -23,7 +23,9 @@ _NOTED = 3
 """Bytes that each key takes in the operator's own annotation, besides its text."""
 
 
-_WRONG_KEYS = f"the keys %s are not valid; a key is an optional DNS subdomain and a slash, and a name of {_NAME_RULE}"
+_WRONG_KEYS = (
+    f"the keys %s are not valid; a key is an optional DNS subdomain and a slash, and a name of {_NAME_RULE}"
+)
 
 
 def _keys(pattern: str) -> Any:
@@ -50,13 +52,13 @@ def _size(annotations: dict[str, str]) -> dict[str, str]:
     return annotations
 
 
-def _names(pattern: str, *more: dict[str, str]) -> Any:
+def _names(pattern: str, *more: Any) -> Any:
     """The check of `_keys` for editors and for the API server, and more checks for the latter."""
     fits = f"size(key) <= {_KEY_LIMIT} && key.matches({json.dumps(f'^{pattern}$')})"
-    check = {
+    check: Any = {
         "message": _WRONG_KEYS,
         "cel": f"self.all(key, {fits})",
-        "shown": f"self.filter(key, !({fits})).map(key, \"'\" + key + \"'\")[0]",  # of several, which are in no order
+        "shown": f'self.filter(key, !({fits})).map(key, "\'" + key + "\'")[0]',  # of several, which are in no order
     }
     return Field(
         json_schema_extra={

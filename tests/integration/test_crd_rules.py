@@ -10,11 +10,15 @@ import copy
 import json
 import re
 import uuid
+from typing import Annotated, ClassVar
 
 import pytest
 import pytest_asyncio
+from pydantic import Field, ValidationError
 
 from generate import crd
+from secretsyncer.synced_secret.fields import Fields, at_least_one_of, at_most_one_of
+from secretsyncer.synced_secret.formats import Format
 from tests.support.broken_rules import BROKEN, GOOD, TAKEN_OVER, condition_of
 from tests.support.cluster import Cluster
 from tests.support.crd import nodes
@@ -28,11 +32,58 @@ MERGE = "application/merge-patch+json"
 LONG_ARN = f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:{'n' * 150}"
 
 
-class Installed:
-    """Our definition under a random group, and objects of it in the namespace `default`."""
+Word = Annotated[
+    str, Field(max_length=20, description="A word."), Format('"?[a-z%]+', 'must be "lower case", 100 %')
+]
 
-    def __init__(self, admin):
+
+class Leaf(Fields):
+    """What is deep in an object."""
+
+    rules: ClassVar = (at_most_one_of("one", "other", "yes"),)
+
+    one: Word | None = None
+    """One."""
+
+    other: tuple[Word, ...] | None = Field(None, max_length=5)
+    """Other."""
+
+    yes: bool = False
+    """Yes or no."""
+
+
+class Branch(Fields):
+    """What has leaves."""
+
+    rules: ClassVar = (at_least_one_of("leaves", "named", "leaf.one"),)
+
+    leaves: tuple[Leaf, ...] | None = Field(None, max_length=5)
+    """In a list."""
+
+    named: dict[str, Leaf] | None = Field(None, max_length=5)
+    """By names."""
+
+    leaf: Leaf | None = None
+    """By itself."""
+
+
+class Tree(Fields):
+    """Lists and maps in each other, as future fields may have them."""
+
+    branches: tuple[Branch, ...] | None = Field(None, max_length=5)
+    """In a list."""
+
+    named: dict[str, Branch] | None = Field(None, max_length=5)
+    """By names."""
+
+
+class Installed:
+    """A definition like ours under a random group, and objects of it in the namespace `default`."""
+
+    def __init__(self, admin, spec=None, probe=BROKEN[0]):
         self.admin = admin
+        self.probe = probe
+        self.spec = spec or crd.schema()["properties"]["spec"]
         self.group = f"g{uuid.uuid4().hex[:8]}.example.com"
         self.path = f"/apis/{self.group}/v1/namespaces/default/syncedsecrets"
 
@@ -40,6 +91,8 @@ class Installed:
         made = copy.deepcopy(crd.definition())
         made["metadata"]["name"] = f"syncedsecrets.{self.group}"
         made["spec"]["group"] = self.group
+        made["spec"]["versions"][0].pop("selectableFields")
+        made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = copy.deepcopy(self.spec)
         if not rules:
             for _, node in nodes(made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]):
                 node.pop("x-kubernetes-validations", None)
@@ -55,7 +108,7 @@ class Installed:
         assert reply.status < 300, reply.body
 
         async def applied():
-            reply = await self.create("probe", BROKEN[0], dry_run=True)
+            reply = await self.create("probe", self.probe, dry_run=True)
             assert reply.status == (422 if rules else 201), reply.body
 
         await eventually(applied)
@@ -178,3 +231,44 @@ async def stays_usable(installed, name, spec):
     assert words_of(await installed.patch(name, {"spec": spec})) == condition_of(spec), "once repaired, it stays so"
     reply = await installed.admin.request("DELETE", f"{installed.path}/{name}")
     assert reply.status == 200, reply.body
+
+
+BAD_LEAF = {"one": "ONE"}
+BAD_TREES = [
+    ({"branches": [{}]}, "spec.branches[0]: at least one of leaves, named and leaf.one must be set"),
+    ({"branches": [{"leaf": BAD_LEAF}]}, 'spec.branches[0].leaf.one: must be "lower case", 100 %'),
+    (
+        {"branches": [{"leaves": [{}]}, {"leaves": [{}, BAD_LEAF]}]},
+        'spec.branches[1].leaves[].one: must be "lower case", 100 %',
+    ),
+    (
+        {"branches": [{"leaves": [{}, {"one": "a", "yes": True}]}]},
+        "spec.branches[0].leaves[]: one, other and yes are mutually exclusive",
+    ),
+    (
+        {"branches": [{"named": {"a": {"other": ["b", "C"]}}}]},
+        'spec.branches[0].named[].other[]: must be "lower case", 100 %',
+    ),
+    ({"named": {"x": {"leaf": BAD_LEAF}}}, 'spec.named.x.leaf.one: must be "lower case", 100 %'),
+    ({"named": {"x": {"leaves": [{}, BAD_LEAF]}}}, 'spec.named[].leaves[1].one: must be "lower case", 100 %'),
+    ({"named": {"x": {"leaf": {}}}}, "spec.named.x: at least one of leaves, named and leaf.one must be set"),
+]
+GOOD_TREES = [
+    {},
+    {"branches": [], "named": {}},
+    {"branches": [{"leaf": {"one": '"a%'}}, {"leaves": [{"one": "a", "other": [], "yes": False}]}]},
+    {"named": {"x": {"named": {"a": {"other": ["b"]}}}}},
+]
+
+
+async def test_rules_reach_into_lists_and_maps(admin):
+    installed = Installed(admin, crd.checked(Tree, "spec"), BAD_TREES[0][0])
+    await installed.install()
+    for spec in GOOD_TREES:
+        Tree.model_validate(spec)
+        assert (await installed.create("good", spec, dry_run=True)).status == 201, spec
+    for spec, words in BAD_TREES:
+        with pytest.raises(ValidationError):
+            Tree.model_validate(spec)
+        assert words_of(await installed.create("bad", spec, dry_run=True)) == words
+    await installed.drop()

@@ -11,7 +11,10 @@ CANARY = "c4n4ry-v4lu3"
 INVALID: list[tuple[dict[str, Any], str]] = [
     ({"dataFrom": {}}, "spec.dataFrom: at least one of secretRef, secretRefs, find and entries must be set"),
     ({"dataFrom": {"secretRef": {}}}, "spec.dataFrom.secretRef.name: is required"),
-    ({"dataFrom": {"secretRef": {"name": ""}}}, "spec.dataFrom.secretRef.name: must be the name of an AWS secret (1 to 512 of"),
+    (
+        {"dataFrom": {"secretRef": {"name": ""}}},
+        "spec.dataFrom.secretRef.name: must be the name of an AWS secret (1 to 512 of",
+    ),
     (
         {"dataFrom": {"secretRef": {"name": "x" * 2049}}},
         "spec.dataFrom.secretRef.name: length must be at most 768",
@@ -98,7 +101,10 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ),
     ({"data": [literal("a", CANARY)], "iamRole": "r"}, "spec.iamRole: unknown field"),
     ({"data": [literal("a", CANARY)], "IAMRole": 5}, "spec.IAMRole: must be a string"),
-    ({"data": [literal("a", CANARY)], "IAMRole": "no role"}, "spec.IAMRole: must be the name of an IAM role or its ARN"),
+    (
+        {"data": [literal("a", CANARY)], "IAMRole": "no role"},
+        "spec.IAMRole: must be the name of an IAM role or its ARN",
+    ),
     (
         {"data": [literal("a", CANARY)], "IAMRole": "arn:aws:iam::12:role/x"},
         "spec.IAMRole: must be the name of an IAM role or its ARN",
