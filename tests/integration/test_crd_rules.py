@@ -196,9 +196,10 @@ async def test_the_server_accepts_what_the_go_operator_accepts(installed):
         {"data": [key(f"k{number}{'x' * 240}", LONG_ARN, "k" * 100) for number in range(1000)]},
         {"dataFrom": {"secretRefs": [{"name": LONG_ARN, "versionStage": "s" * 256}] * 1000}},
         {"dataFrom": {"entries": [{"secretRef": {"name": LONG_ARN}}] * 100}},
-        {"secretMetadata": {"labels": {f"l{number}": "v" * 63 for number in range(1000)}}},
+        {"secretMetadata": {"labels": {f"{'p' * 249}{number:04}/{'n' * 63}": "v" * 63 for number in range(1000)}}},
+        {"secretMetadata": {"annotations": {f"{'p' * 249}{number:04}/{'n' * 63}": "v" for number in range(400)}}},
     ],
-    ids=["data", "secretRefs", "entries", "labels"],
+    ids=["data", "secretRefs", "entries", "labels", "annotations"],
 )
 async def test_the_largest_objects_do_not_cost_too_much(installed, spec):
     reply = await installed.create("large", spec, dry_run=True)
