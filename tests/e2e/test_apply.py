@@ -13,7 +13,7 @@ from tests.support.specs import key, literal
 pytestmark = pytest.mark.real
 
 DATA = [literal("a", "1")]
-BAD = {"data": [literal("a", "1"), {"name": "b", "valueFrom": {}}]}
+BAD = {"data": [literal("a", "1"), {"name": "b", "valueFrom": {"template": "t", "secretRef": {"name": "s"}}}]}
 WORDS = "spec.data[1].valueFrom: exactly one of secretRef, secretKeyRef and template must be set"
 
 

@@ -38,7 +38,6 @@ BAD = {
         "InvalidSpec",
         ["data[0].valueFrom", "template"],
     ),
-    "no-source": ({"data": [{**ITEM, "valueFrom": {}}]}, "InvalidSpec", ["data[0].valueFrom"]),
     "bad-key": ({"data": [literal("not good", "1")]}, "InvalidSpec", ["data[0].name"]),
     "bad-account": (
         {"AWSAccountID": "12", "dataFrom": all_keys("app/json")},

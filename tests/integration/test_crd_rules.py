@@ -170,15 +170,20 @@ def words_of(reply):
     return said if said.startswith("spec") else f"{field}: {said}"
 
 
+def refusal_of(spec):
+    """The condition. In a list in a list, the rule knows the number of the outer item only."""
+    return re.sub(r"(?<=\])(\.\w+)*\[\d+\]", r"\1[]", condition_of(spec))
+
+
 @pytest.mark.parametrize("spec", BROKEN, ids=condition_of)
 async def test_the_server_refuses_in_the_words_of_the_condition(installed, spec):
-    assert words_of(await installed.create("bad", spec, dry_run=True)) == condition_of(spec)
+    assert words_of(await installed.create("bad", spec, dry_run=True)) == refusal_of(spec)
 
 
 async def test_an_update_that_breaks_a_rule_is_refused_too(installed):
     assert (await installed.create("good", GOOD)).status == 201
     for spec in BROKEN:
-        assert words_of(await installed.patch("good", {"spec": spec})) == condition_of(spec)
+        assert words_of(await installed.patch("good", {"spec": spec})) == refusal_of(spec)
 
 
 async def test_the_server_accepts_what_the_go_operator_accepts(installed):
@@ -229,7 +234,7 @@ async def stays_usable(installed, name, spec):
     repaired = {**dict.fromkeys(spec), **GOOD}
     reply = await installed.patch(name, {"spec": repaired})
     assert reply.status == 200, (spec, reply.body)
-    assert words_of(await installed.patch(name, {"spec": spec})) == condition_of(spec), "once repaired, it stays so"
+    assert words_of(await installed.patch(name, {"spec": spec})) == refusal_of(spec), "once repaired, it stays so"
     reply = await installed.admin.request("DELETE", f"{installed.path}/{name}")
     assert reply.status == 200, reply.body
 
