@@ -13,6 +13,7 @@ from secretsyncer.commands.convert import aso, eso, kes
 from secretsyncer.commands.convert.draft import Draft
 from secretsyncer.commands.convert.eso_store import Around, Home, searches
 from secretsyncer.commands.convert.report import Report
+from secretsyncer.commands.convert.shape import wrong_types
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object
@@ -29,7 +30,7 @@ _PARTS = {"SecretStore", "ClusterSecretStore"}
 
 def convert_all(objects: list[Object], engine: TemplateEngine, home: Home = Home()) -> Report:  # noqa: B008
     """The SyncedSecrets, and what to say of each object."""
-    around = Around(objects, home)
+    around = Around([obj for obj in objects if not wrong_types(obj)], home)
     drafts = [draft for obj in objects if (draft := _draft(obj, around))]
     _check_targets(drafts)
     for draft in drafts:
@@ -41,6 +42,11 @@ def convert_all(objects: list[Object], engine: TemplateEngine, home: Home = Home
 
 def _draft(obj: Object, around: Around) -> Draft | None:
     group = str(obj.get("apiVersion", "")).partition("/")[0]
+    if obj.get("kind") not in _PARTS and group.endswith(_PEERS) and (wrong := wrong_types(obj)):
+        draft = Draft(obj)
+        for flaw in wrong:
+            draft.refuse(f"{flaw}; put quotes around text" if flaw.endswith("text") else flaw)
+        return draft
     match obj.get("kind"), group:
         case "ExternalSecret", "external-secrets.io":
             return eso.convert(obj, around)

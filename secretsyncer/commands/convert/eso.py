@@ -114,6 +114,10 @@ def _template_from(draft: Draft, template: Object, around: Around) -> dict[str, 
     texts: dict[str, str] = {}
     for number, source in enumerate(template.get("templateFrom") or []):
         where = f"templateFrom[{number}]"
+        if (source.get("valuesDecodingStrategy") or "None") != "None":
+            draft.refuse(f"{where}.valuesDecodingStrategy has no counterpart")
+        if sum(bool(source.get(part)) for part in ("configMap", "secret", "literal")) > 1:
+            draft.refuse(f"{where} has several of configMap, secret and literal: give each its own entry")
         found = source.get("configMap") or {}
         literal = _LINES.findall(source.get("literal") or "")
         if (source.get("target") or "Data") == "Data" and "".join(line for line, *_ in literal) == source.get(
@@ -134,7 +138,7 @@ def _template_from(draft: Draft, template: Object, around: Around) -> dict[str, 
                     f"{where}: ConfigMap {found.get('name')} with the key {item.get('key')} is not among the files"
                 )
             else:
-                texts[item["key"]] = config["data"][item["key"]]
+                texts[item["key"]] = config["data"][item["key"]] or ""
         draft.note(
             f"{where}: the templates are copied from the ConfigMap {found.get('name')}, and do not follow it"
         )
