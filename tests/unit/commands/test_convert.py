@@ -486,6 +486,15 @@ def test_a_store_with_a_field_of_another_type_is_not_used(convert):
     assert ["SecretStore aws" in problem for problem in problems] == [True]
 
 
+@pytest.mark.timeout(10)
+def test_a_long_literal_takes_no_long_time(convert):
+    literal = "k: a" + " " * 500_000 + "#"
+    _, problems = convert(
+        store(), eso(data=[remote("x", "s")], target={"template": {"templateFrom": [{"literal": literal}]}})
+    )
+    assert ["lines of key: value" in problem for problem in problems] == [True]
+
+
 def test_an_object_whose_keys_name_their_own_stores_has_no_store_of_its_own(convert):
     item = {**remote("x", "s"), "sourceRef": {"storeRef": {"name": "aws"}}}
     _, problems = convert(store(), eso(secretStoreRef=None, data=[item]))
