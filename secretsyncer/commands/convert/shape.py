@@ -79,7 +79,7 @@ _SHAPES: dict[tuple[str, str], Any] = {
         "spec": {"stringDataFrom": _AWS_SECRET, "dataFrom": _AWS_SECRET, "type": str, "metadata": _METADATA}
     },
 }
-_NAMES = {str: "text", dict: "a map", list: "a list"}
+_NAMES: dict[Any, str] = {str: "text", dict: "a map", list: "a list"}
 
 
 def wrong_types(obj: Object) -> list[str]:
@@ -89,7 +89,7 @@ def wrong_types(obj: Object) -> list[str]:
 
 
 def _wrong(where: str, value: Any, shape: Any) -> Iterator[str]:
-    wanted = shape if isinstance(shape, type) else type(shape)
+    wanted: Any = shape if isinstance(shape, type) else type(shape)
     if value is None:
         return
     if not isinstance(value, wanted):
