@@ -8,6 +8,7 @@ was paused for longer than its duration, must not write.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from base64 import b64decode
@@ -223,9 +224,9 @@ class Writer:
 
     async def _refusal(self, error: KubeError, key: Key, sent: Iterable[bytes]) -> SyncFailure:
         """The failure for a write of the Secret, without the values that were sent and those that are there now."""
-        what = f"Secret {key}"
+        what = f"Secret {key}"  # threads search for the values: a megabyte takes most of a second
         if not _FOREIGN.search(f"{error.reason} {error.message}"):
-            return as_failure(error, what, hide=sent)
+            return await asyncio.to_thread(as_failure, error, what, hide=[*sent])
         try:
             present = await self._api.get(SECRETS, key.namespace, key.name)
         except KubeError as unread:
@@ -236,7 +237,7 @@ class Writer:
                 return Unavailable(Reason.KUBERNETES_ERROR, f"{what}: {withheld}")
             present = {}
         there = [b64decode(value) for value in (present.get("data") or {}).values()]
-        return as_failure(error, what, hide=[*sent, *there])
+        return await asyncio.to_thread(as_failure, error, what, hide=[*sent, *there])
 
     async def _disputed(self, key: Key, seconds: float) -> Rejected:
         """The failure for a Secret that is left alone for this long. Whoever writes it, too, is looked up once per write."""

@@ -22,7 +22,7 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget, Exhausted, Limits
 from secretsyncer.sync.data_from import is_absent, select
-from secretsyncer.sync.dependencies import Dependencies
+from secretsyncer.sync.dependencies import Dependencies, coarse
 from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of
 from secretsyncer.sync.last_good import LastGood, Selected, selected_by, vanished
 from secretsyncer.sync.render import finds, finish, prepare, references, templates
@@ -36,6 +36,7 @@ T = TypeVar("T")
 _NOTHING = LastGood()
 _THREADS = 2
 """Objects whose content is rendered in threads at the same time: one of a namespace, if it is long."""
+_SHORT = 32 << 10
 _LONG = 256 << 10
 _MANY = 200
 
@@ -109,7 +110,8 @@ class ContentRenderer:
         last_good: LastGood,
     ) -> Content:
         refs = {reference: ref_of(grant, reference) for reference in references(spec)}
-        selected = [await self._select(find, grant, catalogue, budget, spec) for find in finds(spec)]
+        known: dict[str, SecretRef] = {}
+        selected = [await self._select(find, grant, catalogue, budget, spec, known) for find in finds(spec)]
         wanted = {*refs.values(), *(ref for found in selected if isinstance(found, list) for ref in found)}
         fetched = _certain(await self._reader.read(grant, wanted, catalogue, budget), catalogue, last_good)
         prepare_now = partial(
@@ -118,15 +120,18 @@ class ContentRenderer:
             {reference: fetched[ref] for reference, ref in refs.items()},
             [[fetched[ref] for ref in found] if isinstance(found, list) else found for found in selected],
         )
-        prepared = await self._run(prepare_now, budget, _length_of(spec, fetched))
+        in_searches = [ref for found in selected if isinstance(found, list) for ref in found]
+        used = [fetched[ref] for ref in (*(refs[reference] for reference in references(spec)), *in_searches)]
+        prepared = await self._run(prepare_now, budget, _length_of(spec, used))
+        inputs = prepared.inputs
         outputs: dict[str, RenderedTemplate | SyncFailure] = {}
         for text in templates(spec):
             uses_data = USES_DATA in text
             if uses_data and prepared.failed:
                 continue  # it would only repeat what is missing
-            inputs = prepared.inputs if uses_data else {}
+            given = inputs if uses_data else {}
             outputs[text] = await self._attempt(
-                self._templates.render(grant, text, catalogue, expected=expected, budget=budget, inputs=inputs)
+                self._templates.render(grant, text, catalogue, expected=expected, budget=budget, inputs=given)
             )
         rendered = {text: output for text, output in outputs.items() if isinstance(output, RenderedTemplate)}
         lost = {} if spec.allow_empty else _lost(last_good, rendered, catalogue, fetched)
@@ -147,17 +152,26 @@ class ContentRenderer:
             return failure
 
     async def _select(
-        self, find: Find, grant: Grant, catalogue: Catalogue, budget: Budget, spec: SyncedSecretSpec
+        self,
+        find: Find,
+        grant: Grant,
+        catalogue: Catalogue,
+        budget: Budget,
+        spec: SyncedSecretSpec,
+        known: dict[str, SecretRef],
     ) -> list[SecretRef] | SyncFailure:
-        """The secrets that `find` selects. No result is a failure, because it must not empty a Secret."""
+        """The secrets that `find` selects. No result is a failure, because it must not empty a Secret.
+
+        `known` has the references of the searches before, by ARN, so that a hundred searches do not copy them.
+        """
         try:
             check_listed(catalogue, "find")
         except SyncFailure as failure:
             return failure
-        by_pattern = find.name is not None and find.name.regexp is not None
-        length = _Length.UNKNOWN if by_pattern else _Length.SHORT
-        entries = await self._run(partial(select, find, catalogue), budget, length)
-        found = [grant.ref(entry.arn) for entry in entries]
+        entries = await self._run(partial(select, find, catalogue), budget, _Length.UNKNOWN)
+        await asyncio.sleep(0)  # there may be a hundred searches
+        budget.charge("keys", len(entries))
+        found = [known.setdefault(entry.arn, grant.ref(entry.arn)) for entry in entries]
         if not found and find.optional and catalogue.doubt:
             return Unavailable(
                 Reason.AWS_UNAVAILABLE, f"find matches none of the AWS secrets; and {catalogue.doubt}"
@@ -193,13 +207,16 @@ class _Length(Enum):
     LONG = auto()
 
 
-def _length_of(spec: SyncedSecretSpec, fetched: Fetched) -> _Length:
-    """How long rendering may take. Patterns and expressions can be short and take seconds."""
-    size = sum(
-        len(value.text or value.binary or "") for value in fetched.values() if isinstance(value, SecretValue)
-    )
+def _length_of(spec: SyncedSecretSpec, values: Iterable[SecretValue | SyncFailure]) -> _Length:
+    """How long rendering may take. Patterns and expressions can be short and take seconds.
+
+    `values` has a value as often as the spec uses it.
+    """
+    size = sum(value.size for value in values if isinstance(value, SecretValue))
     if size > _LONG or len(spec.items) > _MANY:
         return _Length.LONG
+    if size > _SHORT:
+        return _Length.UNKNOWN
     by_path = any(isinstance(ref, SecretKeyReference) and ref.jmes_path is not None for ref in references(spec))
     rewritten = any(part.rewrite for part in spec.parts)
     return _Length.UNKNOWN if by_path or rewritten else _Length.SHORT
@@ -260,7 +277,7 @@ def _content(
         len(direct) == len(fetched),
         Dependencies(
             frozenset(fetched) | frozenset(in_templates),
-            filters.union(*(output.filters for output in outputs)),
+            coarse(filters.union(*(output.filters for output in outputs))),
             any(output.whole_catalogue for output in outputs),
         ),
         {text: selected_by(output, catalogue) for text, output in rendered.items()},

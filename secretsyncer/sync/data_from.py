@@ -22,6 +22,11 @@ from secretsyncer.synced_secret import Find, Keys, SecretReference, is_data_key
 
 T = TypeVar("T")
 
+_LOT = 100
+"""AWS secrets that are compared between two looks at the clock."""
+_LONG_KEY = 253
+"""Characters of a key above which one rule can take tens of milliseconds. No Secret has a longer one."""
+
 Data = dict[str, bytes]
 
 Values = Mapping[SecretReference, SecretValue | SyncFailure]
@@ -36,7 +41,9 @@ def select(find: Find, catalogue: Catalogue, budget: Budget) -> list[Entry]:
     pattern = regexp.compile(find.name.regexp) if find.name and find.name.regexp is not None else None
     prefix = (find.name and find.name.prefix) or ""
 
-    def matches(entry: Entry) -> bool:
+    def matches(number: int, entry: Entry) -> bool:
+        if number % _LOT == 0:
+            budget.charge_time()
         if not (
             entry.name.startswith(prefix)
             and (find.tag_key is None or find.tag_key in entry.tags)
@@ -49,7 +56,9 @@ def select(find: Find, catalogue: Catalogue, budget: Budget) -> list[Entry]:
         return pattern.search(entry.name) is not None
 
     budget.start_clock()
-    return sorted((entry for entry in catalogue.entries.values() if matches(entry)), key=lambda entry: entry.name)
+    found = [entry for number, entry in enumerate(catalogue.entries.values(), 1) if matches(number, entry)]
+    budget.charge_time()
+    return sorted(found, key=lambda entry: entry.name)
 
 
 _REPLACEMENTS: Mapping[str | None, Callable[[str], str]] = {
@@ -83,11 +92,13 @@ class AllKeys:
         parts: _Parts = {}
         for reference in self._source.references:
             with self._collecting():
+                self._budget.charge_time()
                 parts.update(self._named(reference, values[reference]))
         if find := self._source.find:
             self.left_out |= find.optional and not found
             for secret in [found] if isinstance(found, SyncFailure) else found:
                 with self._collecting():
+                    self._budget.charge_time()
                     parts.update(self._found(find, given(secret)))
         data = self._renamed(parts)
         if self._failures:
@@ -122,6 +133,7 @@ class AllKeys:
     def _all_keys(self, secret: str, value: SecretValue, *, decode: str | None) -> _Parts:
         parts: _Parts = {}
         undecoded = []
+        self._budget.charge("keys", len(self._documents.parse(value, secret)))
         texts, failure = self._documents.all_texts(value, secret)
         if failure:
             self._failures.append(failure)
@@ -163,7 +175,7 @@ class AllKeys:
     def _name(self, key: str, origin: str) -> str:
         """The key's name in the Secret, which may be invalid."""
         rules = [rule.change for rule in self._source.rewrite]
-        name = _rewritten(rules, key, origin) if rules else key
+        name = _rewritten(rules, key, origin, self._budget) if rules else key
         if self._source.invalid_keys in _REPLACEMENTS and not is_data_key(name):
             replaced = _REPLACEMENTS[self._source.invalid_keys]
             return "".join(c if is_data_key(f"x{c}") else replaced(c) for c in name)
@@ -174,9 +186,14 @@ def _wrong(problem: str) -> Rejected:
     return Rejected(Reason.INVALID_SECRET_VALUE, problem)
 
 
-def _rewritten(rules: list[regexp.Change], key: str, origin: str) -> str:
+def _rewritten(rules: list[regexp.Change], key: str, origin: str, budget: Budget) -> str:
+    def charge(name: str) -> None:
+        if len(name) > _LONG_KEY:
+            budget.leave_to_a_thread()
+        budget.charge_time()
+
     try:
-        return regexp.rewrite(rules, key)
+        return regexp.rewrite(rules, key, charge)
     except ValueError as exc:
         problem = str(exc)
     raise _wrong(f"key {origin} {problem}")

@@ -7,7 +7,7 @@ comparison in memory.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -19,6 +19,9 @@ from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key
 
 T = TypeVar("T", bound=Hashable)
+
+MOST_FILTERS = 50
+"""Filters of one object that are kept: of one tag, and in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,20 @@ class Dependencies:
     def selections(self) -> set[Filter | None]:
         """The parts of the catalogue that were used; None means all of it."""
         return {*self.filters, None} if self.whole_catalogue else set(self.filters)
+
+
+def coarse(filters: Collection[Filter]) -> frozenset[Filter]:
+    """As few filters as depend on at least the same secrets: of one tag, and in all.
+
+    They are kept for each object. A template may have a thousand, and a needless reconcile does no harm.
+    """
+    made = {Filter("name", ()) if what.kind == "name" else what for what in filters}  # all names have one digest
+    values = Counter(what.args[0] for what in made if what.kind == "tag")
+    made = {
+        Filter("tagKey", what.args[:1]) if what.kind == "tag" and values[what.args[0]] > MOST_FILTERS else what
+        for what in made
+    }
+    return frozenset(made) if len(made) <= MOST_FILTERS else frozenset({Filter("name", ())})
 
 
 class DependencyIndex:

@@ -19,6 +19,7 @@ from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.expressions.patience import OutOfPatience
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.sync.apply import Writer
@@ -28,6 +29,7 @@ from secretsyncer.sync.content import Content, ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex
 from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.parsing import Parse, Parser, at_once
 from secretsyncer.sync.records import Record, Records
 from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.sync.render import finds, references, templates
@@ -80,6 +82,7 @@ class Reconciler:
         self._rules = rules
         self._records = Records()
         self._refreshes = Refreshes(clock)
+        self._parser = Parser()
         self._owned: dict[str, list[Key]] | None = None
 
     def in_step(self, key: Key) -> Outcome | None:
@@ -111,7 +114,7 @@ class Reconciler:
             return Outcome("gone")
         obj, namespace = found
         try:
-            record = self._parse(key, obj)
+            record = await self._parsed(key, obj)
             record.in_step = False
             synced = record.synced
             if synced.spec.suspend:
@@ -154,7 +157,7 @@ class Reconciler:
             record = self._parse(key, obj)
             spec = record.synced.spec
             grant = self._authorize(record.synced, namespace, self._operator.known_account)
-        except SyncFailure:
+        except (SyncFailure, OutOfPatience):
             return set()
         # The reconcile itself reads tags, and a suspended object reads nothing.
         if grant.tag or spec.suspend:
@@ -181,11 +184,17 @@ class Reconciler:
             raise Unavailable(Reason.KUBERNETES_ERROR, f"namespace {key.namespace} is not known")
         return (obj, namespace) if not namespace["metadata"].get("deletionTimestamp") else None
 
-    def _parse(self, key: Key, obj: Object) -> Record:
+    async def _parsed(self, key: Key, obj: Object) -> Record:
+        try:
+            return self._parse(key, obj)
+        except OutOfPatience:
+            return self._parse(key, obj, await self._parser.in_a_thread(obj))
+
+    def _parse(self, key: Key, obj: Object, parse: Parse = at_once) -> Record:
         record = self._records.get(key)
         if record is None or not record.is_of(obj):
             self._index.drop(key)
-        parsed = self._records.parse(key, obj)
+        parsed = self._records.parse(key, obj, parse)
         if record is None:
             parsed.left = self._left_before_start(parsed.synced)
         return parsed

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from secretsyncer.aws import arn
-from secretsyncer.expressions import dotted, jmespath, regexp
+from secretsyncer.expressions import dotted, jmespath, patience, regexp
 
 CLUSTER_CREDENTIALS = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
 """Types that Kubernetes turns into credentials for the cluster (compare CVE-2026-42876 of another operator)."""
@@ -134,6 +134,7 @@ def is_data_key(text: str) -> bool:
 
 
 def _regular_expression(text: str) -> str:
+    patience.check()
     regexp.compile(text)
     return text
 
@@ -143,6 +144,7 @@ RegularExpression = Annotated[str, Field(max_length=EXPRESSION_LIMIT), AfterVali
 
 
 def _jmespath(text: str) -> str:
+    patience.check()
     jmespath.check(text)
     return text
 

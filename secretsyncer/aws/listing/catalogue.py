@@ -8,6 +8,7 @@ whether anything that a template read has changed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -71,6 +72,7 @@ class Catalogue:
 
     __slots__ = (
         "_by_tag",
+        "_by_value",
         "_digests",
         "_homes",
         "_newest",
@@ -107,6 +109,7 @@ class Catalogue:
         self._digests: dict[tuple[str, ...], str] = {}
         self._homes: dict[Identity, bool] = {}
         self._by_tag: dict[str, list[Entry]] | None = None
+        self._by_value: dict[str, Counter[str]] = {}
         self._newest: datetime | None = None
 
     def at_round(self, number: int, doubt: str | None = None) -> Catalogue:
@@ -124,7 +127,8 @@ class Catalogue:
         entries = {**self.entries, **{entry.name: entry for entry in changed}}
         for name in removed:
             entries.pop(name, None)
-        later.entries, later._digests, later._by_tag, later._newest = entries, {}, None, None  # noqa: SLF001
+        later.entries, later._digests, later._by_tag, later._by_value = entries, {}, None, {}  # noqa: SLF001
+        later._newest = None  # noqa: SLF001
         if later.account is None:  # nothing was listed before
             later.account, later._homes = account_of(entries.values()), {}  # noqa: SLF001
         return later
@@ -192,7 +196,12 @@ class Catalogue:
 
     def tag_value_digest(self, key: str, value: str) -> str:
         """Digest of the secrets with this tag and value."""
-        return self._digest((key, value), [e for e in self._tagged(key) if e.tags[key] == value])
+        sums = self._by_value.get(key)
+        if sums is None:  # for all values at once, because a template can ask for a thousand of them
+            sums = self._by_value[key] = Counter()
+            for entry in self._tagged(key):
+                sums[entry.tags[key]] += entry.mark
+        return _digest_of(sums[value])
 
     def _tagged(self, key: str) -> list[Entry]:
         if self._by_tag is None:
@@ -205,10 +214,13 @@ class Catalogue:
     def _digest(self, memo: tuple[str, ...], entries: Iterable[Entry]) -> str:
         known = self._digests.get(memo)
         if known is None:
-            # A sum, so that the order of the listing does not matter.
-            total = sum(entry.mark for entry in entries) % 256**_MARK_BYTES
-            known = self._digests[memo] = f"{total:0{2 * _MARK_BYTES}x}"
+            known = self._digests[memo] = _digest_of(sum(entry.mark for entry in entries))
         return known
+
+
+def _digest_of(marks: int) -> str:
+    """Digest of entries by the sum of their marks, so that the order of the listing does not matter."""
+    return f"{marks % 256**_MARK_BYTES:0{2 * _MARK_BYTES}x}"
 
 
 def account_of(entries: Iterable[Entry]) -> Account | None:
