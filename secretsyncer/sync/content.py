@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.gotemplate.engine import Filter, TemplateEngine
@@ -110,9 +110,15 @@ class ContentRenderer:
         last_good: LastGood,
     ) -> Content:
         refs = {reference: ref_of(grant, reference) for reference in references(spec)}
-        known: dict[str, SecretRef] = {}
-        selected = [await self._select(find, grant, catalogue, budget, spec, known) for find in finds(spec)]
-        wanted = {*refs.values(), *(ref for found in selected if isinstance(found, list) for ref in found)}
+        searches = [await self._select(find, catalogue, budget, spec) for find in finds(spec)]
+        # Of each secret one reference, however many searches select it.
+        known = {
+            entry.arn: grant.ref(entry.arn) for found in searches if isinstance(found, list) for entry in found
+        }
+        selected = [
+            [known[entry.arn] for entry in found] if isinstance(found, list) else found for found in searches
+        ]
+        wanted = {*refs.values(), *known.values()}
         fetched = _certain(await self._reader.read(grant, wanted, catalogue, budget), catalogue, last_good)
         prepare_now = partial(
             prepare,
@@ -152,26 +158,16 @@ class ContentRenderer:
             return failure
 
     async def _select(
-        self,
-        find: Find,
-        grant: Grant,
-        catalogue: Catalogue,
-        budget: Budget,
-        spec: SyncedSecretSpec,
-        known: dict[str, SecretRef],
-    ) -> list[SecretRef] | SyncFailure:
-        """The secrets that `find` selects. No result is a failure, because it must not empty a Secret.
-
-        `known` has the references of the searches before, by ARN, so that a hundred searches do not copy them.
-        """
+        self, find: Find, catalogue: Catalogue, budget: Budget, spec: SyncedSecretSpec
+    ) -> list[Entry] | SyncFailure:
+        """The secrets that `find` selects. No result is a failure, because it must not empty a Secret."""
         try:
             check_listed(catalogue, "find")
         except SyncFailure as failure:
             return failure
-        entries = await self._run(partial(select, find, catalogue), budget, _Length.UNKNOWN)
+        found = await self._run(partial(select, find, catalogue), budget, _Length.UNKNOWN)
         await asyncio.sleep(0)  # there may be a hundred searches
-        budget.charge("keys", len(entries))
-        found = [known.setdefault(entry.arn, grant.ref(entry.arn)) for entry in entries]
+        budget.charge("keys", len(found))
         if not found and find.optional and catalogue.doubt:
             return Unavailable(
                 Reason.AWS_UNAVAILABLE, f"find matches none of the AWS secrets; and {catalogue.doubt}"

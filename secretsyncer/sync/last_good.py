@@ -67,7 +67,9 @@ def in_use(objects: Iterable[Object], region: str) -> Iterator[str]:
 
 def selected_by(output: RenderedTemplate, catalogue: Catalogue) -> Selected:
     """What a template selected now."""
-    return Selected(frozenset(map(hash, output.matched)), output.whole_catalogue and bool(catalogue.entries), bool(output.read))
+    return Selected(
+        frozenset(map(hash, output.matched)), output.whole_catalogue and bool(catalogue.entries), bool(output.read)
+    )
 
 
 def vanished(

@@ -88,25 +88,25 @@ async def much_data_for_templates(scene: Scene) -> None:
     async with scene.tenant() as tenant:
         name = tenant.secret("large", "x" * 65_000)
         large = [{**whole(f"d{number}", name)} for number in range(15)]
-        spec = {"data": [*large, *(template(f"t{number}", f"{{{{ len .Data }}}}{number}") for number in range(400))]}
+        spec = {
+            "data": [*large, *(template(f"t{number}", f"{{{{ len .Data }}}}{number}") for number in range(400))]
+        }
         await tenant.write_all(spec for _ in range(6))
         await scene.stay()
 
 
 async def refused_writes(scene: Scene) -> None:
-    """Large Secrets that a ResourceQuota refuses, so that the message is searched for each of their values."""
+    """Large Secrets that the API server refuses, so that its message is searched for all of their values."""
     async with scene.tenant() as tenant:
-        quota = {
-            "apiVersion": "v1",
-            "kind": "ResourceQuota",
-            "metadata": {"namespace": tenant.space.name, "name": "none"},
-            "spec": {"hard": {"count/secrets": "0"}},
-            "status": {"hard": {"count/secrets": "0"}, "used": {"count/secrets": "0"}},
-        }
-        await scene.cluster.create(quota)
-        name = tenant.secret("large", "".join(scene.rand.choices("abcdefghij", k=65_000)))
-        spec = {"data": [whole(f"k{number}", name) for number in range(15)]}
-        await tenant.write_all(spec for _ in range(12))
+        large = {"example.com/a": "x" * (150 << 10)}
+        names = [f"o-{number}" for number in range(12)]
+        for name in names:
+            metadata = {"namespace": tenant.space.name, "name": name, "annotations": large}
+            await scene.cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+        value = tenant.secret("large", "".join(scene.rand.choices("abcdefghij", k=65_000)))
+        data = [whole(f"k{number}", value) for number in range(15)]
+        too_large = {"annotations": {"example.com/b": "x" * (150 << 10)}}
+        await tenant.write_all({"data": data, "secretMetadata": too_large} for _ in names)
         await scene.stay()
 
 

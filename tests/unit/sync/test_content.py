@@ -428,10 +428,17 @@ REPEATED = {
     "all keys again": {"dataFrom": {"secretRefs": [all_keys("keys")["secretRef"]] * 1000}},
     "a list again": {"data": [key(f"k{number}", "list", "a") for number in range(100)]},
     "a search again": {
-        "dataFrom": {"entries": [{"find": {"tags": TAGS}, "rewrite": [{"source": "/", "target": f"-{n}-"}]} for n in range(100)]}
+        "dataFrom": {
+            "entries": [
+                {"find": {"tags": TAGS}, "rewrite": [{"source": "/", "target": f"-{n}-"}]} for n in range(100)
+            ]
+        }
     },
     "one long key": {
-        "dataFrom": {**all_keys("long"), "rewrite": [{"source": f"(?:.?){{900}}@{n}", "target": ""} for n in range(20)]}
+        "dataFrom": {
+            **all_keys("long"),
+            "rewrite": [{"source": f"(?:.?){{900}}@{n}", "target": ""} for n in range(20)],
+        }
     },
 }
 
@@ -451,7 +458,7 @@ async def test_repeating_what_is_short_leaves_the_event_loop_free(aws, engine, m
         began = time.thread_time()  # of the loop's thread alone
         await asyncio.sleep(0)
         longest = max(longest, time.thread_time() - began)
-    with pytest.raises(Rejected, match="the limit is|key number 1|too long"):
+    with pytest.raises(Rejected, match=r"the limit is|key number 1"):
         await work
     assert longest < 0.3
 
