@@ -67,6 +67,29 @@ class ObjectSeries(Collector):
         return ready, last_sync
 
 
+class RestartMetrics:
+    """The metrics of restarts of workloads."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.total = Counter(
+            "secretsyncer_restarts_total",
+            "Number of restarts of workloads: restarted, or blocked (not possible, for a new reason)",
+            ("outcome",),
+            registry=registry,
+        )
+        self.pending = Gauge(
+            "secretsyncer_restarts_pending",
+            "Number of SyncedSecrets with workloads that have to be restarted",
+            registry=registry,
+        )
+        self.blocked = Gauge(
+            "secretsyncer_restarts_blocked",
+            "Number of SyncedSecrets with workloads that cannot be restarted until somebody changes something",
+            registry=registry,
+        )
+        _start_at_zero(self.total, ("restarted", "blocked"))
+
+
 class Metrics:
     """The metrics of one process. The attributes are prometheus_client metrics; use them directly."""
 
@@ -144,6 +167,7 @@ class Metrics:
             "secretsyncer_undone_writes_total",
             "Number of writes of Secrets that somebody else undid within seconds",
         )
+        self.restarts = RestartMetrics(registry)
         self.kube_requests = counter(
             "secretsyncer_kubernetes_requests_total",
             "Number of requests to the Kubernetes API, by verb, resource and HTTP status (0: no response)",

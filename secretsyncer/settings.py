@@ -68,6 +68,9 @@ class Settings(BaseModel):
     adopt_existing: bool = True
     """False: an existing Secret that the operator does not manage stays as it is, and the object gets `Conflict`."""
 
+    restart_min_interval: float = Field(300, ge=0, le=86_400)
+    """Minimum of seconds between two restarts of a workload because of new data in its Secrets."""
+
     watch_namespace: tuple[str, ...] = ()
     """Namespaces to watch, comma-separated. Empty: all. If set, they are read by name every 5 s; Roles suffice."""
 

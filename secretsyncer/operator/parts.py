@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
+
+from prometheus_client import CollectorRegistry
 
 from secretsyncer.aws.api.secretsmanager import SecretsManager
 from secretsyncer.aws.api.sessions import Sessions
@@ -41,8 +44,10 @@ from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler
 from secretsyncer.sync.report import Reporter
+from secretsyncer.sync.restarter import Restarter
 from secretsyncer.sync.secret_plan import SELECTOR
 from secretsyncer.sync.stores import Stores
+from secretsyncer.sync.workload_api import Workloads
 
 REFUSED_LIMIT = 300.0
 """Seconds for which the API server may reject the credentials before liveness fails."""
@@ -82,6 +87,9 @@ class Parts:
     controller: Controller
     """Fills the queue and runs the workers."""
 
+    restarter: Restarter
+    """Restarts workloads after their Secrets have changed."""
+
     event_queue: EventQueue | None
     """Receives change events through SQS, where EVENTS_QUEUE_URL is set."""
 
@@ -114,14 +122,16 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     )
     engine = TemplateEngine(cache_dir=settings.cache_folder)
     rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
+    may_write = elector.fresh if elector else lambda: True
     damping = Damping(metrics, bound=settings.sync_interval_sec, clock=asyncio.get_running_loop().time)
     writer = Writer(
         client,
         stores,
         damping,
         adopt=settings.adopt_existing,
-        may_write=elector.fresh if elector else lambda: True,
+        may_write=may_write,
     )
+    reporter = Reporter(writer, events.event)
     reconciler = Reconciler(
         stores,
         index,
@@ -130,7 +140,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         values=cache,
         contents=ContentRenderer(cache, engine, metrics, template_messages=settings.template_messages),
         writer=writer,
-        reporter=Reporter(writer, events.event),
+        reporter=reporter,
         operator=sessions,
         rules=rules,
     )
@@ -146,6 +156,16 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         is_waiting=damping.is_waiting,
     )
     poller.add_handler(controller.on_catalogue)
+    restarter = Restarter(
+        Workloads(client, now=time.time),
+        stores,
+        reporter,
+        WorkQueue(metrics=Metrics(CollectorRegistry())),  # the metrics of a queue are those of reconciles
+        event=events.event,
+        metrics=metrics.restarts,
+        min_interval=settings.restart_min_interval,
+        may_write=may_write,
+    )
 
     async def on_secrets(ids: set[str]) -> None:
         """The values of these secrets are stale, and the catalogue may be. Those in use go first."""
@@ -187,6 +207,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         engine=engine,
         queue=queue,
         controller=controller,
+        restarter=restarter,
         event_queue=event_queue,
         heartbeats=heartbeats,
     )

@@ -35,6 +35,7 @@ from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.sync.render import finds, references, templates
 from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.secret_plan import owned_secrets
+from secretsyncer.sync.status import number
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -129,14 +130,17 @@ class Reconciler:
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             if not self._is_still_granted(key, record, grant):
                 return Outcome("unchanged")  # edited meanwhile, and queued again for that
-            written = await self._writer.write_secret(synced, content.data)
+            revision = number((obj.get("status") or {}).get("revision"))
+            written = await self._writer.write_secret(synced, content.data, revision=revision)
             if record.left and self._owners.owner(record.left) is None:
                 await self._writer.release(synced, record.left)
             record.left = None
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
             raise
-        status_changed = await self._reporter.synced(obj, synced, content, written.action)
+        status_changed = await self._reporter.synced(
+            obj, synced, content, written.action, revision=written.revision
+        )
         self._index.note(key, content.dependencies)
         # Only AWS can tell whether tags still grant access, and whether what was missing still is.
         in_step = content.complete and not grant.tag

@@ -20,6 +20,9 @@ _REQUEST_ID = re.compile(r" \(request id [^)]*\)")
 
 READY, STALLED, RECONCILING = "Ready", "Stalled", "Reconciling"
 _OURS = {READY, STALLED, RECONCILING}
+RESTARTED = "Restarted"
+"""The condition about workloads. It changes without the others, and `restart_memory` creates it."""
+RESTART_FIELDS = ("revision", "revisionTime", "restartedRevision", "restarts")
 
 SOURCES_LIMIT = 50
 """Maximum number of sources in a status. A template may read hundreds."""
@@ -74,8 +77,9 @@ def synced(
     keys: int,
     now: float,
     remarks: Sequence[str] = (),
+    revision: int | None = None,
 ) -> dict[str, Any]:
-    """The status of an object in sync with AWS."""
+    """The status of an object in sync with AWS. `revision`: None if no workloads are to be restarted."""
     listed = sorted(set(sources))
     origin = f" from {len(listed)} AWS secret{'s' * (len(listed) != 1)}" if listed else ""
     message = "; ".join([f"{keys} key{'s' * (keys != 1)}{origin}", *remarks])
@@ -86,9 +90,33 @@ def synced(
         "sources": [{"name": s.name, "arn": s.arn, "versionID": s.version_id} for s in listed[:SOURCES_LIMIT]],
         "conditions": _conditions(old, Reason.SYNCED, message, generation=generation, now=now),
     }
+    if revision is None:
+        status["conditions"] = [c for c in status["conditions"] if c.get("type") != RESTARTED]
+        status |= {field: None for field in RESTART_FIELDS if field in old}
+    else:
+        status |= _revision(old, revision, now)
     stale = any(status[field] != old.get(field) for field in status)
     status["lastSyncTime"] = timestamp(now) if stale or not old.get("lastSyncTime") else old["lastSyncTime"]
     return status
+
+
+def number(value: Any) -> int:
+    """A revision in a status, which may contain anything."""
+    return value if type(value) is int and value >= 0 else 0
+
+
+def _revision(old: dict[str, Any], revision: int, now: float) -> dict[str, Any]:
+    """The revision of the data, and up to which one workloads were restarted.
+
+    Nothing is due when spec.restart is new: the revision was 0 until now.
+    """
+    before = number(old.get("revision"))
+    since = old.get("revisionTime")
+    return {
+        "revision": revision,
+        "revisionTime": since if since and revision == before else timestamp(now),
+        "restartedRevision": min(number(old.get("restartedRevision", before)), revision),
+    }
 
 
 def failed(old: dict[str, Any], failure: SyncFailure, *, generation: int, now: float) -> dict[str, Any]:

@@ -44,6 +44,7 @@ HEALTHY = {
     'secretsyncer_object_ready{namespace="demo",name="mended",reason="Synced"}': "_x11 1+0x109",
     f'secretsyncer_watch_restarts_total{{{POD},resource="secrets",cause="ended"}}': "0+1x120",
     f'secretsyncer_watch_restarts_total{{{POD},resource="secrets",cause="http_503"}}': "0+0x20 8+0x99",
+    f"secretsyncer_restarts_blocked{{{POD}}}": "0+0x20 1+0x10 0+0x89",
     f"secretsyncer_queue_depth{{{POD}}}": "5000+0x10 0+0x30 40+0x12 0+0x66",
     f'secretsyncer_aws_calls_total{{{POD},operation="ListSecrets",outcome="success"}}': "0+1x120",
     f'secretsyncer_aws_calls_total{{{POD},operation="GetSecretValue",outcome="throttled"}}': "0+0x20 30+0x99",
@@ -97,6 +98,9 @@ FAULTS = {
         },
         14,
         16,
+    ),
+    "a workload cannot be restarted": Fault(
+        "SecretsyncerRestartBlocked", {f"secretsyncer_restarts_blocked{{{POD}}}": "0+0x20 2+0x99"}, 34, 38
     ),
     "a proxy cuts every watch": Fault(
         "SecretsyncerWatchRestarts",

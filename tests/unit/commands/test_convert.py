@@ -14,6 +14,7 @@ from secretsyncer.errors import Rejected
 from secretsyncer.settings import Settings
 from secretsyncer.synced_secret import parse
 from tests.support.crd import validator
+from tests.support.workloads import workload
 
 pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
 
@@ -803,3 +804,46 @@ def test_a_letter_that_yaml_takes_for_a_boolean_is_the_name_of_a_key(capsys, tmp
     (result,) = kube_yaml.load_all(capsys.readouterr().out)
     reference = {"name": "s", "key": "y"}
     assert result["spec"]["data"] == [{"name": "N", "valueFrom": {"secretKeyRef": reference}}]
+
+
+# Reloader
+
+USES = {"container": {"envFrom": [{"secretRef": {"name": "app"}}]}}
+RELOADED = [
+    pytest.param({"secret.reloader.stakater.com/reload": "other, app"}, {}, True, id="by name"),
+    pytest.param({"secret.reloader.stakater.com/reload": "apps"}, USES, False, id="by another name"),
+    pytest.param({"reloader.stakater.com/auto": "true"}, USES, True, id="by use"),
+    pytest.param({"secret.reloader.stakater.com/auto": "true"}, USES, True, id="by use of a Secret"),
+    pytest.param({"reloader.stakater.com/auto": "true"}, {}, False, id="no use"),
+    pytest.param({"reloader.stakater.com/auto": "false"}, USES, False, id="turned off"),
+    pytest.param({"reloader.stakater.com/search": "true"}, USES, True, id="by search"),
+    pytest.param({}, USES, False, id="no annotation"),
+]
+
+
+@pytest.mark.parametrize(("annotations", "parts", "restarts"), RELOADED)
+@pytest.mark.parametrize("kind", ["Deployment", "Rollout"])
+def test_workloads_that_reloader_restarts_are_restarted(convert, kind, annotations, parts, restarts):
+    match = {"metadata": {"annotations": {"reloader.stakater.com/match": "true"}}}
+    peer = eso(target={"template": match}, data=[remote("x", "s")])
+    obj = workload("web", "shop", kind, annotations=annotations, **parts)
+    results, problems = convert(
+        store(), peer, obj, workload("other", "shop", kind, annotations=annotations, **parts)
+    )
+    assert results[0]["spec"].get("restart") == (
+        {"targets": [{"kind": kind, "name": "shop"}]} if restarts else None
+    )
+    told = (
+        f"note: ExternalSecret web/app: restart: as Reloader restarts {kind} shop; remove its annotations there, and "
+        "grant the operator the permissions (docs/restarts.md)"
+    )
+    assert problems == ([told] if restarts else [])
+
+
+def test_annotations_of_the_pod_template_count_and_a_search_needs_a_match(convert):
+    obj = workload("web", "shop", annotations={"reloader.stakater.com/search": "true"}, **USES)
+    results, _ = convert(store(), eso(data=[remote("x", "s")]), obj)
+    assert "restart" not in results[0]["spec"]
+    obj["spec"]["template"]["metadata"]["annotations"] = {"reloader.stakater.com/auto": "true"}
+    results, _ = convert(store(), eso(data=[remote("x", "s")]), obj)
+    assert results[0]["spec"]["restart"]["targets"] == [{"kind": "Deployment", "name": "shop"}]
