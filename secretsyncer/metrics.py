@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -67,6 +67,38 @@ class ObjectSeries(Collector):
         return ready, last_sync
 
 
+class SecretSeries(Collector):
+    """The series of the AWS secrets in use, created when they are scraped. Others have none, so their number is bounded.
+
+    `rows` returns what is known of each secret: its name, and values by the end of the metric's name.
+    """
+
+    KINDS: ClassVar[dict[str, str]] = {
+        "rotation_overdue": "1 if the AWS secret's automatic rotation is overdue by a day, otherwise 0",
+        "last_rotated_timestamp_seconds": "Unix time of the last rotation of the AWS secret",
+        "expiry_timestamp_seconds": "Unix time of the expiry of the AWS secret, by its tag EXPIRY_TAG",
+        "deletion_timestamp_seconds": "Unix time of the deletion of an AWS secret that is scheduled for deletion",
+    }
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.rows: Callable[[], Iterable[tuple[str, Mapping[str, float]]]] = tuple
+        registry.register(self)
+
+    def describe(self) -> tuple[GaugeMetricFamily, ...]:
+        return tuple(
+            GaugeMetricFamily(f"secretsyncer_secret_{kind}", f"{text} (only of secrets in use)", labels=("secret",))
+            for kind, text in self.KINDS.items()
+        )
+
+    def collect(self) -> tuple[GaugeMetricFamily, ...]:
+        families = self.describe()
+        for name, values in self.rows():
+            for kind, family in zip(self.KINDS, families, strict=True):
+                if kind in values:
+                    family.add_metric((name,), values[kind])
+        return families
+
+
 class RestartMetrics:
     """The metrics of restarts of workloads."""
 
@@ -102,6 +134,7 @@ class Metrics:
         self.sync_failures = gauge("secret_sync_failures", "Number of SyncedSecrets that cannot be synced")
         self.objects = ObjectSeries()
         registry.register(self.objects)
+        self.secrets, self.restarts = SecretSeries(registry), RestartMetrics(registry)
         self.reconciles = counter(
             "secretsyncer_reconciles_total", "Number of reconciles and resyncs, by result", ("result",)
         )
@@ -167,7 +200,6 @@ class Metrics:
             "secretsyncer_undone_writes_total",
             "Number of writes of Secrets that somebody else undid within seconds",
         )
-        self.restarts = RestartMetrics(registry)
         self.kube_requests = counter(
             "secretsyncer_kubernetes_requests_total",
             "Number of requests to the Kubernetes API, by verb, resource and HTTP status (0: no response)",

@@ -62,6 +62,9 @@ class Settings(BaseModel):
     extra_regions: tuple[str, ...] = ()
     """AWS regions to allow in addition to those that this version knows, comma-separated. For regions that are new."""
 
+    expiry_tag: str = Field("", max_length=128)
+    """Tag of AWS secrets with the date of their expiry, such as `2026-12-31`. A metric shows it. Empty: none."""
+
     require_ns_annotation: bool = False
     """True: a namespace without the annotation may not use any role. False: it may use every role."""
 

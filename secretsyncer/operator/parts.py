@@ -45,6 +45,7 @@ from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler
 from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.restarter import Restarter
+from secretsyncer.sync.rotation import rows
 from secretsyncer.sync.secret_plan import SELECTOR
 from secretsyncer.sync.stores import Stores
 from secretsyncer.sync.workload_api import Workloads
@@ -120,6 +121,9 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         referenced=index.refs,
         in_use=lambda region: in_use((obj for _, obj in stores.objects.items()), region),
     )
+    metrics.secrets.rows = lambda: rows(
+        poller.catalogue, index.refs(), expiry_tag=settings.expiry_tag, now=time.time()
+    ).items()
     engine = TemplateEngine(cache_dir=settings.cache_folder)
     rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
     may_write = elector.fresh if elector else lambda: True

@@ -74,9 +74,9 @@ class WorldApi:
         )
 
     async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
-        params: dict[str, Any] = {"NextToken": token}
+        params: dict[str, Any] = {"NextToken": token, "IncludePlannedDeletion": True}
         if latest_first:
-            params |= {"SortBy": "last-changed-date", "SortOrder": "desc", "IncludePlannedDeletion": True}
+            params |= {"SortBy": "last-changed-date", "SortOrder": "desc"}
         answer = await self._perform("ListSecrets", identity, region, params, ())
         return Page([_dated(raw) for raw in answer["SecretList"]], answer.get("NextToken", ""))
 
@@ -134,7 +134,8 @@ class WorldApi:
 
 
 def _dated(raw: dict[str, Any]) -> dict[str, Any]:
-    return raw | {"LastChangedDate": datetime.fromtimestamp(raw["LastChangedDate"], UTC)}
+    dates = {name: value for name, value in raw.items() if name.endswith("Date") and isinstance(value, float)}
+    return raw | {name: datetime.fromtimestamp(value, UTC) for name, value in dates.items()}
 
 
 def _failure(code: str, sentence: str, operation: str, identity: Identity, secret: str) -> Failure:

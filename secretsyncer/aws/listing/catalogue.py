@@ -21,6 +21,20 @@ from secretsyncer.aws.identity import Identity, SecretRef
 _MARK_BYTES = 12
 
 
+class Rotation(NamedTuple):
+    """The automatic rotation of a secret: the last one, and when the next one is due; None if there is none."""
+
+    last: datetime | None
+    due: datetime | None
+
+
+class Deleted(NamedTuple):
+    """A secret that is scheduled for deletion, with the date that AWS gives for it."""
+
+    arn: str
+    date: datetime
+
+
 @dataclass(slots=True, eq=True)
 class Entry:
     """One listed secret. `version_id` is the AWSCURRENT version. Immutable."""
@@ -30,11 +44,12 @@ class Entry:
     tags: Mapping[str, str]
     version_id: str
     last_changed: datetime | None = None
+    rotation: Rotation | None = None
     _mark: int = field(default=0, init=False, compare=False, repr=False)
 
     @property
     def mark(self) -> int:
-        """A digest of all fields, as a number. It is computed once, because unchanged entries are reused."""
+        """A digest of what templates can see, as a number. It is computed once, because unchanged entries are reused."""
         if not self._mark:
             fields = (self.name, self.arn, sorted(self.tags.items()), self.version_id, str(self.last_changed))
             self._mark = int.from_bytes(blake2b(repr(fields).encode(), digest_size=_MARK_BYTES).digest())
@@ -67,7 +82,8 @@ class Catalogue:
     `round` counts the rounds of polling since the start, including failed ones. `listed_round` and `listed_at` (wall
     clock; None: never) belong to the last complete listing, which the entries are from. `own_account`: the operator's
     own credentials belong to the listed account. `without_current` are the names of secrets that exist without
-    a current version. `doubt`: why the last listing was not believed. Then the entries are from the one before.
+    a current version. `deleted` are the secrets that are scheduled for deletion, by name. `doubt`: why the last listing was
+    not believed. Then the entries are from the one before.
     """
 
     __slots__ = (
@@ -77,6 +93,7 @@ class Catalogue:
         "_homes",
         "_newest",
         "account",
+        "deleted",
         "doubt",
         "entries",
         "listed_at",
@@ -96,6 +113,7 @@ class Catalogue:
         listed_at: float | None = None,
         own_account: bool = True,
         without_current: frozenset[str] = frozenset(),
+        deleted: Mapping[str, Deleted] | None = None,
     ) -> None:
         self.entries: Mapping[str, Entry] = {entry.name: entry for entry in entries}
         self.region = region
@@ -104,6 +122,7 @@ class Catalogue:
         self.listed_round = round
         self.own_account = own_account
         self.without_current = without_current
+        self.deleted: Mapping[str, Deleted] = deleted or {}
         self.doubt = ""
         self.account = account_of(self.entries.values())
         self._digests: dict[tuple[str, ...], str] = {}
@@ -121,12 +140,17 @@ class Catalogue:
         later.doubt = self.doubt if doubt is None else doubt
         return later
 
-    def with_entries(self, changed: Iterable[Entry], removed: Iterable[str]) -> Catalogue:
-        """The same listing with these entries replaced or added, and those removed."""
+    def with_entries(
+        self, changed: Iterable[Entry], removed: Iterable[str], deleted: Mapping[str, Deleted] | None = None
+    ) -> Catalogue:
+        """The same listing with these entries replaced or added, and those removed, of which some are `deleted`."""
         later = self.at_round(self.round)
-        entries = {**self.entries, **{entry.name: entry for entry in changed}}
+        new = {entry.name: entry for entry in changed}
+        entries = {**self.entries, **new}
         for name in removed:
             entries.pop(name, None)
+        gone = {**self.deleted, **(deleted or {})}
+        later.deleted = {name: each for name, each in gone.items() if name not in new}
         later.entries, later._digests, later._by_tag, later._by_value = entries, {}, None, {}  # noqa: SLF001
         later._newest = None  # noqa: SLF001
         if later.account is None:  # nothing was listed before
@@ -155,6 +179,19 @@ class Catalogue:
         if secret.account:
             return entry if without_suffix(entry.arn) == ref.id and self.is_home(ref.identity) else None
         return entry if self.is_home(ref.identity) else None
+
+    def deleted_of(self, ref: SecretRef) -> Deleted | None:
+        """The secret of the reference, if it is scheduled for deletion.
+
+        Raises ValueError if the id is invalid.
+        """
+        secret = parse_secret_id(ref.id)
+        if ref.region and ref.region != self.region:
+            return None
+        found = next((self.deleted[name] for name in possible_names(ref.id) if name in self.deleted), None)
+        if found is None or not secret.account:
+            return found if found and self.is_home(ref.identity) else None
+        return found if ref.id in {found.arn, without_suffix(found.arn)} else None
 
     def lacks(self, ref: SecretRef) -> bool:
         """Whether the listing of this very round shows that there is no such secret.

@@ -1,7 +1,7 @@
 """A complete listing of the secrets of an account, or a failure.
 
 A missing page, a repeated token, endless pages and malformed entries are failures, because a secret that is missing in
-a listing looks deleted. Secrets that are scheduled for deletion are left out. Secrets without a current version (during
+a listing looks deleted. Secrets that are scheduled for deletion are reported apart. Secrets without a current version (during
 their creation or a rotation) are reported by name; those that had a current version keep it.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi, tags_of
@@ -17,17 +17,21 @@ from secretsyncer.aws.arn import home_of
 from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError, Failure
 from secretsyncer.aws.identity import CURRENT, Identity
-from secretsyncer.aws.listing.catalogue import Entry
+from secretsyncer.aws.listing.catalogue import Deleted, Entry, Rotation
 
 MAX_PAGES = 10_000
 """Maximum number of pages: twice AWS's quota of 500,000 secrets per region."""
 
+LONGEST_ROTATION = 10_000
+"""Days; AWS allows 1,000."""
+
 
 class Listing(NamedTuple):
-    """All secrets with a current version, and the names of those without."""
+    """All secrets with a current version, the names of those without, and those that are scheduled for deletion."""
 
     entries: list[Entry]
     without_current: frozenset[str]
+    deleted: Mapping[str, Deleted]
 
 
 async def list_secrets(
@@ -40,6 +44,7 @@ async def list_secrets(
     found: dict[str, Entry] = {}
     without: set[str] = set()
     tokens: set[str] = set()
+    deleted: dict[str, Deleted] = {}
     token = ""
     for _ in range(MAX_PAGES):
         page = await api.list_page(identity, region, token)
@@ -49,6 +54,7 @@ async def list_secrets(
         for raw in page.entries:
             entry = entry_of(raw)
             if entry is None:
+                deleted |= deleted_of(raw)
                 continue
             known = old.get(entry.name)
             if not entry.version_id:
@@ -58,7 +64,7 @@ async def list_secrets(
                 found[entry.name] = known if known is not None and known == visible else visible
         token = page.next_token
         if not token:
-            return Listing(list(found.values()), frozenset(without))
+            return Listing(list(found.values()), frozenset(without), deleted)
         if token in tokens:
             raise broken("a page token was repeated")
         tokens.add(token)
@@ -70,7 +76,7 @@ def entry_of(raw: Mapping[str, Any]) -> Entry | None:
     try:
         if raw.get("DeletedDate"):
             return None
-        return Entry(_text(raw["Name"]), arn_of(raw), _tags(raw), _current(raw), date_of(raw))
+        return Entry(_text(raw["Name"]), arn_of(raw), _tags(raw), _current(raw), date_of(raw), _rotation(raw))
     except (AttributeError, KeyError, TypeError):
         raise broken("an entry is malformed") from None
 
@@ -85,12 +91,30 @@ def still_visible(entry: Entry, known: Entry | None) -> Entry | None:
     return replace(entry, version_id=known.version_id) if known and known.arn == entry.arn else None
 
 
-def date_of(raw: Mapping[str, Any]) -> datetime | None:
-    """The date of the last change, always with a time zone, because only such dates can be compared."""
-    changed = raw.get("LastChangedDate")
-    if not isinstance(changed, datetime):
+def deleted_of(raw: Mapping[str, Any]) -> dict[str, Deleted]:
+    """The secret that is scheduled for deletion, by its name; empty if its date is not one."""
+    date = date_of(raw, "DeletedDate")
+    return {str(raw.get("Name")): Deleted(arn_of(raw), date)} if date else {}
+
+
+def date_of(raw: Mapping[str, Any], field: str = "LastChangedDate") -> datetime | None:
+    """A date of the entry, always with a time zone, because only such dates can be compared."""
+    date = raw.get(field)
+    if not isinstance(date, datetime):
         return None
-    return changed if changed.tzinfo else changed.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _rotation(raw: Mapping[str, Any]) -> Rotation | None:
+    """None for a secret that has never been rotated, and is not going to be."""
+    last, due = date_of(raw, "LastRotatedDate"), None
+    if raw.get("RotationEnabled") is True:
+        rules = raw.get("RotationRules")
+        days = rules.get("AutomaticallyAfterDays") if isinstance(rules, dict) else None
+        due = date_of(raw, "NextRotationDate")
+        if due is None and last and isinstance(days, int) and 0 < days <= LONGEST_ROTATION:
+            due = last + timedelta(days=days)
+    return Rotation(last, due) if last or due else None
 
 
 def arn_of(raw: Mapping[str, Any]) -> str:

@@ -229,6 +229,7 @@ class Poller:
             listed_at=time.time(),
             own_account=own_account,
             without_current=listing.without_current,
+            deleted=listing.deleted,
         )
 
     def _failed(self, exc: AwsError | SyncFailure, doubt: str | None = None) -> Catalogue:
@@ -284,7 +285,7 @@ class Poller:
             return
         old = self.catalogue
         if found.changed or found.removed:
-            self.catalogue = old.with_entries(found.changed, found.removed)
+            self.catalogue = old.with_entries(found.changed, found.removed, found.deleted)
         changes = diff(old, self.catalogue)
         behind = self._recent.behind(changes.updated, self.catalogue, self._cache)
         if changes or behind:

@@ -14,7 +14,7 @@ and removed at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import inf
@@ -24,8 +24,8 @@ from secretsyncer.aws.api.secretsmanager import SecretsApi
 from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity
-from secretsyncer.aws.listing.catalogue import Catalogue, Entry
-from secretsyncer.aws.listing.pages import arn_of, broken, date_of, entry_of, still_visible
+from secretsyncer.aws.listing.catalogue import Catalogue, Deleted, Entry
+from secretsyncer.aws.listing.pages import arn_of, broken, date_of, deleted_of, entry_of, still_visible
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff
 from secretsyncer.loops import loop_time
@@ -49,11 +49,12 @@ _DISORDER = 0.25
 class Found(NamedTuple):
     """What a look has found: entries to put into the catalogue, and names to remove from it.
 
-    `complete`: the pages reached back to what was known.
+    `deleted` are those of them that are scheduled for deletion. `complete`: the pages reached back to what was known.
     """
 
     changed: list[Entry]
     removed: list[str]
+    deleted: Mapping[str, Deleted] = {}
     complete: bool = True
 
 
@@ -120,7 +121,11 @@ class RecentChanges:
             beat()
             dates = _dates(page.entries)
             news = _news(page.entries, known)
-            found = Found([*found.changed, *news.changed], [*found.removed, *news.removed])
+            found = Found(
+                [*found.changed, *news.changed],
+                [*found.removed, *news.removed],
+                {**found.deleted, **news.deleted},
+            )
             token = page.next_token
             if not token or not dates or newest is None or newest - dates[-1] > OVERLAP:
                 return found
@@ -141,7 +146,8 @@ class RecentChanges:
 
 
 def _news(page: Sequence[dict[str, Any]], known: Catalogue) -> Found:
-    found = Found([], [])
+    deleted: dict[str, Deleted] = {}
+    found = Found([], [], deleted)
     for raw in page:
         entry, date = entry_of(raw), date_of(raw)
         was = known.entries.get(str(raw.get("Name")))
@@ -150,6 +156,7 @@ def _news(page: Sequence[dict[str, Any]], known: Catalogue) -> Found:
         if entry is None:
             if was is not None and was.arn == arn_of(raw):
                 found.removed.append(was.name)
+                deleted |= deleted_of(raw)
         elif (visible := still_visible(entry, was)) and visible != was and known.may_have(visible):
             found.changed.append(visible)
     return found

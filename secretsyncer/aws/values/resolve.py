@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import UTC
 from typing import NamedTuple
 
 from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.codes import INVALID_REQUEST, CallOutcome
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
@@ -81,6 +83,14 @@ class Resolver:
 
 def failure_of(ref: SecretRef, failure: Failure, catalogue: Catalogue) -> SyncFailure:
     """The failure as an exception. AWS denies what does not exist to a role that may read only what it names."""
+    if failure.code == INVALID_REQUEST and failure.outcome is CallOutcome.NOT_FOUND:
+        deleted = catalogue.deleted_of(ref)
+        date = (
+            f". AWS gives {deleted.date.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} as the date of its deletion"
+            if deleted
+            else ""
+        )
+        return failure._replace(message=f"{failure.message}{date}").error()
     error = failure.error()
     if (
         failure.code in _DENIALS
