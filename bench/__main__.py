@@ -14,6 +14,7 @@ from bench.figures import Figure
 from bench.roles import roles
 from bench.say import say
 from bench.starting import starting
+from bench.status_writes import status_writes
 from bench.sync import bulk
 from bench.templates import templates
 
@@ -26,6 +27,7 @@ WORKS: dict[str, Work] = {
     "5000": lambda: bulk(5000),
     "10000": lambda: bulk(10_000),
     "changes": lambda: changes(5000),
+    "status": status_writes,
     "roles": lambda: roles(100),
     "template": lambda: templates(100),
     "smoke": lambda: bulk(100),

@@ -18,7 +18,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sandbox import access
 from sandbox.kubeapi.server import RequestKey
 from sandbox.program import Program, answers, post
+from sandbox.usage import cpu_seconds
 
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "etcd")
 NEWEST = "1.37"
@@ -64,6 +65,13 @@ def _cache_folder() -> Path:
     machine = platform.machine()
     arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
     return cache / "secretsyncer/envtest" / f"{major}.{minor}" / arch
+
+
+class ServerCpu(NamedTuple):
+    """CPU seconds of the two servers that a write needs."""
+
+    api_server: float
+    etcd: float
 
 
 class RealKubernetes:
@@ -110,6 +118,11 @@ class RealKubernetes:
     def audit_log(self) -> list[dict[str, Any]]:
         """Every request so far, as the server's audit log has it; needs `audit`."""
         return [json.loads(line) for line in (self._folder / "audit.log").read_text().splitlines()]
+
+    @property
+    def cpu(self) -> ServerCpu:
+        """What the API server and etcd have used so far."""
+        return ServerCpu(cpu_seconds(self._server.pid), cpu_seconds(self._etcd.pid))
 
     def write_kubeconfig(self, path: Path, user: str = "admin", *, token: str = _ADMIN_TOKEN) -> Path:
         """Write a kubeconfig; `token` of a service account makes it that account's."""

@@ -32,6 +32,12 @@ class Program:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError(f"{self._path.name} has not been started")
+        return self._process.pid
+
     def start(self, arguments: Sequence[str]) -> None:
         with (self._folder / f"{self._path.name}.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the programs that the user named

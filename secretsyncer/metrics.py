@@ -221,7 +221,9 @@ class Metrics:
             ("resource",),
         )
         self.events = counter(
-            "secretsyncer_events_total", "Number of Kubernetes Events: sent, dropped, failed", ("outcome",)
+            "secretsyncer_events_total",
+            "Number of Kubernetes Events: sent, summarised (counted in an Event about the namespace), dropped, failed",
+            ("outcome",),
         )
         self.push_messages = counter(
             "secretsyncer_push_messages_total",
@@ -251,7 +253,7 @@ class Metrics:
         _start_at_zero(self.cache_requests, ("hit", "miss", "joined"))
         _start_at_zero(self.push_messages, ("secret", "ignored", "malformed"))
         _start_at_zero(self.push_secrets, ("described", "listed"))
-        _start_at_zero(self.events, ("sent", "dropped", "failed"))
+        _start_at_zero(self.events, ("sent", "summarised", "dropped", "failed"))
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 
     def total(self, metric: MetricWrapperBase, **labels: str) -> float:

@@ -1,9 +1,9 @@
 """Kubernetes Events, which `kubectl describe` shows below an object.
 
 Events are best effort, so nothing waits for them: `event` adds to a bounded queue, and `run` sends. Equal Events within
-ten minutes become one with a count. A token bucket limits the Events of each object. Events that exceed a limit are
-dropped and counted. The numbers are those of client-go (`tools/record/events_cache.go`). Events are core/v1, because
-`kubectl describe` of every version reads them.
+ten minutes become one with a count. Normal Events and Warnings have a queue, a budget and a sender each, so that many of
+the ones never delay the others. What exceeds a budget is told in one Event about the namespace, once a minute. Events are
+core/v1, because `kubectl describe` of every version reads them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
 from cachetools import LRUCache
+from prometheus_client import Counter
 
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import KubeError, clip
+from secretsyncer.kube.event_budget import NORMAL, WARNING, Budget, LeftOut, Limits, Summaries
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import EVENTS, Resource
 from secretsyncer.metrics import Metrics
@@ -29,12 +31,11 @@ log = logging.getLogger(__name__)
 
 AGGREGATION = 600.0
 """Seconds in which an equal Event only increases the count."""
-BURST = 25
-REFILL = 300.0
-"""Seconds per Event of an object after its burst."""
+SUMMARY_INTERVAL = 60.0
+"""Seconds from the first Event that is left out to the one that tells so."""
 QUEUE_LIMIT = 1000
 REMEMBERED = 4096
-"""Maximum number of remembered objects and sent Events; the oldest are forgotten."""
+"""Maximum number of sent Events that are remembered; the oldest are forgotten."""
 TRIES = 5
 BACKOFF = Backoff(initial=1.0, factor=2.0, cap=10.0, jitter=0.5)
 SHORT_NAME = 200
@@ -83,10 +84,11 @@ class _Waiting:
     count: int = 1
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    filled: float
+class _Source(NamedTuple):
+    """Who records: the component, and the process."""
+
+    component: str
+    instance: str
 
 
 class EventRecorder:
@@ -102,38 +104,74 @@ class EventRecorder:
         backoff: Backoff = BACKOFF,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._client = client
-        self._count = metrics.events
-        self._component = component
-        self._instance = instance
-        self._backoff = backoff
         self._now = now
+        source = _Source(component, instance)
+        self._lanes: dict[Type, _Lane] = {
+            "Warning": _Lane(client, metrics.events, source, "Warning", WARNING, backoff),
+            "Normal": _Lane(client, metrics.events, source, "Normal", NORMAL, backoff),
+        }
+
+    def event(self, obj: Object, type: Type, reason: str, message: str) -> None:  # noqa: A002 - the API's word
+        """Record an Event in the background. `obj` is any object with kind and metadata."""
+        time = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._lanes[type].add(obj, reason, clip(message), time)
+
+    async def run(self) -> None:
+        """Send recorded Events, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes.values():
+                group.create_task(lane.run())
+                group.create_task(lane.summarise())
+
+    async def flush(self, deadline: float) -> None:
+        """Send the queued Events within this many seconds, after `run` was stopped. Warnings are first."""
+        try:
+            async with asyncio.timeout(deadline):
+                for lane in self._lanes.values():
+                    await lane.flush()
+        except TimeoutError:
+            log.warning("events not sent", extra={"events": sum(map(len, self._lanes.values()))})
+
+
+class _Lane:
+    """The Events of one type."""
+
+    def __init__(
+        self, client: EventsApi, count: Counter, source: _Source, kind: Type, limits: Limits, backoff: Backoff
+    ) -> None:
+        self._client = client
+        self._count = count
+        self._source = source
+        self._type = kind
+        self._backoff = backoff
         self._clock = asyncio.get_running_loop().time
         self._queue: OrderedDict[_Same, _Waiting] = OrderedDict()
         self._filled = asyncio.Event()
         self._sent: LRUCache[_Same, _Sent] = LRUCache(REMEMBERED)
-        self._buckets: LRUCache[str, _Bucket] = LRUCache(REMEMBERED)
+        self._budget = Budget(limits, self._clock)
+        self._left_out = Summaries()
+        self._leaving_out = asyncio.Event()
 
-    def event(self, obj: Object, type: Type, reason: str, message: str) -> None:  # noqa: A002 - the API's word
-        """Record an Event in the background. `obj` is any object with kind and metadata."""
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._left_out)
+
+    def add(self, obj: Object, reason: str, message: str, time: str) -> None:
         metadata = obj["metadata"]
-        involved = {
-            "apiVersion": obj.get("apiVersion", ""),
-            "kind": obj.get("kind", ""),
-            **{f: metadata[f] for f in ("name", "namespace", "uid", "resourceVersion") if metadata.get(f)},
-        }
-        place = metadata.get("uid", ""), metadata.get("namespace", ""), metadata["name"]
-        same = _Same(*place, type, reason, clip(message))
-        time = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        uid, namespace, name = metadata.get("uid", ""), metadata.get("namespace", ""), metadata["name"]
+        same = _Same(uid, namespace, name, self._type, reason, message)
         if waiting := self._queue.get(same):
             waiting.count += 1
             waiting.last = time
-        elif len(self._queue) >= QUEUE_LIMIT or not self._may_speak("/".join(place)):
-            self._count.labels("dropped").inc()
+        elif len(self._queue) < QUEUE_LIMIT and self._budget.allows(namespace, uid or name):
+            fields = ("name", "namespace", "uid", "resourceVersion")
+            involved = {"apiVersion": obj.get("apiVersion", ""), "kind": obj.get("kind", "")}
+            involved |= {field: metadata[field] for field in fields if metadata.get(field)}
+            self._put(same, _Waiting(involved, _name_for(name), time, time))
+        elif self._left_out.add(namespace, reason, kind=obj.get("kind", ""), name=name, time=time):
+            self._count.labels("summarised").inc()
+            self._leaving_out.set()
         else:
-            name = f"{metadata['name'][:SHORT_NAME].rstrip('.-')}.{uuid.uuid4().hex[:16]}"
-            self._queue[same] = _Waiting(involved, name, time, time)
-            self._filled.set()
+            self._count.labels("dropped").inc()
 
     def sent(self, uid: str) -> list[Object]:
         """What is remembered of the Events of one object."""
@@ -151,19 +189,33 @@ class EventRecorder:
         ]
 
     async def run(self) -> None:
-        """Send recorded Events, for ever."""
+        """Send what waits, for ever."""
         while True:
             await self._filled.wait()
             await self._send_next()
 
-    async def flush(self, deadline: float) -> None:
-        """Send the queued Events within this many seconds, after `run` was stopped."""
-        try:
-            async with asyncio.timeout(deadline):
-                while self._queue:
-                    await self._send_next()
-        except TimeoutError:
-            log.warning("events not sent", extra={"events": len(self._queue)})
+    async def summarise(self) -> None:
+        """Tell what was left out, for ever."""
+        while True:
+            await self._leaving_out.wait()
+            await asyncio.sleep(SUMMARY_INTERVAL)
+            self._queue_summaries()
+
+    async def flush(self) -> None:
+        self._queue_summaries()
+        while self._queue:
+            await self._send_next()
+
+    def _queue_summaries(self) -> None:
+        if len(self._queue) + len(self._left_out) > QUEUE_LIMIT:
+            return  # nothing is sent at the moment; they are counted on until there is room
+        self._leaving_out.clear()
+        for left_out in self._left_out.take():
+            self._put(*_summary(left_out, self._type))
+
+    def _put(self, same: _Same, waiting: _Waiting) -> None:
+        self._queue[same] = waiting
+        self._filled.set()
 
     async def _send_next(self) -> None:
         if not self._queue:
@@ -225,16 +277,19 @@ class EventRecorder:
             "count": waiting.count,
             "firstTimestamp": waiting.first,
             "lastTimestamp": waiting.last,
-            "source": {"component": self._component},
-            "reportingComponent": self._component,
-            "reportingInstance": self._instance,
+            "source": {"component": self._source.component},
+            "reportingComponent": self._source.component,
+            "reportingInstance": self._source.instance,
         }
 
-    def _may_speak(self, obj: str) -> bool:
-        """Take one token from the bucket of the object."""
-        now = self._clock()
-        bucket = self._buckets.get(obj) or _Bucket(BURST, now)
-        tokens = min(BURST, bucket.tokens + (now - bucket.filled) / REFILL)
-        speaks = tokens >= 1
-        self._buckets[obj] = _Bucket(tokens - 1 if speaks else tokens, now)
-        return speaks
+
+def _summary(left_out: LeftOut, kind: Type) -> tuple[_Same, _Waiting]:
+    """An Event about the namespace, in the namespace: where those that were left out would be."""
+    namespace = left_out.namespace
+    involved = {"apiVersion": "v1", "kind": "Namespace", "name": namespace, "namespace": namespace}
+    same = _Same("", namespace, namespace, kind, left_out.reason, left_out.message)
+    return same, _Waiting(involved, _name_for(namespace), left_out.first, left_out.last)
+
+
+def _name_for(name: str) -> str:
+    return f"{name[:SHORT_NAME].rstrip('.-')}.{uuid.uuid4().hex[:16]}"

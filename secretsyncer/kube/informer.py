@@ -47,6 +47,7 @@ class Informer(ObjectStore):
             )
             for namespace in namespaces
         ]
+        self._by_namespace = {reflector.namespace: reflector for reflector in self._reflectors}
         metrics.informer_objects.labels(resource.plural).set_function(self.__len__)
 
     async def run(self) -> None:
@@ -60,7 +61,8 @@ class Informer(ObjectStore):
         return next((problem for reflector in self._reflectors if (problem := reflector.health())), None)
 
     def is_outdated(self, namespace: str) -> bool:
-        return all(r.age() > OUTDATED for r in self._reflectors if r.namespace in {"", namespace})
+        watching = self._by_namespace.get("") or self._by_namespace.get(namespace)
+        return watching is None or watching.age() > OUTDATED
 
     def outdated(self) -> str | None:
         """None while one picture is current, else the problem in one line."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ SLICE = 500
 """Changes of a relist per slice; other work runs in between."""
 
 Transform = Callable[[Object], Object]
+_NOTHING: dict[Key, Object] = {}
+"""The objects of a namespace that has none."""
 
 
 class EventKind(StrEnum):
@@ -64,7 +67,7 @@ class ObjectStore:
         self._transform = transform
         self._handlers: list[Handler] = []
         self._recovery_handlers: list[Callable[[], None]] = []
-        self._store: dict[Key, Object] = {}
+        self._store: defaultdict[str, dict[Key, Object]] = defaultdict(dict)  # by namespace
         self._written: dict[Key, Object] = {}
         self._seen: dict[str, str] = {}  # namespace (or "") -> version up to which all changes are in the store
         self._listed: set[str] = set()
@@ -96,16 +99,20 @@ class ObjectStore:
             if later(_version(written), than=self._seen.get(self._scope(key), "")) is not False:
                 return written
             del self._written[key]
-        return self._store.get(key)
+        return self._store.get(key.namespace, _NOTHING).get(key)
 
     def keys(self) -> list[Key]:
-        return list(self._store)
+        return [key for objects in self._store.values() for key in objects]
+
+    def keys_in(self, namespace: str) -> list[Key]:
+        """The keys in this namespace, without a look at those in others."""
+        return list(self._store.get(namespace, _NOTHING))
 
     def items(self) -> list[tuple[Key, Object]]:
-        return list(self._store.items())
+        return [item for objects in self._store.values() for item in objects.items()]
 
     def __len__(self) -> int:
-        return len(self._store)
+        return sum(map(len, self._store.values()))
 
     def remember(self, obj: Object) -> None:
         """Keep the object that the server returned for our own write until the watch has caught up."""
@@ -145,13 +152,14 @@ class ObjectStore:
     async def replace(self, namespace: str, objects: list[Object], version: str) -> None:
         """Replace the content of the store, then call the handlers for the differences."""
         new = {key_of(obj): obj for obj in objects}
-        old = {key: obj for key, obj in self._store.items() if namespace in {"", key.namespace}}
+        old = self._store.get(namespace, _NOTHING).copy() if namespace else dict(self.items())
         changes = [Change(EventKind.DELETED, key, obj, None) for key, obj in old.items() if key not in new]
         for key, obj in new.items():
             changes += _difference(key, old.get(key), obj)
         for key in old.keys() - new.keys():
-            del self._store[key]
-        self._store.update(new)
+            self._remove(key)
+        for key, obj in new.items():
+            self._store[key.namespace][key] = obj
         self._advance(namespace, version)
         for start in range(0, len(changes), SLICE):
             self._report(changes[start : start + SLICE])
@@ -167,12 +175,12 @@ class ObjectStore:
     def apply(self, namespace: str, kind: str, obj: Object, version: str) -> None:
         """Apply one event. The deletion of an unknown key is ignored: a relist has already reported it."""
         key = key_of(obj)
-        old = self._store.get(key)
+        old = self._store.get(key.namespace, _NOTHING).get(key)
         if kind == EventKind.DELETED:
-            self._store.pop(key, None)
+            self._remove(key)
             changes = [Change(EventKind.DELETED, key, old, None)] if old is not None else []
         else:
-            self._store[key] = obj
+            self._store[key.namespace][key] = obj
             changes = _difference(key, old, obj)
         self._seen[namespace] = version
         written = self._written.get(key)
@@ -189,6 +197,12 @@ class ObjectStore:
             handler()
 
     # The rest
+
+    def _remove(self, key: Key) -> None:
+        objects = self._store.get(key.namespace, _NOTHING)
+        objects.pop(key, None)
+        if not objects:
+            self._store.pop(key.namespace, None)
 
     def _check_synced(self) -> None:
         if self._listed and self._listed | self._refused >= self._namespaces:

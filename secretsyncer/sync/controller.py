@@ -113,7 +113,7 @@ class Controller:
     def _on_namespace(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
         if kind is EventKind.DELETED or (old and new and _meaning(old) == _meaning(new)):
             return
-        self._add(other for other, _ in self._objects.items() if other.namespace == key.name)
+        self._add(self._objects.keys_in(key.name))
 
     def _on_secret(self, kind: EventKind, key: Key, _old: Object | None, _new: Object | None) -> None:
         # Our own writes are events, too. `Reconciler.in_step` recognises them.

@@ -176,23 +176,99 @@ async def test_event_that_has_expired_in_the_cluster_is_created_again(recorder, 
 
 async def test_talkative_object_is_slowed_down_and_others_are_not(recorder, cluster, value):
     for number in range(40):
-        recorder.event(synced_secret("loud"), "Normal", "Synced", f"m{number}")
-    recorder.event(synced_secret("quiet"), "Normal", "Synced", "m")
+        recorder.event(synced_secret("loud"), "Warning", "Denied", f"m{number}")
+    recorder.event(synced_secret("quiet"), "Warning", "Denied", "m")
     await asyncio.sleep(1)
     assert len(cluster.events) == 26
-    assert value("secretsyncer_events_total", outcome="dropped") == 15
+    assert value("secretsyncer_events_total", outcome="summarised") == 15
     await asyncio.sleep(600)
+    assert about_namespaces(cluster) == [
+        "15 more Events with this reason in this namespace, such as of SyncedSecret loud; the status of each object "
+        "shows the rest"
+    ]
     for number in range(40, 45):
-        recorder.event(synced_secret("loud"), "Normal", "Synced", f"m{number}")
+        recorder.event(synced_secret("loud"), "Warning", "Denied", f"m{number}")
     await asyncio.sleep(1)
-    assert len(cluster.events) == 28
+    assert len(cluster.events) == 26 + 1 + 2
 
 
-async def test_full_queue_drops_and_never_blocks(recorder, cluster, value):
-    cluster.errors = [HANG]
-    for number in range(1500):
+async def test_many_of_one_namespace_are_summarised_and_those_of_others_are_not(recorder, cluster, value):
+    for number in range(300):
         recorder.event(synced_secret(f"x{number}"), "Normal", "Synced", "m")
-    assert value("secretsyncer_events_total", outcome="dropped") == 500
+    recorder.event(synced_secret("other", namespace="b"), "Normal", "Synced", "m")
+    await asyncio.sleep(1)
+    assert [namespace for namespace, _ in cluster.events].count("a") == 10
+    assert [namespace for namespace, _ in cluster.events].count("b") == 1
+    await asyncio.sleep(60)
+    [summary] = [event for event in cluster.events.values() if event["involvedObject"]["kind"] == "Namespace"]
+    assert summary["involvedObject"] == {"apiVersion": "v1", "kind": "Namespace", "name": "a", "namespace": "a"}
+    assert (summary["type"], summary["reason"]) == ("Normal", "Synced")
+    assert summary["message"].startswith("290 more Events with this reason in this namespace, such as of SyncedSecret x10,")
+    assert summary["firstTimestamp"] == "2026-01-01T00:00:00Z"
+    assert value("secretsyncer_events_total", outcome="summarised") == 290
+    await asyncio.sleep(600)
+    assert len(about_namespaces(cluster)) == 1
+
+
+async def test_a_first_sync_of_thousands_crowds_out_no_warning(recorder, cluster):
+    """Neither by its number, nor by an API server that does not answer one of its Events, nor for the same object."""
+    cluster.errors = [HANG]
+    recorder.event(synced_secret("first"), "Normal", "Synced", "m")
+    await asyncio.sleep(1)
+    for number in range(5_000):
+        recorder.event(synced_secret(f"x{number}", namespace=f"n{number % 500}"), "Normal", "Synced", "m")
+    for number in range(30):
+        recorder.event(synced_secret("broken"), "Normal", "Synced", f"m{number}")
+    recorder.event(synced_secret("broken"), "Warning", "AccessDenied", "no")
+    await asyncio.sleep(1)
+    assert cluster.told() == [("AccessDenied", "no", 1)]
+
+
+async def test_warnings_of_an_outage_are_bounded_and_summarised_by_reason(recorder, cluster):
+    for number in range(2_000):
+        reason = "AWSUnavailable" if number % 2 else "AccessDenied"
+        recorder.event(synced_secret(f"x{number}"), "Warning", reason, "m")
+    await asyncio.sleep(61)
+    assert sum(event["involvedObject"]["kind"] == "SyncedSecret" for event in cluster.events.values()) == 50
+    assert [message.partition(" ")[0] for message in about_namespaces(cluster)] == ["975", "975"]
+
+
+async def test_events_of_all_namespaces_are_bounded(recorder, cluster, value):
+    for number in range(2_000):
+        recorder.event(synced_secret(f"x{number}", namespace=f"n{number}"), "Normal", "Synced", "m")
+    await asyncio.sleep(1)
+    assert len(cluster.events) == 100
+    assert value("secretsyncer_events_total", outcome="dropped") == 2_000 - 100 - 500
+    await asyncio.sleep(60)
+    assert len(cluster.events) == 100 + 500
+
+
+async def test_nothing_grows_while_no_event_can_be_sent(recorder, cluster, value):
+    cluster.errors = [HANG]
+    for minute in range(30):
+        for number in range(600):
+            recorder.event(synced_secret(f"x{number}", namespace=f"n{number}"), "Warning", f"R{minute}", "m")
+        await asyncio.sleep(60)
+    lane = recorder._lanes["Warning"]
+    assert len(lane._queue) <= 1000
+    assert len(lane._left_out) <= 500
+    assert value("secretsyncer_events_total", outcome="dropped") > 0
+
+
+async def test_the_budget_of_a_namespace_comes_back(recorder, cluster):
+    for number in range(11):
+        recorder.event(synced_secret(f"x{number}"), "Normal", "Synced", "m")
+    await asyncio.sleep(100)
+    for number in range(100, 110):
+        recorder.event(synced_secret(f"x{number}"), "Normal", "Synced", "m")
+    await asyncio.sleep(1)
+    assert len(cluster.events) == 10 + 1 + 10
+
+
+def about_namespaces(cluster):
+    """What was told about namespaces: the summaries."""
+    told = cluster.events.values()
+    return [event["message"] for event in told if event["involvedObject"]["kind"] == "Namespace"]
 
 
 async def test_message_is_cut(recorder, cluster):
@@ -261,6 +337,14 @@ async def test_flush_sends_what_waits_and_what_was_interrupted(recorder, cluster
     assert [message for _, message, _ in cluster.told()] == ["interrupted", "waiting"]
 
 
+async def test_flush_tells_what_was_left_out(recorder, cluster):
+    recorder.task.cancel()
+    for number in range(12):
+        recorder.event(synced_secret(f"x{number}"), "Normal", "Synced", "m")
+    await recorder.flush(5.0)
+    assert [message.partition(" ")[0] for message in about_namespaces(cluster)] == ["2"]
+
+
 async def test_flush_respects_its_deadline(recorder, cluster):
     recorder.task.cancel()
     cluster.errors = [HANG]
@@ -272,9 +356,9 @@ async def test_flush_respects_its_deadline(recorder, cluster):
 
 @pytest.mark.timeout(20)
 async def test_memory_is_bounded(recorder, cluster):
-    for number in range(5_000):
-        recorder.event(synced_secret(f"x{number}"), "Normal", "Synced", "m")
-        if number % 500 == 499:
-            await asyncio.sleep(1)
-    assert len(cluster.events) == 5_000
-    assert max(len(recorder._sent), len(recorder._buckets)) <= 4096
+    for number in range(6_000):
+        recorder.event(synced_secret(f"x{number}", namespace=f"n{number}"), "Warning", "Denied", "m")
+        await asyncio.sleep(0.2)
+    lane = recorder._lanes["Warning"]
+    assert len(cluster.events) == 6_000
+    assert max(len(lane._sent), len(lane._budget._buckets)) <= 4096

@@ -1,0 +1,249 @@
+"""Twice the objects are twice the work, not four times: counted in instructions, not in seconds.
+
+Each test does the same with n and with 2n objects, in n/5 namespaces. What the standard library and C code do is not
+counted, so the tests also count what they hand out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from secretsyncer.aws.identity import OPERATOR, SecretRef
+from secretsyncer.aws.listing.catalogue import Catalogue, Entry, diff
+from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.kube.event_recorder import EventRecorder
+from secretsyncer.kube.objects import Key
+from secretsyncer.kube.workqueue import Priority, WorkQueue
+from secretsyncer.metrics import Metrics
+from secretsyncer.operator.status_page import page
+from secretsyncer.sync.dependencies import Dependencies, DependencyIndex
+from secretsyncer.sync.owners import Owners
+from tests.support.builders import namespace, synced_secret
+from tests.support.core import Core
+from tests.support.operations import operations
+from tests.support.specs import literal
+
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
+
+SIZE = 100
+MOST = 2.4
+"""Times the work for twice the objects: 2, and a little for the depth of trees and sorting."""
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-{:05d}-abcdef"
+
+
+async def growth(work: Callable[[int], Awaitable[Callable[[], Awaitable[object]]]]) -> float:
+    """How many times the instructions are with twice the objects. `work` prepares, and returns what is counted."""
+    counts = []
+    for size in (SIZE, 2 * SIZE):
+        measured = await work(size)
+        with operations() as counted:
+            await measured()
+        counts.append(counted.count)
+    assert counts[0] > SIZE, "nothing was counted"
+    return counts[1] / counts[0]
+
+
+def key(number: int) -> Key:
+    return Key(f"ns-{number // 5:05d}", f"object-{number:05d}")
+
+
+def obj(number: int, **more):
+    made = synced_secret(literal("a", "1"), **more)
+    made["metadata"].update(
+        namespace=key(number).namespace, name=key(number).name, uid=f"uid-{number}", generation=1,
+        resourceVersion=str(number + 1), creationTimestamp="2026-01-01T00:00:00Z",
+    )  # fmt: skip
+    return made
+
+
+def namespaces(size: int):
+    for number in range(0, size, 5):
+        made = namespace()
+        made["metadata"].update(name=key(number).namespace, uid=f"ns-{number}", resourceVersion=str(number + 1))
+        yield made
+
+
+def catalogue(size: int, version: str = "v1") -> Catalogue:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return Catalogue(
+        [Entry(f"app-{n:05d}", ARN.format(n), {"app": str(n)}, version, now) for n in range(size)],
+        region="eu-west-1",
+        listed_at=1.0,
+    )
+
+
+async def test_first_lists_of_the_informers_with_the_controller_behind_them():
+    async def work(size):
+        core = Core()
+        core.controller.leading = True
+
+        async def lists():
+            for store, found in ((core.stores.objects, map(obj, range(size))), (core.stores.namespaces, namespaces(size))):
+                await store.replace("", [store.prepare(item) for item in found], "1000000")
+            assert len(core.queue) == size
+
+        return lists
+
+    assert await growth(work) < MOST
+
+
+async def test_changes_of_all_namespaces():
+    async def work(size):
+        core = Core()
+        for number in range(size):
+            core.stores.objects.apply("", "ADDED", obj(number), str(number + 1))
+        for made in namespaces(size):
+            core.stores.namespaces.apply("", "ADDED", made, "1000")
+
+        async def changes():
+            core.controller.leading = True
+            for made in namespaces(size):
+                made["metadata"]["labels"] = {"changed": "yes"}
+                made["metadata"]["annotations"] = {"iam.amazonaws.com/allowed-roles": '["other"]'}
+                made["metadata"]["resourceVersion"] = "2000"
+                core.stores.namespaces.apply("", "MODIFIED", made, "2000")
+            assert len(core.queue) == size
+
+        return changes
+
+    assert await growth(work) < MOST
+
+
+async def test_lists_of_one_namespace_after_the_other():
+    async def work(size):
+        core = Core()
+        store = core.stores.objects
+        by_namespace = [[obj(n) for n in range(first, first + 5)] for first in range(0, size, 5)]
+
+        async def lists():
+            for found in by_namespace:
+                await store.replace(found[0]["metadata"]["namespace"], found, "1000000")
+            assert len(store) == size
+
+        return lists
+
+    assert await growth(work) < MOST
+
+
+async def test_reconciles_and_resyncs_of_all_objects():
+    async def work(size):
+        core = Core()
+        core.cluster.lag = core.cluster.latency = 0.0
+        for made in namespaces(size):
+            core.cluster.put(made)
+        for number in range(size):
+            core.cluster.put(obj(number))
+
+        async def reconciles():
+            async with core.running():
+                await asyncio.sleep(300)
+            assert core.count("changed") == size
+            assert core.count("unchanged") >= size
+
+        return reconciles
+
+    assert await growth(work) < MOST
+
+
+async def test_owners():
+    async def work(size):
+        owners = Owners()
+
+        async def notes():
+            for number in range(size):
+                owners.note(key(number), obj(number))
+            assert all(owners.owner(key(number)) == key(number) for number in range(size))
+
+        return notes
+
+    assert await growth(work) < MOST
+
+
+async def test_index_and_what_a_listing_changes():
+    """Each object reads one secret, and filters by its own value of one tag."""
+
+    async def work(size):
+        index = DependencyIndex()
+        old, new = catalogue(size), catalogue(size, "v2")
+
+        async def affected():
+            for number in range(size):
+                refs = frozenset([SecretRef(OPERATOR, f"app-{number:05d}", "eu-west-1")])
+                filters = frozenset([Filter("tag", ("app", str(number)))])
+                index.note(key(number), Dependencies(refs, filters))
+            assert len(index.affected(old, new, diff(old, new), set())) == size
+            for number in range(size):
+                index.drop(key(number))
+
+        return affected
+
+    assert await growth(work) < MOST
+
+
+async def test_work_queue():
+    async def work(size):
+        queue = WorkQueue(metrics=Metrics(CollectorRegistry()), workers=8, bulk=4, party=lambda key: key.namespace)
+
+        async def use():
+            for number in range(size):
+                queue.add(key(number), Priority.LOW)
+                queue.add(key(number))
+            for _ in range(size):
+                got = await queue.get()
+                queue.retry(got)
+                queue.done(got)
+            for number in range(size):
+                queue.add_after(key(number), 120.0 + number, Priority.LOW, tick=1.2)
+            await asyncio.sleep(400)
+            assert len(queue) == size
+            for number in range(size):
+                queue.discard(key(number))
+
+        return use
+
+    assert await growth(work) < MOST
+
+
+async def test_events():
+    async def work(size):
+        recorder = EventRecorder(None, Metrics(CollectorRegistry()))
+
+        async def record():
+            for number in range(size):
+                recorder.event(obj(number), "Normal", "Synced", "m")
+                recorder.event(obj(number), "Warning", "AccessDenied", "m")
+
+        return record
+
+    assert await growth(work) < MOST
+
+
+async def test_status_page():
+    async def work(size):
+        async def make():
+            page(map(obj, range(size)), {}, query="", now=0.0)
+
+        return make
+
+    assert await growth(work) < MOST
+
+
+async def test_metrics():
+    async def work(size):
+        metrics = Metrics(registry := CollectorRegistry())
+
+        async def observe():
+            for number in range(size):
+                metrics.observe_object(*key(number), reason="Synced", ready=True, failing=False)
+            assert generate_latest(registry).count(b"secretsyncer_object_ready{") == size
+            for number in range(size):
+                metrics.forget_object(*key(number))
+
+        return observe
+
+    assert await growth(work) < MOST
