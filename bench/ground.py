@@ -31,7 +31,8 @@ from sandbox.usage import cpu_seconds
 LATENCY = 0.02
 """Seconds that AWS takes to answer."""
 PASSES = "secretsyncer_reconciles_total"
-_LOOK = 0.05
+_LOOK = 0.2
+"""Seconds between two looks at the metrics, which cost the operator 1 ms each."""
 
 
 class TimedWorld(World):

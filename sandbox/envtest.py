@@ -73,6 +73,10 @@ class ServerCpu(NamedTuple):
     api_server: float
     etcd: float
 
+    @property
+    def total(self) -> float:
+        return sum(self)
+
 
 class RealKubernetes:
     """`async with RealKubernetes(assets) as api:` runs the API server with its etcd until the block ends.

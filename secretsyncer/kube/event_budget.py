@@ -65,7 +65,6 @@ class Budget:
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
-        self._process = _Bucket(limits.of_process, clock())
         self._buckets: LRUCache[tuple[str, ...], _Bucket] = LRUCache(REMEMBERED)
 
     def allows(self, namespace: str, obj: str) -> bool:
@@ -74,7 +73,7 @@ class Budget:
         buckets = (
             self._bucket((namespace, obj), self._limits.of_object, now),
             self._bucket((namespace,), self._limits.of_namespace, now),
-            self._process,
+            self._bucket((), self._limits.of_process, now),
         )
         if not all(bucket.has_one(now) for bucket in buckets):
             return False
