@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import report
 from bench.changes import changes
 from bench.figures import Figure
+from bench.memory import footprint
 from bench.roles import roles
 from bench.say import say
 from bench.starting import starting
@@ -28,6 +29,7 @@ WORKS: dict[str, Work] = {
     "10000": lambda: bulk(10_000),
     "changes": lambda: changes(5000),
     "status": status_writes,
+    "memory": lambda: footprint(1000, 5000),
     "roles": lambda: roles(100),
     "template": lambda: templates(100),
     "smoke": lambda: bulk(100),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.explain.access import Decision, decision
 from secretsyncer.explain.state import Acts, State, state_of
-from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.kube.objects import Key, Object, key_of, unpacked
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.restart_memory import entries
 from secretsyncer.sync.status import RESTARTED, condition, number
@@ -113,7 +113,7 @@ class Explanation(NamedTuple):
 def explain(facts: Facts, rules: Rules, *, account: str = "", otherwise: str = "") -> Explanation:
     """The explanation. `account` is the id of the operator's AWS account; `otherwise`: what to do if it is needed."""
     obj, state = facts.obj, state_of(facts.obj)
-    status = obj.get("status") or {}
+    status = unpacked(obj.get("status")) or {}
     return Explanation(
         key=key_of(obj),
         state=state,
@@ -131,7 +131,7 @@ def explain(facts: Facts, rules: Rules, *, account: str = "", otherwise: str = "
 
 def _restarts(obj: Object) -> Restarts | None:
     """None if the object asks for no restarts."""
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    spec, status = unpacked(obj.get("spec")) or {}, unpacked(obj.get("status")) or {}
     if not spec.get("restart"):
         return None
     told = condition(status, RESTARTED) or {}

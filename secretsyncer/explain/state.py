@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from secretsyncer.errors import Reason
+from secretsyncer.kube.objects import unpacked
 from secretsyncer.sync.restart_memory import WAITING
 from secretsyncer.sync.status import READY, RECONCILING, RESTARTED, STALLED, condition
 
@@ -32,7 +33,7 @@ class State(NamedTuple):
 
 def state_of(obj: Mapping[str, Any]) -> State:
     """The state of a raw SyncedSecret. Its status may contain anything."""
-    metadata, status = obj["metadata"], obj.get("status") or {}
+    metadata, status = obj["metadata"], unpacked(obj.get("status")) or {}
     ready = condition(status, READY)
     if metadata.get("deletionTimestamp"):
         held = ", ".join(metadata.get("finalizers") or ()) or "none"
@@ -63,7 +64,7 @@ class Told(NamedTuple):
 
 def blocked_restart(obj: Mapping[str, Any]) -> Told | None:
     """Why workloads of the object cannot be restarted until somebody changes something; None if they can."""
-    told = condition(obj.get("status") or {}, RESTARTED) or {}
+    told = condition(unpacked(obj.get("status")) or {}, RESTARTED) or {}
     if told.get("status") != "False" or str(told.get("reason")) in WAITING:
         return None
     return Told(*(str(told.get(field, "")) for field in ("reason", "lastTransitionTime", "message")))

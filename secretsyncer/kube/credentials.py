@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from secretsyncer.errors import SettingsError, clip
-from secretsyncer.kube import kubeconfig
 from secretsyncer.proxies import check_proxy, proxy_for
 
 log = logging.getLogger(__name__)
@@ -207,6 +206,9 @@ async def from_service_account(folder: Path = SERVICE_ACCOUNT) -> Access:
 
 async def from_kubeconfig(paths: str) -> Access:
     """The current context of these files (joined by `:`). Raises SettingsError if they cannot be used."""
+    # Imported only here: in a cluster, PyYAML would be 1 MB for nothing.
+    from secretsyncer.kube import kubeconfig  # noqa: PLC0415
+
     context = kubeconfig.read(paths)
     cluster, user = context.cluster, context.user
     max_age: float | None = MAX_AGE

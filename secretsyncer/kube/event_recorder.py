@@ -116,6 +116,10 @@ class EventRecorder:
         time = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._lanes[type].add(obj, reason, clip(message), time)
 
+    def sent(self, uid: str) -> list[Object]:
+        """What is remembered of the Events of one object."""
+        return [event for lane in self._lanes.values() for event in lane.sent(uid)]
+
     async def run(self) -> None:
         """Send recorded Events, for ever."""
         async with asyncio.TaskGroup() as group:
@@ -174,7 +178,6 @@ class _Lane:
             self._count.labels("dropped").inc()
 
     def sent(self, uid: str) -> list[Object]:
-        """What is remembered of the Events of one object."""
         found = [(same, self._sent[same]) for same in list(self._sent) if same.uid == uid]
         return [
             {

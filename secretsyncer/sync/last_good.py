@@ -15,7 +15,7 @@ from secretsyncer.aws.arn import home_of, possible_names
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
-from secretsyncer.kube.objects import Object
+from secretsyncer.kube.objects import Object, unpacked
 from secretsyncer.sync.status import sources_of
 from secretsyncer.sync.templates import RenderedTemplate
 
@@ -55,12 +55,12 @@ def in_use(objects: Iterable[Object], region: str) -> Iterator[str]:
     """
     for obj in objects:
         text = ""
-        for arn in sources_of(obj.get("status") or {}, obj["metadata"].get("generation", 0)):
+        for arn in sources_of(unpacked(obj.get("status")) or {}, obj["metadata"].get("generation", 0)):
             home = home_of(arn)
             if home is None or home[1] == region:
                 yield arn
                 continue
-            text = text or json.dumps(obj.get("spec"))
+            text = text or json.dumps(unpacked(obj.get("spec")))
             if home[1] not in text:
                 yield arn
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from secretsyncer.kube.objects import Object
+from secretsyncer.kube.objects import Object, packed
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
 from secretsyncer.synced_secret import TOO_LARGE, SyncedSecret
 
@@ -30,7 +31,6 @@ FINALIZERS = 5
 """Finalizers of a SyncedSecret that are kept: they only say who delays its deletion."""
 _NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
 OTHERS = "labelsAndAnnotations"
-_PARTS = ("apiVersion", "kind", "spec", "status")
 _OBJECT_FIELDS = (*_NAMESPACE_FIELDS, "namespace", "generation", "creationTimestamp")
 
 
@@ -69,21 +69,26 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
     return {
         "metadata": {
             "name": metadata["name"],
-            "namespace": metadata.get("namespace", ""),
+            "namespace": sys.intern(metadata.get("namespace", "")),
             "uid": metadata.get("uid", ""),
             "resourceVersion": metadata.get("resourceVersion", ""),
-            "labels": labels,
+            "labels": _sharing(labels),
             "annotations": annotations if whole else {k: brief(k, v) for k, v in annotations.items()},
-            "ownerReferences": owners,
+            "ownerReferences": [_sharing(owner) for owner in owners],
             "deletionTimestamp": metadata.get("deletionTimestamp", ""),
             "finalizers": finalizers,
         },
-        "type": secret.get("type", ""),
+        "type": sys.intern(secret.get("type", "")),
         "immutable": bool(secret.get("immutable")),
         "digests": {key: digest(value or "") for key, value in data.items()},
         "entries": entries,
         "whole": whole or all(v == brief(k, v) for k, v in annotations.items()),
     }
+
+
+def _sharing(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with texts that many objects share."""
+    return {name: sys.intern(value) if type(value) is str else value for name, value in values.items()}
 
 
 def brief(name: str, text: str) -> str:
@@ -92,9 +97,9 @@ def brief(name: str, text: str) -> str:
 
 
 def synced_secret_view(obj: Object) -> Object:
-    """A SyncedSecret without what nothing reads. A spec that is larger than any valid one is not kept, but counted.
+    """A SyncedSecret without what nothing reads. Its spec and its status are packed, because they are seldom read.
 
-    Of labels and annotations, except for the refresh annotation, a digest shows whether they have changed.
+    A spec that is larger than any valid one is not kept, but counted. Of labels and annotations, except for the refresh annotation, a digest shows whether they have changed.
     """
     metadata = obj["metadata"]
     annotations = metadata.get("annotations") or {}
@@ -105,12 +110,14 @@ def synced_secret_view(obj: Object) -> Object:
     kept[OTHERS] = digest(json.dumps([metadata.get("labels"), others], sort_keys=True)).hex()
     if REFRESH_ANNOTATION in annotations:
         kept["annotations"] = {REFRESH_ANNOTATION: brief("", annotations[REFRESH_ANNOTATION])}
-    view: Object = {name: obj[name] for name in _PARTS if name in obj} | {"metadata": kept}
-    entries = count(view.get("spec"))
-    if entries > MOST_ENTRIES_OF_SPEC:
+    kept["namespace"] = sys.intern(kept.get("namespace", ""))  # the same text in all objects of a namespace
+    view: Object = {name: sys.intern(obj[name]) for name in ("apiVersion", "kind") if name in obj} | {"metadata": kept}
+    spec = obj.get("spec")
+    if (entries := count(spec)) > MOST_ENTRIES_OF_SPEC:
         target = obj["spec"].get("target")
-        view |= {"spec": {"target": target} if count(target) < 10 else {}, TOO_LARGE: entries}
-    return view
+        spec = {"target": target} if count(target) < 10 else {}
+        view[TOO_LARGE] = entries
+    return view | {"spec": packed(spec), "status": packed(obj.get("status") or {})}
 
 
 def count(value: Any) -> int:

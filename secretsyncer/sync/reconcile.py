@@ -20,7 +20,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.expressions.patience import OutOfPatience
-from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.objects import Key, Object, unpacked
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Grant, Rules, authorize
@@ -94,19 +94,18 @@ class Reconciler:
         record, obj = self._records.get(key), self._stores.objects.get(key)
         if record is None or obj is None or not record.is_of(obj):
             return None
-        synced = record.synced
         unchanged = (
             record.is_current(
                 self._stores.namespaces.get(Key("", key.namespace)),
-                self._stores.secrets.get(synced.secret),
+                self._stores.secrets.get(record.secret),
                 self._catalogue(),
                 self._values.known,
             )
-            and self._owners.owner(synced.secret) == key
-            and not self._refreshes.is_due(obj, synced)
+            and self._owners.owner(record.secret) == key
+            and not self._refreshes.is_due(obj, record)
             and self._reporter.is_current(obj)
         )
-        return Outcome("unchanged", refresh_after=self._refreshes.due_in(obj, synced)) if unchanged else None
+        return Outcome("unchanged", refresh_after=self._refreshes.due_in(obj, record)) if unchanged else None
 
     async def reconcile(self, key: Key) -> Outcome:
         """Reconcile one object. Raises Rejected or Unavailable, after its status says so."""
@@ -115,22 +114,21 @@ class Reconciler:
             return Outcome("gone")
         obj, namespace = found
         try:
-            record = await self._parsed(key, obj)
+            record, synced = await self._parsed(key, obj)
             record.in_step = False
-            synced = record.synced
             if synced.spec.suspend:
                 status_changed = await self._reporter.suspended(obj, synced)
                 return Outcome("changed" if status_changed else "unchanged", Reason.SUSPENDED)
             self._check_owner(synced)
             catalogue = self._catalogue()
             grant = self._authorize(synced, namespace, await self._account())
-            self._refresh(obj, record, grant)
-            content = await self._render(obj, namespace, record, grant, catalogue)
+            self._refresh(obj, record, synced, grant)
+            content = await self._render(obj, namespace, record, synced, grant, catalogue)
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
-            if not self._is_still_granted(key, record, grant):
+            if not self._is_still_granted(record, synced, grant):
                 return Outcome("unchanged")  # edited meanwhile, and queued again for that
-            revision = number((obj.get("status") or {}).get("revision"))
+            revision = number((unpacked(obj.get("status")) or {}).get("revision"))
             written = await self._writer.write_secret(synced, content.data, revision=revision)
             if record.left and self._owners.owner(record.left) is None:
                 await self._writer.release(synced, record.left)
@@ -158,9 +156,9 @@ class Reconciler:
             if found is None:
                 return set()
             obj, namespace = found
-            record = self._parse(key, obj)
-            spec = record.synced.spec
-            grant = self._authorize(record.synced, namespace, self._operator.known_account)
+            record, synced = self._parse(key, obj)
+            spec = synced.spec
+            grant = self._authorize(synced, namespace, self._operator.known_account)
         except (SyncFailure, OutOfPatience):
             return set()
         # The reconcile itself reads tags, and a suspended object reads nothing.
@@ -188,20 +186,20 @@ class Reconciler:
             raise Unavailable(Reason.KUBERNETES_ERROR, f"namespace {key.namespace} is not known")
         return (obj, namespace) if not namespace["metadata"].get("deletionTimestamp") else None
 
-    async def _parsed(self, key: Key, obj: Object) -> Record:
+    async def _parsed(self, key: Key, obj: Object) -> tuple[Record, SyncedSecret]:
         try:
             return self._parse(key, obj)
         except OutOfPatience:
             return self._parse(key, obj, await self._parser.in_a_thread(obj))
 
-    def _parse(self, key: Key, obj: Object, parse: Parse = at_once) -> Record:
+    def _parse(self, key: Key, obj: Object, parse: Parse = at_once) -> tuple[Record, SyncedSecret]:
         record = self._records.get(key)
         if record is None or not record.is_of(obj):
             self._index.drop(key)
-        parsed = self._records.parse(key, obj, parse)
+        parsed, synced = self._records.parse(key, obj, parse)
         if record is None:
-            parsed.left = self._left_before_start(parsed.synced)
-        return parsed
+            parsed.left = self._left_before_start(synced)
+        return parsed, synced
 
     def _left_before_start(self, synced: SyncedSecret) -> Key | None:
         """A Secret that the object owns and does not name any more: its target changed while no operator ran."""
@@ -218,9 +216,8 @@ class Reconciler:
                 f"Secret {synced.secret.name} is already the target of the older SyncedSecret {owner.name}",
             )
 
-    def _refresh(self, obj: Object, record: Record, grant: Grant) -> None:
+    def _refresh(self, obj: Object, record: Record, synced: SyncedSecret, grant: Grant) -> None:
         """Read the sources from AWS again, as this object, if its annotation or its interval requires it."""
-        synced = record.synced
         if self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced):
             read = {ref.id for ref in record.versions}
             named = {reference.name for reference in references(synced.spec)}
@@ -242,15 +239,15 @@ class Reconciler:
                 )
         return authorize(synced.spec, namespace, account, self._rules)
 
-    def _is_still_granted(self, key: Key, record: Record, grant: Grant) -> bool:
+    def _is_still_granted(self, record: Record, synced: SyncedSecret, grant: Grant) -> bool:
         """Whether the object and its namespace are still those that the grant was given for: rendering can take long.
 
         False if the object was edited meanwhile. Raises Rejected if access was withdrawn.
         """
-        found = self._fetch(key)
+        found = self._fetch(synced.key)
         if found is None or not record.is_of(found[0]):
             return False
-        now = self._authorize(record.synced, found[1], self._operator.known_account)
+        now = self._authorize(synced, found[1], self._operator.known_account)
         return now.identity == grant.identity and now.tag == grant.tag
 
     async def _account(self) -> Account | None:
@@ -263,13 +260,19 @@ class Reconciler:
     # render
 
     async def _render(
-        self, obj: Object, namespace: Object, record: Record, grant: Grant, catalogue: Catalogue
+        self,
+        obj: Object,
+        namespace: Object,
+        record: Record,
+        synced: SyncedSecret,
+        grant: Grant,
+        catalogue: Catalogue,
     ) -> Content:
         """The content. Dependencies are recorded first, so that after a failure, a change of one is noticed."""
         gave_up = record.gave_up(namespace, catalogue, self._values.known)
         if gave_up is not None:
             raise gave_up
-        key, spec = record.synced.key, record.synced.spec
+        key, spec = synced.key, synced.spec
         for warning in grant.warnings:
             log.warning("annotation entry skipped", extra={"error": warning})
         refs = frozenset(ref_of(grant, reference) for reference in references(spec))

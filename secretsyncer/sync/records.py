@@ -14,7 +14,7 @@ from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
-from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.objects import Key, Object, unpacked
 from secretsyncer.sync.budget import Exhausted, Version
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import digest_of
@@ -36,13 +36,17 @@ class GivenUp(NamedTuple):
 
 @dataclass(slots=True)
 class Record:
-    """The last reconcile of one object.
+    """The last reconcile of one object. Not its spec, which is parsed again when it is needed: it would be 3 KiB.
 
     `in_step` is False from the start of a reconcile until it has succeeded. `namespace` has the fields of the namespace
     that decided about access.
     """
 
-    synced: SyncedSecret
+    key: Key
+    uid: str
+    generation: int
+    secret: Key
+    refresh_interval: float | None
     in_step: bool = False
     namespace: tuple[Any, ...] = ()
     versions: Mapping[SecretRef, Version] = field(default_factory=dict)
@@ -57,15 +61,15 @@ class Record:
     def last_good(self, obj: Object) -> LastGood:
         """From this record; for the first reconcile of the object, from its status."""
         if self.selected is None:
-            return LastGood(sources_of(obj.get("status") or {}, self.synced.generation))
+            return LastGood(sources_of(unpacked(obj.get("status")) or {}, self.generation))
         return LastGood(frozenset(arn for arn, _ in self.versions.values()), self.selected)
 
     def is_of(self, obj: Object) -> bool:
         """Whether this very object was parsed, in this generation, and is not being deleted."""
         metadata = obj["metadata"]
         return (
-            self.synced.generation == metadata.get("generation")
-            and self.synced.uid == metadata.get("uid")
+            self.generation == metadata.get("generation")
+            and self.uid == metadata.get("uid")
             and not metadata.get("deletionTimestamp")
         )
 
@@ -136,22 +140,24 @@ class Records:
     def get(self, key: Key) -> Record | None:
         return self._records.get(key)
 
-    def parse(self, key: Key, obj: Object, parse: Callable[[Object], SyncedSecret] = parse) -> Record:
-        """The record of this object; a new one for each generation and for a recreated object.
+    def parse(
+        self, key: Key, obj: Object, parse: Callable[[Object], SyncedSecret] = parse
+    ) -> tuple[Record, SyncedSecret]:
+        """The object, and its record: a new one for each generation and for a recreated object.
 
         Raises Rejected if its spec is invalid, also without parsing it again. What else `parse` raises changes nothing.
         """
         record = self._records.get(key)
-        if record is None or not record.is_of(obj):
-            synced = self._parse(key, obj, parse)
-            before = self._records.pop(key, None)
-            record = self._records[key] = Record(synced)
-            if before is not None and before.synced.uid == record.synced.uid:
-                targets = (before.synced.secret, before.left)
-                record.left = next(
-                    (secret for secret in targets if secret and secret != record.synced.secret), None
-                )
-        return record
+        if record is not None and record.is_of(obj):
+            return record, parse(obj)
+        synced = self._parse(key, obj, parse)
+        before = self._records.pop(key, None)
+        record = Record(key, synced.uid, synced.generation, synced.secret, synced.refresh_interval)
+        self._records[key] = record
+        if before is not None and before.uid == record.uid:
+            targets = (before.secret, before.left)
+            record.left = next((secret for secret in targets if secret and secret != record.secret), None)
+        return record, synced
 
     def _parse(self, key: Key, obj: Object, parse: Callable[[Object], SyncedSecret]) -> SyncedSecret:
         metadata = obj["metadata"]

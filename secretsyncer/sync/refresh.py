@@ -7,15 +7,27 @@ listing, at most every MIN_REFRESH seconds. The first reconcile of an object cou
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.sync.observed import REFRESH_ANNOTATION
-from secretsyncer.synced_secret import SyncedSecret
 from secretsyncer.synced_secret.formats import MIN_REFRESH
 
 SLACK = 0.9
 """Fraction of a refresh interval after which it counts as over, because timers are not exact."""
+
+
+class Asking(Protocol):
+    """What matters of an object that may be refreshed."""
+
+    @property
+    def key(self) -> Key: ...
+
+    @property
+    def uid(self) -> str: ...
+
+    @property
+    def refresh_interval(self) -> float | None: ...
 
 
 class _Refresh(NamedTuple):
@@ -35,9 +47,9 @@ class Refreshes:
         self._clock = clock
         self._last: dict[Key, _Refresh] = {}
 
-    def is_due(self, obj: Object, synced: SyncedSecret) -> bool:
+    def is_due(self, obj: Object, synced: Asking) -> bool:
         """Whether the object needs a refresh."""
-        last, interval = self._last.get(synced.key), synced.spec.refresh_interval
+        last, interval = self._last.get(synced.key), synced.refresh_interval
         return (
             last is None
             or last.uid != synced.uid
@@ -45,13 +57,13 @@ class Refreshes:
             or (interval is not None and self._clock() - last.at >= interval * SLACK)
         )
 
-    def due_in(self, obj: Object, synced: SyncedSecret) -> float | None:
+    def due_in(self, obj: Object, synced: Asking) -> float | None:
         """Seconds after which the object may be due; None: only after a new annotation."""
         last = self._last.get(synced.key)
         waits = last is not None and last.uid == synced.uid and last.token != _token(obj)
-        return MIN_REFRESH if waits else synced.spec.refresh_interval
+        return MIN_REFRESH if waits else synced.refresh_interval
 
-    def note(self, obj: Object, synced: SyncedSecret) -> bool:
+    def note(self, obj: Object, synced: Asking) -> bool:
         """Record a refresh. False for the first reconcile of the object."""
         last, now = self._last.get(synced.key), self._clock()
         again = last is not None and last.uid == synced.uid

@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from asyncio import Lock
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Literal, NamedTuple
 from weakref import WeakValueDictionary
 
 from secretsyncer.errors import Reason, SyncFailure
-from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.kube.objects import Key, Object, key_of, packed, unpacked
 from secretsyncer.sync import status
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.content import Content
@@ -37,7 +38,7 @@ class Reporter:
     def is_current(self, obj: Object) -> bool:
         """Whether the status of the object is the one that was reported last."""
         last = self._last.get(key_of(obj))
-        return last is not None and last.uid == obj["metadata"].get("uid") and last.stored == _status(obj)
+        return last is not None and last.uid == obj["metadata"].get("uid") and last.stored == _digest(obj.get("status"))
 
     def forget(self, key: Key) -> None:
         """The object is gone."""
@@ -45,7 +46,8 @@ class Reporter:
 
     def _known(self, obj: Object) -> Object:
         """The status of the object, with the fields that the API server did not store."""
-        return self._last[key_of(obj)].sent if self.is_current(obj) else _status(obj)
+        sent = self._last[key_of(obj)].sent if self.is_current(obj) else None
+        return _status(obj) if sent is None else dict(unpacked(sent))
 
     async def change(
         self,
@@ -72,9 +74,8 @@ class Reporter:
                 written = await self._writer.write_status(now, patch)
                 stored = None if written is None else _status(written)
             if stored is not None:  # otherwise the object is gone, or was changed or recreated
-                # Usually both are equal, and then one copy is enough.
-                uid = obj["metadata"].get("uid", "")
-                self._last[key_of(obj)] = _Report(uid, stored if new == stored else new, stored)
+                sent = None if new == stored else packed(new)
+                self._last[key_of(obj)] = _Report(obj["metadata"].get("uid", ""), sent, _digest(stored))
             return _Change(old, patch is not None, stored)
 
     async def synced(
@@ -126,12 +127,17 @@ class _Change(NamedTuple):
 
 
 class _Report(NamedTuple):
-    """The status that was reported last: what was sent, and what the API server stored of it."""
+    """The status that was reported last: what was sent, if the API server stored something else, and a digest of that."""
 
     uid: str
-    sent: Object
-    stored: Object
+    sent: bytes | None
+    stored: bytes
 
 
 def _status(obj: Object) -> Object:
-    return obj.get("status") or {}
+    return unpacked(obj.get("status")) or {}
+
+
+def _digest(status: Object | bytes | None) -> bytes:
+    text = status if isinstance(status, bytes) else packed(status or {})
+    return blake2b(text, digest_size=16).digest()

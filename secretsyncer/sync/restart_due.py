@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from secretsyncer.errors import Rejected
-from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.objects import Key, Object, unpacked
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.restart_memory import Entry
 from secretsyncer.sync.status import number
@@ -73,9 +73,9 @@ def asks_more(old: Object | None, new: Object) -> bool:
 
 
 def _restarted(obj: Object | None) -> int:
-    return number(((obj or {}).get("status") or {}).get("restartedRevision"))
+    return number((unpacked((obj or {}).get("status")) or {}).get("restartedRevision"))
 
 
 def _asked(obj: Object | None) -> tuple[object, ...]:
-    metadata, status = (obj or {}).get("metadata", {}), (obj or {}).get("status") or {}
+    metadata, status = (obj or {}).get("metadata", {}), unpacked((obj or {}).get("status")) or {}
     return metadata.get("uid"), metadata.get("generation"), status.get("revision")

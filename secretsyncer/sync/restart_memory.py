@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from secretsyncer.errors import clip
-from secretsyncer.kube.objects import Object
+from secretsyncer.kube.objects import Object, unpacked
 from secretsyncer.sync.status import RESTARTED, condition, number, timestamp
 
 MOST_WORKLOADS = 200
@@ -52,7 +52,7 @@ class Entry(NamedTuple):
 
 def is_behind(obj: Object) -> bool:
     """Whether restarts are due for this object."""
-    spec, status = obj.get("spec"), obj.get("status")
+    spec, status = unpacked(obj.get("spec")), unpacked(obj.get("status"))
     return (
         isinstance(spec, dict)
         and isinstance(status, dict)

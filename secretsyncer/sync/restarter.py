@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 
 from secretsyncer import logs
 from secretsyncer.errors import SyncFailure
-from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.objects import Key, Object, unpacked
 from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import QueueClosed, WorkQueue
 from secretsyncer.metrics import RestartMetrics
@@ -268,7 +268,7 @@ class Restarter:
     def _restarts(self, namespace: str, ref: Ref) -> Iterator[float]:
         """When the workload was restarted, for whichever object: its own time may have been removed."""
         for key, obj in self._objects.items():
-            if key.namespace == namespace and (status := obj.get("status")) and status.get("restarts"):
+            if key.namespace == namespace and (status := unpacked(obj.get("status"))) and status.get("restarts"):
                 entry = memory.entries(status).get(ref)
                 if entry and not entry.pending:
                     yield seconds(entry.time)

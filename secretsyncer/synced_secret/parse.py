@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.expressions import patience
-from secretsyncer.kube.objects import Key, key_of
+from secretsyncer.kube.objects import Key, key_of, unpacked
 from secretsyncer.synced_secret.spec import SyncedSecretSpec
 
 MESSAGES = {
@@ -52,10 +52,15 @@ class SyncedSecret(NamedTuple):
         name = self.spec.target and self.spec.target.name
         return Key(self.key.namespace, name) if name else self.key
 
+    @property
+    def refresh_interval(self) -> float | None:
+        """Seconds between two reads on demand."""
+        return self.spec.refresh_interval
+
 
 def target_of(obj: dict[str, Any]) -> Key:
     """The Secret that a raw object asks for, whether the object is valid or not."""
-    spec = obj.get("spec")
+    spec = unpacked(obj.get("spec"))
     target = spec.get("target") if isinstance(spec, dict) else None
     name = target.get("name") if isinstance(target, dict) else None
     key = key_of(obj)
@@ -68,7 +73,7 @@ def parse(obj: dict[str, Any], *, seconds: float = LONGEST) -> SyncedSecret:
     Raises OutOfPatience if its expressions take more than these seconds of processor time; `LONGEST`: is rejected.
     """
     metadata = obj["metadata"]
-    spec = obj.get("spec")
+    spec = unpacked(obj.get("spec"))
     if TOO_LARGE in obj:
         raise Rejected(
             Reason.INVALID_SPEC,

@@ -26,6 +26,7 @@ from botocore.utils import parse_timestamp
 from secretsyncer.aws.api.clients import ClientKey, Clients, least_needed
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
 from secretsyncer.aws.api.http import SharedPool, is_answer, trusted_bundle
+from secretsyncer.aws.api.sdk_data import SlimFiles
 from secretsyncer.aws.api.shares import PATIENCE, Full, Share, Shares
 from secretsyncer.aws.arn import Account, home_of
 from secretsyncer.aws.codes import CallOutcome
@@ -95,6 +96,7 @@ class Sessions:
 
     async def __aenter__(self) -> Self:
         try:
+            self._session.get_component("data_loader").file_loader = SlimFiles()
             # This SDK reads only AWS_DEFAULT_REGION. EKS and the other SDKs use AWS_REGION.
             found = self._region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
             if not found:

@@ -11,6 +11,7 @@ from secretsyncer.aws.listing.outlook import Outlook
 from secretsyncer.errors import clip
 from secretsyncer.explain.explanation import sources_of
 from secretsyncer.explain.state import Acts
+from secretsyncer.kube.objects import unpacked
 from secretsyncer.operator.status_page.layout import Frame, ago, document, icon, number, plural, row, table
 from secretsyncer.operator.status_page.overview import InNamespace, Overview, Row
 from secretsyncer.operator.status_page.view import NOT_READY, SLUGS, STATES, View, object_link
@@ -195,7 +196,7 @@ def _section(frame: Frame, title: str, count: int, rows: list[Row]) -> h.Node:
 
 
 def _row(frame: Frame, one: Row) -> h.Element:
-    key, state, status = one.key, one.state, one.obj.get("status") or {}
+    key, state, status = one.key, one.state, unpacked(one.obj.get("status")) or {}
     secret = target_of(one.obj).name
     cells: dict[str, h.Node] = {
         "Object": (
@@ -216,7 +217,7 @@ def _row(frame: Frame, one: Row) -> h.Element:
 
 
 def _sources(one: Row) -> h.Node:
-    names = [source.name for source in sources_of(one.obj.get("status") or {})]
+    names = [source.name for source in sources_of(unpacked(one.obj.get("status")) or {})]
     if not names:
         return h.span(".muted")["none"]
     more = h.li(".muted")[f"and {len(names) - SOURCES} more"] if len(names) > SOURCES else None

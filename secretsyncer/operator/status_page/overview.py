@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from secretsyncer.explain.explanation import sources_of
 from secretsyncer.explain.state import Acts, State, state_of
-from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.kube.objects import Key, Object, key_of, unpacked
 from secretsyncer.operator.status_page.view import NOT_READY, STATES, View
 from secretsyncer.synced_secret import target_of
 
@@ -104,7 +104,7 @@ def overview(objects: Iterable[Object], view: View) -> Overview:
 
 def _has(words: Iterable[str], key: Key, state: State, obj: Mapping[str, object]) -> bool:
     """Whether the names, the reason, the message and the AWS secrets of the object have all the words."""
-    status = obj.get("status")
+    status = unpacked(obj.get("status"))
     sources = sources_of(status) if isinstance(status, dict) else ()
     texts = (str(key), target_of(dict(obj)).name, state.reason, state.message, *(" ".join(one) for one in sources))
     text = " ".join(texts).lower()

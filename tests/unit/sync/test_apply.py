@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.kubeapi.patches import merge_patch
 from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
-from secretsyncer.kube.objects import Key
+from secretsyncer.kube.objects import Key, unpacked
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.sync.apply import TRIES, Writer, Written
 from tests.support.builders import damping, kube_secret, parsed, synced_secret
@@ -233,7 +233,7 @@ async def test_a_status_is_written_and_seen_at_once(writer, cluster, obj):
     cluster.lag = 3600
     await writer.write_status(obj, PATCH)
     assert cluster.synced_secret(KEY)["status"] == PATCH["status"]
-    assert cluster.stores.objects.get(KEY)["status"] == PATCH["status"]
+    assert unpacked(cluster.stores.objects.get(KEY)["status"]) == PATCH["status"]
 
 
 async def test_the_status_of_an_object_that_is_gone_or_recreated_is_left_alone(writer, cluster, obj):
