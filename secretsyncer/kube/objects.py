@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from collections.abc import Collection, Hashable, Iterator
+from typing import Any, Generic, NamedTuple, TypeVar
+
+T = TypeVar("T", bound=Hashable)
 
 Object = dict[str, Any]
 """A Kubernetes object as the API sends it."""
@@ -33,3 +36,38 @@ def key_of(obj: Object) -> Key:
     """The key of a raw Kubernetes object; the namespace is empty for cluster-scoped ones."""
     metadata = obj["metadata"]
     return Key(metadata.get("namespace", ""), metadata["name"])
+
+
+class KeysBy(Generic[T]):
+    """Keys by something that one of them has most often. A set is made only for several: each takes 200 bytes."""
+
+    def __init__(self) -> None:
+        self._keys: dict[T, Key | set[Key]] = {}
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._keys)
+
+    def get(self, what: T) -> Collection[Key]:
+        """The keys that have it. The caller must not change them."""
+        held = self._keys.get(what)
+        if held is None:
+            return ()
+        return held if isinstance(held, set) else (held,)
+
+    def add(self, what: T, key: Key) -> None:
+        held = self._keys.get(what)
+        if held is None:
+            self._keys[what] = key
+        elif isinstance(held, set):
+            held.add(key)
+        elif held != key:
+            self._keys[what] = {held, key}
+
+    def discard(self, what: T, key: Key) -> None:
+        held = self._keys.get(what)
+        if isinstance(held, set):
+            held.discard(key)
+            if not held:
+                del self._keys[what]
+        elif held == key:
+            del self._keys[what]

@@ -7,18 +7,15 @@ comparison in memory.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from secretsyncer.aws.arn import possible_names
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes
 from secretsyncer.gotemplate.engine import Filter
-from secretsyncer.kube.objects import Key
-
-T = TypeVar("T", bound=Hashable)
+from secretsyncer.kube.objects import Key, KeysBy
 
 MOST_FILTERS = 50
 """Filters of one object that are kept: of one tag, and in all."""
@@ -57,9 +54,9 @@ class DependencyIndex:
 
     def __init__(self) -> None:
         self._of: dict[Key, Dependencies] = {}
-        self._by_ref: defaultdict[SecretRef, set[Key]] = defaultdict(set)
-        self._by_name: defaultdict[str, set[Key]] = defaultdict(set)
-        self._by_filter: defaultdict[Filter | None, set[Key]] = defaultdict(set)
+        self._by_ref = KeysBy[SecretRef]()
+        self._by_name = KeysBy[str]()
+        self._by_filter = KeysBy[Filter | None]()
 
     def note(self, key: Key, dependencies: Dependencies) -> None:
         """Replace the dependencies of the object."""
@@ -68,11 +65,11 @@ class DependencyIndex:
         self.drop(key)
         self._of[key] = dependencies
         for ref in dependencies.refs:
-            self._by_ref[ref].add(key)
+            self._by_ref.add(ref, key)
             for name in possible_names(ref.id):
-                self._by_name[name].add(key)
+                self._by_name.add(name, key)
         for what in dependencies.selections:
-            self._by_filter[what].add(key)
+            self._by_filter.add(what, key)
 
     def drop(self, key: Key) -> None:
         """The object is gone."""
@@ -80,11 +77,11 @@ class DependencyIndex:
         if dependencies is None:
             return
         for ref in dependencies.refs:
-            _discard(self._by_ref, ref, key)
+            self._by_ref.discard(ref, key)
             for name in possible_names(ref.id):
-                _discard(self._by_name, name, key)
+                self._by_name.discard(name, key)
         for what in dependencies.selections:
-            _discard(self._by_filter, what, key)
+            self._by_filter.discard(what, key)
 
     def refs(self) -> Collection[SecretRef]:
         """All references that objects depend on."""
@@ -93,7 +90,7 @@ class DependencyIndex:
     def by_ids(self, ids: Collection[str]) -> set[Key]:
         """The objects that depend on secrets with these names or ARNs."""
         names = {name for text in ids for name in possible_names(text)}
-        return {key for name in names for key in self._by_name.get(name, ())}
+        return {key for name in names for key in self._by_name.get(name)}
 
     def affected(
         self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
@@ -101,13 +98,13 @@ class DependencyIndex:
         """The objects that are affected by a new listing, or by a recheck of unlisted secrets."""
         keys: set[Key] = set()
         for name in changes.names:
-            keys |= self._by_name.get(name, set())
+            keys.update(self._by_name.get(name))
         for ref in changed_refs:
-            keys |= self._by_ref.get(ref, set())
-        for what, dependents in self._by_filter.items():
+            keys.update(self._by_ref.get(ref))
+        for what in self._by_filter:
             first = old.listed_at is None and new.listed_at is not None
             if first or (changes and digest_of(what, old) != digest_of(what, new)):
-                keys |= dependents
+                keys.update(self._by_filter.get(what))
         return keys
 
 
@@ -119,10 +116,3 @@ def digest_of(what: Filter | None, catalogue: Catalogue) -> str:
         return catalogue.tag_value_digest(*what.args)
     return catalogue.tag_digest(*what.args)
 
-
-def _discard(index: dict[T, set[Key]], what: T, key: Key) -> None:
-    keys = index.get(what)
-    if keys is not None:
-        keys.discard(key)
-        if not keys:
-            del index[what]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.identity import SecretRef
@@ -21,6 +22,10 @@ from secretsyncer.sync.dependencies import digest_of
 from secretsyncer.sync.last_good import LastGood, Selected
 from secretsyncer.sync.status import sources_of
 from secretsyncer.synced_secret import SyncedSecret, parse
+
+
+_NONE: Mapping[Any, Any] = MappingProxyType({})
+"""An empty mapping that all records share."""
 
 
 class GivenUp(NamedTuple):
@@ -79,10 +84,10 @@ class Record:
         """Record the inputs of a successful reconcile and the resulting version of the Secret."""
         self.namespace = _access_fields(namespace)
         self.versions = {ref: (source.arn, source.version_id) for ref, source in content.read.items()}
-        self.digests = {what: digest_of(what, catalogue) for what in content.dependencies.selections}
+        self.digests = {what: digest_of(what, catalogue) for what in content.dependencies.selections} or _NONE
         self.secret_version = secret_version
         self.template_reads = content.template_reads
-        self.selected = content.selected
+        self.selected = content.selected or _NONE
         self.in_step = in_step
 
     def give_up(self, failure: Exhausted, catalogue: Catalogue | None, namespace: Object) -> None:

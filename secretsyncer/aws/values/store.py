@@ -39,13 +39,14 @@ class Slot:
         self.used_round = -1
         self.failed: FailureMemory | None = None
         self.seen: Entry | None = None
-        self.reported = ""
+        self.reported: tuple[str, str] | None = None
         self.stale = False
 
     def report(self) -> bool:
         """Whether a reader would notice a difference since the last report: another version, readable or not."""
         before = self.reported
-        self.reported = f"{self.arn} {self.version_id}" if self.version_id else "refused" if self.round >= 0 else ""
+        unread = ("", "") if self.round >= 0 else None
+        self.reported = (self.arn, self.version_id) if self.version_id else unread
         return self.reported != before
 
     def standing(self, now: float) -> Failure | None:
