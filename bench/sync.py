@@ -66,7 +66,9 @@ class Servers:
         """Look for a few seconds at what they use while nothing is asked of them."""
         before = ground.api.cpu
         await asyncio.sleep(REST)
-        return cls(ground, ServerCpu(*((now - then) / REST for now, then in zip(ground.api.cpu, before, strict=True))))
+        return cls(
+            ground, ServerCpu(*((now - then) / REST for now, then in zip(ground.api.cpu, before, strict=True)))
+        )
 
     def start(self) -> None:
         self._before, self._since = self._api.cpu, time.perf_counter()

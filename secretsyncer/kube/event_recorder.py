@@ -107,8 +107,8 @@ class EventRecorder:
         self._now = now
         source = _Source(component, instance)
         self._lanes: dict[Type, _Lane] = {
-            "Warning": _Lane(client, metrics.events, source, "Warning", WARNING, backoff),
-            "Normal": _Lane(client, metrics.events, source, "Normal", NORMAL, backoff),
+            "Warning": _Lane(client, metrics.events, source, kind="Warning", limits=WARNING, backoff=backoff),
+            "Normal": _Lane(client, metrics.events, source, kind="Normal", limits=NORMAL, backoff=backoff),
         }
 
     def event(self, obj: Object, type: Type, reason: str, message: str) -> None:  # noqa: A002 - the API's word
@@ -141,7 +141,7 @@ class _Lane:
     """The Events of one type."""
 
     def __init__(
-        self, client: EventsApi, count: Counter, source: _Source, kind: Type, limits: Limits, backoff: Backoff
+        self, client: EventsApi, count: Counter, source: _Source, *, kind: Type, limits: Limits, backoff: Backoff
     ) -> None:
         self._client = client
         self._count = count

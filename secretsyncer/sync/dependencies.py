@@ -115,4 +115,3 @@ def digest_of(what: Filter | None, catalogue: Catalogue) -> str:
     if what.kind == "tag":
         return catalogue.tag_value_digest(*what.args)
     return catalogue.tag_digest(*what.args)
-

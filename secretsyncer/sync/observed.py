@@ -99,7 +99,8 @@ def brief(name: str, text: str) -> str:
 def synced_secret_view(obj: Object) -> Object:
     """A SyncedSecret without what nothing reads. Its spec and its status are packed, because they are seldom read.
 
-    A spec that is larger than any valid one is not kept, but counted. Of labels and annotations, except for the refresh annotation, a digest shows whether they have changed.
+    A spec that is larger than any valid one is not kept, but counted. Of labels and annotations, except for the
+    refresh annotation, a digest shows whether they have changed.
     """
     metadata = obj["metadata"]
     annotations = metadata.get("annotations") or {}
@@ -111,7 +112,9 @@ def synced_secret_view(obj: Object) -> Object:
     if REFRESH_ANNOTATION in annotations:
         kept["annotations"] = {REFRESH_ANNOTATION: brief("", annotations[REFRESH_ANNOTATION])}
     kept["namespace"] = sys.intern(kept.get("namespace", ""))  # the same text in all objects of a namespace
-    view: Object = {name: sys.intern(obj[name]) for name in ("apiVersion", "kind") if name in obj} | {"metadata": kept}
+    view: Object = {name: sys.intern(obj[name]) for name in ("apiVersion", "kind") if name in obj} | {
+        "metadata": kept
+    }
     spec = obj.get("spec")
     if (entries := count(spec)) > MOST_ENTRIES_OF_SPEC:
         target = obj["spec"].get("target")

@@ -123,7 +123,7 @@ class Reconciler:
             catalogue = self._catalogue()
             grant = self._authorize(synced, namespace, await self._account())
             self._refresh(obj, record, synced, grant)
-            content = await self._render(obj, namespace, record, synced, grant, catalogue)
+            content = await self._render(obj, namespace, record, synced, grant=grant, catalogue=catalogue)
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             if not self._is_still_granted(record, synced, grant):
@@ -265,6 +265,7 @@ class Reconciler:
         namespace: Object,
         record: Record,
         synced: SyncedSecret,
+        *,
         grant: Grant,
         catalogue: Catalogue,
     ) -> Content:

@@ -23,7 +23,6 @@ from secretsyncer.sync.last_good import LastGood, Selected
 from secretsyncer.sync.status import sources_of
 from secretsyncer.synced_secret import SyncedSecret, parse
 
-
 _NONE: Mapping[Any, Any] = MappingProxyType({})
 """An empty mapping that all records share."""
 

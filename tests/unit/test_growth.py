@@ -83,7 +83,10 @@ async def test_first_lists_of_the_informers_with_the_controller_behind_them():
         core.controller.leading = True
 
         async def lists():
-            for store, found in ((core.stores.objects, map(obj, range(size))), (core.stores.namespaces, namespaces(size))):
+            for store, found in (
+                (core.stores.objects, map(obj, range(size))),
+                (core.stores.namespaces, namespaces(size)),
+            ):
                 await store.replace("", [store.prepare(item) for item in found], "1000000")
             assert len(core.queue) == size
 

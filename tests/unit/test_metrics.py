@@ -38,7 +38,9 @@ def test_counters_are_there_before_anything_happens_so_that_rate_sees_the_first(
     assert {value("secretsyncer_reconciles_total", result=result) for result in RESULTS} == {0}
     assert {value("secretsyncer_polls_total", outcome=outcome) for outcome in ("success", "failure")} == {0}
     assert {value("secretsyncer_cache_requests_total", result=r) for r in ("hit", "miss", "joined")} == {0}
-    assert {value("secretsyncer_events_total", outcome=o) for o in ("sent", "summarised", "dropped", "failed")} == {0}
+    assert {value("secretsyncer_events_total", outcome=o) for o in ("sent", "summarised", "dropped", "failed")} == {
+        0
+    }
 
 
 def test_the_go_operators_gauges_count_objects_as_they_did_there(metrics, value):

@@ -182,10 +182,11 @@ async def test_talkative_object_is_slowed_down_and_others_are_not(recorder, clus
     assert len(cluster.events) == 26
     assert value("secretsyncer_events_total", outcome="summarised") == 15
     await asyncio.sleep(600)
-    assert about_namespaces(cluster) == [
-        "15 more Events with this reason in this namespace, such as of SyncedSecret loud; the status of each object "
-        "shows the rest"
-    ]
+    [message] = about_namespaces(cluster)
+    assert message == (
+        "15 more Events with this reason in this namespace, such as of SyncedSecret loud; "
+        "the status of each object shows the rest"
+    )
     for number in range(40, 45):
         recorder.event(synced_secret("loud"), "Warning", "Denied", f"m{number}")
     await asyncio.sleep(1)
@@ -203,7 +204,9 @@ async def test_many_of_one_namespace_are_summarised_and_those_of_others_are_not(
     [summary] = [event for event in cluster.events.values() if event["involvedObject"]["kind"] == "Namespace"]
     assert summary["involvedObject"] == {"apiVersion": "v1", "kind": "Namespace", "name": "a", "namespace": "a"}
     assert (summary["type"], summary["reason"]) == ("Normal", "Synced")
-    assert summary["message"].startswith("290 more Events with this reason in this namespace, such as of SyncedSecret x10,")
+    assert summary["message"].startswith(
+        "290 more Events with this reason in this namespace, such as of SyncedSecret x10,"
+    )
     assert summary["firstTimestamp"] == "2026-01-01T00:00:00Z"
     assert value("secretsyncer_events_total", outcome="summarised") == 290
     await asyncio.sleep(600)

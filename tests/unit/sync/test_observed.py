@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from secretsyncer.errors import Reason, Rejected
-from secretsyncer.kube.objects import Key
+from secretsyncer.kube.objects import Key, unpacked
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
-from secretsyncer.kube.objects import unpacked
 from secretsyncer.sync.observed import (
     FINALIZERS,
     LAST_APPLIED,
