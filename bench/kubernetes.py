@@ -30,6 +30,21 @@ class Kube(KubernetesClient):
         async with self.watch(f"{path}?timeoutSeconds=3600", resource_version=version) as events:
             yield events
 
+    @asynccontextmanager
+    async def watched(self, kind: str, namespace: str) -> AsyncIterator[None]:
+        """A watch of a collection is open, and what it shows is read and thrown away."""
+        async with self.watch_from_now(kind, namespace) as events:
+
+            async def drain() -> None:
+                while await events.content.readany():
+                    pass
+
+            draining = asyncio.create_task(drain())
+            try:
+                yield
+            finally:
+                draining.cancel()
+
     # Many at once
 
     async def namespace(self, name: str) -> None:

@@ -49,9 +49,11 @@ async def recent(secrets: int, count: int) -> list[Figure]:
 
 
 def seed_long_ago(ground: Ground, secrets: int) -> None:
-    """Secrets that changed an hour ago: those of the last ten minutes would be listed at each look."""
-    ground.world.now = lambda: utc_now() - timedelta(hours=1)
-    ground.seed(secrets)
+    """Secrets that changed one after the other, a minute apart and long ago, as in an account that is in use."""
+    for number in range(secrets):
+        ago = timedelta(hours=1, minutes=secrets - number)
+        ground.world.now = lambda ago=ago: utc_now() - ago
+        ground.seed(1, start=number)
     ground.world.now = utc_now
 
 

@@ -132,6 +132,8 @@ class ObjectStore:
         if not isinstance(metadata, dict) or not metadata.get("name"):
             log.warning("object without a name skipped", extra={"resource": self.resource.plural})
             return None
+        if (written := self._written.get(key_of(obj))) is not None and _is_same(written, obj):
+            return written  # the watch shows our own write: it is prepared already
         # Not needed, and larger than the rest of an object.
         metadata.pop("managedFields", None)
         try:
@@ -244,6 +246,13 @@ def _sharing_keys(value: Any) -> Any:
     if isinstance(value, dict):
         return {sys.intern(key): _sharing_keys(inner) for key, inner in value.items()}
     return [_sharing_keys(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _is_same(one: Object, other: Object) -> bool:
+    """Whether both are the same version of the same object."""
+    return bool(_version(one)) and all(
+        one["metadata"].get(field) == other["metadata"].get(field) for field in ("uid", "resourceVersion")
+    )
 
 
 def _version(obj: Object) -> str:

@@ -2,8 +2,8 @@
 
 A full listing of 10,000 secrets takes 100 calls. One call shows the 100 secrets that changed last, so changes are found
 within seconds between two full listings. Pages are read until they are older than the latest change that is known,
-less `OVERLAP`, because a change can become visible late. Dates are compared with each other only, never with a clock of
-this machine.
+less `OVERLAP`, because a change can become visible late. Once that change has been known for as long, nothing older can
+become visible, and one page is enough. Dates are compared with each other only, never with a clock of this machine.
 
 The full listing stays the truth about what no longer exists. A secret that is scheduled for deletion is shown as such,
 and removed at once.
@@ -76,6 +76,8 @@ class RecentChanges:
         self._failures = 0
         self._due = 0.0
         self._updated: dict[str, float] = {}
+        self._newest: datetime | None = None
+        self._newest_since = 0.0
 
     def due_in(self) -> float:
         """Seconds until the next look."""
@@ -116,6 +118,7 @@ class RecentChanges:
 
     async def _list(self, identity: Identity, region: str, known: Catalogue, beat: Callable[[], None]) -> Found:
         newest, found, token = known.newest, NOTHING, ""
+        overlap = self._overlap(newest)
         for _ in range(MAX_PAGES):
             page = await self._api.list_page(identity, region, token, latest_first=True)
             beat()
@@ -127,9 +130,16 @@ class RecentChanges:
                 {**found.deleted, **news.deleted},
             )
             token = page.next_token
-            if not token or not dates or newest is None or newest - dates[-1] > OVERLAP:
+            if not token or not dates or newest is None or newest - dates[-1] > overlap:
                 return found
         return found._replace(complete=not (news.changed or news.removed))
+
+    def _overlap(self, newest: datetime | None) -> timedelta:
+        """How much older than the latest known change a page must be for the look to end."""
+        now = loop_time()
+        if newest != self._newest:
+            self._newest, self._newest_since = newest, now
+        return OVERLAP if now - self._newest_since <= OVERLAP.total_seconds() else timedelta(0)
 
     def _failed(self, error: str) -> Found:
         self._failures += 1

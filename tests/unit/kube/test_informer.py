@@ -210,7 +210,7 @@ class TestRemember:
             (deleted("x", 8), "ours"),
             (modified("other", 8), "ours"),
             (bookmark(8), "ours"),
-            (modified("x", 10, spec=2), obj("x", 10, spec=2)),
+            (modified("x", 10, spec=1), "ours"),
             (modified("x", 12), obj("x", 12)),
             (deleted("x", 12), None),
             (modified("other", 12), obj("x", 1)),

@@ -63,6 +63,21 @@ async def test_when_nothing_changes_a_look_is_one_call_and_reports_nothing(rig, 
         assert 59 <= rig.api.calls["ListSecrets"] <= 61
 
 
+async def test_a_look_is_one_call_once_the_last_of_many_changes_has_been_known_for_ten_minutes(rig, watch):
+    for number in range(450):
+        rig.world.create(f"s{number}", "x")
+    async with watch.running():
+        await asyncio.sleep(10 * LOOK)
+        assert rig.api.calls["ListSecrets"] == 50  # any of the five pages may show a change late
+        await asyncio.sleep(520)
+        rig.api.calls.clear()
+        await asyncio.sleep(10 * LOOK)
+        assert rig.api.calls["ListSecrets"] == 10
+        rig.world.put("s7", "y")
+        await asyncio.sleep(LOOK + 1)
+        assert watch.changed() == [NONE._replace(updated=frozenset({"s7"}))]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
