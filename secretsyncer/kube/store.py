@@ -28,6 +28,8 @@ SLICE = 500
 Transform = Callable[[Object], Object]
 _NOTHING: dict[Key, Object] = {}
 """The objects of a namespace that has none."""
+_NO_FIELDS: Object = {}
+_NO_ITEMS: list[Any] = []
 
 
 class EventKind(StrEnum):
@@ -242,10 +244,12 @@ def _difference(key: Key, old: Object | None, new: Object) -> list[Change]:
 
 
 def _sharing_keys(value: Any) -> Any:
-    """The same with interned keys, because the parser creates new strings for each object."""
+    """The same with interned keys, because the parser creates new strings for each object, and one empty map and list."""
     if isinstance(value, dict):
-        return {sys.intern(key): _sharing_keys(inner) for key, inner in value.items()}
-    return [_sharing_keys(inner) for inner in value] if isinstance(value, list) else value
+        return {sys.intern(key): _sharing_keys(inner) for key, inner in value.items()} if value else _NO_FIELDS
+    if isinstance(value, list):
+        return [_sharing_keys(inner) for inner in value] if value else _NO_ITEMS
+    return value
 
 
 def _is_same(one: Object, other: Object) -> bool:

@@ -38,7 +38,11 @@ class Reporter:
     def is_current(self, obj: Object) -> bool:
         """Whether the status of the object is the one that was reported last."""
         last = self._last.get(key_of(obj))
-        return last is not None and last.uid == obj["metadata"].get("uid") and last.stored == _digest(obj.get("status"))
+        return (
+            last is not None
+            and last.uid == obj["metadata"].get("uid")
+            and last.stored == _digest(obj.get("status"))
+        )
 
     def forget(self, key: Key) -> None:
         """The object is gone."""

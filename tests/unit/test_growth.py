@@ -188,6 +188,24 @@ async def test_index_and_what_a_listing_changes():
     assert await growth(work) < MOST
 
 
+async def test_listings_of_aws():
+    async def work(size):
+        core = Core()
+        for number in range(size):
+            core.world.create(f"app-{number:05d}", "x", tags={"app": str(number)})
+
+        async def lists():
+            await core.list_aws()
+            for number in range(size):
+                core.world.put(f"app-{number:05d}", "y")
+            await core.list_aws()
+            assert len(core.aws.catalogue.entries) == size
+
+        return lists
+
+    assert await growth(work) < MOST
+
+
 async def test_work_queue():
     async def work(size):
         queue = WorkQueue(metrics=Metrics(CollectorRegistry()), workers=8, bulk=4, party=lambda key: key.namespace)

@@ -145,7 +145,9 @@ def _value(raw: Mapping[str, Any]) -> SecretValue | None:
     name, arn, version_id = (str(raw.get(key) or "") for key in ("Name", "ARN", "VersionId"))
     if not (name and arn and version_id) or (text is None) == (binary is None):
         return None
-    return SecretValue(name, arn, version_id, text, binary, tuple(raw.get("VersionStages") or ()))
+    stages = tuple(str(stage) for stage in raw.get("VersionStages") or ())
+    # The listing has the same names and ARNs, and most values the same stages: one text of each is enough.
+    return SecretValue(intern(name), intern(arn), version_id, text, binary, tuple(map(intern, stages)))
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from sys import intern
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.api.secretsmanager import SecretsApi, tags_of
@@ -76,7 +77,8 @@ def entry_of(raw: Mapping[str, Any]) -> Entry | None:
     try:
         if raw.get("DeletedDate"):
             return None
-        return Entry(_text(raw["Name"]), arn_of(raw), _tags(raw), _current(raw), date_of(raw), _rotation(raw))
+        name, arn = intern(_text(raw["Name"])), intern(arn_of(raw))
+        return Entry(name, arn, _tags(raw), _current(raw), date_of(raw), _rotation(raw))
     except (AttributeError, KeyError, TypeError):
         raise broken("an entry is malformed") from None
 
