@@ -1,8 +1,8 @@
 """Bulk work: the first sync of many objects, the next start, resyncs without changes, and an idle hour.
 
-The limit is what plain writes with the same concurrency reach, in the same run before the operator runs, while two watches
-show them, without which no operator can be. Both are measured in objects per second of CPU, which the client, the API server and etcd use together: others on the machine change how long
-a write takes, but hardly what it costs.
+The limit is what plain writes with the same concurrency reach, in the same run before the operator runs, while two
+watches show them, without which no operator can be. Both are measured in objects per second of CPU, which the client, the
+API server and etcd use together: others on the machine change how long a write takes more than what it costs.
 """
 
 from __future__ import annotations
