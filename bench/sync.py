@@ -161,7 +161,7 @@ async def next_start(ground: Ground, count: int) -> list[Figure]:
     work = f"resync of {count}"
     before = await _versions(ground)
     interval = 20 if count >= 1000 else 3
-    async with ground.operator(POLL_INTERVAL_SEC="86400", SYNC_INTERVAL_SEC=str(interval)) as operator:
+    async with ground.operator(**{**NEVER, "SYNC_INTERVAL_SEC": str(interval)}) as operator:
         await _until_passes(operator, count)
         await asyncio.sleep(interval)  # what the first look left to do is done
         ground.forget_calls()
@@ -186,7 +186,7 @@ async def idle(ground: Ground, count: int, resync: float) -> list[Figure]:
     say("  idling")
     work = f"idle hour with {count}"
     polls = 5
-    async with ground.operator(POLL_INTERVAL_SEC="3", SYNC_INTERVAL_SEC="86400") as operator:
+    async with ground.operator(**{**NEVER, "POLL_INTERVAL_SEC": "3"}) as operator:
         await _until_passes(operator, count)
         await asyncio.sleep(3)
         listed = await _until_listed(ground)
