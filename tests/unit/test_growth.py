@@ -20,8 +20,10 @@ from secretsyncer.kube.event_recorder import EventRecorder
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.workqueue import Priority, WorkQueue
 from secretsyncer.metrics import Metrics
-from secretsyncer.operator.status_page import page
+from secretsyncer.operator.status_page.overview import ROWS, overview
+from secretsyncer.operator.status_page.view import View
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex
+from secretsyncer.sync.observed import synced_secret_view
 from secretsyncer.sync.owners import Owners
 from tests.support.builders import namespace, synced_secret
 from tests.support.core import Core
@@ -246,8 +248,11 @@ async def test_events():
 
 async def test_status_page():
     async def work(size):
+        objects = [synced_secret_view(obj(number)) for number in range(size)]
+
         async def make():
-            page(map(obj, range(size)), {}, query="", now=0.0)
+            for view in (View(), View(words="object"), View(namespace=key(0).namespace)):
+                assert len(overview(objects, view).rows) <= ROWS
 
         return make
 
