@@ -33,7 +33,7 @@ class Due(NamedTuple):
 
     def entry(self, ref: Ref) -> Entry | None:
         """The last restart of this workload for the object."""
-        return memory.entries(self.obj["status"]).get(ref)
+        return memory.entries(unpacked(self.obj["status"])).get(ref)
 
     def covers(self, ref: Ref) -> bool:
         """Whether this workload was restarted for the present revision."""
@@ -59,7 +59,7 @@ def due(obj: Object | None) -> Due | None:
     except Rejected:
         return None
     restart = synced.spec.restart
-    return Due(obj, synced, restart, number(obj["status"]["revision"])) if restart else None
+    return Due(obj, synced, restart, number(unpacked(obj["status"])["revision"])) if restart else None
 
 
 def caught_up(old: Object | None, new: Object) -> bool:

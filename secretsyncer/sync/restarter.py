@@ -90,7 +90,7 @@ class Restarter:
         if new is None or not memory.is_behind(new):
             self._forget(key)
             return
-        since = seconds(new["status"].get("revisionTime")) or self._now()
+        since = seconds(unpacked(new["status"]).get("revisionTime")) or self._now()
         before = self._behind[key.namespace].get(key, since)
         # From the first change on, so that one change after the other cannot put a restart off.
         self._behind[key.namespace][key] = since if caught_up(old, new) else min(since, before)
