@@ -8,7 +8,7 @@
 
 Stand-ins that replace a part of the operator are in `tests/support`, because they depend on its interfaces:
 
-- `in_process_aws`: the operator's `SecretsApi` on the model. For unit tests in virtual time.
+- `in_process_aws`: the operator's `ServiceApi` on the model. For unit tests in virtual time.
 - `cache_rig`: the value cache on `in_process_aws`, with listings on demand.
 - `value_source`: the operator's `ValueSource` as a dictionary. For unit tests of a reconcile.
 - `wired_aws`: all of the operator's AWS side, connected to `http` or moto over loopback.

@@ -18,9 +18,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from secretsyncer.aws.arn import Account, complete_role, looks_random, parse_secret_id, role_account
+from secretsyncer.aws.arn import Account, complete_role, role_account
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.regions import REGIONS, Regions
+from secretsyncer.aws.services.secretsmanager import looks_random, parse_secret_id
 from secretsyncer.commands import Subcommands, add_command, manifests
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure

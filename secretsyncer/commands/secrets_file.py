@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from secretsyncer.aws.arn import Account, looks_random, parse_secret_id, possible_names
+from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.regions import REGIONS, Regions
+from secretsyncer.aws.services.secretsmanager import looks_random, parse_secret_id, possible_names
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.commands import manifests
 from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure

@@ -14,6 +14,7 @@ from secretsyncer.aws.api.secretsmanager import SecretsManager
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.listing.event_queue import EventQueue
 from secretsyncer.aws.listing.poller import Poller
+from secretsyncer.aws.services import Service
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.client import KubeClient
@@ -147,7 +148,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     )
     poller.add_handler(controller.on_catalogue)
 
-    async def on_secrets(ids: set[str]) -> None:
+    async def on_secrets(_service: Service, ids: set[str]) -> None:
         """The values of these secrets are stale, and the catalogue may be. Those in use go first."""
         admitted = poller.admit(sorted(ids, key=lambda secret_id: (not index.by_ids([secret_id]), secret_id)))
         cache.invalidate(admitted)

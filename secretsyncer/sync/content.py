@@ -215,7 +215,7 @@ def _certain(fetched: Fetched, catalogue: Catalogue, last_good: LastGood) -> Fet
         return fetched
     return {
         ref: Unavailable(Reason.AWS_UNAVAILABLE, f"{result.message}; and {catalogue.doubt}")
-        if isinstance(result, Rejected) and is_absent(result) and last_good.had(ref.id)
+        if isinstance(result, Rejected) and is_absent(result) and last_good.had(ref)
         else result
         for ref, result in fetched.items()
     }
@@ -225,9 +225,8 @@ def _lost(
     last_good: LastGood, rendered: Mapping[str, RenderedTemplate], catalogue: Catalogue, fetched: Fetched
 ) -> dict[str, Rejected]:
     """The templates that selected something before and now do not."""
-    read = [ref.id for output in rendered.values() for ref in output.read]
-    named = [*(ref.id for ref in fetched), *read]
-    failures = {text: vanished(last_good, text, output, catalogue, named) for text, output in rendered.items()}
+    refs = [*fetched, *(ref for output in rendered.values() for ref in output.read)]
+    failures = {text: vanished(last_good, text, output, catalogue, refs) for text, output in rendered.items()}
     return {text: failure for text, failure in failures.items() if failure}
 
 

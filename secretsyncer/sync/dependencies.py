@@ -1,7 +1,7 @@
 """Which objects depend on which AWS secrets, so that a change in AWS reconciles only these.
 
-Reconciles record what they read. The controller calls `affected` after each poll. Secrets are indexed by name. The end of
-an ARN may be a random suffix or part of the name, so an ARN is indexed under both names. A needless key costs a
+Reconciles record what they read. The controller calls `affected` after each poll. Secrets and parameters
+are indexed by service and name. The end of an ARN may be a random suffix or part of the name, so it has both names. A needless key costs a
 comparison in memory.
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from secretsyncer.aws.arn import possible_names
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes
+from secretsyncer.aws.services import SECRETS_MANAGER, Named, named
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key
 
@@ -41,7 +41,7 @@ class DependencyIndex:
     def __init__(self) -> None:
         self._of: dict[Key, Dependencies] = {}
         self._by_ref: defaultdict[SecretRef, set[Key]] = defaultdict(set)
-        self._by_name: defaultdict[str, set[Key]] = defaultdict(set)
+        self._by_name: defaultdict[Named, set[Key]] = defaultdict(set)
         self._by_filter: defaultdict[Filter | None, set[Key]] = defaultdict(set)
 
     def note(self, key: Key, dependencies: Dependencies) -> None:
@@ -52,7 +52,7 @@ class DependencyIndex:
         self._of[key] = dependencies
         for ref in dependencies.refs:
             self._by_ref[ref].add(key)
-            for name in possible_names(ref.id):
+            for name in named(ref.service, ref.id):
                 self._by_name[name].add(key)
         for what in dependencies.selections:
             self._by_filter[what].add(key)
@@ -64,7 +64,7 @@ class DependencyIndex:
             return
         for ref in dependencies.refs:
             _discard(self._by_ref, ref, key)
-            for name in possible_names(ref.id):
+            for name in named(ref.service, ref.id):
                 _discard(self._by_name, name, key)
         for what in dependencies.selections:
             _discard(self._by_filter, what, key)
@@ -73,9 +73,9 @@ class DependencyIndex:
         """All references that objects depend on."""
         return tuple(self._by_ref)
 
-    def by_ids(self, ids: Collection[str]) -> set[Key]:
-        """The objects that depend on secrets with these names or ARNs."""
-        names = {name for text in ids for name in possible_names(text)}
+    def by_ids(self, ids: Collection[str], service: str = SECRETS_MANAGER.name) -> set[Key]:
+        """The objects that depend on what has these names or ARNs."""
+        names = {name for text in ids for name in named(service, text)}
         return {key for name in names for key in self._by_name.get(name, ())}
 
     def affected(
@@ -84,7 +84,7 @@ class DependencyIndex:
         """The objects that are affected by a new listing, or by a recheck of unlisted secrets."""
         keys: set[Key] = set()
         for name in changes.names:
-            keys |= self._by_name.get(name, set())
+            keys |= self._by_name.get((new.service.name, name), set())
         for ref in changed_refs:
             keys |= self._by_ref.get(ref, set())
         for what, dependents in self._by_filter.items():

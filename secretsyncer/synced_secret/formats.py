@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from secretsyncer.aws import arn
+from secretsyncer.aws.services.secretsmanager import SECRET_PATTERN
 from secretsyncer.expressions import dotted, jmespath, regexp
 
 CLUSTER_CREDENTIALS = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
@@ -104,7 +105,7 @@ SecretID = Annotated[
         max_length=768
     ),  # the longest ARN has about 650; the API server's estimate of what a rule costs grows with it
     Format(
-        arn.SECRET_PATTERN,
+        SECRET_PATTERN,
         "must be the name of an AWS secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !) or its ARN "
         "(arn:aws:secretsmanager:<region>:<account>:secret:<name>)",
     ),

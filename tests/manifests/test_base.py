@@ -13,7 +13,8 @@ import yaml
 
 import secretsyncer
 from sandbox.operator import MEMORY_LIMIT
-from secretsyncer.aws.arn import Account, parse_secret_id
+from secretsyncer.aws.arn import Account
+from secretsyncer.aws.services.secretsmanager import parse_secret_id
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.settings import Settings
 from secretsyncer.sync.authorize import Rules, authorize

@@ -167,7 +167,7 @@ class Sessions:
         operation: str,
         params: dict[str, Any],
         *,
-        service: str = "secretsmanager",
+        service: str,
         secret: str = "",
         about: Identity | None = None,
         own: bool = False,
@@ -209,7 +209,7 @@ class Sessions:
     async def _in_turn(self, call: _Call, role: AssumedRole | None) -> dict[str, Any] | Failure:
         """A call that an object causes: it waits until its role and region may have another connection."""
         share = Share(
-            call.about.role, call.key.region if call.key.service == "secretsmanager" else call.key.service
+            call.about.role, f"{call.key.service} {call.key.region}"
         )
         try:
             async with self._shares.turn(share) as turn:

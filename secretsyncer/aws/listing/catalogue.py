@@ -14,15 +14,16 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
-from secretsyncer.aws.arn import Account, home_of, parse_secret_id, possible_names, role_account, without_suffix
+from secretsyncer.aws.arn import Account, home_of, role_account
 from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.services import SECRETS_MANAGER, Service
 
 _MARK_BYTES = 12
 
 
 @dataclass(slots=True, eq=True)
 class Entry:
-    """One listed secret. `version_id` is the AWSCURRENT version. Immutable."""
+    """One listed secret or parameter. `version_id` is the current version. Immutable."""
 
     name: str
     arn: str
@@ -61,7 +62,7 @@ class Changes(NamedTuple):
 
 
 class Catalogue:
-    """One listing. Immutable; digests are computed on first use.
+    """One listing of one service. Immutable; digests are computed on first use.
 
     `round` counts the rounds of polling since the start, including failed ones. `listed_round` and `listed_at` (wall
     clock; None: never) belong to the last complete listing, which the entries are from. `own_account`: the operator's
@@ -82,6 +83,7 @@ class Catalogue:
         "own_account",
         "region",
         "round",
+        "service",
         "without_current",
     )
 
@@ -94,7 +96,9 @@ class Catalogue:
         listed_at: float | None = None,
         own_account: bool = True,
         without_current: frozenset[str] = frozenset(),
+        service: Service = SECRETS_MANAGER,
     ) -> None:
+        self.service = service
         self.entries: Mapping[str, Entry] = {entry.name: entry for entry in entries}
         self.region = region
         self.round = round
@@ -142,14 +146,14 @@ class Catalogue:
 
         Raises ValueError if the id is invalid.
         """
-        secret = parse_secret_id(ref.id)
-        entry = self.entries.get(secret.name)
+        secret = self.service.parse(ref.id)
+        entry = next((entry for name in secret.names if (entry := self.entries.get(name))), None)
         if entry is None or (ref.region and ref.region != self.region):
             return None
-        if secret.suffix:
+        if secret.exact:
             return entry if entry.arn == ref.id else None
         if secret.account:
-            return entry if without_suffix(entry.arn) == ref.id and self.is_home(ref.identity) else None
+            return entry if ref.id in self.service.forms_of(entry.arn) and self.is_home(ref.identity) else None
         return entry if self.is_home(ref.identity) else None
 
     def lacks(self, ref: SecretRef) -> bool:
@@ -159,11 +163,12 @@ class Catalogue:
         """
         if self.listed_at is None or self.listed_round != self.round or self.doubt:
             return False
-        secret = parse_secret_id(ref.id)
+        secret = self.service.parse(ref.id)
         elsewhere = (secret.region or ref.region or self.region) != self.region
         if elsewhere or not self.is_home(ref.identity) or (secret.account and not self._is_of(ref.id)):
             return False
-        return not any(name in self.entries or name in self.without_current for name in possible_names(ref.id))
+        names = self.service.possible_names(ref.id)
+        return not any(name in self.entries or name in self.without_current for name in names)
 
     def _is_of(self, arn: str) -> bool:
         home = home_of(arn)

@@ -1,4 +1,4 @@
-"""A complete listing of the secrets of an account, or a failure.
+"""A complete listing of what a service has in an account, or a failure.
 
 A missing page, a repeated token, endless pages and malformed entries are failures, because a secret that is missing in
 a listing looks deleted. Secrets that are scheduled for deletion are left out. Secrets without a current version (during
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi, tags_of
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.arn import home_of
 from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError, Failure
-from secretsyncer.aws.identity import CURRENT, Identity
+from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.listing.catalogue import Entry
+from secretsyncer.aws.services import SECRETS_MANAGER, Service
+from secretsyncer.aws.services.service import Listed
 
 MAX_PAGES = 10_000
 """Maximum number of pages: twice AWS's quota of 500,000 secrets per region."""
@@ -31,7 +32,7 @@ class Listing(NamedTuple):
 
 
 async def list_secrets(
-    api: SecretsApi, identity: Identity, region: str, *, beat: Callable[[], None], old: Mapping[str, Entry]
+    api: ServiceApi, identity: Identity, region: str, *, beat: Callable[[], None], old: Mapping[str, Entry]
 ) -> Listing:
     """List everything. Calls `beat` for each page. Unchanged entries are the old objects.
 
@@ -45,9 +46,9 @@ async def list_secrets(
         page = await api.list_page(identity, region, token)
         beat()
         if not isinstance(page.entries, list) or not isinstance(page.next_token, str):
-            raise broken("a page is malformed")
+            raise broken("a page is malformed", api.service)
         for raw in page.entries:
-            entry = entry_of(raw)
+            entry = entry_of(raw, api.service)
             if entry is None:
                 continue
             known = old.get(entry.name)
@@ -60,19 +61,31 @@ async def list_secrets(
         if not token:
             return Listing(list(found.values()), frozenset(without))
         if token in tokens:
-            raise broken("a page token was repeated")
+            raise broken("a page token was repeated", api.service)
         tokens.add(token)
-    raise broken(f"no end after {MAX_PAGES} pages")
+    raise broken(f"no end after {MAX_PAGES} pages", api.service)
 
 
-def entry_of(raw: Mapping[str, Any]) -> Entry | None:
+def entry_of(raw: Mapping[str, Any], service: Service = SECRETS_MANAGER) -> Entry | None:
     """The entry; None if it is scheduled for deletion. Without a version if none is current."""
+    found = listed_of(raw, service)
+    return None if found.deleted else entry_from(found)
+
+
+def listed_of(raw: Mapping[str, Any], service: Service) -> Listed:
+    """An entry of a page, checked. Raises AwsError if it is malformed."""
     try:
-        if raw.get("DeletedDate"):
-            return None
-        return Entry(_text(raw["Name"]), arn_of(raw), _tags(raw), _current(raw), date_of(raw))
-    except (AttributeError, KeyError, TypeError):
-        raise broken("an entry is malformed") from None
+        found = service.listed(raw)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise broken("an entry is malformed", service) from None
+    if home_of(found.arn) is None:
+        raise broken("an entry is malformed", service)
+    return found
+
+
+def entry_from(found: Listed) -> Entry:
+    """The entry of the catalogue."""
+    return Entry(found.name, found.arn, found.tags, found.version_id, found.last_changed)
 
 
 def still_visible(entry: Entry, known: Entry | None) -> Entry | None:
@@ -85,47 +98,7 @@ def still_visible(entry: Entry, known: Entry | None) -> Entry | None:
     return replace(entry, version_id=known.version_id) if known and known.arn == entry.arn else None
 
 
-def date_of(raw: Mapping[str, Any]) -> datetime | None:
-    """The date of the last change, always with a time zone, because only such dates can be compared."""
-    changed = raw.get("LastChangedDate")
-    if not isinstance(changed, datetime):
-        return None
-    return changed if changed.tzinfo else changed.replace(tzinfo=UTC)
-
-
-def arn_of(raw: Mapping[str, Any]) -> str:
-    """The ARN. Raises AwsError if it is missing or malformed."""
-    arn = raw.get("ARN")
-    if not isinstance(arn, str) or home_of(arn) is None:
-        raise broken("an entry is malformed")
-    return arn
-
-
-def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
-    tags = tags_of(raw)
-    if not all(isinstance(value, str) for value in tags.values()):
-        raise TypeError("a tag")
-    return tags
-
-
-def _current(raw: Mapping[str, Any]) -> str:
-    versions = raw.get("SecretVersionsToStages") or {}
-    current = [_text(version) for version, stages in versions.items() if CURRENT in _list(stages)]
-    return min(current, default="")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError(type(value).__name__)
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(type(value).__name__)
-    return value
-
-
-def broken(why: str) -> AwsError:
+def broken(why: str, service: Service) -> AwsError:
     """The failure of a listing that is not what it should be."""
-    return AwsError(Failure(CallOutcome.UNREADABLE, f"AWS's list of secrets is not complete: {why}", "ListSecrets"))
+    text = f"AWS's list of {service.kind}s is not complete: {why}"
+    return AwsError(Failure(CallOutcome.UNREADABLE, text, service.lists))

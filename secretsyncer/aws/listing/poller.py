@@ -21,7 +21,7 @@ from functools import partial
 
 from prometheus_async import aio
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes, diff
@@ -69,7 +69,7 @@ class Poller:
 
     def __init__(
         self,
-        api: SecretsApi,
+        api: ServiceApi,
         operator: Operator,
         cache: SecretCache,
         metrics: Metrics,
@@ -89,8 +89,8 @@ class Poller:
         self._referenced = referenced
         self._handlers: list[ChangeHandler] = []
         self._confirmation = Confirmation(api, in_use, interval)
-        self._changes_interval = changes_interval
-        self._recent = RecentChanges(api, metrics, changes_interval)
+        self._changes_interval = changes_interval if api.service.lists_recent_changes else 0
+        self._recent = RecentChanges(api, metrics, self._changes_interval)
         self._backoff = Backoff(initial=min(5.0, interval), cap=interval, jitter=0.2)
         self._failures = 0
         self._failing: tuple[float, str] | None = None
@@ -99,7 +99,7 @@ class Poller:
         self._allowance = Allowance()
         self._soon = asyncio.Event()
         self._without_current: frozenset[str] = frozenset()
-        self.catalogue = Catalogue()
+        self.catalogue = Catalogue(service=api.service)
         self.first_round = asyncio.Event()
 
     def add_handler(self, handler: ChangeHandler) -> None:
@@ -229,6 +229,7 @@ class Poller:
             listed_at=time.time(),
             own_account=own_account,
             without_current=listing.without_current,
+            service=old.service,
         )
 
     def _failed(self, exc: AwsError | SyncFailure, doubt: str | None = None) -> Catalogue:

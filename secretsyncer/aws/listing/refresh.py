@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity, SecretRef
@@ -47,7 +47,7 @@ class Described(NamedTuple):
     gone: list[SecretRef]
 
 
-async def describe_all(api: SecretsApi, identity: Identity, region: str, ids: Collection[str]) -> Described:
+async def describe_all(api: ServiceApi, identity: Identity, region: str, ids: Collection[str]) -> Described:
     """Describe these secrets (names or ARNs)."""
     found = Described([], [])
     some = asyncio.Semaphore(_AT_ONCE)
@@ -55,7 +55,7 @@ async def describe_all(api: SecretsApi, identity: Identity, region: str, ids: Co
     async def describe(ref: SecretRef) -> None:
         try:
             async with some:
-                entry = entry_of(await api.describe(ref))
+                entry = entry_of(await api.describe(ref), api.service)
         except (AwsError, ValueError) as exc:
             if isinstance(exc, AwsError) and exc.failure.outcome is CallOutcome.NOT_FOUND:
                 found.gone.append(ref)
@@ -67,7 +67,7 @@ async def describe_all(api: SecretsApi, identity: Identity, region: str, ids: Co
 
     async with asyncio.TaskGroup() as group:
         for secret_id in ids:
-            group.create_task(describe(SecretRef(identity, secret_id, region)))
+            group.create_task(describe(SecretRef(identity, secret_id, region, service=api.service.name)))
     return found
 
 

@@ -22,8 +22,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
@@ -33,7 +32,7 @@ from secretsyncer.aws.value import SecretValue, size_of
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey, Result
 from secretsyncer.aws.values.likely import LikelyReader
-from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of, is_denied, names_of, too_many_denied
+from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of, is_denied, too_many_denied
 from secretsyncer.aws.values.store import Slot, Slots
 from secretsyncer.aws.values.tags import TagReader
 from secretsyncer.errors import Reason, Rejected, SyncFailure
@@ -57,11 +56,11 @@ _STALE_ROUNDS = 3
 
 
 class SecretCache:
-    """The cache. `region` is that of the operator, for references without one. `regions`: those that these may name."""
+    """The cache of one service. `region` is that of the operator, for references without one. `regions`: those that these may name."""
 
     def __init__(
         self,
-        api: SecretsApi,
+        api: ServiceApi,
         metrics: Metrics,
         *,
         region: str,
@@ -70,6 +69,7 @@ class SecretCache:
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._metrics = metrics
+        self._service = api.service
         self._slots = Slots(max_values, max_bytes)
         self._batcher = Batcher(api, self._store)
         self._tags = TagReader(api)
@@ -189,10 +189,14 @@ class SecretCache:
         With `identity`, only what was read as that one: an object cannot evict the values of others. Matched by name
         only, so a secret with the same name in another account is fetched again, too.
         """
-        names = names_of(ids)
+        names: set[str] = set()
+        for text in ids:
+            with suppress(ValueError):
+                names.update(self._service.parse(text).names)
 
         def is_meant(key: SecretRef) -> bool:
-            return identity in {None, key.identity} and parse_secret_id(key.id).name in names
+            named = identity in {None, key.identity} and self._service.parse(key.id).names
+            return bool(named) and not names.isdisjoint(named)
 
         for key in {key for key, _ in self._slots if is_meant(key)}:
             if slot := self._slots.get(key):

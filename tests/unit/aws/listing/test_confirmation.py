@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sandbox.aws.state import OPERATOR_ACCOUNT
-from secretsyncer.aws.api.secretsmanager import Page
+from secretsyncer.aws.api.service_api import Page
 from secretsyncer.aws.listing.poller import Poller
 
 pytestmark = pytest.mark.looptime

@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from secretsyncer.aws.listing.event_queue import MAX_SECRETS, WAIT, EventQueue, secrets_of
+from secretsyncer.aws.listing.event_queue import MAX_SECRETS, WAIT, EventQueue, ids_of
 from secretsyncer.errors import SettingsError
 from tests.support.events import call, label_updated, of_another_service, rotated, through_sns
 from tests.support.memory_queue import URL, MemoryQueue
@@ -26,7 +26,7 @@ class Receiver:
         self.fails = False
         self._metrics = metrics
 
-    async def on_secrets(self, ids):
+    async def on_secrets(self, service, ids):
         self.told.append(ids)
         if self.fails:
             raise RuntimeError("a bug")
@@ -124,9 +124,9 @@ async def test_a_bug_in_the_reading_of_a_message_costs_this_message_alone(receiv
     def broken(body):
         if "broken" in body:
             raise RecursionError
-        return secrets_of(body)
+        return ids_of(body)
 
-    monkeypatch.setattr("secretsyncer.aws.listing.event_queue.secrets_of", broken)
+    monkeypatch.setattr("secretsyncer.aws.listing.event_queue.ids_of", broken)
     async with receiver.running():
         receiver.queue.send("broken", label_updated("app", ARN))
         await asyncio.sleep(1)

@@ -4,10 +4,11 @@ import pytest
 
 from sandbox.aws.model import World
 from sandbox.aws.state import REGION
-from secretsyncer.aws.api.secretsmanager import Page
+from secretsyncer.aws.api.service_api import Page
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import OPERATOR
 from secretsyncer.aws.listing.pages import list_secrets
+from secretsyncer.aws.services import SECRETS_MANAGER
 from tests.support.in_process_aws import WorldApi
 
 
@@ -22,6 +23,8 @@ def raw(name, version="v1", **more):
 
 class Script:
     """Pages by token; "loop" and "new" make up what comes next."""
+
+    service = SECRETS_MANAGER
 
     def __init__(self, pages, endless=False):
         self.pages = pages
