@@ -1,7 +1,8 @@
 """The stand-ins for AWS. Which one to use:
 
 - `model`: secrets, roles and permissions as plain Python, without clients and without I/O. Other stand-ins build on it.
-- `http`: the model behind the wire protocols of Secrets Manager and STS, with faults and counted calls. For tests of
+- `parameters`: the part of the model that is Parameter Store.
+- `http`: the model behind the wire protocols of AWS, with faults and counted calls. For tests of
   the operator as a process, and for benchmarks.
 - `moto_server`: moto's server, a widely used emulator. For the demo, and to confirm with an independent implementation.
 - `moto_secrets` and `moto_sqs`: a user of moto's server, who changes secrets and sends messages with boto3.

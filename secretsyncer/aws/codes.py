@@ -13,7 +13,6 @@ import re
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import SERVICES, service_of_operation
 
-
 INVALID_REQUEST = "InvalidRequestException"
 """The secret is scheduled for deletion; or it exists and cannot be read, for example because another account may not use
 its KMS key. Only AWS's sentence tells them apart, and only the first is absence."""
@@ -144,7 +143,9 @@ def next_step(code: str, operation: str) -> str:
     """What to do, in one sentence; empty if waiting is enough."""
     outcome = outcome_of(code)
     by_service = service_of_operation(operation).next_steps.get((outcome, operation))
-    return _BY_CODE.get(code) or by_service or _BY_OPERATION.get((outcome, operation)) or _BY_OUTCOME.get(outcome, "")
+    return (
+        _BY_CODE.get(code) or by_service or _BY_OPERATION.get((outcome, operation)) or _BY_OUTCOME.get(outcome, "")
+    )
 
 
 _WEB_IDENTITY = (

@@ -42,8 +42,9 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from secretsyncer.aws.codes import FATES, INVALID_REQUEST, CallOutcome, next_step, outcome_of
+from secretsyncer.aws.codes import FATES, INVALID_REQUEST, next_step, outcome_of
 from secretsyncer.aws.identity import OPERATOR, Identity
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import service_of_operation
 from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure, Unavailable
 
@@ -239,9 +240,7 @@ def _failure(
     what = service.texts.get(key) or _TEXTS.get(key) or _TEXTS.get((outcome, "")) or _OTHER
     if code == "DecryptionFailure":
         what = "{identity} is not allowed to decrypt {kind} {secret} with its KMS key"
-    text = what.format(
-        identity=identity, role=identity.role, kind=service.kind, secret=secret, operation=operation
-    )
+    text = what.format(identity=identity, role=identity.role, kind=service.kind, secret=secret, operation=operation)
     detail = f"{operation}: {code}" if code else operation
     message = f"{text} ({detail})" + (f": {why}" if why else "")
     return Failure(outcome, f"{message.rstrip('.')}. {step}" if step else message, operation, code)

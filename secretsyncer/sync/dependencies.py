@@ -1,8 +1,8 @@
 """Which objects depend on which AWS secrets, so that a change in AWS reconciles only these.
 
 Reconciles record what they read. The controller calls `affected` after each poll. Secrets and parameters
-are indexed by service and name. The end of an ARN may be a random suffix or part of the name, so it has both names. A needless key costs a
-comparison in memory.
+are indexed by service and name. The end of an ARN may be a random suffix or part of the name, so an ARN is indexed under
+both names. A needless key costs a comparison in memory.
 """
 
 from __future__ import annotations

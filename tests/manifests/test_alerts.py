@@ -16,7 +16,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
-from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.errors import Reason
 from secretsyncer.metrics import RESULTS, Metrics
 from tests.support.cluster import MANIFESTS

@@ -107,6 +107,8 @@ class WorldApi:
         answer = await self._perform(operation, identity, region, params, (secret,) if secret else ())
         if "SecretList" in answer:
             return answer | {"SecretList": [_dated(raw) for raw in answer["SecretList"]]}
+        if "Parameters" in answer:
+            return answer | {"Parameters": [_dated(raw, "LastModifiedDate") for raw in answer["Parameters"]]}
         return _dated(answer) if "LastChangedDate" in answer else answer
 
     async def _perform(
@@ -138,8 +140,8 @@ class WorldApi:
         return SecretValue(raw["Name"], raw["ARN"], raw["VersionId"], text, binary, stages)
 
 
-def _dated(raw: dict[str, Any]) -> dict[str, Any]:
-    return raw | {"LastChangedDate": datetime.fromtimestamp(raw["LastChangedDate"], UTC)}
+def _dated(raw: dict[str, Any], field: str = "LastChangedDate") -> dict[str, Any]:
+    return raw | {field: datetime.fromtimestamp(raw[field], UTC)}
 
 
 def _failure(code: str, sentence: str, operation: str, identity: Identity, secret: str) -> Failure:

@@ -21,7 +21,8 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.httpsession import ProxyConfiguration
 
-from secretsyncer.aws.codes import CallOutcome, outcome_of
+from secretsyncer.aws.codes import outcome_of
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import SERVICES
 from secretsyncer.errors import SettingsError
 from secretsyncer.metrics import Metrics

@@ -98,13 +98,21 @@ def batch_of(asked: Mapping[str, SecretRef], answer: Mapping[str, Any], request_
     values: dict[SecretRef, SecretValue] = {}
     for raw in answer.get("Parameters") or ():
         value = _value(raw)
-        selector = str(raw.get("Selector") or "")
         for form in (raw.get("Name"), raw.get("ARN")):
-            ref = asked.get(f"{form}{selector}")
+            ref = _meant(asked, str(form), str(raw.get("Selector") or ""))
             if value is not None and ref is not None:
                 values[ref] = value
     missing = [asked[text] for text in answer.get("InvalidParameters") or () if text in asked]
     return Batch(values, {ref: _absent(ref, "GetParameters", request_id) for ref in missing if ref not in values})
+
+
+def _meant(asked: Mapping[str, SecretRef], form: str, selector: str) -> SecretRef | None:
+    """What a response with this name or ARN is for. Some implementations leave out the selector."""
+    exact = asked.get(f"{form}{selector}")
+    if exact or selector:
+        return exact
+    same = [ref for ref in asked.values() if ref.id == form]
+    return same[0] if len(same) == 1 else None
 
 
 def _absent(ref: SecretRef, operation: str, request_id: str) -> Failure:

@@ -34,7 +34,9 @@ class SecretsManager:
         if ref.stage or not ref.version_id:
             # Sent even though it is AWS's default, because some implementations use another version without it.
             params["VersionStage"] = ref.stage or CURRENT
-        answer = await self._sessions.call(ref.identity, ref.region, "GetSecretValue", params, service=_SERVICE, secret=ref.id)
+        answer = await self._sessions.call(
+            ref.identity, ref.region, "GetSecretValue", params, service=_SERVICE, secret=ref.id
+        )
         value = _value(answer)
         if value is None or not value.answers(ref.id):
             raise AwsError(unreadable("GetSecretValue", ref.identity, ref.id))

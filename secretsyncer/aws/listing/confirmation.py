@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.arn import Account, home_of
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.pages import Listing, entry_of
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import service_of_arn
 from secretsyncer.loops import loop_time
 
@@ -81,7 +81,8 @@ class Confirmation:
         if True in there:
             advice = "check AWS_REGION, the role that lists, and proxies"
             return Verdict(
-                listing, f"{doubt}, and {self._service.describes} finds {there.count(True)} of {len(there)}: {advice}"
+                listing,
+                f"{doubt}, and {self._service.describes} finds {there.count(True)} of {len(there)}: {advice}",
             )
         if False not in there and loop_time() - self._since < self._interval * 0.9:
             return Verdict(listing, f"{doubt}; the listing of the next round has to confirm that")

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.arn import home_of
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError, Failure
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.listing.catalogue import Entry
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import SECRETS_MANAGER, Service
 from secretsyncer.aws.services.service import Listed
 

@@ -21,11 +21,11 @@ from math import inf
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.api.service_api import ServiceApi
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.listing.pages import broken, entry_from, listed_of, still_visible
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services.service import Listed
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff

@@ -11,11 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from secretsyncer.aws.api.service_api import ServiceApi
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Entry
 from secretsyncer.aws.listing.pages import entry_of
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.loops import loop_time
 
 PER_SECOND, BURST = 10.0, 50.0

@@ -14,11 +14,11 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from secretsyncer.aws.arn import shown
 from secretsyncer.aws.outcome import CallOutcome
-from secretsyncer.aws.services.service import Listed, SecretId, Service, moment_of, text_of
+from secretsyncer.aws.services.service import Listed, SecretId, Service, Texts, moment_of, text_of
 
 _LONGEST = 1011
 _LEVELS = 15
@@ -42,7 +42,9 @@ def parse_parameter_id(text: str) -> SecretId:
         return SecretId(text)
     match = _ARN.fullmatch(text) if len(text) <= _LONGEST else None
     if not match:
-        raise ValueError(f"{shown(text)} is not a parameter's ARN (arn:aws:ssm:<region>:<account>:parameter/<name>)")
+        raise ValueError(
+            f"{shown(text)} is not a parameter's ARN (arn:aws:ssm:<region>:<account>:parameter/<name>)"
+        )
     partition, region, account, name, more = match.groups()
     alias = "" if more else name
     return SecretId(f"/{name}", partition, region, account, exact=True, alias=alias)
@@ -83,12 +85,12 @@ class ParameterStoreService(Service):
     lists = "DescribeParameters"
     describes = "DescribeParameters"
     event_source = "aws.ssm"
-    answers = {
+    answers: ClassVar[Mapping[str, Mapping[str, type]]] = {
         "DescribeParameters": {"Parameters": list},
         "GetParameters": {"Parameters": list, "InvalidParameters": list},
         "ListTagsForResource": {"TagList": list},
     }
-    codes = {
+    codes: ClassVar[Mapping[CallOutcome, tuple[str, ...]]] = {
         CallOutcome.NOT_FOUND: ("ParameterNotFound", "ParameterVersionNotFound", "InvalidResourceId"),
         CallOutcome.DENIED: ("InvalidKeyId",),
         CallOutcome.INVALID: (
@@ -99,14 +101,14 @@ class ParameterStoreService(Service):
         ),
         CallOutcome.ERROR: ("InternalServerError", "InvalidNextToken"),
     }
-    texts = {
+    texts: ClassVar[Texts] = {
         (CallOutcome.DENIED, "DescribeParameters"): "{identity} is not allowed to list parameters",
         (
             CallOutcome.DENIED,
             "ListTagsForResource",
         ): "{identity} is not allowed to read the tags of parameter {secret}",
     }
-    next_steps = {
+    next_steps: ClassVar[Texts] = {
         (CallOutcome.DENIED, "DescribeParameters"): "Allow ssm:DescribeParameters on all resources.",
         (CallOutcome.DENIED, "ListTagsForResource"): "Allow ssm:ListTagsForResource on it.",
         (CallOutcome.DENIED, "GetParameters"): _ALLOW_READING,

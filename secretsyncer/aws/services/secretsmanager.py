@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Any, ClassVar
 
 from secretsyncer.aws.arn import shown
 from secretsyncer.aws.identity import CURRENT
 from secretsyncer.aws.outcome import CallOutcome
-from secretsyncer.aws.services.service import Listed, SecretId, Service, moment_of, text_of
+from secretsyncer.aws.services.service import Listed, SecretId, Service, Texts, moment_of, text_of
 
 _ARN_PREFIX = r"arn:aws[-\w]*:secretsmanager:[a-z0-9-]{1,64}:\d{12}:secret:"
 _NAME_CHARACTER = r"[-\w/+=.@!]"
@@ -105,17 +105,17 @@ class SecretsManagerService(Service):
     lists = "ListSecrets"
     describes = "DescribeSecret"
     event_source = "aws.secretsmanager"
-    answers = {
+    answers: ClassVar[Mapping[str, Mapping[str, type]]] = {
         "BatchGetSecretValue": {"SecretValues": list, "Errors": list},
         "DescribeSecret": {"ARN": str, "Name": str},
         "GetSecretValue": {"ARN": str, "Name": str, "VersionId": str},
         "ListSecrets": {"SecretList": list},
     }
-    texts = {
+    texts: ClassVar[Texts] = {
         (CallOutcome.DENIED, "ListSecrets"): "{identity} is not allowed to list secrets",
         (CallOutcome.DENIED, "DescribeSecret"): "{identity} is not allowed to read the tags of secret {secret}",
     }
-    next_steps = {
+    next_steps: ClassVar[Texts] = {
         (CallOutcome.DENIED, "ListSecrets"): "Allow secretsmanager:ListSecrets.",
         (CallOutcome.DENIED, "DescribeSecret"): "Allow secretsmanager:DescribeSecret on it.",
         (CallOutcome.DENIED, "BatchGetSecretValue"): _ALLOW_READING,
@@ -146,7 +146,7 @@ class SecretsManagerService(Service):
         """
         name = detail.get("eventName")
         if name is not None and not isinstance(name, str):
-            raise ValueError("eventName")  # noqa: TRY004 - as any other malformed event
+            raise ValueError("eventName")
         return None if name is not None and name not in _CALLS else _candidates(event, detail)
 
 

@@ -19,9 +19,9 @@ from collections.abc import Callable, Container, Hashable, Iterator
 from functools import partial
 
 from secretsyncer.aws.api.service_api import ServiceApi
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import STOPPING, AwsError, Failure
 from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.lanes import Flight, Lane, LaneKey, Result
 from secretsyncer.loops import loop_time

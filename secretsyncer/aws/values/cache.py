@@ -56,7 +56,7 @@ _STALE_ROUNDS = 3
 
 
 class SecretCache:
-    """The cache of one service. `region` is that of the operator, for references without one. `regions`: those that these may name."""
+    """The cache of one service. `region` is that of the operator, for references without one. `regions` may be named."""
 
     def __init__(
         self,
@@ -195,8 +195,7 @@ class SecretCache:
                 names.update(self._service.parse(text).names)
 
         def is_meant(key: SecretRef) -> bool:
-            named = identity in {None, key.identity} and self._service.parse(key.id).names
-            return bool(named) and not names.isdisjoint(named)
+            return identity in {None, key.identity} and not names.isdisjoint(self._service.parse(key.id).names)
 
         for key in {key for key, _ in self._slots if is_meant(key)}:
             if slot := self._slots.get(key):

@@ -76,7 +76,9 @@ def failure_of(ref: SecretRef, failure: Failure, catalogue: Catalogue) -> SyncFa
         and failure.operation in service.reads
         and catalogue.lacks(ref)
     ):
-        return Unlisted(error.reason, f"{error.message}. The list of {service.noun}s does not show it: does it exist?")
+        return Unlisted(
+            error.reason, f"{error.message}. The list of {service.noun}s does not show it: does it exist?"
+        )
     return error
 
 

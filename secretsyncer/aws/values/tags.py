@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 from secretsyncer.aws.api.service_api import ServiceApi
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import STOPPING, AwsError, Failure
 from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.loops import loop_time
 
 _AT_ONCE = 8

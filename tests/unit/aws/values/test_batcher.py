@@ -8,9 +8,9 @@ import pytest
 from sandbox.aws.model import World
 from sandbox.aws.state import REGION
 from secretsyncer.aws.api.secretsmanager import batch_of, match
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey
