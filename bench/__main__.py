@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import report
 from bench.changes import changes
 from bench.figures import Figure
+from bench.parameters import parameters
 from bench.roles import roles
 from bench.say import say
 from bench.starting import starting
@@ -27,6 +28,7 @@ WORKS: dict[str, Work] = {
     "10000": lambda: bulk(10_000),
     "changes": lambda: changes(5000),
     "roles": lambda: roles(100),
+    "parameters": parameters,
     "template": lambda: templates(100),
     "smoke": lambda: bulk(100),
 }

@@ -24,6 +24,10 @@ _OBJECT = ("namespace", "name")
 _LATENCIES = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RESULTS = ("changed", "unchanged", "rejected", "unavailable", "timeout", "bug", "gone")
 """Values of the label `result` of `secretsyncer_reconciles_total`."""
+SERVICES = ("SecretsManager", "ParameterStore")
+"""Values of the label `service`."""
+_FIRST_SERVICE = "SecretsManager"
+"""It is listed in any case, so that its series begin with the process."""
 
 
 class _ObjectState(NamedTuple):
@@ -119,26 +123,35 @@ class Metrics:
         )
         self.cache_requests = counter(
             "secretsyncer_cache_requests_total",
-            "Number of reads from the value cache: hit, miss, joined (another read already fetches the value)",
-            ("result",),
+            "Number of reads from the value cache, by service: hit, miss, joined (another read already fetches the value)",
+            ("service", "result"),
         )
         self.cache_values = gauge("secretsyncer_cache_values", "Number of values in the cache")
         self.catalogue_secrets = gauge(
-            "secretsyncer_catalogue_secrets", "Number of secrets in the last complete listing"
+            "secretsyncer_catalogue_secrets",
+            "Number of secrets or parameters in the last complete listing, by service",
+            ("service",),
         )
         self.catalogue_timestamp = gauge(
-            "secretsyncer_catalogue_timestamp_seconds", "Unix time of the last complete listing (0: none yet)"
+            "secretsyncer_catalogue_timestamp_seconds",
+            "Unix time of the last complete listing, by service (0: none yet)",
+            ("service",),
         )
         self.poll_interval = gauge(
             "secretsyncer_poll_interval_seconds",
             "POLL_INTERVAL_SEC, for use in alerts",
         )
-        self.polls = counter("secretsyncer_polls_total", "Number of listings, by outcome", ("outcome",))
+        self.polls = counter(
+            "secretsyncer_polls_total", "Number of listings, by service and outcome", ("service", "outcome")
+        )
         self.change_polls = counter(
             "secretsyncer_change_polls_total", "Number of listings of recent changes, by outcome", ("outcome",)
         )
         self.poll_seconds = histogram(
-            "secretsyncer_poll_duration_seconds", "Duration of a listing", buckets=_LATENCIES
+            "secretsyncer_poll_duration_seconds",
+            "Duration of a listing, by service",
+            ("service",),
+            buckets=_LATENCIES,
         )
         self.undone_writes = counter(
             "secretsyncer_undone_writes_total",
@@ -169,13 +182,14 @@ class Metrics:
         )
         self.push_messages = counter(
             "secretsyncer_push_messages_total",
-            "Number of messages from the events queue: about a secret, ignored, malformed",
+            "Number of messages from the events queue: about a secret or parameter, ignored, malformed",
             ("outcome",),
         )
         self.push_secrets = counter(
             "secretsyncer_push_secrets_total",
-            "Number of secrets that the events queue named: described at once, or left to a listing (too many)",
-            ("outcome",),
+            "Number of secrets and parameters that the events queue named, by service: described at once, or left to a "
+            "listing (too many)",
+            ("service", "outcome"),
         )
         self.push_up = gauge(
             "secretsyncer_push_up", "1 while the events queue answers; 0 if it does not, or if none is configured"
@@ -189,12 +203,19 @@ class Metrics:
         self.loop_lag_seconds = gauge("secretsyncer_event_loop_lag_seconds", "Last measured lag of the event loop")
         info = gauge("secretsyncer_build_info", "Always 1; the version is in the labels", ("version", "python"))
         info.labels(__version__, platform.python_version()).set(1)
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        """Create the series that are known in advance."""
         _start_at_zero(self.reconciles, RESULTS)
-        _start_at_zero(self.polls, ("success", "failure"))
+        self.catalogue_secrets.labels(_FIRST_SERVICE)
+        self.catalogue_timestamp.labels(_FIRST_SERVICE)
+        for service in SERVICES:
+            _start_at_zero(self.polls, ("success", "failure"), service)
+            _start_at_zero(self.cache_requests, ("hit", "miss", "joined"), service)
+            _start_at_zero(self.push_secrets, ("described", "listed"), service)
         _start_at_zero(self.change_polls, ("success", "failure", "unsupported"))
-        _start_at_zero(self.cache_requests, ("hit", "miss", "joined"))
-        _start_at_zero(self.push_messages, ("secret", "ignored", "malformed"))
-        _start_at_zero(self.push_secrets, ("described", "listed"))
+        _start_at_zero(self.push_messages, ("secret", "parameter", "ignored", "malformed"))
         _start_at_zero(self.events, ("sent", "dropped", "failed"))
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 
@@ -216,6 +237,11 @@ class Metrics:
         synced_at = time.time() if ready else before.synced_at
         self.objects.states[namespace, name] = _ObjectState(reason, ready, failing, synced_at)
 
+    def forget_catalogue(self, service: str) -> None:
+        """Remove the series of a listing that nothing needs any more."""
+        for metric in (self.catalogue_secrets, self.catalogue_timestamp):
+            metric.remove_by_labels({"service": service})
+
     def forget_object(self, namespace: str, name: str) -> None:
         """Remove all series of a deleted SyncedSecret."""
         state = self.objects.states.pop((namespace, name), None)
@@ -224,6 +250,7 @@ class Metrics:
             self.sync_failures.dec(state.failing)
 
 
-def _start_at_zero(metric: MetricWrapperBase, values: Iterable[str]) -> None:
+def _start_at_zero(metric: MetricWrapperBase, values: Iterable[str], *before: str) -> None:
+    """`before`: the values of the labels before the last one."""
     for value in values:
-        metric.labels(value)
+        metric.labels(*before, value)

@@ -35,9 +35,9 @@ class SecretValue:
         return secret_id in SERVICES[self.service].forms_of(self.arn)
 
     @property
-    def noun(self) -> str:
-        """What it is, in messages."""
-        return SERVICES[self.service].noun
+    def title(self) -> str:
+        """What it is and its name, in messages."""
+        return f"{SERVICES[self.service].noun} {self.name}"
 
 
 def size_of(values: Iterable[object]) -> int:

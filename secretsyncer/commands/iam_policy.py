@@ -30,7 +30,7 @@ from secretsyncer.settings import load
 from secretsyncer.sync.authorize import Grant, account_role
 from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.render import finds, references, templates
-from secretsyncer.synced_secret import Find, SyncedSecretSpec, ValueReference, parse
+from secretsyncer.synced_secret import Find, SecretReference, SyncedSecretSpec, ValueReference, parse
 
 OPERATOR = "operator"
 """The operator's own identity, for objects without a role."""
@@ -184,10 +184,12 @@ def _needed(
     needed = Needed(describes=bool(spec.aws_account_id))
     grant = Grant(Identity(""), region=spec.region or "")
     for reference in references(spec):
+        if not isinstance(reference, SecretReference):
+            continue
         absent = reference.optional or (isinstance(reference, ValueReference) and reference.default is not None)
         where = place._replace(region=regions.of(ref_of(grant, reference)) or place.region)
         needed.arns |= _arns(reference.name, where, may_be_absent=absent)
-    needed.searches.update(_find(find, place) for find in finds(spec))
+    needed.searches.update(_find(find, place) for find in finds(spec) if isinstance(find, Find))
     problems: list[str] = []
     data = {item.name: b"" for item in spec.items}
     for text in templates(spec):

@@ -28,6 +28,7 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.settings import Settings, load
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.content import ContentRenderer
+from secretsyncer.sync.users import used_services
 
 if TYPE_CHECKING:
     from secretsyncer.commands.diff import Difference
@@ -127,7 +128,7 @@ async def _rendered(
         return await render_all(objects, renderer)
     from secretsyncer.commands.live import aws_renderer  # noqa: PLC0415 - the AWS client takes long to import
 
-    async with aws_renderer(settings, engine, metrics) as renderer:
+    async with aws_renderer(settings, engine, metrics, used_services(objects)) as renderer:
         return await render_all(objects, renderer)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from uuid import UUID
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.regions import REGIONS, Regions
 from secretsyncer.aws.services.secretsmanager import looks_random, parse_secret_id, possible_names
 from secretsyncer.aws.value import SecretValue
@@ -61,7 +62,7 @@ class FileSecrets:
     async def get_many(
         self,
         refs: Collection[SecretRef],
-        catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
+        listings: Listings,  # noqa: ARG002 - a ValueSource
         *,
         max_size: int | None = None,  # noqa: ARG002 - all values are in memory already
     ) -> dict[SecretRef, SecretValue | SyncFailure]:
@@ -69,15 +70,15 @@ class FileSecrets:
 
     async def likely(
         self,
-        refs: Iterable[SecretRef],
-        catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
+        refs: Collection[SecretRef],
+        listings: Listings,  # noqa: ARG002 - a ValueSource
     ) -> dict[SecretRef, SecretValue]:
         return {ref: value for ref in refs if isinstance(value := self._get(ref), SecretValue)}
 
     async def tags(
         self,
         refs: Collection[SecretRef],
-        catalogue: Catalogue,  # noqa: ARG002 - a ValueSource
+        listings: Listings,  # noqa: ARG002 - a ValueSource
     ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:
         found = {ref: self._get(ref) for ref in refs}
         return {ref: v if isinstance(v, SyncFailure) else self._tags[v.name] for ref, v in found.items()}

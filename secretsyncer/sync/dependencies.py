@@ -8,17 +8,22 @@ both names. A needless key costs a comparison in memory.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Changes
-from secretsyncer.aws.services import SECRETS_MANAGER, Named, named
+from secretsyncer.aws.listing.listings import Listings
+from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER, Named, named
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key
+from secretsyncer.synced_secret import Parameters, Search
 
 T = TypeVar("T", bound=Hashable)
+
+RECURSIVE = "recursive"
+"""Argument of the filter of a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class Dependencies:
 
     @property
     def selections(self) -> set[Filter | None]:
-        """The parts of the catalogue that were used; None means all of it."""
+        """The parts of the listings that were used; None means all AWS secrets."""
         return {*self.filters, None} if self.whole_catalogue else set(self.filters)
 
 
@@ -69,9 +74,9 @@ class DependencyIndex:
         for what in dependencies.selections:
             _discard(self._by_filter, what, key)
 
-    def refs(self) -> Collection[SecretRef]:
-        """All references that objects depend on."""
-        return tuple(self._by_ref)
+    def refs(self, service: str = SECRETS_MANAGER.name) -> Collection[SecretRef]:
+        """All references of this service that objects depend on."""
+        return tuple(ref for ref in self._by_ref if ref.service == service)
 
     def by_ids(self, ids: Collection[str], service: str = SECRETS_MANAGER.name) -> set[Key]:
         """The objects that depend on what has these names or ARNs."""
@@ -81,26 +86,40 @@ class DependencyIndex:
     def affected(
         self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
     ) -> set[Key]:
-        """The objects that are affected by a new listing, or by a recheck of unlisted secrets."""
+        """The objects that are affected by a new listing of a service, or by a recheck of what is not listed."""
         keys: set[Key] = set()
         for name in changes.names:
             keys |= self._by_name.get((new.service.name, name), set())
         for ref in changed_refs:
             keys |= self._by_ref.get(ref, set())
         for what, dependents in self._by_filter.items():
+            if _service_of(what) != new.service.name:
+                continue
             first = old.listed_at is None and new.listed_at is not None
             if first or (changes and digest_of(what, old) != digest_of(what, new)):
                 keys |= dependents
         return keys
 
 
-def digest_of(what: Filter | None, catalogue: Catalogue) -> str:
-    """Digest of what a filter selects; None means the whole catalogue."""
+def digest_of(what: Filter | None, listings: Listings) -> str:
+    """Digest of what a filter selects; None means all AWS secrets."""
+    catalogue = listings.of(_service_of(what))
+    if what is not None and what.kind == "path":
+        return catalogue.path_digest(what.args[0], recursive=what.args[1] == RECURSIVE)
     if what is None or what.kind == "name":
         return catalogue.digest()
     if what.kind == "tag":
         return catalogue.tag_value_digest(*what.args)
     return catalogue.tag_digest(*what.args)
+
+
+def below(path: str, *, recursive: bool = True) -> Filter:
+    """What selects the parameters below a path that ends with a slash; an empty one selects all."""
+    return Filter("path", (path, RECURSIVE if recursive else ""))
+
+
+def _service_of(what: Filter | None) -> str:
+    return (PARAMETER_STORE if what is not None and what.kind == "path" else SECRETS_MANAGER).name
 
 
 def _discard(index: dict[T, set[Key]], what: T, key: Key) -> None:
@@ -109,3 +128,26 @@ def _discard(index: dict[T, set[Key]], what: T, key: Key) -> None:
         keys.discard(key)
         if not keys:
             del index[what]
+
+
+def filters_of(searches: Iterable[Search]) -> frozenset[Filter]:
+    """The smallest part of the listings that each search depends on."""
+    return frozenset(_filter_of(search) for search in searches)
+
+
+def _filter_of(search: Search) -> Filter:
+    if isinstance(search, Parameters):
+        return below(search.folder, recursive=search.recursive)
+    if search.tags:
+        return Filter("tag", min(search.tags.items()))
+    return Filter("tagKey", (search.tag_key,)) if search.tag_key else Filter("name", ())
+
+
+def listing_remarks(refs: Iterable[SecretRef], listings: Listings) -> tuple[str, ...]:
+    """A sentence for each service that may not be listed, so that these references are read in each round of polling."""
+    catalogues = (listings.of(service) for service in sorted({ref.service for ref in refs}))
+    return tuple(
+        f"{catalogue.service.noun}s are read at each poll, because they cannot be listed: {catalogue.denied}"
+        for catalogue in catalogues
+        if catalogue.denied
+    )

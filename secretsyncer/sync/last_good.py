@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from secretsyncer.aws.arn import home_of
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
-from secretsyncer.aws.services import named, named_by_arn
+from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER, named, named_by_arn
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Object
 from secretsyncer.sync.status import sources_of
 from secretsyncer.sync.templates import RenderedTemplate
 
-_CALLS = {"tagKey": "filterByTagKey", "tag": "filterByTag", "name": "filterByName"}
+_CALLS = {"tagKey": "filterByTagKey", "tag": "filterByTag", "name": "filterByName", "path": "getParameters"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,9 @@ def vanished(
 def _failure(gone: list[Filter]) -> Rejected:
     # Its arguments may come from a value.
     what = _CALLS[gone[0].kind] if gone else "the loop over .Secrets"
+    noun = (PARAMETER_STORE if gone and gone[0].kind == "path" else SECRETS_MANAGER).noun
     return Rejected(
         Reason.SECRET_NOT_FOUND,
-        f"{what} selects none of the listed AWS secrets any more, and the Secret stays as it is; "
+        f"{what} selects none of the listed {noun}s any more, and the Secret stays as it is; "
         "if that is meant, edit the template or set spec.allowEmpty",
     )

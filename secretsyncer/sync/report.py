@@ -62,7 +62,7 @@ class Reporter:
             sources=tuple(content.read.values()),
             keys=len(content.data),
             now=self._now(),
-            remarks=remarks(synced.spec),
+            remarks=[*remarks(synced.spec), *content.remarks],
         )
         patch = status.patch(old, new)
         await self._write(obj, new, patch)

@@ -160,6 +160,16 @@ Path = Annotated[
 """Names and numbers, separated by dots."""
 
 
+ParameterPath = Annotated[
+    str,
+    Field(max_length=1011),
+    Format(
+        r"/([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]*",
+        "must begin with a slash and have letters, digits, '_', '.', '-' and '/'",
+    ),
+]
+"""A path of parameters."""
+
 _CLUSTER_ACCESS = f"{' and '.join(CLUSTER_CREDENTIALS)} grant access to the cluster itself and cannot be synced"
 
 

@@ -16,6 +16,7 @@ from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.arn import role_account
 from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
 from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import PARAMETER_STORE, Service
 from secretsyncer.aws.services.parameterstore import version_of
 from secretsyncer.aws.value import SecretValue
@@ -47,9 +48,19 @@ class ParameterStore:
         return batch_of(asked, answer, request_id)
 
     async def tags(self, ref: SecretRef) -> Mapping[str, str]:
-        secret = self.service.parse(ref.id)
-        params = {"ResourceType": "Parameter", "ResourceId": secret.alias or secret.name}
-        answer = await self._call(ref.identity, ref.region, "ListTagsForResource", params, secret=ref.id)
+        """The tags. AWS takes a name only, so those of a parameter that another account shares cannot be read."""
+        operation, parameter = "ListTagsForResource", self.service.parse(ref.id)
+        if parameter.account not in {"", self._account_of(ref.identity)}:
+            text = f"the tags of parameter {ref.id} cannot be read, because another account shares it"
+            raise AwsError(Failure(CallOutcome.DENIED, text, operation))
+        params = {"ResourceType": "Parameter", "ResourceId": parameter.name}
+        try:
+            answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id)
+        except AwsError as exc:
+            if not parameter.alias or exc.failure.outcome is not CallOutcome.NOT_FOUND:
+                raise
+            params["ResourceId"] = parameter.alias
+            answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id)
         return {tag["Key"]: tag.get("Value") or "" for tag in answer["TagList"] or () if tag.get("Key")}
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
@@ -70,6 +81,12 @@ class ParameterStore:
         answer = await self._call(identity, region, "DescribeParameters", params, own=True)
         return Page(answer["Parameters"], str(answer.get("NextToken") or ""))
 
+    def _account_of(self, identity: Identity) -> str:
+        """The account whose quota a call counts against; empty while the operator's own is not known."""
+        if identity.role:
+            return role_account(identity.role).id
+        return self._sessions.known_account.id if self._sessions.known_account else ""
+
     async def _call(
         self,
         identity: Identity,
@@ -80,8 +97,7 @@ class ParameterStore:
         secret: str = "",
         own: bool = False,
     ) -> dict[str, Any]:
-        account = role_account(identity.role).id if identity.role else ""
-        await self._paces.turn((account, region), identity.role)
+        await self._paces.turn((self._account_of(identity), region), identity.role)
         return await self._sessions.call(
             identity, region, operation, params, service=self.service.endpoint, secret=secret, own=own
         )

@@ -8,15 +8,17 @@ whether anything that a template read has changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from secretsyncer.aws.arn import Account, home_of, role_account
 from secretsyncer.aws.identity import Identity, SecretRef
-from secretsyncer.aws.services import SECRETS_MANAGER, Service
+from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES, Service
 
 _MARK_BYTES = 12
 
@@ -67,7 +69,8 @@ class Catalogue:
     `round` counts the rounds of polling since the start, including failed ones. `listed_round` and `listed_at` (wall
     clock; None: never) belong to the last complete listing, which the entries are from. `own_account`: the operator's
     own credentials belong to the listed account. `without_current` are the names of secrets that exist without
-    a current version. `doubt`: why the last listing was not believed. Then the entries are from the one before.
+    a current version. `doubt`: why the last listing was not believed. Then the entries are from the one before. `denied`:
+    why listing is not allowed. Then no reference has an entry, and what is referenced is read in each round.
     """
 
     __slots__ = (
@@ -75,7 +78,9 @@ class Catalogue:
         "_digests",
         "_homes",
         "_newest",
+        "_sorted",
         "account",
+        "denied",
         "doubt",
         "entries",
         "listed_at",
@@ -107,19 +112,26 @@ class Catalogue:
         self.own_account = own_account
         self.without_current = without_current
         self.doubt = ""
+        self.denied = ""
         self.account = account_of(self.entries.values())
         self._digests: dict[tuple[str, ...], str] = {}
         self._homes: dict[Identity, bool] = {}
         self._by_tag: dict[str, list[Entry]] | None = None
         self._newest: datetime | None = None
+        self._sorted: list[str] | None = None
 
-    def at_round(self, number: int, doubt: str | None = None) -> Catalogue:
-        """The same entries in a later round whose listing failed or was not believed."""
+    def of(self, service: str) -> Catalogue:
+        """This catalogue for its own service (see `Listings`)."""
+        return self if service == self.service.name else Catalogue(service=SERVICES[service])
+
+    def at_round(self, number: int, doubt: str | None = None, *, denied: str = "") -> Catalogue:
+        """The same entries in a later round whose listing failed, was denied or was not believed."""
         later = Catalogue.__new__(Catalogue)
         for slot in self.__slots__:
             setattr(later, slot, getattr(self, slot))
         later.round = number
         later.doubt = self.doubt if doubt is None else doubt
+        later.denied = denied
         return later
 
     def with_entries(self, changed: Iterable[Entry], removed: Iterable[str]) -> Catalogue:
@@ -129,6 +141,7 @@ class Catalogue:
         for name in removed:
             entries.pop(name, None)
         later.entries, later._digests, later._by_tag, later._newest = entries, {}, None, None  # noqa: SLF001
+        later._sorted = None  # noqa: SLF001
         if later.account is None:  # nothing was listed before
             later.account, later._homes = account_of(entries.values()), {}  # noqa: SLF001
         return later
@@ -148,7 +161,7 @@ class Catalogue:
         """
         secret = self.service.parse(ref.id)
         entry = next((entry for name in secret.names if (entry := self.entries.get(name))), None)
-        if entry is None or (ref.region and ref.region != self.region):
+        if entry is None or self.denied or (ref.region and ref.region != self.region):
             return None
         if secret.exact:
             return entry if entry.arn == ref.id else None
@@ -161,7 +174,7 @@ class Catalogue:
 
         Raises ValueError where the id is not one.
         """
-        if self.listed_at is None or self.listed_round != self.round or self.doubt:
+        if self.listed_at is None or self.listed_round != self.round or self.doubt or self.denied:
             return False
         secret = self.service.parse(ref.id)
         elsewhere = (secret.region or ref.region or self.region) != self.region
@@ -186,6 +199,22 @@ class Catalogue:
         if known is None:
             known = self._homes[identity] = role_account(identity.role) == self.account
         return known
+
+    def below(self, path: str, *, recursive: bool = True) -> list[Entry]:
+        """The entries whose names begin with this path, in order; without `recursive`, one level below it."""
+        if self._sorted is None:
+            self._sorted = sorted(self.entries)
+        start = bisect_left(self._sorted, path)
+        names = takewhile(lambda name: name.startswith(path), islice(self._sorted, start, None))
+        length = len(path)
+        return [self.entries[name] for name in names if name[length:] and (recursive or "/" not in name[length:])]
+
+    def path_digest(self, path: str, *, recursive: bool) -> str:
+        """Digest of the entries below a path."""
+        memo = ("below" if recursive else "in", path, "", "")  # longer than that of a tag
+        if (known := self._digests.get(memo)) is not None:
+            return known
+        return self._digest(memo, self.below(path, recursive=recursive))
 
     def digest(self) -> str:
         """Digest of all names, versions, tags and dates."""
@@ -235,3 +264,14 @@ def diff(old: Catalogue, new: Catalogue) -> Changes:
         updated=updated,
         retagged=frozenset(now.name for _, now in moved) - updated,
     )
+
+
+NO_CHANGES = Changes(frozenset(), frozenset(), frozenset(), frozenset())
+
+
+ChangeHandler = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
+"""Called with (old catalogue, new catalogue, changes of the listing, references that the recheck found changed).
+
+Called up to twice per round: after the listing, without references, and after the recheck, without changes. The first
+complete listing is reported even if it is empty.
+"""

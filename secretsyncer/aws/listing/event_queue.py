@@ -33,7 +33,7 @@ MAX_SECRETS = 20
 _MESSAGES = 10
 _BACKOFF = Backoff(initial=5.0, cap=300.0)
 
-OnSecrets = Callable[[Service, set[str]], Awaitable[None]]
+OnChanged = Callable[[Service, set[str]], Awaitable[None]]
 """Called with the names and ARNs of what may have changed."""
 
 
@@ -58,7 +58,7 @@ class Caller(Protocol):
 class EventQueue:
     """Reads one queue, as the operator itself. `url` is that of the queue, in any region."""
 
-    def __init__(self, caller: Caller, url: str, metrics: Metrics, *, on_secrets: OnSecrets) -> None:
+    def __init__(self, caller: Caller, url: str, metrics: Metrics, *, on_changed: OnChanged) -> None:
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).path.strip("/"):
             raise SettingsError(f"EVENTS_QUEUE_URL={url!r}: must be the URL of an SQS queue")
         self._caller = caller
@@ -66,7 +66,7 @@ class EventQueue:
         self._region = _region_of(url) or caller.region
         self._messages = metrics.push_messages
         self._up = metrics.push_up
-        self._on_secrets = on_secrets
+        self._on_changed = on_changed
         self._failures = 0
         self._answers = False
 
@@ -113,7 +113,7 @@ class EventQueue:
         for service, some in ids.items():
             log.info("change events received", extra={"service": service, "secrets": len(some)})
             try:
-                await self._on_secrets(SERVICES[service], some)
+                await self._on_changed(SERVICES[service], some)
             except Exception:  # a message that cannot be handled must not come back for ever
                 log.exception("change events not handled")
         # Deleted after they were handled: a crash in between brings them again, which does no harm.

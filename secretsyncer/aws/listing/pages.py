@@ -7,6 +7,7 @@ their creation or a rotation) are reported by name; those that had a current ver
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from secretsyncer.aws.listing.catalogue import Entry
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import SECRETS_MANAGER, Service
 from secretsyncer.aws.services.service import Listed
+
+log = logging.getLogger(__name__)
 
 MAX_PAGES = 10_000
 """Maximum number of pages: twice AWS's quota of 500,000 secrets per region."""
@@ -102,3 +105,19 @@ def broken(why: str, service: Service) -> AwsError:
     """The failure of a listing that is not what it should be."""
     text = f"AWS's list of {service.kind}s is not complete: {why}"
     return AwsError(Failure(CallOutcome.UNREADABLE, text, service.lists))
+
+
+def denial(exc: Exception, service: Service) -> str:
+    """Why the service may not be listed, if that is why a listing failed, and if it can be read without one."""
+    if isinstance(exc, AwsError) and exc.failure.outcome is CallOutcome.DENIED and service.reads_without_listing:
+        return exc.failure.message
+    return ""
+
+
+def warn_of_skipped(listing: Listing, before: frozenset[str]) -> None:
+    """Log what has no current version, if that is news."""
+    names = listing.without_current
+    if names and names != before:
+        log.warning(
+            "secrets without a current version skipped", extra={"count": len(names), "names": sorted(names)[:10]}
+        )

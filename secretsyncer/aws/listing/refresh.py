@@ -13,7 +13,7 @@ from typing import NamedTuple
 from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity, SecretRef
-from secretsyncer.aws.listing.catalogue import Entry
+from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.listing.pages import entry_of
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.loops import loop_time
@@ -45,6 +45,14 @@ class Described(NamedTuple):
 
     entries: list[Entry]
     gone: list[SecretRef]
+
+    def applied_to(self, old: Catalogue) -> Catalogue:
+        """The catalogue with these entries, and without those that are gone."""
+        changed = [entry for entry in self.entries if old.may_have(entry)]
+        # A missing ARN may belong to a secret of the same name, in another region or from before.
+        there = {entry.name for entry in changed}
+        removed = {entry.name for ref in self.gone if (entry := old.find(ref))} - there
+        return old.with_entries(changed, removed)
 
 
 async def describe_all(api: ServiceApi, identity: Identity, region: str, ids: Collection[str]) -> Described:

@@ -58,21 +58,12 @@ def version_of(raw: Mapping[str, Any]) -> str:
     return f"{version}@{int(moment.timestamp())}" if isinstance(moment, datetime) else str(version)
 
 
-def is_below(name: str, path: str, *, recursive: bool = True) -> bool:
-    """Whether the parameter is below this path; without `recursive`, one level below it."""
-    rest = name.removeprefix(folder(path))
-    return rest != name and bool(rest) and (recursive or "/" not in rest)
-
-
-def folder(path: str) -> str:
-    """The path with a slash at its end: what the names below it begin with."""
-    return path if path.endswith("/") else f"{path}/"
-
-
 class ParameterStoreService(Service):
     """AWS Systems Manager Parameter Store."""
 
     name = "ParameterStore"
+    title = "Parameter Store"
+    price = 0.0  # at the standard throughput
     endpoint = "ssm"
     noun = "parameter"
     kind = "parameter"
@@ -80,6 +71,8 @@ class ParameterStoreService(Service):
     page_size = 50
     batches_versions = True
     denies_whole_batches = True
+    lists_tags = False
+    reads_without_listing = True
     lists_recent_changes = False
     reads = frozenset({"GetParameters"})
     lists = "DescribeParameters"
@@ -125,6 +118,8 @@ class ParameterStoreService(Service):
     def named_by(self, event: Mapping[str, Any], detail: Mapping[str, Any]) -> Iterable[Any] | None:
         """AWS, "Parameter Store events": "Parameter Store Change" with the operation and the name."""
         operation = detail.get("operation")
+        if not isinstance(operation, str):
+            raise ValueError("operation")  # noqa: TRY004 - as any other malformed event
         if event.get("detail-type") != "Parameter Store Change" or operation not in _CHANGES:
             return None
         resources = event.get("resources")

@@ -93,6 +93,8 @@ class SecretsManagerService(Service):
     """Secrets Manager."""
 
     name = "SecretsManager"
+    title = "Secrets Manager"
+    price = 0.05 / 10_000
     endpoint = "secretsmanager"
     noun = "AWS secret"
     kind = "secret"
@@ -100,6 +102,8 @@ class SecretsManagerService(Service):
     page_size = 100
     batches_versions = False
     denies_whole_batches = False
+    lists_tags = True
+    reads_without_listing = False
     lists_recent_changes = True
     reads = frozenset({"GetSecretValue", "BatchGetSecretValue"})
     lists = "ListSecrets"

@@ -56,6 +56,12 @@ class Service(ABC):
     name: ClassVar[str]
     """Its name in references, statuses and metrics."""
 
+    title: ClassVar[str]
+    """Its name for people."""
+
+    price: ClassVar[float]
+    """Dollars per call (price lists of AWS, also in docs/cost.md)."""
+
     endpoint: ClassVar[str]
     """Its name in the SDK, in ARNs and in IAM."""
 
@@ -76,6 +82,12 @@ class Service(ABC):
 
     denies_whole_batches: ClassVar[bool]
     """Whether a call fails as a whole because one of its ids may not be read."""
+
+    lists_tags: ClassVar[bool]
+    """Whether a listing shows tags."""
+
+    reads_without_listing: ClassVar[bool]
+    """Whether what is referenced is read in each round while listing is denied."""
 
     lists_recent_changes: ClassVar[bool]
     """Whether a listing can be sorted by the date of the last change."""
