@@ -15,14 +15,16 @@ import json
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.arn import Account, complete_role, role_account
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.regions import REGIONS, Regions
+from secretsyncer.aws.services import PARAMETER_STORE
 from secretsyncer.aws.services.secretsmanager import looks_random, parse_secret_id
-from secretsyncer.commands import Subcommands, add_command, manifests
+from secretsyncer.commands import Subcommands, add_command, iam_parameters, manifests
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object, key_of
@@ -30,12 +32,13 @@ from secretsyncer.settings import load
 from secretsyncer.sync.authorize import Grant, account_role
 from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.render import finds, references, templates
+from secretsyncer.sync.template_ids import filter_of, is_path, ref_for
 from secretsyncer.synced_secret import Find, SecretReference, SyncedSecretSpec, ValueReference, parse
 
 OPERATOR = "operator"
 """The operator's own identity, for objects without a role."""
 _READ = "secretsmanager:GetSecretValue"
-_READS = re.compile("getSecret|Secrets")
+_READS = re.compile("getSecret|getParameter|Secrets")
 """A template without this reads nothing from AWS itself."""
 _SUFFIX = "-??????"
 _STAND_IN = "0" * 12
@@ -63,6 +66,13 @@ def register(commands: Subcommands) -> None:
     command.add_argument(
         "--region", default="*", help="region of the secrets, if the object does not set one (default: *)"
     )
+    command.add_argument(
+        "--kms-key",
+        action="append",
+        default=[],
+        metavar="ARN",
+        help="KMS key that parameters are encrypted with; may be repeated. The key aws/ssm needs no permission",
+    )
     command.add_argument("--partition", default="aws", help="aws, aws-cn or aws-us-gov (default: aws)")
 
 
@@ -78,6 +88,7 @@ def _action(chosen: argparse.Namespace) -> int:
             region=chosen.region,
             account=chosen.account,
             regions=Regions(settings.extra_regions),
+            keys=chosen.kms_key,
         )
     print(json.dumps(found.documents, indent=2))
     manifests.report([*loaded.problems, *found.failures, *found.notes])
@@ -99,6 +110,13 @@ class Place(NamedTuple):
     region: str
     account: str
 
+    def at(self, region: str) -> Place:
+        """The same in this region, if one is given."""
+        return self._replace(region=region or self.region)
+
+    def parameter(self, name: str) -> str:
+        return iam_parameters.arn_of(name, **self._asdict())
+
     def arn(self, name: str, suffix: str = "") -> str:
         return f"arn:{self.partition}:secretsmanager:{self.region}:{self.account}:secret:{name}{suffix}"
 
@@ -116,11 +134,13 @@ class Needed:
     """What one role must be allowed to read."""
 
     arns: set[str] = field(default_factory=set)
+    parameters: set[str] = field(default_factory=set)
     searches: set[Search] = field(default_factory=set)
     describes: bool = False
 
     def add(self, other: Needed) -> None:
         self.arns |= other.arns
+        self.parameters |= other.parameters
         self.searches |= other.searches
         self.describes |= other.describes
 
@@ -133,8 +153,9 @@ def policies(
     region: str,
     account: str,
     regions: Regions = REGIONS,
+    keys: Sequence[str] = (),
 ) -> Policies:
-    """Policy documents by role. The operator's own may assume the roles."""
+    """Policy documents by role. The operator's own may assume the roles. `keys`: what parameters are encrypted with."""
     needed: defaultdict[str, Needed] = defaultdict(Needed)
     failures: list[str] = []
     notes: list[str] = []
@@ -159,11 +180,13 @@ def policies(
         needed[role].add(more)
         notes += [f"{key_of(obj)}: {note}" for note in unforeseen]
     roles = sorted(role for role in needed if role != OPERATOR)
-    documents = {role: _document(needed[role]) for role in roles}
-    own = _document(needed[OPERATOR]) if OPERATOR in needed else {"Version": "2012-10-17", "Statement": []}
-    listing = {"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*"}
+    documents = {role: _document(needed[role], keys) for role in roles}
+    own = _document(needed[OPERATOR], keys) if OPERATOR in needed else {"Version": "2012-10-17", "Statement": []}
+    listing = [{"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*"}]
+    if any(one.parameters for one in needed.values()):
+        listing.append(iam_parameters.LISTING)
     assume = [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": roles}] if roles else []
-    documents = {OPERATOR: {**own, "Statement": [listing, *assume, *own["Statement"]]}, **documents}
+    documents = {OPERATOR: {**own, "Statement": [*listing, *assume, *own["Statement"]]}, **documents}
     return Policies(documents, failures, notes)
 
 
@@ -184,12 +207,17 @@ def _needed(
     needed = Needed(describes=bool(spec.aws_account_id))
     grant = Grant(Identity(""), region=spec.region or "")
     for reference in references(spec):
+        ref = ref_of(grant, reference)
         if not isinstance(reference, SecretReference):
+            needed.parameters.add(place.at(regions.of(ref)).parameter(ref.id))
             continue
         absent = reference.optional or (isinstance(reference, ValueReference) and reference.default is not None)
-        where = place._replace(region=regions.of(ref_of(grant, reference)) or place.region)
-        needed.arns |= _arns(reference.name, where, may_be_absent=absent)
-    needed.searches.update(_find(find, place) for find in finds(spec) if isinstance(find, Find))
+        needed.arns |= _arns(reference.name, place.at(regions.of(ref)), may_be_absent=absent)
+    for search in finds(spec):
+        if isinstance(search, Find):
+            needed.searches.add(_find(search, place))
+        else:
+            needed.parameters.add(place.parameter(f"{search.folder}*"))
     problems: list[str] = []
     data = {item.name: b"" for item in spec.items}
     for text in templates(spec):
@@ -202,15 +230,27 @@ def _needed(
                 problems.append(
                     f"a template fails without its secrets ({failure}), so its policy may be incomplete"
                 )
-        for name in result.required if isinstance(result, Needs) else ():
-            where = place._replace(region=regions.of(grant.ref(name)) or place.region)
-            needed.arns |= _arns(name, where)
         if isinstance(result, Needs):
+            needed.add(_requested(result, grant, place, regions))
             problems.append(
                 "the policy has the secrets that a template names, but not names that it computes from their values"
             )
         needed.searches.update(_filter(what, place) for what in result.filters)
     return needed, problems
+
+
+def _requested(result: Needs, grant: Grant, place: Place, regions: Regions) -> Needed:
+    """What a template asks for. The hints are what it names besides: without a catalogue, nothing else is one."""
+    needed = Needed()
+    for id_ in (*result.required, *result.hints):
+        ref = ref_for(grant, id_)
+        if is_path(id_):
+            needed.parameters.add(place.parameter(f"{filter_of(id_).args[0]}*"))
+        elif ref.service == PARAMETER_STORE.name:
+            needed.parameters.add(place.at(regions.of(ref)).parameter(ref.id))
+        else:
+            needed.arns |= _arns(id_, place.at(regions.of(ref)))
+    return needed
 
 
 def _find(find: Find, place: Place) -> Search:
@@ -238,11 +278,11 @@ def _arns(name: str, place: Place, *, may_be_absent: bool = False) -> set[str]:
     return {bare + _SUFFIX, bare} if suffix or may_be_absent else {bare + _SUFFIX}
 
 
-def _document(needed: Needed) -> dict[str, Any]:
+def _document(needed: Needed, keys: Sequence[str]) -> dict[str, Any]:
     actions: Any = [_READ, "secretsmanager:DescribeSecret"] if needed.describes else _READ
-    statements: list[dict[str, Any]] = [
-        {"Effect": "Allow", "Action": "secretsmanager:BatchGetSecretValue", "Resource": "*"}
-    ]
+    statements: list[dict[str, Any]] = []
+    if needed.arns or needed.searches or not needed.parameters:
+        statements.append({"Effect": "Allow", "Action": "secretsmanager:BatchGetSecretValue", "Resource": "*"})
     named = needed.arns | {search.arn for search in needed.searches if not search.tag_keys and not search.tags}
     if named:
         statements.append({"Effect": "Allow", "Action": actions, "Resource": sorted(named)})
@@ -251,6 +291,7 @@ def _document(needed: Needed) -> dict[str, Any]:
         for search in sorted(needed.searches)
         if (condition := _condition(search))
     ]
+    statements += iam_parameters.statements(needed.parameters, keys, describes=needed.describes)
     return {"Version": "2012-10-17", "Statement": statements}
 
 
