@@ -16,7 +16,6 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.arn import Account, complete_role, role_account
@@ -25,6 +24,7 @@ from secretsyncer.aws.regions import REGIONS, Regions
 from secretsyncer.aws.services import PARAMETER_STORE
 from secretsyncer.aws.services.secretsmanager import looks_random, parse_secret_id
 from secretsyncer.commands import Subcommands, add_command, iam_parameters, manifests
+from secretsyncer.commands.iam_needs import Needed, Place, Search
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object, key_of
@@ -103,48 +103,6 @@ class Policies(NamedTuple):
     notes: list[str]
 
 
-class Place(NamedTuple):
-    """The partition, region and account of names. Account and region may be `*`."""
-
-    partition: str
-    region: str
-    account: str
-
-    def at(self, region: str) -> Place:
-        """The same in this region, if one is given."""
-        return self._replace(region=region or self.region)
-
-    def parameter(self, name: str) -> str:
-        return iam_parameters.arn_of(name, **self._asdict())
-
-    def arn(self, name: str, suffix: str = "") -> str:
-        return f"arn:{self.partition}:secretsmanager:{self.region}:{self.account}:secret:{name}{suffix}"
-
-
-class Search(NamedTuple):
-    """Secrets that are found: by name, and with all of these tags."""
-
-    arn: str
-    tag_keys: tuple[str, ...] = ()
-    tags: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass
-class Needed:
-    """What one role must be allowed to read."""
-
-    arns: set[str] = field(default_factory=set)
-    parameters: set[str] = field(default_factory=set)
-    searches: set[Search] = field(default_factory=set)
-    describes: bool = False
-
-    def add(self, other: Needed) -> None:
-        self.arns |= other.arns
-        self.parameters |= other.parameters
-        self.searches |= other.searches
-        self.describes |= other.describes
-
-
 def policies(
     objects: list[Object],
     engine: TemplateEngine,
@@ -182,9 +140,10 @@ def policies(
     roles = sorted(role for role in needed if role != OPERATOR)
     documents = {role: _document(needed[role], keys) for role in roles}
     own = _document(needed[OPERATOR], keys) if OPERATOR in needed else {"Version": "2012-10-17", "Statement": []}
-    listing = [{"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*"}]
-    if any(one.parameters for one in needed.values()):
-        listing.append(iam_parameters.LISTING)
+    listing = [
+        {"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*"},
+        *([iam_parameters.LISTING] if any(one.parameters for one in needed.values()) else []),
+    ]
     assume = [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": roles}] if roles else []
     documents = {OPERATOR: {**own, "Statement": [*listing, *assume, *own["Statement"]]}, **documents}
     return Policies(documents, failures, notes)
