@@ -247,7 +247,8 @@ class Poller:
         """The known entries, in a new round if the interval has passed since the last one began."""
         old, now = self.catalogue, loop_time()
         error = exc.failure.error() if isinstance(exc, AwsError) else exc
-        denied = denial(exc, self.service)
+        if denied := denial(exc, self.service):
+            self._metrics.forget_catalogue(self.service.name)
         self._failures += 1
         self._failing = (self._failing[0] if self._failing else now, error.message)
         self._metrics.polls.labels(self.service.name, "failure").inc()
