@@ -84,7 +84,7 @@ def test_its_links_lead_to_the_list_and_to_the_namespace():
 def test_nothing_that_users_write_becomes_html():
     content = failed(Reason.CONFLICT, EVIL)
     content["conditions"][0]["reason"] = EVIL
-    content["sources"] = [{"name": EVIL, "versionID": EVIL, "arn": EVIL}]
+    content["sources"] = [{"service": EVIL, "name": EVIL, "versionID": EVIL, "arn": EVIL}]
     event = {"metadata": {}, "type": EVIL, "reason": EVIL, "message": EVIL, "lastTimestamp": EVIL}
     obj = reported(EVIL, EVIL, content, target={"name": EVIL}, IAMRole=EVIL)
     found, reading = shown(obj, events=[event])
