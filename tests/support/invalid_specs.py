@@ -74,10 +74,6 @@ INVALID: list[tuple[dict[str, Any], str]] = [
         "spec.data[0]: templateOnly and valueFrom.template are mutually exclusive",
     ),
     (
-        {"data": [{"name": "a", "valueFrom": {}}]},
-        "spec.data[0].valueFrom: exactly one of secretRef, secretKeyRef, parameterRef and template must be set",
-    ),
-    (
         {"data": [{"name": "a", "valueFrom": {"template": CANARY, "secretRef": {"name": "s"}}}]},
         "spec.data[0].valueFrom: exactly one of secretRef, secretKeyRef, parameterRef and template must be set",
     ),
