@@ -35,6 +35,7 @@ _ADMIN_TOKEN = "token-of-admin"
 _CONTROLLERS_USER = "system:kube-controller-manager"
 _CONTROLLERS_TOKEN = "token-of-kube-controller-manager"
 _CONTROLLERS = (
+    "deployment-controller",
     "garbage-collector-controller",
     "namespace-controller",
     "serviceaccount-controller",

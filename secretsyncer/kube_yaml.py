@@ -34,6 +34,9 @@ _NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII)
 _LONGEST = 400
 """Characters of the longest text that is looked at as a number: no number of 64 bits needs more."""
 
+DEEPEST = 200
+"""Levels of lists and mappings in each other. No manifest has more than twenty."""
+
 
 def load_all(text: str, *, letters_are_text: bool = False) -> list[Any]:
     """The documents of a text, as JSON values; empty documents are left out. Raises yaml.YAMLError.
@@ -86,6 +89,20 @@ def _as_json(number: float) -> int | float:
 
 
 class _Loader(_Base):
+    _depth = 0
+
+    def descend_resolver(self, parent: yaml.Node | None, index: Any) -> None:
+        """Called for each node. The C library overflows its stack in a document that is too deep."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            mark = parent.start_mark if parent else None
+            raise yaml.composer.ComposerError(None, None, f"more than {DEEPEST} levels deep", mark)
+        super().descend_resolver(parent, index)
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
+        super().ascend_resolver()
+
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
         if kind is yaml.ScalarNode and implicit[0]:
             return _MERGE if value == "<<" else _PLAIN

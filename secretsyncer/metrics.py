@@ -11,16 +11,13 @@ import platform
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.registry import Collector
 
 from secretsyncer import __version__
+from secretsyncer.series import ObjectSeries, ObjectState, SecretSeries
 
-_OBJECT = ("namespace", "name")
 _LATENCIES = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RESULTS = ("changed", "unchanged", "rejected", "unavailable", "timeout", "bug", "gone")
 """Values of the label `result` of `secretsyncer_reconciles_total`."""
@@ -30,45 +27,27 @@ _FIRST_SERVICE = "SecretsManager"
 """It is listed in any case, so that its series begin with the process."""
 
 
-class _ObjectState(NamedTuple):
-    """What the metrics report about one object; `synced_at` is 0 until its first sync."""
+class RestartMetrics:
+    """The metrics of restarts of workloads."""
 
-    reason: str = ""
-    ready: bool = False
-    failing: bool = False
-    synced_at: float = 0.0
-
-
-class ObjectSeries(Collector):
-    """The series of each SyncedSecret, created when they are scraped: a reconcile only records its result.
-
-    They are created in a thread. A state is replaced as a whole, and the copy is one step of the interpreter.
-    """
-
-    def __init__(self) -> None:
-        self.states: dict[tuple[str, str], _ObjectState] = {}
-
-    def describe(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
-        return (
-            GaugeMetricFamily(
-                "secretsyncer_object_ready",
-                "Whether the SyncedSecret is ready (1) or not (0), by the reason of its Ready condition",
-                labels=(*_OBJECT, "reason"),
-            ),
-            GaugeMetricFamily(
-                "secretsyncer_object_last_sync_timestamp_seconds",
-                "Unix time of the last successful reconcile or resync of the SyncedSecret",
-                labels=_OBJECT,
-            ),
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.total = Counter(
+            "secretsyncer_restarts_total",
+            "Number of restarts of workloads: restarted, or blocked (not possible, for a new reason)",
+            ("outcome",),
+            registry=registry,
         )
-
-    def collect(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
-        ready, last_sync = self.describe()
-        for names, state in self.states.copy().items():
-            ready.add_metric((*names, state.reason), state.ready)
-            if state.synced_at:
-                last_sync.add_metric(names, state.synced_at)
-        return ready, last_sync
+        self.pending = Gauge(
+            "secretsyncer_restarts_pending",
+            "Number of SyncedSecrets with workloads that have to be restarted",
+            registry=registry,
+        )
+        self.blocked = Gauge(
+            "secretsyncer_restarts_blocked",
+            "Number of SyncedSecrets with workloads that cannot be restarted until somebody changes something",
+            registry=registry,
+        )
+        _start_at_zero(self.total, ("restarted", "blocked"))
 
 
 class Metrics:
@@ -83,6 +62,7 @@ class Metrics:
         self.sync_failures = gauge("secret_sync_failures", "Number of SyncedSecrets that cannot be synced")
         self.objects = ObjectSeries()
         registry.register(self.objects)
+        self.secrets, self.restarts = SecretSeries(registry), RestartMetrics(registry)
         self.reconciles = counter(
             "secretsyncer_reconciles_total", "Number of reconciles and resyncs, by result", ("result",)
         )
@@ -230,12 +210,12 @@ class Metrics:
 
     def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool, failing: bool) -> None:
         """Record the state of a SyncedSecret. A suspended one is neither ready nor failing."""
-        before = self.objects.states.get((namespace, name), _ObjectState())
+        before = self.objects.states.get((namespace, name), ObjectState())
         if before.reason != reason:
             self.sync_success.inc(ready - before.ready)
             self.sync_failures.inc(failing - before.failing)
         synced_at = time.time() if ready else before.synced_at
-        self.objects.states[namespace, name] = _ObjectState(reason, ready, failing, synced_at)
+        self.objects.states[namespace, name] = ObjectState(reason, ready, failing, synced_at)
 
     def forget_catalogue(self, service: str) -> None:
         """Remove the series of a listing that nothing needs any more."""

@@ -65,11 +65,17 @@ class Settings(BaseModel):
     extra_regions: tuple[str, ...] = ()
     """AWS regions to allow in addition to those that this version knows, comma-separated. For regions that are new."""
 
+    expiry_tag: str = Field("", max_length=128)
+    """Tag of AWS secrets with the date of their expiry, such as `2026-12-31`. A metric shows it. Empty: none."""
+
     require_ns_annotation: bool = False
     """True: a namespace without the annotation may not use any role. False: it may use every role."""
 
     adopt_existing: bool = True
     """False: an existing Secret that the operator does not manage stays as it is, and the object gets `Conflict`."""
+
+    restart_min_interval: float = Field(300, ge=0, le=86_400)
+    """Minimum of seconds between two restarts of a workload because of new data in its Secrets."""
 
     watch_namespace: tuple[str, ...] = ()
     """Namespaces to watch, comma-separated. Empty: all. If set, they are read by name every 5 s; Roles suffice."""

@@ -42,6 +42,9 @@ class Secret:
     shared_with: set[str] = field(default_factory=set)
     """Accounts and role ARNs that its resource policy lets in."""
 
+    rotation: dict[str, Any] = field(default_factory=dict)
+    """The fields of ListSecrets about it; dates as datetimes."""
+
     reads_lag_at: str = ""
     """A version that GetSecretValue still takes for the current one, as a lagging replica does."""
 
@@ -242,8 +245,9 @@ class State:
         }
         if staged := {version: list(stages) for version, stages in secret.stages.items() if stages}:
             entry["SecretVersionsToStages"] = staged
-        if secret.deleted:
-            entry["DeletedDate"] = secret.deleted.timestamp()
+        dates = {"DeletedDate": secret.deleted} if secret.deleted else {}
+        for name, value in {**secret.rotation, **dates}.items():
+            entry[name] = value.timestamp() if isinstance(value, datetime) else value
         return entry
 
     def add_version(self, secret: Secret, value: str | bytes, stages: list[str], version_id: str) -> str:

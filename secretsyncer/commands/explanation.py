@@ -24,6 +24,7 @@ def lines(explanation: Explanation, screen: Screen, *, now: float) -> Iterator[s
             )
         ],
         "Secret": [clean(f"{explanation.secret}, {_synced(explanation, now)}")],
+        **_restarts(explanation, screen, now),
         "Sources": _sources(explanation, screen),
         "Events": _events(explanation, screen, now),
         "What to do next": explanation.next_steps,
@@ -44,6 +45,20 @@ def _condition(explanation: Explanation, now: float) -> Iterator[str]:
 
 def _synced(explanation: Explanation, now: float) -> str:
     return f"last synced {_moment(explanation.synced, now)}" if explanation.synced else "not synced yet"
+
+
+def _restarts(explanation: Explanation, screen: Screen, now: float) -> dict[str, Iterable[str]]:
+    """The section about restarts, if the object asks for any."""
+    restarts = explanation.restarts
+    if restarts is None:
+        return {}
+    since = f", {restarts.reason} since {_moment(restarts.since, now)}" if restarts.reason else ""
+    first = [clean(f"{restarts.progress}{since}"), *([clean(restarts.message)] if restarts.message else [])]
+    rows = [
+        [line.workload, str(line.revision), "begun" if line.pending else _moment(line.time, now)]
+        for line in restarts.workloads
+    ]
+    return {"Restarts": [*first, *(screen.table([["WORKLOAD", "REVISION", "RESTARTED"], *rows]) if rows else ())]}
 
 
 def _sources(explanation: Explanation, screen: Screen) -> Iterable[str]:

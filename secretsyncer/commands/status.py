@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from secretsyncer.ages import age
 from secretsyncer.commands import Subcommands, add_command
 from secretsyncer.commands.terminal import Screen
-from secretsyncer.explain.state import Acts, State, state_of
+from secretsyncer.explain.state import Acts, State, blocked_restart, state_of
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SYNCED_SECRETS
 
@@ -62,7 +62,8 @@ def _action(chosen: argparse.Namespace) -> int:
 
 
 def report(objects: Iterable[Object], where: str, screen: Screen, *, now: float) -> Iterator[str]:
-    """The lines: a table of what is not ready, the most urgent first, and the summary."""
+    """The lines: tables of what is not ready, the most urgent first, and of blocked restarts, and the summary."""
+    objects = list(objects)
     found = [(state_of(obj), key_of(obj)) for obj in objects]
     order = list(Acts)
     rest = sorted(
@@ -71,6 +72,10 @@ def report(objects: Iterable[Object], where: str, screen: Screen, *, now: float)
     )
     if rest:
         yield from _table(rest, screen, now)
+        yield ""
+    if blocked := sorted((key_of(obj), told) for obj in objects if (told := blocked_restart(obj))):
+        cells = [(str(key), told.reason, age(told.since, now), told.message) for key, told in blocked]
+        yield from screen.table([("OBJECT", "RESTARTS", "SINCE", "MESSAGE"), *cells], _heading(screen))
         yield ""
     yield _summary(found, len(rest), where)
 
@@ -85,6 +90,10 @@ def _table(rows: list[tuple[State, Key]], screen: Screen, now: float) -> Iterato
         return screen.state(cell, rows[row - 1][0].acts) if column == _STATE else cell
 
     yield from screen.table(cells, paint)
+
+
+def _heading(screen: Screen) -> Callable[[int, int, str], str]:
+    return lambda row, _column, cell: cell if row else screen.bold(cell)
 
 
 def _summary(found: list[tuple[State, Key]], not_ready: int, where: str) -> str:

@@ -14,6 +14,8 @@ from secretsyncer.explain.access import Decision, decision
 from secretsyncer.explain.state import Acts, State, state_of
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.restart_memory import entries
+from secretsyncer.sync.status import RESTARTED, condition, number
 from secretsyncer.synced_secret import parse, target_of
 
 EVENTS = 5
@@ -74,6 +76,25 @@ class EventLine(NamedTuple):
     message: str
 
 
+class RestartLine(NamedTuple):
+    """The last restart of a workload. `time` is an RFC 3339 time. `pending`: it has begun, and is not confirmed."""
+
+    workload: str
+    revision: int
+    time: str
+    pending: bool
+
+
+class Restarts(NamedTuple):
+    """What is known of restarts. The last three are those of the condition `Restarted`, and empty without it."""
+
+    progress: str
+    workloads: tuple[RestartLine, ...]
+    reason: str
+    since: str
+    message: str
+
+
 class Explanation(NamedTuple):
     """Everything about one object. `synced` is an RFC 3339 time, or empty."""
 
@@ -83,6 +104,7 @@ class Explanation(NamedTuple):
     access: Decision
     secret: Key
     synced: str
+    restarts: Restarts | None
     sources: tuple[SourceLine, ...]
     events: tuple[EventLine, ...]
     events_problem: str
@@ -100,10 +122,27 @@ def explain(facts: Facts, rules: Rules, *, account: str = "", otherwise: str = "
         access=_access(facts, rules, account, otherwise),
         secret=target_of(obj),
         synced=str(status.get("lastSyncTime") or ""),
+        restarts=_restarts(obj),
         sources=tuple(sources_of(status)),
         events=tuple(_events(facts.events)),
         events_problem=facts.problems.get("events", ""),
         next_steps=tuple(_next(state, key_of(obj))),
+    )
+
+
+def _restarts(obj: Object) -> Restarts | None:
+    """None if the object asks for no restarts."""
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    if not spec.get("restart"):
+        return None
+    told = condition(status, RESTARTED) or {}
+    return Restarts(
+        f"revision {number(status.get('revision'))}, restarted for {number(status.get('restartedRevision'))}",
+        tuple(
+            RestartLine(f"{entry.kind} {entry.name}", entry.revision, entry.time, entry.pending)
+            for entry in entries(status).values()
+        ),
+        *(str(told.get(field, "")) for field in ("reason", "lastTransitionTime", "message")),
     )
 
 

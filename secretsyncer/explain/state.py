@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from secretsyncer.errors import Reason
-from secretsyncer.sync.status import READY, RECONCILING, STALLED, condition
+from secretsyncer.sync.restart_memory import WAITING
+from secretsyncer.sync.status import READY, RECONCILING, RESTARTED, STALLED, condition
 
 
 class Acts(StrEnum):
@@ -50,6 +51,22 @@ def state_of(obj: Mapping[str, Any]) -> State:
         str(ready.get("lastTransitionTime", "")),
         str(ready.get("message", "")),
     )
+
+
+class Told(NamedTuple):
+    """A condition. `since` is an RFC 3339 time, or empty."""
+
+    reason: str
+    since: str
+    message: str
+
+
+def blocked_restart(obj: Mapping[str, Any]) -> Told | None:
+    """Why workloads of the object cannot be restarted until somebody changes something; None if they can."""
+    told = condition(obj.get("status") or {}, RESTARTED) or {}
+    if told.get("status") != "False" or str(told.get("reason")) in WAITING:
+        return None
+    return Told(*(str(told.get(field, "")) for field in ("reason", "lastTransitionTime", "message")))
 
 
 def _acts(status: dict[str, Any], ready: Mapping[str, Any], reason: str) -> Acts:

@@ -11,16 +11,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import jmespath
+from cachetools import LRUCache, cached
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions, signature
 from jmespath.visitor import Options, TreeInterpreter
 
 LIMIT = 512
 """Maximum length of an expression."""
+_REMEMBERED = 32 << 10
+"""Characters of the expressions that are kept compiled; each character takes up to 400 bytes."""
 _COPYING = {"multi_select_list", "multi_select_dict"}
 _BY = {"sort_by", "min_by", "max_by"}
 _DASHED = re.compile(r"""[A-Za-z_]\w*(?:-\w+)+""", re.ASCII)
@@ -102,7 +105,7 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc] # the library has no 
         return super().visit_slice(node, value)
 
 
-@lru_cache(maxsize=1024)
+@cached(LRUCache(_REMEMBERED, getsizeof=lambda compiled: len(compiled.expression)), lock=Lock())
 def _compile(expression: str) -> Any:
     try:
         compiled = jmespath.compile(expression)

@@ -56,8 +56,10 @@ def lower(text: str) -> str:
     return "".join(made if len(made := character.lower()) == 1 else character for character in text)
 
 
-def rewrite(rules: Sequence[Change], key: str) -> str:
+def rewrite(rules: Sequence[Change], key: str, charge: Callable[[str], None] = lambda _: None) -> str:
     """The key after all rules, in order. A key that is not valid text is not changed.
+
+    `charge` is called with the name before each rule; what it raises ends the rewrite.
 
     Raises ValueError, without the text of the key, if it is or becomes too long.
     """
@@ -66,6 +68,7 @@ def rewrite(rules: Sequence[Change], key: str) -> str:
         raise ValueError(f"is longer than {LONGEST_NAME} characters, too long for rewrite")
     try:
         for rule in rules:
+            charge(name)
             if callable(rule):
                 name = rule(name)
                 continue

@@ -42,3 +42,10 @@ SECRETS = Resource("", "v1", "secrets", "Secret")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 EVENTS = Resource("", "v1", "events", "Event")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+WORKLOADS = {
+    "Deployment": Resource("apps", "v1", "deployments", "Deployment"),
+    "StatefulSet": Resource("apps", "v1", "statefulsets", "StatefulSet"),
+    "DaemonSet": Resource("apps", "v1", "daemonsets", "DaemonSet"),
+    "Rollout": Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout"),
+}
+"""What can be restarted, by kind."""

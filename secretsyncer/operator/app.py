@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 DRAIN_DEADLINE = 10.0
 """Seconds for running reconciles to end at a stop."""
 FLUSH_DEADLINE = 2.0
+RESTARTERS = ("restarts 0", "restarts 1", "restarts 2")
+"""Loops that restart workloads. A slow answer holds up one of them."""
 POLLER_LIMIT = 600.0
 """Maximum seconds between two beats of the poller: more than an AWS call with all its retries."""
 
@@ -134,6 +136,9 @@ class App:
         await parts.controller.lead()
         for number in range(self._settings.workers):
             loops.start(f"worker {number}", parts.controller.work())
+        parts.restarter.lead()
+        for name in RESTARTERS:
+            loops.start(name, parts.restarter.work())
         if parts.event_queue:
             loops.start("event queue", parts.event_queue.run())
         log.info("workers started", extra={"workers": self._settings.workers})
@@ -145,7 +150,12 @@ class App:
             log.warning("reconciles cancelled", extra={"running": parts.queue.running()})
         workers = [f"worker {number}" for number in range(self._settings.workers)]
         await loops.stop(
-            *workers, "event queue", *map(_poller_name, parts.pollers), *map(_loop_name, parts.informers), "events"
+            *RESTARTERS,
+            *workers,
+            "event queue",
+            *map(_poller_name, parts.pollers),
+            *map(_loop_name, parts.informers),
+            "events",
         )
         if graceful:
             await parts.events.flush(FLUSH_DEADLINE)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 
+from prometheus_client import CollectorRegistry
+
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.listing.event_queue import EventQueue
 from secretsyncer.aws.listing.listings import AllListings
 from secretsyncer.aws.listing.poller import Poller
-from secretsyncer.aws.services import Service
+from secretsyncer.aws.services import SECRETS_MANAGER, Service
 from secretsyncer.aws.values.sources import Sources
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.client import KubeClient
@@ -42,8 +45,11 @@ from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler
 from secretsyncer.sync.report import Reporter
+from secretsyncer.sync.restarter import Restarter
+from secretsyncer.sync.rotation import rows
 from secretsyncer.sync.secret_plan import SELECTOR
 from secretsyncer.sync.stores import Stores
+from secretsyncer.sync.workload_api import Workloads
 
 REFUSED_LIMIT = 300.0
 """Seconds for which the API server may reject the credentials before liveness fails."""
@@ -83,6 +89,9 @@ class Parts:
     controller: Controller
     """Fills the queue and runs the workers."""
 
+    restarter: Restarter
+    """Restarts workloads after their Secrets have changed."""
+
     event_queue: EventQueue | None
     """Receives change events through SQS, where EVENTS_QUEUE_URL is set."""
 
@@ -102,16 +111,22 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     index, owners = DependencyIndex(), Owners()
     aws = aws_sides(settings, sessions, metrics, index, stores)
     values = Sources({name: side.cache for name, side in aws.items()})
+    secrets = aws[SECRETS_MANAGER.name].poller
+    metrics.secrets.rows = lambda: rows(
+        secrets.catalogue, index.refs(), expiry_tag=settings.expiry_tag, now=time.time()
+    ).items()
     engine = TemplateEngine(cache_dir=settings.cache_folder)
     rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
+    may_write = elector.fresh if elector else lambda: True
     damping = Damping(metrics, bound=settings.sync_interval_sec, clock=asyncio.get_running_loop().time)
     writer = Writer(
         client,
         stores,
         damping,
         adopt=settings.adopt_existing,
-        may_write=elector.fresh if elector else lambda: True,
+        may_write=may_write,
     )
+    reporter = Reporter(writer, events.event)
     reconciler = Reconciler(
         stores,
         index,
@@ -120,7 +135,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         values=values,
         contents=ContentRenderer(values, engine, metrics, template_messages=settings.template_messages),
         writer=writer,
-        reporter=Reporter(writer, events.event),
+        reporter=reporter,
         operator=sessions,
         rules=rules,
     )
@@ -137,6 +152,16 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     )
     for side in aws.values():
         side.poller.add_handler(controller.on_catalogue)
+    restarter = Restarter(
+        Workloads(client, now=time.time),
+        stores,
+        reporter,
+        WorkQueue(metrics=Metrics(CollectorRegistry())),  # the metrics of a queue are those of reconciles
+        event=events.event,
+        metrics=metrics.restarts,
+        min_interval=settings.restart_min_interval,
+        may_write=may_write,
+    )
 
     async def on_changed(service: Service, ids: set[str]) -> None:
         """The values of these secrets or parameters are stale, and the listing may be. Those in use go first."""
@@ -182,6 +207,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         engine=engine,
         queue=queue,
         controller=controller,
+        restarter=restarter,
         event_queue=event_queue,
         heartbeats=heartbeats,
     )

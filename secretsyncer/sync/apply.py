@@ -9,18 +9,25 @@ was paused for longer than its duration, must not write.
 from __future__ import annotations
 
 import logging
-import re
-from base64 import b64decode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
 from secretsyncer.sync.damping import Damping, dispute
 from secretsyncer.sync.observed import fingerprint, summarise
-from secretsyncer.sync.scrub import scrub
-from secretsyncer.sync.secret_plan import SELECTOR, Create, Patch, Recreate, is_managed, is_ours, plan
+from secretsyncer.sync.refusals import as_failure, is_denial, refusal
+from secretsyncer.sync.revision import Count, Revision, following
+from secretsyncer.sync.secret_plan import (
+    SELECTOR,
+    Create,
+    Patch,
+    Recreate,
+    is_managed,
+    is_ours,
+    plan,
+)
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -28,11 +35,6 @@ log = logging.getLogger(__name__)
 
 TRIES = 4
 """Attempts of one reconcile to write a Secret that others change meanwhile."""
-
-_DENIED = re.compile(r"denied (the )?request|exceeded quota", re.ASCII)
-"""How a ValidatingAdmissionPolicy, an admission webhook and a ResourceQuota say that they refuse an object."""
-_FOREIGN = re.compile(r"denied (the )?request|webhook", re.ASCII)
-"""Texts that others than the API server had a part in: they may quote the Secret before and after the write."""
 
 
 class Api(Protocol):
@@ -54,17 +56,28 @@ class Api(Protocol):
 
 
 class Written(NamedTuple):
-    """The result of a write: the resourceVersion of the Secret, and the action (empty: none)."""
+    """The result of a write: the resourceVersion of the Secret, and the action (empty: none).
+
+    `revision` is that of its data; None if nobody needs to know.
+    """
 
     version: str
     action: str = ""
+    revision: int | None = None
 
 
 class Writer:
     """Writes Secrets and statuses."""
 
     def __init__(
-        self, api: Api, stores: Stores, damping: Damping, *, adopt: bool, may_write: Callable[[], bool]
+        self,
+        api: Api,
+        stores: Stores,
+        damping: Damping,
+        *,
+        adopt: bool,
+        may_write: Callable[[], bool],
+        count: Count = following,
     ) -> None:
         self._api = api
         self._objects = stores.objects
@@ -72,16 +85,22 @@ class Writer:
         self._damping = damping
         self._adopt = adopt
         self._may_write = may_write
+        self._count = count
         self._told_of_crd = False
 
-    async def write_secret(self, synced: SyncedSecret, data: Mapping[str, bytes]) -> Written:
-        """Write the Secret so that it has exactly this data. Raises Rejected or Unavailable."""
+    async def write_secret(self, synced: SyncedSecret, data: Mapping[str, bytes], *, revision: int = 0) -> Written:
+        """Write the Secret so that it has exactly this data. Raises Rejected or Unavailable.
+
+        `revision` is the last one that was reported.
+        """
         wanted = fingerprint(synced, data)
         observed = self._secrets.get(synced.secret)
         if seconds := self._damping.until_retry(synced.secret, wanted, is_known=observed is not None):
             raise await self._disputed(synced.secret, seconds)
         for _ in range(TRIES):
-            step = plan(synced, data, observed, adopt=self._adopt)
+            managed = observed is not None and is_managed(observed)
+            made = await self._count(synced, data, observed, reported=revision, managed=managed)
+            step = plan(synced, data, observed, adopt=self._adopt, revision=made)
             seconds = self._damping.wait(synced.secret, wanted) if step else self._damping.on_trial(synced.secret)
             if seconds:
                 raise await self._disputed(synced.secret, seconds)
@@ -90,21 +109,22 @@ class Writer:
                     synced.secret
                 )  # with all that others put there, which the successor gets
                 continue
+            number = made.number if made else None
             if step is None:
-                return Written(observed["metadata"]["resourceVersion"] if observed else "")
+                return Written(observed["metadata"]["resourceVersion"] if observed else "", revision=number)
             try:
                 written = await self._write(synced.secret, step, wanted)
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: read it again.
                 raced = error.status == 409 or (error.status == 404 and not isinstance(step, Create))
-                if not raced or _is_denial(error):
-                    raise await self._refusal(error, synced.secret, data.values()) from None
+                if not raced or is_denial(error):
+                    raise await refusal(self._api, error, synced.secret, data.values()) from None
             else:
-                self._check_unchanged(synced, data, wanted, written)
+                self._check_unchanged(synced, data, wanted, written, made)
                 self._damping.wrote(synced.secret, wanted)
                 if seconds := self._damping.on_trial(synced.secret):
                     raise await self._disputed(synced.secret, seconds)
-                return written
+                return written._replace(revision=number)
             observed = await self._read(synced.secret)
         raise Unavailable(
             Reason.KUBERNETES_ERROR,
@@ -136,7 +156,7 @@ class Writer:
                 self._secrets.remember(await self._api.merge_patch(SECRETS, secret.namespace, secret.name, body))
         except KubeError as error:
             if error.status not in {404, 409}:
-                raise await self._refusal(error, secret, ()) from None
+                raise await refusal(self._api, error, secret, ()) from None
 
     async def write_status(self, obj: Object, patch: Object) -> Object | None:
         """Patch the status of this very object, and return the object; None if it is gone or was recreated.
@@ -161,7 +181,8 @@ class Writer:
 
     def _check_stored(self, answer: Object, patch: Object) -> None:
         """The API server drops the fields of a status that its CRD does not have."""
-        missing = sorted(patch["status"].keys() - (answer.get("status") or {}).keys())
+        sent = {field for field, value in patch["status"].items() if value is not None}
+        missing = sorted(sent - (answer.get("status") or {}).keys())
         if missing and not self._told_of_crd:
             self._told_of_crd = True
             log.warning(
@@ -169,10 +190,14 @@ class Writer:
                 extra={"error": f"missing: {', '.join(missing)}"},
             )
 
+    def present(self, obj: Object) -> Object | None:
+        """The object as it is now; None if it is gone, or there is a new one with the same name."""
+        now = self._objects.get(key_of(obj))
+        return now if now is not None and now["metadata"].get("uid") == obj["metadata"].get("uid") else None
+
     def is_current(self, obj: Object) -> bool:
         """Whether the object still exists, and is not a new one with the same name."""
-        now = self._objects.get(key_of(obj))
-        return now is not None and now["metadata"].get("uid") == obj["metadata"].get("uid")
+        return self.present(obj) is not None
 
     async def _write(self, key: Key, step: Create | Recreate | Patch, wanted: bytes) -> Written:
         self._check_may_write()
@@ -199,13 +224,18 @@ class Writer:
         return Written(answer["metadata"]["resourceVersion"], action)
 
     def _check_unchanged(
-        self, synced: SyncedSecret, data: Mapping[str, bytes], wanted: bytes, written: Written
+        self,
+        synced: SyncedSecret,
+        data: Mapping[str, bytes],
+        wanted: bytes,
+        written: Written,
+        revision: Revision | None,
     ) -> None:
         """Raises Rejected if the API server stored something else than what was sent."""
         stored = self._secrets.get(synced.secret)
         if stored is None or stored["metadata"]["resourceVersion"] != written.version:
             return  # somebody else has changed it since
-        left = plan(synced, data, stored, adopt=self._adopt)
+        left = plan(synced, data, stored, adopt=self._adopt, revision=revision)
         if left is None:
             return
         keys = left.keys if isinstance(left, Patch) else ()
@@ -220,23 +250,6 @@ class Writer:
     def _altered(self, key: Key, wanted: bytes, message: str, *, watched: bool = True) -> Rejected:
         seconds = self._damping.altered(key, wanted, message, watched=watched)
         return Rejected(Reason.CONFLICT, message, retry_after=seconds)
-
-    async def _refusal(self, error: KubeError, key: Key, sent: Iterable[bytes]) -> SyncFailure:
-        """The failure for a write of the Secret, without the values that were sent and those that are there now."""
-        what = f"Secret {key}"
-        if not _FOREIGN.search(f"{error.reason} {error.message}"):
-            return as_failure(error, what, hide=sent)
-        try:
-            present = await self._api.get(SECRETS, key.namespace, key.name)
-        except KubeError as unread:
-            if unread.status != 404:
-                withheld = (
-                    "an admission policy or webhook refuses it; its message is withheld, as it may quote the Secret"
-                )
-                return Unavailable(Reason.KUBERNETES_ERROR, f"{what}: {withheld}")
-            present = {}
-        there = [b64decode(value) for value in (present.get("data") or {}).values()]
-        return as_failure(error, what, hide=[*sent, *there])
 
     async def _disputed(self, key: Key, seconds: float) -> Rejected:
         """The failure for a Secret that is left alone for this long. Whoever writes it, too, is looked up once per write."""
@@ -270,26 +283,6 @@ class Writer:
     def _check_may_write(self) -> None:
         if not self._may_write():
             raise Unavailable(Reason.KUBERNETES_ERROR, "this process does not hold the lease any more")
-
-
-def as_failure(error: KubeError, what: str, *, hide: Iterable[bytes] = ()) -> SyncFailure:
-    """The failure for an error of the API: rejected, or to be retried. `hide` are values that must not be shown."""
-    # The rest may quote the whole object, for example if the server cannot decode a patch.
-    said = error.message.partition("Invalid value")
-    if _is_denial(error):
-        return Rejected(Reason.ADMISSION_DENIED, f"{what}: {scrub(said[0] + said[1], hide)}")
-    # A webhook chooses the reason, too.
-    text = scrub(f"{error.reason}: {said[0]}{said[1]}", hide)
-    message = f"{what}: the Kubernetes API says {error.status or 'nothing'} {text}"
-    if error.status in {400, 413, 422}:
-        fixed = "field is immutable" in error.message
-        return Rejected(Reason.CONFLICT if fixed else Reason.INVALID_SPEC, message)
-    return Unavailable(Reason.KUBERNETES_ERROR, message, retry_after=error.retry_after)
-
-
-def _is_denial(error: KubeError) -> bool:
-    """Whether a policy, webhook or quota refuses the object. A webhook chooses the status of its refusal."""
-    return 400 <= error.status < 500 and error.status != 429 and bool(_DENIED.search(error.message))
 
 
 def _keys(names: Any) -> str:

@@ -42,6 +42,9 @@ class Limits:
     parsed: int = 16 << 20
     """Bytes of JSON parsed. Each value is parsed once."""
 
+    keys: int = 40_000
+    """Keys made of AWS secrets, and AWS secrets selected by searches, each time: four times the keys of a Secret."""
+
     produced: int = 4 << 20
     """Bytes produced for the Secret, including those that a later key replaces: four times the size of a Secret."""
 
@@ -69,6 +72,10 @@ _EXCEEDED = {
         Reason.INVALID_SECRET_VALUE,
         "the object produces {used} bytes or more; the limit is {limit}, and a Secret holds 1048576",
     ),
+    "keys": (
+        Reason.INVALID_SPEC,
+        "the object makes {used} keys or more, also counting those that a later one replaces; the limit is {limit}",
+    ),
     "steps": (Reason.INVALID_SECRET_VALUE, "jmesPath takes {used} steps or more; the limit is {limit}"),
     "cpu_seconds": (
         Reason.INVALID_SPEC,
@@ -85,7 +92,7 @@ _EXCEEDED = {
 }
 
 
-_GLANCE = {"parsed": 256 << 10, "produced": 256 << 10, "steps": 1_000, "cpu_seconds": 0.005}
+_GLANCE = {"parsed": 256 << 10, "produced": 256 << 10, "keys": 5_000, "steps": 1_000, "cpu_seconds": 0.005}
 """What may be used of these at once, in the event loop."""
 
 
@@ -101,6 +108,7 @@ class Budget:
         self._limits = limits or Limits()
         self._used: dict[str, float] = {field.name: 0 for field in fields(Limits)}
         self._thread_began = time.thread_time()
+        self._is_glance = False
         self.is_exhausted = False
         """Whether a charge has exceeded a limit."""
 
@@ -120,7 +128,14 @@ class Budget:
         }
         made = Budget(replace(self._limits, **little))
         made._used.update(self._used)
+        made._is_glance = True
         return made
+
+    def leave_to_a_thread(self) -> None:
+        """What follows can take long, and is not charged meanwhile: a first try ends here. Raises Exhausted."""
+        if self._is_glance:
+            self.is_exhausted = True
+            raise Exhausted(Reason.INVALID_SPEC, "too long for a first try")
 
     def left(self, what: str) -> int:
         """How much of a limit is left."""

@@ -24,7 +24,7 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget, Exhausted, Limits
 from secretsyncer.sync.data_from import is_absent, select
-from secretsyncer.sync.dependencies import Dependencies, filters_of, listing_remarks
+from secretsyncer.sync.dependencies import Dependencies, coarse, filters_of, listing_remarks
 from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, refs_below, source_of
 from secretsyncer.sync.last_good import LastGood, Selected, selected_by, vanished
 from secretsyncer.sync.render import finds, finish, prepare, references, templates
@@ -46,6 +46,7 @@ T = TypeVar("T")
 _NOTHING = LastGood()
 _THREADS = 2
 """Objects whose content is rendered in threads at the same time: one of a namespace, if it is long."""
+_SHORT = 32 << 10
 _LONG = 256 << 10
 _MANY = 200
 
@@ -120,8 +121,14 @@ class ContentRenderer:
         last_good: LastGood,
     ) -> Content:
         refs = {reference: ref_of(grant, reference) for reference in references(spec)}
-        selected = [await self._select(search, grant, listings, budget, spec) for search in finds(spec)]
-        wanted = {*refs.values(), *(ref for found in selected if isinstance(found, list) for ref in found)}
+        known: dict[SecretRef, SecretRef] = {}  # one reference of each secret, however many searches select it
+        selected: list[list[SecretRef] | SyncFailure] = []
+        for search in finds(spec):
+            selection = await self._select(search, grant, listings, budget, spec)
+            if isinstance(selection, list):
+                selection = [known.setdefault(ref, ref) for ref in selection]
+            selected.append(selection)
+        wanted = {*refs.values(), *known}
         fetched = _certain(await self._reader.read(grant, wanted, listings, budget), listings, last_good)
         prepare_now = partial(
             prepare,
@@ -129,15 +136,18 @@ class ContentRenderer:
             {reference: fetched[ref] for reference, ref in refs.items()},
             [[fetched[ref] for ref in found] if isinstance(found, list) else found for found in selected],
         )
-        prepared = await self._run(prepare_now, budget, _length_of(spec, fetched))
+        in_searches = [ref for found in selected if isinstance(found, list) for ref in found]
+        used = [fetched[ref] for ref in (*(refs[reference] for reference in references(spec)), *in_searches)]
+        prepared = await self._run(prepare_now, budget, _length_of(spec, used))
+        inputs = prepared.inputs
         outputs: dict[str, RenderedTemplate | SyncFailure] = {}
         for text in templates(spec):
             uses_data = USES_DATA in text
             if uses_data and prepared.failed:
                 continue  # it would only repeat what is missing
-            inputs = prepared.inputs if uses_data else {}
+            given = inputs if uses_data else {}
             outputs[text] = await self._attempt(
-                self._templates.render(grant, text, listings, expected=expected, budget=budget, inputs=inputs)
+                self._templates.render(grant, text, listings, expected=expected, budget=budget, inputs=given)
             )
         rendered = {text: output for text, output in outputs.items() if isinstance(output, RenderedTemplate)}
         secrets = listings.of(SECRETS_MANAGER.name)
@@ -170,6 +180,8 @@ class ContentRenderer:
             )
         except SyncFailure as failure:
             return failure
+        await asyncio.sleep(0)  # there may be a hundred searches
+        budget.charge("keys", len(found))
         service = SECRETS_MANAGER if isinstance(search, Find) else PARAMETER_STORE
         where = "find" if isinstance(search, Find) else f"the path {search.path}"
         if not found and search.optional and (doubt := listings.of(service.name).doubt):
@@ -185,9 +197,7 @@ class ContentRenderer:
     async def _find(self, find: Find, grant: Grant, listings: Listings, budget: Budget) -> list[SecretRef]:
         catalogue = listings.of(SECRETS_MANAGER.name)
         check_listed(catalogue, "find")
-        by_pattern = find.name is not None and find.name.regexp is not None
-        length = _Length.UNKNOWN if by_pattern else _Length.SHORT
-        entries = await self._run(partial(select, find, catalogue), budget, length)
+        entries = await self._run(partial(select, find, catalogue), budget, _Length.UNKNOWN)
         return [grant.ref(entry.arn) for entry in entries]
 
     async def _run(self, work: Callable[[Budget], T], budget: Budget, length: _Length) -> T:
@@ -217,13 +227,16 @@ class _Length(Enum):
     LONG = auto()
 
 
-def _length_of(spec: SyncedSecretSpec, fetched: Fetched) -> _Length:
-    """How long rendering may take. Patterns and expressions can be short and take seconds."""
-    size = sum(
-        len(value.text or value.binary or "") for value in fetched.values() if isinstance(value, SecretValue)
-    )
+def _length_of(spec: SyncedSecretSpec, values: Iterable[SecretValue | SyncFailure]) -> _Length:
+    """How long rendering may take. Patterns and expressions can be short and take seconds.
+
+    `values` has a value as often as the spec uses it.
+    """
+    size = sum(value.size for value in values if isinstance(value, SecretValue))
     if size > _LONG or len(spec.items) > _MANY:
         return _Length.LONG
+    if size > _SHORT:
+        return _Length.UNKNOWN
     by_path = any(
         isinstance(reference, SecretKeyReference | ParameterReference) and reference.jmes_path is not None
         for reference in references(spec)
@@ -275,7 +288,7 @@ def _content(
         len(direct) == len(fetched),
         Dependencies(
             frozenset(fetched) | frozenset(in_templates),
-            filters.union(*(output.filters for output in outputs)),
+            coarse(filters.union(*(output.filters for output in outputs))),
             any(output.whole_catalogue for output in outputs),
         ),
         {text: selected_by(output, listings.of(SECRETS_MANAGER.name)) for text, output in rendered.items()},

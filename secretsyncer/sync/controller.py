@@ -16,7 +16,8 @@ from prometheus_async import aio
 
 from secretsyncer import logs
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Changes
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.changes import Changes
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.store import EventKind

@@ -22,6 +22,11 @@ from secretsyncer.synced_secret import AnyReference, Find, Keys, Parameters, Sea
 
 T = TypeVar("T")
 
+_LOT = 100
+"""AWS secrets that are compared between two looks at the clock."""
+_LONG_KEY = 253
+"""Characters of a key above which one rule can take tens of milliseconds. No Secret has a longer one."""
+
 Data = dict[str, bytes]
 
 Values = Mapping[AnyReference, SecretValue | SyncFailure]
@@ -36,7 +41,9 @@ def select(find: Find, catalogue: Catalogue, budget: Budget) -> list[Entry]:
     pattern = regexp.compile(find.name.regexp) if find.name and find.name.regexp is not None else None
     prefix = (find.name and find.name.prefix) or ""
 
-    def matches(entry: Entry) -> bool:
+    def matches(number: int, entry: Entry) -> bool:
+        if number % _LOT == 0:
+            budget.charge_time()
         if not (
             entry.name.startswith(prefix)
             and (find.tag_key is None or find.tag_key in entry.tags)
@@ -49,7 +56,9 @@ def select(find: Find, catalogue: Catalogue, budget: Budget) -> list[Entry]:
         return pattern.search(entry.name) is not None
 
     budget.start_clock()
-    return sorted((entry for entry in catalogue.entries.values() if matches(entry)), key=lambda entry: entry.name)
+    found = [entry for number, entry in enumerate(catalogue.entries.values(), 1) if matches(number, entry)]
+    budget.charge_time()
+    return sorted(found, key=lambda entry: entry.name)
 
 
 _REPLACEMENTS: Mapping[str | None, Callable[[str], str]] = {
@@ -87,6 +96,7 @@ class AllKeys:
                 self._add_found(parts, reference, next(found))
                 continue
             with self._collecting():
+                self._budget.charge_time()
                 parts.update(self._named(reference, values[reference]))
         if find := self._source.find:
             self._add_found(parts, find, next(found))
@@ -109,6 +119,7 @@ class AllKeys:
         self.left_out |= search.optional and not found
         for result in [found] if isinstance(found, SyncFailure) else found:
             with self._collecting():
+                self._budget.charge_time()
                 parts.update(self._found(search, given(result)))
 
     def _named(self, reference: AnyReference, value: SecretValue | SyncFailure) -> _Parts:
@@ -129,6 +140,7 @@ class AllKeys:
     def _all_keys(self, title: str, value: SecretValue, *, decode: str | None) -> _Parts:
         parts: _Parts = {}
         undecoded = []
+        self._budget.charge("keys", len(self._documents.parse(value, title)))
         texts, failure = self._documents.all_texts(value, title)
         if failure:
             self._failures.append(failure)
@@ -170,7 +182,7 @@ class AllKeys:
     def _name(self, key: str, origin: str) -> str:
         """The key's name in the Secret, which may be invalid."""
         rules = [rule.change for rule in self._source.rewrite]
-        name = _rewritten(rules, key, origin) if rules else key
+        name = _rewritten(rules, key, origin, self._budget) if rules else key
         if self._source.invalid_keys in _REPLACEMENTS and not is_data_key(name):
             replaced = _REPLACEMENTS[self._source.invalid_keys]
             return "".join(c if is_data_key(f"x{c}") else replaced(c) for c in name)
@@ -181,9 +193,14 @@ def _wrong(problem: str) -> Rejected:
     return Rejected(Reason.INVALID_SECRET_VALUE, problem)
 
 
-def _rewritten(rules: list[regexp.Change], key: str, origin: str) -> str:
+def _rewritten(rules: list[regexp.Change], key: str, origin: str, budget: Budget) -> str:
+    def charge(name: str) -> None:
+        if len(name) > _LONG_KEY:
+            budget.leave_to_a_thread()
+        budget.charge_time()
+
     try:
-        return regexp.rewrite(rules, key)
+        return regexp.rewrite(rules, key, charge)
     except ValueError as exc:
         problem = str(exc)
     raise _wrong(f"key {origin} {problem}")

@@ -7,13 +7,14 @@ both names. A needless key costs a comparison in memory.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Changes
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.changes import Changes
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER, Named, named
 from secretsyncer.gotemplate.engine import Filter
@@ -24,6 +25,8 @@ T = TypeVar("T", bound=Hashable)
 
 RECURSIVE = "recursive"
 """Argument of the filter of a path."""
+MOST_FILTERS = 50
+"""Filters of one object that are kept: of one tag, and in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,25 @@ class Dependencies:
     def selections(self) -> set[Filter | None]:
         """The parts of the listings that were used; None means all AWS secrets."""
         return {*self.filters, None} if self.whole_catalogue else set(self.filters)
+
+
+def coarse(filters: Collection[Filter]) -> frozenset[Filter]:
+    """As few filters as depend on at least the same secrets: of one tag, and in all.
+
+    They are kept for each object. A template may have a thousand, and a needless reconcile does no harm.
+    """
+    made = {Filter("name", ()) if what.kind == "name" else what for what in filters}  # all names have one digest
+    values = Counter(what.args[0] for what in made if what.kind == "tag")
+    made = {
+        Filter("tagKey", what.args[:1]) if what.kind == "tag" and values[what.args[0]] > MOST_FILTERS else what
+        for what in made
+    }
+    paths = {what for what in made if what.kind == "path"}
+    return _at_most(paths, Filter("path", ("/", RECURSIVE))) | _at_most(made - paths, Filter("name", ()))
+
+
+def _at_most(filters: Collection[Filter], instead: Filter) -> frozenset[Filter]:
+    return frozenset(filters) if len(filters) <= MOST_FILTERS else frozenset({instead})
 
 
 class DependencyIndex:

@@ -26,9 +26,12 @@ _CALLS = {"tagKey": "filterByTagKey", "tag": "filterByTag", "name": "filterByNam
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What one template selected: the filters that matched, and whether it saw or read any listed secret."""
+    """What one template selected: the filters that matched, and whether it saw or read any listed secret.
 
-    matched: frozenset[Filter] = field(repr=False)  # a template may filter by a secret's value
+    Of the filters, only hashes are kept: there may be a thousand, and their arguments may come from a value.
+    """
+
+    matched: frozenset[int] = field(repr=False)
     listed: bool
     read: bool
 
@@ -66,7 +69,9 @@ def in_use(objects: Iterable[Object], region: str) -> Iterator[str]:
 
 def selected_by(output: RenderedTemplate, catalogue: Catalogue) -> Selected:
     """What a template selected now."""
-    return Selected(output.matched, output.whole_catalogue and bool(catalogue.entries), bool(output.read))
+    return Selected(
+        frozenset(map(hash, output.matched)), output.whole_catalogue and bool(catalogue.entries), bool(output.read)
+    )
 
 
 def vanished(
@@ -87,7 +92,7 @@ def vanished(
     old = last_good.selected.get(text)
     if old is None:
         return None
-    gone = [what for what in empty if what in old.matched]
+    gone = [what for what in empty if hash(what) in old.matched]
     if gone or (old.listed and not now.listed) or (old.read and not now.read):
         return _failure(gone)
     return None

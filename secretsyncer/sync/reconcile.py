@@ -19,6 +19,7 @@ from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.values.sources import Sources
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.expressions.patience import OutOfPatience
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.sync.apply import Writer
@@ -28,11 +29,13 @@ from secretsyncer.sync.content import Content, ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex, below
 from secretsyncer.sync.fetch import ref_of, refs_below
 from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.parsing import Parse, Parser, at_once
 from secretsyncer.sync.records import Record, Records
 from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.sync.render import finds, references, templates
 from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.secret_plan import owned_secrets
+from secretsyncer.sync.status import number
 from secretsyncer.sync.stores import Stores
 from secretsyncer.sync.template_ids import ref_for
 from secretsyncer.synced_secret import Parameters, SyncedSecret
@@ -81,6 +84,7 @@ class Reconciler:
         self._rules = rules
         self._records = Records()
         self._refreshes = Refreshes(clock)
+        self._parser = Parser()
         self._owned: dict[str, list[Key]] | None = None
 
     def in_step(self, key: Key) -> Outcome | None:
@@ -112,7 +116,7 @@ class Reconciler:
             return Outcome("gone")
         obj, namespace = found
         try:
-            record = self._parse(key, obj)
+            record = await self._parsed(key, obj)
             record.in_step = False
             synced = record.synced
             if synced.spec.suspend:
@@ -127,14 +131,17 @@ class Reconciler:
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             if not self._is_still_granted(key, record, grant):
                 return Outcome("unchanged")  # edited meanwhile, and queued again for that
-            written = await self._writer.write_secret(synced, content.data)
+            revision = number((obj.get("status") or {}).get("revision"))
+            written = await self._writer.write_secret(synced, content.data, revision=revision)
             if record.left and self._owners.owner(record.left) is None:
                 await self._writer.release(synced, record.left)
             record.left = None
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
             raise
-        status_changed = await self._reporter.synced(obj, synced, content, written.action)
+        status_changed = await self._reporter.synced(
+            obj, synced, content, written.action, revision=written.revision
+        )
         self._index.note(key, content.dependencies)
         # Only AWS can tell whether tags still grant access, and whether what was missing still is.
         in_step = content.complete and not grant.tag
@@ -155,7 +162,7 @@ class Reconciler:
             record = self._parse(key, obj)
             spec = record.synced.spec
             grant = self._authorize(record.synced, namespace, self._operator.known_account)
-        except SyncFailure:
+        except (SyncFailure, OutOfPatience):
             return set()
         # The reconcile itself reads tags, and a suspended object reads nothing.
         if grant.tag or spec.suspend:
@@ -189,11 +196,17 @@ class Reconciler:
             raise Unavailable(Reason.KUBERNETES_ERROR, f"namespace {key.namespace} is not known")
         return (obj, namespace) if not namespace["metadata"].get("deletionTimestamp") else None
 
-    def _parse(self, key: Key, obj: Object) -> Record:
+    async def _parsed(self, key: Key, obj: Object) -> Record:
+        try:
+            return self._parse(key, obj)
+        except OutOfPatience:
+            return self._parse(key, obj, await self._parser.in_a_thread(obj))
+
+    def _parse(self, key: Key, obj: Object, parse: Parse = at_once) -> Record:
         record = self._records.get(key)
         if record is None or not record.is_of(obj):
             self._index.drop(key)
-        parsed = self._records.parse(key, obj)
+        parsed = self._records.parse(key, obj, parse)
         if record is None:
             parsed.left = self._left_before_start(parsed.synced)
         return parsed

@@ -136,19 +136,21 @@ class Records:
 
     def __init__(self) -> None:
         self._records: dict[Key, Record] = {}
+        self._refused: dict[Key, _Refused] = {}
 
     def get(self, key: Key) -> Record | None:
         return self._records.get(key)
 
-    def parse(self, key: Key, obj: Object) -> Record:
+    def parse(self, key: Key, obj: Object, parse: Callable[[Object], SyncedSecret] = parse) -> Record:
         """The record of this object; a new one for each generation and for a recreated object.
 
-        Raises Rejected if its spec is invalid.
+        Raises Rejected if its spec is invalid, also without parsing it again. What else `parse` raises changes nothing.
         """
         record = self._records.get(key)
         if record is None or not record.is_of(obj):
+            synced = self._parse(key, obj, parse)
             before = self._records.pop(key, None)
-            record = self._records[key] = Record(parse(obj))
+            record = self._records[key] = Record(synced)
             if before is not None and before.synced.uid == record.synced.uid:
                 targets = (before.synced.secret, before.left)
                 record.left = next(
@@ -156,9 +158,31 @@ class Records:
                 )
         return record
 
+    def _parse(self, key: Key, obj: Object, parse: Callable[[Object], SyncedSecret]) -> SyncedSecret:
+        metadata = obj["metadata"]
+        version = metadata.get("uid"), metadata.get("generation")
+        refused = self._refused.pop(key, None)
+        if refused is None or refused.version != version:
+            try:
+                return parse(obj)
+            except Rejected as failure:
+                refused = _Refused(version, failure.reason, failure.message)
+        self._records.pop(key, None)
+        self._refused[key] = refused
+        raise Rejected(refused.reason, refused.message)
+
     def drop(self, key: Key) -> None:
         """The object is gone."""
         self._records.pop(key, None)
+        self._refused.pop(key, None)
+
+
+class _Refused(NamedTuple):
+    """Why the spec of an object is invalid, and of which uid and generation it was."""
+
+    version: tuple[Any, Any]
+    reason: Reason
+    message: str
 
 
 def _digest(listings: Listings) -> str:

@@ -2,14 +2,17 @@
 
 An unchanged status is not written, and causes no Event. A status that somebody else has changed is written again. With an
 older CRD, the API server drops fields of a status. To avoid sending them in every reconcile, a new status is compared with
-the one that was sent last, as long as the object still has what was stored then.
+the one that was sent last, as long as the object still has what was stored then. Reconciles and restarts change different
+parts of a status, also at the same time: each change starts from the result of the one before.
 """
 
 from __future__ import annotations
 
 import time
+from asyncio import Lock
 from collections.abc import Callable
 from typing import Literal, NamedTuple
+from weakref import WeakValueDictionary
 
 from secretsyncer.errors import Reason, SyncFailure
 from secretsyncer.kube.objects import Key, Object, key_of
@@ -29,6 +32,7 @@ class Reporter:
         self._event = events
         self._now = now
         self._last: dict[Key, _Report] = {}
+        self._locks: WeakValueDictionary[Key, Lock] = WeakValueDictionary()
 
     def is_current(self, obj: Object) -> bool:
         """Whether the status of the object is the one that was reported last."""
@@ -43,53 +47,82 @@ class Reporter:
         """The status of the object, with the fields that the API server did not store."""
         return self._last[key_of(obj)].sent if self.is_current(obj) else _status(obj)
 
-    async def _write(self, obj: Object, new: Object, patch: Object | None) -> None:
-        stored = _status(obj)
-        if patch:
-            written = await self._writer.write_status(obj, patch)
-            if written is None:
-                return  # the object is gone, or was recreated
-            stored = _status(written)
-        # Usually both are equal, and then one copy is enough.
-        self._last[key_of(obj)] = _Report(obj["metadata"].get("uid", ""), stored if new == stored else new, stored)
+    async def change(
+        self,
+        obj: Object,
+        make: Callable[[Object], Object],
+        *,
+        before_write: Callable[[], None] = lambda: None,
+        exactly: bool = False,
+    ) -> _Change:
+        """Write the status that `make` returns for the present one, if it differs.
 
-    async def synced(self, obj: Object, synced: SyncedSecret, content: Content, action: str) -> bool:
+        `exactly`: only if nobody has changed the object meanwhile, this process included.
+        """
+        async with self._locks.setdefault(key_of(obj), Lock()):
+            now = self._writer.present(obj) or obj
+            old = self._known(now)
+            new = {**old, **make(old)}  # what it does not say stays
+            stored: Object | None = _status(now)
+            patch = status.patch(old, new)
+            if patch:
+                before_write()
+                if exactly:
+                    patch["metadata"] = {"resourceVersion": now["metadata"].get("resourceVersion", "")}
+                written = await self._writer.write_status(now, patch)
+                stored = None if written is None else _status(written)
+            if stored is not None:  # otherwise the object is gone, or was changed or recreated
+                # Usually both are equal, and then one copy is enough.
+                uid = obj["metadata"].get("uid", "")
+                self._last[key_of(obj)] = _Report(uid, stored if new == stored else new, stored)
+            return _Change(old, patch is not None, stored)
+
+    async def synced(
+        self, obj: Object, synced: SyncedSecret, content: Content, action: str, *, revision: int | None = None
+    ) -> bool:
         """The Secret is in sync; `action` is the write, if any. Returns whether the status has changed."""
-        old = self._known(obj)
-        new = status.synced(
-            old,
-            generation=synced.generation,
-            sources=tuple(content.read.values()),
-            keys=len(content.data),
-            now=self._now(),
-            remarks=[*remarks(synced.spec), *content.remarks],
+        change = await self.change(
+            obj,
+            lambda old: status.synced(
+                old,
+                generation=synced.generation,
+                sources=tuple(content.read.values()),
+                keys=len(content.data),
+                now=self._now(),
+                remarks=[*remarks(synced.spec), *content.remarks],
+                revision=revision,
+            ),
         )
-        patch = status.patch(old, new)
-        await self._write(obj, new, patch)
         if action:
             self._event(obj, "Normal", "Synced", f"Secret {action}")
-        elif status.ready_reason(old) not in {"", str(Reason.SYNCED)}:
+        elif status.ready_reason(change.old) not in {"", str(Reason.SYNCED)}:
             self._event(obj, "Normal", "Synced", "in sync with AWS again")
-        return patch is not None
+        return change.wrote
 
     async def suspended(self, obj: Object, synced: SyncedSecret) -> bool:
         """The object is suspended. Returns whether the status has changed."""
-        old = self._known(obj)
-        new = status.suspended(old, generation=synced.generation, now=self._now())
-        patch = status.patch(old, new)
-        await self._write(obj, new, patch)
-        if patch:
+        generation = synced.generation
+        change = await self.change(obj, lambda old: status.suspended(old, generation=generation, now=self._now()))
+        if change.wrote:
             self._event(obj, "Normal", str(Reason.SUSPENDED), "no longer synced: spec.suspend is true")
-        return patch is not None
+        return change.wrote
 
     async def failed(self, obj: Object, failure: SyncFailure) -> None:
         """The reconcile has failed. The Event is first, because writing the status may fail as well."""
-        old = self._known(obj)
-        new = status.failed(old, failure, generation=obj["metadata"].get("generation", 0), now=self._now())
-        patch = status.patch(old, new)
-        if patch:
-            self._event(obj, "Warning", str(failure.reason), failure.message)
-        await self._write(obj, new, patch)
+        generation = obj["metadata"].get("generation", 0)
+        await self.change(
+            obj,
+            lambda old: status.failed(old, failure, generation=generation, now=self._now()),
+            before_write=lambda: self._event(obj, "Warning", str(failure.reason), failure.message),
+        )
+
+
+class _Change(NamedTuple):
+    """The status before, whether it was written, and what is stored now; None if that is not known."""
+
+    old: Object
+    wrote: bool
+    stored: Object | None
 
 
 class _Report(NamedTuple):

@@ -18,6 +18,7 @@ from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.sync.observed import LAST_APPLIED, MANAGED_BY, OWN_GROUP, brief, digest
+from secretsyncer.sync.revision import Revision, annotation, is_revision
 from secretsyncer.sync.secret_rules import (
     check_controller,
     check_metadata,
@@ -60,20 +61,26 @@ class Patch:
 
 
 def plan(
-    synced: SyncedSecret, data: Mapping[str, bytes], observed: dict[str, Any] | None, *, adopt: bool
+    synced: SyncedSecret,
+    data: Mapping[str, bytes],
+    observed: dict[str, Any] | None,
+    *,
+    adopt: bool,
+    revision: Revision | None = None,
 ) -> Create | Recreate | Patch | None:
     """The write that brings the Secret to the desired state; None if it is there already.
 
-    `adopt` is the operator's setting, which the spec can override. Raises Rejected(Conflict) if the Secret belongs to
-    somebody else and may not be adopted, or would have to be recreated and may not be. Raises
-    Rejected(InvalidSecretValue) if the data lacks a key that the type requires.
+    `adopt` is the operator's setting, which the spec can override. `revision` is that of the data. Raises
+    Rejected(Conflict) if the Secret belongs to somebody else and may not be adopted, or would have to be recreated and may
+    not be. Raises Rejected(InvalidSecretValue) if the data lacks a key that the type requires.
     """
     check_size(data)
     check_type(synced.spec.type, data)
     encoded = {key: b64encode(value).decode() for key, value in data.items()}
     check_metadata(synced)
+    annotations = _annotations(synced, revision)
     if observed is None:
-        return Create(_body(synced, encoded))
+        return Create(_body(synced, encoded, annotations))
     check_observed(synced, observed)
     may_adopt = adopt if synced.spec.adopt is None else synced.spec.adopt
     if not may_adopt and not is_managed(observed):
@@ -85,7 +92,7 @@ def plan(
     check_controller(synced, observed["metadata"]["ownerReferences"])
     check_not_emptied(synced, data, observed)
     changes, keys = _data_changes(encoded, observed["digests"])
-    metadata = _metadata_changes(synced, observed["metadata"])
+    metadata = _metadata_changes(synced, observed["metadata"], annotations)
     if obstacle := _obstacle(synced, observed, changed=bool(changes)):
         if not synced.spec.recreate_on_type_change:
             raise Rejected(
@@ -95,7 +102,7 @@ def plan(
         return Recreate(
             observed["metadata"]["uid"],
             observed["metadata"]["resourceVersion"],
-            _successor(synced, encoded, observed["metadata"]),
+            _successor(synced, encoded, observed["metadata"], annotations),
         )
     freeze = bool(synced.spec.immutable) and not observed["immutable"]
     if not changes and not metadata and not freeze:
@@ -108,13 +115,12 @@ def plan(
     return Patch(body, keys)
 
 
-def _body(synced: SyncedSecret, encoded: dict[str, str]) -> dict[str, Any]:
+def _body(synced: SyncedSecret, encoded: dict[str, str], annotations: dict[str, str]) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "name": synced.secret.name,
         "namespace": synced.secret.namespace,
         "labels": _labels(synced),
     }
-    annotations = _annotations(synced)
     if annotations:
         metadata["annotations"] = annotations
     if synced.spec.deletion_policy == "Delete":
@@ -124,9 +130,11 @@ def _body(synced: SyncedSecret, encoded: dict[str, str]) -> dict[str, Any]:
     return {**body, "type": synced.spec.type or "Opaque", **frozen, "data": encoded}
 
 
-def _successor(synced: SyncedSecret, encoded: dict[str, str], observed: dict[str, Any]) -> dict[str, Any]:
+def _successor(
+    synced: SyncedSecret, encoded: dict[str, str], observed: dict[str, Any], annotations: dict[str, str]
+) -> dict[str, Any]:
     """The Secret that takes the place of the observed one, with the metadata that others put there."""
-    body = _body(synced, encoded)
+    body = _body(synced, encoded, annotations)
     before = _managed_before(observed["annotations"])
     for part in ("labels", "annotations"):
         others = {name: text for name, text in observed[part].items() if name not in before[part]}
@@ -150,12 +158,14 @@ def _labels(synced: SyncedSecret) -> dict[str, str]:
     return {**synced.spec.labels, MANAGED_BY: MANAGER}
 
 
-def _annotations(synced: SyncedSecret) -> dict[str, str]:
+def _annotations(synced: SyncedSecret, revision: Revision | None) -> dict[str, str]:
     # Metadata copied from a Secret includes kubectl's copy of its manifest, which may contain values.
     wanted = {name: text for name, text in synced.spec.annotations.items() if name != LAST_APPLIED}
     managed = {"labels": sorted(synced.spec.labels), "annotations": sorted(wanted)}
     if any(managed.values()):
         wanted[MANAGED_METADATA] = json.dumps(managed, separators=(",", ":"))
+    if revision:
+        wanted[annotation(synced.uid)] = revision.text()
     return wanted
 
 
@@ -179,10 +189,12 @@ def _data_changes(
     return changes, tuple(sorted(changes))
 
 
-def _metadata_changes(synced: SyncedSecret, observed: dict[str, Any]) -> dict[str, Any]:
+def _metadata_changes(
+    synced: SyncedSecret, observed: dict[str, Any], annotations: dict[str, str]
+) -> dict[str, Any]:
     before = _managed_before(observed["annotations"])
     changes: dict[str, Any] = {}
-    for part, wanted in (("labels", _labels(synced)), ("annotations", _annotations(synced))):
+    for part, wanted in (("labels", _labels(synced)), ("annotations", annotations)):
         have = observed[part]
         gone = [key for key in before[part] if key in have and key not in wanted]
         differing = {
@@ -211,7 +223,7 @@ def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
     for part in ("labels", "annotations"):
         names = noted.get(part) if isinstance(noted, dict) else None
         before[part] = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-    before["annotations"].append(MANAGED_METADATA)
+    before["annotations"] += [MANAGED_METADATA, *filter(is_revision, annotations)]
     return before
 
 

@@ -22,6 +22,9 @@ _REQUEST_ID = re.compile(r" \(request id [^)]*\)")
 
 READY, STALLED, RECONCILING = "Ready", "Stalled", "Reconciling"
 _OURS = {READY, STALLED, RECONCILING}
+RESTARTED = "Restarted"
+"""The condition about workloads. It changes without the others, and `restart_memory` creates it."""
+RESTART_FIELDS = ("revision", "revisionTime", "restartedRevision", "restarts")
 
 SOURCES_LIMIT = 50
 """Maximum number of sources in a status. A template may read hundreds."""
@@ -105,8 +108,9 @@ def synced(
     keys: int,
     now: float,
     remarks: Sequence[str] = (),
+    revision: int | None = None,
 ) -> dict[str, Any]:
-    """The status of an object in sync with AWS."""
+    """The status of an object in sync with AWS. `revision`: None if no workloads are to be restarted."""
     listed = sorted(set(sources))
     message = "; ".join([f"{keys} key{'s' * (keys != 1)}{_origin(listed)}", *remarks])
     status: dict[str, Any] = {
@@ -119,9 +123,33 @@ def synced(
         ],
         "conditions": _conditions(old, Reason.SYNCED, message, generation=generation, now=now),
     }
+    if revision is None:
+        status["conditions"] = [c for c in status["conditions"] if c.get("type") != RESTARTED]
+        status |= {field: None for field in RESTART_FIELDS if field in old}
+    else:
+        status |= _revision(old, revision, now)
     stale = any(status[field] != old.get(field) for field in status)
     status["lastSyncTime"] = timestamp(now) if stale or not old.get("lastSyncTime") else old["lastSyncTime"]
     return status
+
+
+def number(value: Any) -> int:
+    """A revision in a status, which may contain anything."""
+    return value if type(value) is int and value >= 0 else 0
+
+
+def _revision(old: dict[str, Any], revision: int, now: float) -> dict[str, Any]:
+    """The revision of the data, and up to which one workloads were restarted.
+
+    Nothing is due when spec.restart is new: the revision was 0 until now.
+    """
+    before = number(old.get("revision"))
+    since = old.get("revisionTime")
+    return {
+        "revision": revision,
+        "revisionTime": since if since and revision == before else timestamp(now),
+        "restartedRevision": min(number(old.get("restartedRevision", before)), revision),
+    }
 
 
 def failed(old: dict[str, Any], failure: SyncFailure, *, generation: int, now: float) -> dict[str, Any]:

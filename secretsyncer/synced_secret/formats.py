@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from secretsyncer.aws import arn
 from secretsyncer.aws.services.secretsmanager import SECRET_PATTERN
-from secretsyncer.expressions import dotted, jmespath, regexp
+from secretsyncer.expressions import dotted, jmespath, patience, regexp
 
 CLUSTER_CREDENTIALS = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
 """Types that Kubernetes turns into credentials for the cluster (compare CVE-2026-42876 of another operator)."""
@@ -34,8 +34,8 @@ MOST_ITEMS = 1000
 """Entries of a list or a map that a person writes. It bounds the memory that one object takes."""
 LONGEST_DURATION = 64
 
-_DURATION = r"([0-9]+([.][0-9]+)?[hms])+"
-_NO_DURATION = "must be a duration such as 30s, 5m or 1h30m"
+DURATION = r"([0-9]+([.][0-9]+)?[hms])+"
+NO_DURATION = "must be a duration such as 30s, 5m or 1h30m"
 _OUT_OF_BOUNDS = "must be at least 10s and at most 720h (30 days)"
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
@@ -135,6 +135,7 @@ def is_data_key(text: str) -> bool:
 
 
 def _regular_expression(text: str) -> str:
+    patience.check()
     regexp.compile(text)
     return text
 
@@ -144,6 +145,7 @@ RegularExpression = Annotated[str, Field(max_length=EXPRESSION_LIMIT), AfterVali
 
 
 def _jmespath(text: str) -> str:
+    patience.check()
     jmespath.check(text)
     return text
 
@@ -202,15 +204,19 @@ SecretType = Annotated[
 """The type of a Secret."""
 
 
-def duration(value: Any) -> float:
-    """Seconds of a number, or of text like 30s, 5m and 1h30m. Raises ValueError if it is too short or too long."""
-    if isinstance(value, str) and len(value) <= LONGEST_DURATION and re.fullmatch(_DURATION, value):
+def seconds_of(value: Any) -> float:
+    """Seconds of a number, or of text like 30s, 5m and 1h30m. Raises ValueError if it is neither."""
+    if isinstance(value, str) and len(value) <= LONGEST_DURATION and re.fullmatch(DURATION, value):
         parts = re.findall(r"([0-9.]+)([hms])", value)
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = value  # an int of JSON may be too large for a float
-    else:
-        raise ValueError(_NO_DURATION)
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value  # an int of JSON may be too large for a float
+    raise ValueError(NO_DURATION)
+
+
+def duration(value: Any) -> float:
+    """Seconds of a time between two reads. Raises ValueError if it is too short or too long."""
+    seconds = seconds_of(value)
     if not MIN_REFRESH <= seconds <= MAX_REFRESH:
         raise ValueError(_OUT_OF_BOUNDS)
     return float(seconds)
@@ -223,12 +229,12 @@ Duration = Annotated[
         {
             "type": "string",
             "maxLength": LONGEST_DURATION,
-            "pattern": f"^{_DURATION}$",
-            "patternErrorMessage": _NO_DURATION,
+            "pattern": f"^{DURATION}$",
+            "patternErrorMessage": NO_DURATION,
             "checks": [
                 {
                     "message": _OUT_OF_BOUNDS,
-                    "cel": f"!self.matches('^{_DURATION}$') || duration(self) >= duration('{MIN_REFRESH:.0f}s') && "
+                    "cel": f"!self.matches('^{DURATION}$') || duration(self) >= duration('{MIN_REFRESH:.0f}s') && "
                     f"duration(self) <= duration('{MAX_REFRESH:.0f}s')",
                 }
             ],

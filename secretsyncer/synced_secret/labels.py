@@ -10,11 +10,11 @@ from pydantic import AfterValidator, Field
 
 from secretsyncer.synced_secret.formats import MOST_ITEMS, SUBDOMAIN, Format
 
-_NAME = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+NAME = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _NAME_RULE = "1 to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
-_LABEL_KEY = f"({SUBDOMAIN}/)?{_NAME}"
+LABEL_KEY = f"({SUBDOMAIN}/)?{NAME}"
 # Kubernetes accepts capital letters in the prefix of an annotation, but not in that of a label.
-_ANNOTATION_KEY = f"({SUBDOMAIN.replace('a-z', 'a-zA-Z')}/)?{_NAME}"
+_ANNOTATION_KEY = f"({SUBDOMAIN.replace('a-z', 'a-zA-Z')}/)?{NAME}"
 _KEY_LIMIT = 317
 """Characters of the key of a label or an annotation: 253 of the prefix, a slash, and 63 of the name."""
 ANNOTATIONS_LIMIT = 256 << 10
@@ -77,12 +77,12 @@ Labels = Annotated[
         Annotated[
             str,
             Field(description="Value of the label.", max_length=63),
-            Format(f"({_NAME})?", f"must be empty or {_NAME_RULE}"),
+            Format(f"({NAME})?", f"must be empty or {_NAME_RULE}"),
         ],
     ],
     Field(max_length=MOST_ITEMS),
-    _keys(_LABEL_KEY),
-    _names(_LABEL_KEY),
+    _keys(LABEL_KEY),
+    _names(LABEL_KEY),
 ]
 """Labels, as Kubernetes accepts them."""
 

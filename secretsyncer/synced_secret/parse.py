@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from secretsyncer.errors import Reason, Rejected
+from secretsyncer.expressions import patience
 from secretsyncer.kube.objects import Key, key_of
 from secretsyncer.synced_secret.spec import SyncedSecretSpec
 
@@ -28,6 +29,8 @@ MESSAGES = {
 """Pydantic's own messages speak of Python. The CRD has these words, too."""
 
 
+LONGEST = 3.0
+"""Seconds of processor time that the expressions of a spec may take to compile."""
 MOST_PROBLEMS = 20
 """Wrong fields that one message names."""
 _LONGEST_NAME = 100
@@ -59,8 +62,11 @@ def target_of(obj: dict[str, Any]) -> Key:
     return Key(key.namespace, name) if isinstance(name, str) and name else key
 
 
-def parse(obj: dict[str, Any]) -> SyncedSecret:
-    """The object, checked. Raises Rejected(InvalidSpec) that names every wrong field."""
+def parse(obj: dict[str, Any], *, seconds: float = LONGEST) -> SyncedSecret:
+    """The object, checked. Raises Rejected(InvalidSpec) that names every wrong field.
+
+    Raises OutOfPatience if its expressions take more than these seconds of processor time; `LONGEST`: is rejected.
+    """
     metadata = obj["metadata"]
     spec = obj.get("spec")
     if TOO_LARGE in obj:
@@ -71,7 +77,16 @@ def parse(obj: dict[str, Any]) -> SyncedSecret:
     try:
         if not isinstance(spec, dict | None):
             raise Rejected(Reason.INVALID_SPEC, "spec: must be an object")
-        checked = SyncedSecretSpec.model_validate(spec or {})
+        with patience.limited(seconds):
+            checked = SyncedSecretSpec.model_validate(spec or {})
+    except patience.OutOfPatience:
+        if seconds < LONGEST:
+            raise
+        raise Rejected(
+            Reason.INVALID_SPEC,
+            f"spec: its regular expressions and JMESPath expressions take more than {LONGEST:g} s of processor time "
+            "to compile; use fewer or shorter ones",
+        ) from None
     except ValidationError as exc:
         errors = exc.errors(include_input=False, include_url=False)
         problems = [_explain(error) for error in errors[:MOST_PROBLEMS]]

@@ -32,6 +32,7 @@ from secretsyncer.synced_secret.formats import (
 )
 from secretsyncer.synced_secret.parameters import ParameterReference, Parameters
 from secretsyncer.synced_secret.references import SecretKeyReference, SecretReference, ValueReference
+from secretsyncer.synced_secret.restart import Restart
 from secretsyncer.synced_secret.target import SecretMetadata, Target
 
 __all__ = [
@@ -263,6 +264,9 @@ class SyncedSecretSpec(Fields):
     adopt: bool | None = None
     """Whether to take over an existing Secret that the operator does not manage. Defaults to the operator's setting
     ADOPT_EXISTING."""
+
+    restart: Restart | None = None
+    """Workloads to restart when the Secret has changed. The operator needs permissions for it: see docs/restarts.md."""
 
     suspend: bool = False
     """If true, syncing stops, and the Secret stays as it is. Defaults to false."""

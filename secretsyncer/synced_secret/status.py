@@ -13,6 +13,7 @@ from secretsyncer.synced_secret.fields import Fields
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Generation = Annotated[int, Field(json_schema_extra={"format": "int64"})]
+Revision = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
 class SourceVersion(Fields):
@@ -54,6 +55,25 @@ class Condition(Fields):
     a value."""
 
 
+class RestartedWorkload(Fields):
+    """The last restart of a workload."""
+
+    kind: str = Field(max_length=63)
+    """Kind of the workload."""
+
+    name: str = Field(max_length=253)
+    """Name of the workload."""
+
+    revision: Revision
+    """The revision that it was restarted for."""
+
+    time: Time
+    """Time of the restart. The workload has the same time, in its annotation or in restartAt."""
+
+    pending: bool | None = None
+    """True before the restart, and until it is confirmed."""
+
+
 class SyncedSecretStatus(Fields):
     """Observed state of the SyncedSecret. It never contains values of secrets. Written by the operator."""
 
@@ -74,6 +94,19 @@ class SyncedSecretStatus(Fields):
     sources: tuple[SourceVersion, ...] | None = Field(None, max_length=100)
     """AWS secrets and parameters that the Secret was made from. Long lists are cut."""
 
+    revision: Revision | None = None
+    """With spec.restart, how many times the data of the Secret have changed since. The creation of the Secret, changes of
+    its metadata, and repairs to the same data do not count."""
+
+    revision_time: Time | None = None
+    """Time when the revision last grew."""
+
+    restarted_revision: Revision | None = None
+    """The revision that all workloads were restarted for. Restarts are due while it is behind revision."""
+
+    restarts: tuple[RestartedWorkload, ...] | None = Field(None, max_length=200)
+    """Workloads that were restarted."""
+
     conditions: tuple[Condition, ...] | None = Field(
         None,
         max_length=16,
@@ -81,4 +114,5 @@ class SyncedSecretStatus(Fields):
     )
     """Conditions of the SyncedSecret. Ready shows whether the Secret has the content that the spec asks for. Its
     reason is Synced, or one of Suspended, InvalidSpec, RoleNotAllowed, AccessDenied, SecretNotFound,
-    InvalidSecretValue, TemplateError, Conflict, AWSUnavailable, KubernetesError and AdmissionDenied."""
+    InvalidSecretValue, TemplateError, Conflict, AWSUnavailable, KubernetesError and AdmissionDenied. With
+    spec.restart, Restarted shows whether all workloads were restarted that have to be."""

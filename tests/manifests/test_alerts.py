@@ -45,6 +45,9 @@ HEALTHY = {
     'secretsyncer_object_ready{namespace="demo",name="mended",reason="Synced"}': "_x11 1+0x109",
     f'secretsyncer_watch_restarts_total{{{POD},resource="secrets",cause="ended"}}': "0+1x120",
     f'secretsyncer_watch_restarts_total{{{POD},resource="secrets",cause="http_503"}}': "0+0x20 8+0x99",
+    f'secretsyncer_secret_rotation_overdue{{{POD},secret="good"}}': "0+0x30 1+0x20 0+0x69",
+    f'secretsyncer_secret_expiry_timestamp_seconds{{{POD},secret="good"}}': "700000+0x120",
+    f"secretsyncer_restarts_blocked{{{POD}}}": "0+0x20 1+0x10 0+0x89",
     f"secretsyncer_queue_depth{{{POD}}}": "5000+0x10 0+0x30 40+0x12 0+0x66",
     f'secretsyncer_aws_calls_total{{{POD},operation="ListSecrets",outcome="success"}}': "0+1x120",
     f'secretsyncer_aws_calls_total{{{POD},operation="GetSecretValue",outcome="throttled"}}': "0+0x20 30+0x99",
@@ -101,6 +104,27 @@ FAULTS = {
         },
         14,
         16,
+    ),
+    "a secret in use is scheduled for deletion": Fault(
+        "SecretsyncerSecretDeleted",
+        {f'secretsyncer_secret_deletion_timestamp_seconds{{{POD},secret="app"}}': "_x20 700000+0x99"},
+        24,
+        27,
+    ),
+    "a secret in use expires in a week": Fault(
+        "SecretsyncerSecretExpires",
+        {f'secretsyncer_secret_expiry_timestamp_seconds{{{POD},secret="app"}}': "605400+0x120"},
+        65,
+        75,
+    ),
+    "a rotation does not happen": Fault(
+        "SecretsyncerRotationOverdue",
+        {f'secretsyncer_secret_rotation_overdue{{{POD},secret="app"}}': "0+0x20 1+0x99"},
+        79,
+        83,
+    ),
+    "a workload cannot be restarted": Fault(
+        "SecretsyncerRestartBlocked", {f"secretsyncer_restarts_blocked{{{POD}}}": "0+0x20 2+0x99"}, 34, 38
     ),
     "a proxy cuts every watch": Fault(
         "SecretsyncerWatchRestarts",

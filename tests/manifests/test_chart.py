@@ -116,6 +116,25 @@ def test_with_monitoring_it_gives_what_the_component_gives():
 
 
 @needs_kubectl
+def test_with_restarts_it_gives_what_the_component_gives():
+    component = MANIFESTS / "components/restarts"
+    files = [(component / name).read_text() for name in ("policy.yaml", "rbac.yaml")]
+    wanted = by_name([obj for text in files for obj in yaml.safe_load_all(text)])
+    without, with_it = by_name(render()), by_name(render(restarts={"enabled": True}))
+    assert {key: obj for key, obj in with_it.items() if key not in without} == wanted
+
+
+def test_the_policy_of_restarts_names_the_account_that_gets_the_permissions():
+    objects = render("one", "here", restarts={"enabled": True}, serviceAccount={"name": "mine"})
+    (condition,) = the("ValidatingAdmissionPolicy", objects)["spec"]["matchConditions"]
+    assert condition["expression"] == "request.userInfo.username == 'system:serviceaccount:here:mine'"
+    (binding,) = (o for o in objects if o["kind"] == "ClusterRoleBinding" and "restarts" in o["metadata"]["name"])
+    assert [(s["namespace"], s["name"]) for s in binding["subjects"]] == [("here", "mine")]
+    roles = [o for o in render(restarts={"enabled": True}, watchNamespaces=["a", "b"]) if o["kind"] == "Role"]
+    assert {r["metadata"]["namespace"] for r in roles if "restarts" in r["metadata"]["name"]} == {"a", "b"}
+
+
+@needs_kubectl
 def test_for_one_namespace_it_gives_what_that_overlay_gives():
     overlay = kustomized("overlays/namespaced")
     objects = by_name(render(namespace="demo", watchNamespaces=["demo"], crds={"install": False}))

@@ -147,7 +147,22 @@ def test_each_policy_has_a_binding_that_denies_and_the_annotation_of_the_setting
         assert variables.get("annotation", default) == default
 
 
-# The component
+# The components
+
+
+def test_the_component_for_restarts_adds_permissions_and_their_limit(layered):
+    added = [obj for obj in layered("base", ("components/restarts",)) if obj not in build(MANIFESTS / "base")]
+    assert kinds(added) == [
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ]
+    assert all(LABEL.items() <= obj["metadata"]["labels"].items() for obj in added)
+    found = {obj["kind"]: obj for obj in added}
+    (subject,) = found["ClusterRoleBinding"]["subjects"]
+    (condition,) = found["ValidatingAdmissionPolicy"]["spec"]["matchConditions"]
+    assert f"'system:serviceaccount:{subject['namespace']}:{subject['name']}'" in condition["expression"]
 
 
 @every_overlay

@@ -14,6 +14,14 @@ Spec = dict[str, Any]
 ACCOUNT = "123456789012"
 GOOD = {"data": [literal("a", "1")]}
 SECRET = {"secretRef": {"name": "s"}}
+WEB = {"kind": "Deployment", "name": "web"}
+NO_TARGET = (
+    {},
+    {"name": "Not/A name"},
+    {"selector": {"matchLabels": {}}},
+)
+WINDOW = {"from": "22:00", "to": "05:00"}
+NO_WINDOW = ({"from": "24:00"}, {"to": "5:00"}, {"timezone": ""})
 NO_REFERENCE = ({"name": "no name"}, {"region": "EU_WEST"}, {"versionStage": ""}, {"versionId": "short"})
 """What a reference to a secret must not say."""
 
@@ -64,6 +72,11 @@ BROKEN: list[Spec] = [
     {**GOOD, "secretMetadata": {"labels": {"a": "", "two words": "", "b": ""}}},
     {**GOOD, "secretMetadata": {"annotations": {"a": "", "two words": "", "b": ""}}},
     {**GOOD, "secretMetadata": {"annotations": {"a": "", "b": "x" * 262_144}}},
+    {**GOOD, "restart": {"targets": []}},
+    {**GOOD, "restart": {"consumers": True, "delay": "soon"}},
+    {**GOOD, "restart": {"consumers": True, "delay": "25h"}},
+    *({**GOOD, "restart": {"targets": [WEB, {"kind": "Deployment", **wrong}]}} for wrong in NO_TARGET),
+    *({**GOOD, "restart": {"consumers": True, "windows": [WINDOW, {**WINDOW, **wrong}]}} for wrong in NO_WINDOW),
     *(spec for wrong in NO_REFERENCE for spec in _everywhere(wrong)),
     *(_from({"parameterRef": {"name": "/a", **wrong}}) for wrong in NO_PARAMETER),
     _from({"parameterRef": {"name": "/a", "key": ""}}),

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from base64 import b64decode
 
-from secretsyncer.aws.listing.catalogue import diff
+from secretsyncer.aws.listing.changes import diff
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.workqueue import WorkQueue

@@ -79,9 +79,9 @@ class WorldApi:
         )
 
     async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
-        params: dict[str, Any] = {"NextToken": token}
+        params: dict[str, Any] = {"NextToken": token, "IncludePlannedDeletion": True}
         if latest_first:
-            params |= {"SortBy": "last-changed-date", "SortOrder": "desc", "IncludePlannedDeletion": True}
+            params |= {"SortBy": "last-changed-date", "SortOrder": "desc"}
         answer = await self._perform("ListSecrets", identity, region, params, ())
         return Page([_dated(raw) for raw in answer["SecretList"]], answer.get("NextToken", ""))
 
@@ -108,7 +108,7 @@ class WorldApi:
         if "SecretList" in answer:
             return answer | {"SecretList": [_dated(raw) for raw in answer["SecretList"]]}
         if "Parameters" in answer:
-            return answer | {"Parameters": [_dated(raw, "LastModifiedDate") for raw in answer["Parameters"]]}
+            return answer | {"Parameters": [_dated(raw) for raw in answer["Parameters"]]}
         return _dated(answer) if "LastChangedDate" in answer else answer
 
     async def _perform(
@@ -140,8 +140,9 @@ class WorldApi:
         return SecretValue(raw["Name"], raw["ARN"], raw["VersionId"], text, binary, stages)
 
 
-def _dated(raw: dict[str, Any], field: str = "LastChangedDate") -> dict[str, Any]:
-    return raw | {field: datetime.fromtimestamp(raw[field], UTC)}
+def _dated(raw: dict[str, Any]) -> dict[str, Any]:
+    dates = {name: value for name, value in raw.items() if name.endswith("Date") and isinstance(value, float)}
+    return raw | {name: datetime.fromtimestamp(value, UTC) for name, value in dates.items()}
 
 
 def _failure(code: str, sentence: str, operation: str, identity: Identity, secret: str) -> Failure:

@@ -12,22 +12,23 @@ from sandbox.kubeapi.patches import merge_patch
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Key, Object, key_of
-from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS, WORKLOADS, Resource
 from secretsyncer.kube.store import ObjectStore
 from secretsyncer.sync.observed import MANAGED_BY, namespace_view, summarise, synced_secret_view
 from secretsyncer.sync.secret_plan import MANAGER
 from secretsyncer.sync.stores import Stores
 from tests.support.builders import ANNOTATION
 
-KINDS = (SYNCED_SECRETS, NAMESPACES, SECRETS, LEASES, EVENTS)
+KINDS = (SYNCED_SECRETS, NAMESPACES, SECRETS, LEASES, EVENTS, *WORKLOADS.values())
 
 
 class MemoryCluster:
     """Answers the operator's writes after `latency` seconds; its watches show a change `lag` seconds after it (0: at once).
 
-    Users write with `put`, `edit` and `remove`. `writes` are the operator's: verb, plural and key. `refuse` gives the
-    error with which a write is answered, None for one that works. `stores` show every change; informers, for which
-    it lists and watches as a `KubeClient` does, have stores of their own. `lists` says which kinds' lists are answered.
+    Users write with `put`, `edit` and `remove`. `writes`, and `reads` of workloads, are the operator's: verb, plural and
+    key. `refuse` gives the error with which one is answered, None for one that works. `stores` show every change; informers,
+    for which it lists and watches as a `KubeClient` does, have stores of their own. `lists` says which kinds' lists are
+    answered.
     """
 
     namespace = "operator"
@@ -42,6 +43,7 @@ class MemoryCluster:
             ObjectStore(SECRETS, transform=summarise),
         )
         self.writes: list[tuple[str, str, Key]] = []
+        self.reads: list[tuple[str, str, Key]] = []
         self.refuse: Callable[[str, str, Key], KubeError | None] = lambda verb, plural, key: None
         self.silent: set[Resource] = set()
         self.lists = {kind: asyncio.Event() for kind in KINDS}
@@ -89,12 +91,18 @@ class MemoryCluster:
 
     # What the operator asks of the API, in the methods of a `KubeClient`
 
-    async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Object:
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, label_selector: str = "", **_: Any
+    ) -> Object:
         """Everything in one page; of Secrets, those that carry the operator's label."""
         await asyncio.sleep(self.latency)
+        self._ask("list", resource, Key(namespace or "", ""))
         await self.lists[resource].wait()
         found = self._objects[resource.plural].items()
         items = [obj for key, obj in found if namespace in {None, key.namespace} and _is_watched(resource, obj)]
+        if resource in WORKLOADS.values() and label_selector:
+            wanted = dict(term.split("=") for term in label_selector.split(","))
+            items = [obj for obj in items if wanted.items() <= obj["metadata"].get("labels", {}).items()]
         metadata = {"resourceVersion": str(self._version)}
         return {"kind": f"{resource.kind}List", "metadata": metadata, "items": copy.deepcopy(items)}
 
@@ -128,6 +136,7 @@ class MemoryCluster:
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         await asyncio.sleep(self.latency)
+        self._ask("get", resource, Key(namespace, name))
         return copy.deepcopy(self._found(resource, Key(namespace, name)))
 
     async def create(self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
@@ -175,6 +184,14 @@ class MemoryCluster:
         return await self._answer({"kind": "Status"})
 
     # The rest
+
+    def _ask(self, verb: str, resource: Resource, key: Key) -> None:
+        """A read of workloads, which nobody watches."""
+        if resource not in WORKLOADS.values():
+            return
+        self.reads.append((verb, resource.plural, key))
+        if error := self.refuse(verb, resource.plural, key):
+            raise error
 
     def _write(self, verb: str, resource: Resource, key: Key) -> None:
         if error := self.refuse(verb, resource.plural, key):

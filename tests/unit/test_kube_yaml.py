@@ -123,3 +123,14 @@ def test_the_values_y_and_n_can_be_read_as_text_while_keys_stay_those_of_kubectl
     read = load_all(text, letters_are_text=True)
     assert read == [[{"a": "y", "false": "n", "b": "Y", "c": True, "d": "N"}]]
     assert load_all(dump_all(read[0])) == read[0]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000])
+def test_a_document_that_is_too_deep_is_refused_before_the_stack_overflows(text):
+    with pytest.raises(yaml.YAMLError, match="more than 200 levels deep"):
+        load_all(text)
+
+
+def test_a_document_may_be_deeper_than_any_manifest():
+    (found,) = load_all("[" * 150 + "]" * 150)
+    assert str(found) == "[" * 150 + "]" * 150

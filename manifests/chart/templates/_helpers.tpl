@@ -66,6 +66,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [create, patch]
 {{- end -}}
 
+{{/* The permissions for spec.restart. */}}
+{{- define "secretsyncer.restartRules" -}}
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [get, list, patch]
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [get, list, patch]
+{{- end -}}
+
 {{- define "secretsyncer.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "secretsyncer.serviceAccount" . }}

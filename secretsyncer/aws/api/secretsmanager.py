@@ -85,9 +85,9 @@ class SecretsManager:
         return {**answer, "SecretVersionsToStages": answer.get("VersionIdsToStages")}
 
     async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
-        params: dict[str, Any] = {"MaxResults": self.service.page_size}
+        params: dict[str, Any] = {"MaxResults": self.service.page_size, "IncludePlannedDeletion": True}
         if latest_first:
-            params |= {"SortBy": "last-changed-date", "SortOrder": "desc", "IncludePlannedDeletion": True}
+            params |= {"SortBy": "last-changed-date", "SortOrder": "desc"}
         if token:
             params["NextToken"] = token
         answer = await self._sessions.call(identity, region, "ListSecrets", params, service=_SERVICE, own=True)

@@ -9,7 +9,8 @@ whether anything that a template read has changed.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -19,8 +20,16 @@ from typing import NamedTuple
 from secretsyncer.aws.arn import Account, home_of, role_account
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES, Service
+from secretsyncer.aws.services.service import Rotation
 
 _MARK_BYTES = 12
+
+
+class Deleted(NamedTuple):
+    """A secret that is scheduled for deletion, with the date that AWS gives for it."""
+
+    arn: str
+    date: datetime
 
 
 @dataclass(slots=True, eq=True)
@@ -32,35 +41,16 @@ class Entry:
     tags: Mapping[str, str]
     version_id: str
     last_changed: datetime | None = None
+    rotation: Rotation | None = None
     _mark: int = field(default=0, init=False, compare=False, repr=False)
 
     @property
     def mark(self) -> int:
-        """A digest of all fields, as a number. It is computed once, because unchanged entries are reused."""
+        """A digest of what templates can see, as a number. It is computed once, because unchanged entries are reused."""
         if not self._mark:
             fields = (self.name, self.arn, sorted(self.tags.items()), self.version_id, str(self.last_changed))
             self._mark = int.from_bytes(blake2b(repr(fields).encode(), digest_size=_MARK_BYTES).digest())
         return self._mark
-
-
-class Changes(NamedTuple):
-    """The names in which two catalogues differ. A name is in at most one of the first three.
-
-    `retagged`: other tags or another date of change, which templates can see, with or without a new version.
-    `updated`: a new version, or a new secret with the same name.
-    """
-
-    added: frozenset[str]
-    removed: frozenset[str]
-    updated: frozenset[str]
-    retagged: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return any(self)
-
-    @property
-    def names(self) -> frozenset[str]:
-        return self.added | self.removed | self.updated | self.retagged
 
 
 class Catalogue:
@@ -69,17 +59,20 @@ class Catalogue:
     `round` counts the rounds of polling since the start, including failed ones. `listed_round` and `listed_at` (wall
     clock; None: never) belong to the last complete listing, which the entries are from. `own_account`: the operator's
     own credentials belong to the listed account. `without_current` are the names of secrets that exist without
-    a current version. `doubt`: why the last listing was not believed. Then the entries are from the one before. `denied`:
-    why listing is not allowed. Then no reference has an entry, and what is referenced is read in each round.
+    a current version. `deleted` are the secrets that are scheduled for deletion, by name. `doubt`: why the last listing was
+    not believed. Then the entries are from the one before. `denied`: why listing is not allowed. Then no reference has an
+    entry, and what is referenced is read in each round.
     """
 
     __slots__ = (
         "_by_tag",
+        "_by_value",
         "_digests",
         "_homes",
         "_newest",
         "_sorted",
         "account",
+        "deleted",
         "denied",
         "doubt",
         "entries",
@@ -102,6 +95,7 @@ class Catalogue:
         own_account: bool = True,
         without_current: frozenset[str] = frozenset(),
         service: Service = SECRETS_MANAGER,
+        deleted: Mapping[str, Deleted] | None = None,
     ) -> None:
         self.service = service
         self.entries: Mapping[str, Entry] = {entry.name: entry for entry in entries}
@@ -111,12 +105,14 @@ class Catalogue:
         self.listed_round = round
         self.own_account = own_account
         self.without_current = without_current
+        self.deleted: Mapping[str, Deleted] = deleted or {}
         self.doubt = ""
         self.denied = ""
         self.account = account_of(self.entries.values())
         self._digests: dict[tuple[str, ...], str] = {}
         self._homes: dict[Identity, bool] = {}
         self._by_tag: dict[str, list[Entry]] | None = None
+        self._by_value: dict[str, Counter[str]] = {}
         self._newest: datetime | None = None
         self._sorted: list[str] | None = None
 
@@ -134,14 +130,19 @@ class Catalogue:
         later.denied = denied
         return later
 
-    def with_entries(self, changed: Iterable[Entry], removed: Iterable[str]) -> Catalogue:
-        """The same listing with these entries replaced or added, and those removed."""
+    def with_entries(
+        self, changed: Iterable[Entry], removed: Iterable[str], deleted: Mapping[str, Deleted] | None = None
+    ) -> Catalogue:
+        """The same listing with these entries replaced or added, and those removed, of which some are `deleted`."""
         later = self.at_round(self.round)
-        entries = {**self.entries, **{entry.name: entry for entry in changed}}
+        new = {entry.name: entry for entry in changed}
+        entries = {**self.entries, **new}
         for name in removed:
             entries.pop(name, None)
-        later.entries, later._digests, later._by_tag, later._newest = entries, {}, None, None  # noqa: SLF001
-        later._sorted = None  # noqa: SLF001
+        gone = {**self.deleted, **(deleted or {})}
+        later.deleted = {name: each for name, each in gone.items() if name not in new}
+        later.entries, later._digests, later._by_tag, later._by_value = entries, {}, None, {}  # noqa: SLF001
+        later._newest = later._sorted = None  # noqa: SLF001
         if later.account is None:  # nothing was listed before
             later.account, later._homes = account_of(entries.values()), {}  # noqa: SLF001
         return later
@@ -168,6 +169,20 @@ class Catalogue:
         if secret.account:
             return entry if ref.id in self.service.forms_of(entry.arn) and self.is_home(ref.identity) else None
         return entry if self.is_home(ref.identity) else None
+
+    def deleted_of(self, ref: SecretRef) -> Deleted | None:
+        """The secret of the reference, if it is scheduled for deletion.
+
+        Raises ValueError if the id is invalid.
+        """
+        secret = self.service.parse(ref.id)
+        if ref.region and ref.region != self.region:
+            return None
+        names = self.service.possible_names(ref.id)
+        found = next((self.deleted[name] for name in names if name in self.deleted), None)
+        if found is None or not secret.account:
+            return found if found and self.is_home(ref.identity) else None
+        return found if ref.id in self.service.forms_of(found.arn) else None
 
     def lacks(self, ref: SecretRef) -> bool:
         """Whether the listing of this very round shows that there is no such secret.
@@ -226,7 +241,12 @@ class Catalogue:
 
     def tag_value_digest(self, key: str, value: str) -> str:
         """Digest of the secrets with this tag and value."""
-        return self._digest((key, value), [e for e in self._tagged(key) if e.tags[key] == value])
+        sums = self._by_value.get(key)
+        if sums is None:  # for all values at once, because a template can ask for a thousand of them
+            sums = self._by_value[key] = Counter()
+            for entry in self._tagged(key):
+                sums[entry.tags[key]] += entry.mark
+        return _digest_of(sums[value])
 
     def _tagged(self, key: str) -> list[Entry]:
         if self._by_tag is None:
@@ -239,10 +259,13 @@ class Catalogue:
     def _digest(self, memo: tuple[str, ...], entries: Iterable[Entry]) -> str:
         known = self._digests.get(memo)
         if known is None:
-            # A sum, so that the order of the listing does not matter.
-            total = sum(entry.mark for entry in entries) % 256**_MARK_BYTES
-            known = self._digests[memo] = f"{total:0{2 * _MARK_BYTES}x}"
+            known = self._digests[memo] = _digest_of(sum(entry.mark for entry in entries))
         return known
+
+
+def _digest_of(marks: int) -> str:
+    """Digest of entries by the sum of their marks, so that the order of the listing does not matter."""
+    return f"{marks % 256**_MARK_BYTES:0{2 * _MARK_BYTES}x}"
 
 
 def account_of(entries: Iterable[Entry]) -> Account | None:
@@ -250,28 +273,3 @@ def account_of(entries: Iterable[Entry]) -> Account | None:
     first = next(iter(entries), None)
     home = home_of(first.arn) if first else None
     return home[0] if home else None
-
-
-def diff(old: Catalogue, new: Catalogue) -> Changes:
-    """What a listing changed."""
-    before, after = old.entries, new.entries
-    both = [(before[name], entry) for name, entry in after.items() if name in before]
-    moved = [(was, now) for was, now in both if was is not now and was != now]
-    updated = frozenset(now.name for was, now in moved if (was.arn, was.version_id) != (now.arn, now.version_id))
-    return Changes(
-        added=frozenset(after.keys() - before.keys()),
-        removed=frozenset(before.keys() - after.keys()),
-        updated=updated,
-        retagged=frozenset(now.name for _, now in moved) - updated,
-    )
-
-
-NO_CHANGES = Changes(frozenset(), frozenset(), frozenset(), frozenset())
-
-
-ChangeHandler = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
-"""Called with (old catalogue, new catalogue, changes of the listing, references that the recheck found changed).
-
-Called up to twice per round: after the listing, without references, and after the recheck, without changes. The first
-complete listing is reported even if it is empty.
-"""

@@ -1,7 +1,7 @@
 """A complete listing of what a service has in an account, or a failure.
 
 A missing page, a repeated token, endless pages and malformed entries are failures, because a secret that is missing in
-a listing looks deleted. Secrets that are scheduled for deletion are left out. Secrets without a current version (during
+a listing looks deleted. Secrets that are scheduled for deletion are reported apart. Secrets without a current version (during
 their creation or a rotation) are reported by name; those that had a current version keep it.
 """
 
@@ -16,7 +16,7 @@ from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.arn import home_of
 from secretsyncer.aws.failures import AwsError, Failure
 from secretsyncer.aws.identity import Identity
-from secretsyncer.aws.listing.catalogue import Entry
+from secretsyncer.aws.listing.catalogue import Deleted, Entry
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import SECRETS_MANAGER, Service
 from secretsyncer.aws.services.service import Listed
@@ -28,10 +28,11 @@ MAX_PAGES = 10_000
 
 
 class Listing(NamedTuple):
-    """All secrets with a current version, and the names of those without."""
+    """All secrets with a current version, the names of those without, and those that are scheduled for deletion."""
 
     entries: list[Entry]
     without_current: frozenset[str]
+    deleted: Mapping[str, Deleted]
 
 
 async def list_secrets(
@@ -44,6 +45,7 @@ async def list_secrets(
     found: dict[str, Entry] = {}
     without: set[str] = set()
     tokens: set[str] = set()
+    deleted: dict[str, Deleted] = {}
     token = ""
     for _ in range(MAX_PAGES):
         page = await api.list_page(identity, region, token)
@@ -51,9 +53,11 @@ async def list_secrets(
         if not isinstance(page.entries, list) or not isinstance(page.next_token, str):
             raise broken("a page is malformed", api.service)
         for raw in page.entries:
-            entry = entry_of(raw, api.service)
-            if entry is None:
+            listed = listed_of(raw, api.service)
+            if listed.deleted:
+                deleted |= deleted_by(listed)
                 continue
+            entry = entry_from(listed)
             known = old.get(entry.name)
             if not entry.version_id:
                 without.add(entry.name)
@@ -62,7 +66,7 @@ async def list_secrets(
                 found[entry.name] = known if known is not None and known == visible else visible
         token = page.next_token
         if not token:
-            return Listing(list(found.values()), frozenset(without))
+            return Listing(list(found.values()), frozenset(without), deleted)
         if token in tokens:
             raise broken("a page token was repeated", api.service)
         tokens.add(token)
@@ -88,7 +92,12 @@ def listed_of(raw: Mapping[str, Any], service: Service) -> Listed:
 
 def entry_from(found: Listed) -> Entry:
     """The entry of the catalogue."""
-    return Entry(found.name, found.arn, found.tags, found.version_id, found.last_changed)
+    return Entry(found.name, found.arn, found.tags, found.version_id, found.last_changed, found.rotation)
+
+
+def deleted_by(found: Listed) -> dict[str, Deleted]:
+    """The secret that is scheduled for deletion, by its name; empty if AWS gives no date."""
+    return {found.name: Deleted(found.arn, found.deletion_date)} if found.deletion_date else {}
 
 
 def still_visible(entry: Entry, known: Entry | None) -> Entry | None:

@@ -5,8 +5,6 @@ the changes. Then the cache rechecks the secrets that are not listed, and the po
 listing keeps the old entries, is retried with backoff, and shows in `health` and the metrics. A round ends when the
 interval has passed, listed or not, so rechecks continue even if listing is not allowed. Between two rounds, the poller
 looks for recent changes, and reports them.
-
-Calls its handlers (the controller's is one), and serves whoever reads `catalogue`. Decides nothing about objects.
 """
 
 from __future__ import annotations
@@ -24,7 +22,8 @@ from prometheus_async import aio
 from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import NO_CHANGES, Catalogue, ChangeHandler, Changes, diff
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.changes import NO_CHANGES, ChangeHandler, Changes, diff
 from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
 from secretsyncer.aws.listing.outlook import Outlook, calls_per_day
 from secretsyncer.aws.listing.pages import Listing, denial, list_secrets, warn_of_skipped
@@ -241,6 +240,7 @@ class Poller:
             own_account=own_account,
             without_current=listing.without_current,
             service=old.service,
+            deleted=listing.deleted,
         )
 
     def _failed(self, exc: AwsError | SyncFailure, doubt: str | None = None) -> Catalogue:
@@ -291,7 +291,7 @@ class Poller:
             return
         old = self.catalogue
         if found.changed or found.removed:
-            self.catalogue = old.with_entries(found.changed, found.removed)
+            self.catalogue = old.with_entries(found.changed, found.removed, found.deleted)
         changes = diff(old, self.catalogue)
         behind = self._recent.behind(changes.updated, self.catalogue, self._cache)
         if changes or behind:

@@ -14,7 +14,7 @@ and removed at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import inf
@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity
-from secretsyncer.aws.listing.catalogue import Catalogue, Entry
-from secretsyncer.aws.listing.pages import broken, entry_from, listed_of, still_visible
+from secretsyncer.aws.listing.catalogue import Catalogue, Deleted, Entry
+from secretsyncer.aws.listing.pages import broken, deleted_by, entry_from, listed_of, still_visible
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services.service import Listed
 from secretsyncer.aws.values.cache import SecretCache
@@ -50,11 +50,12 @@ _DISORDER = 0.25
 class Found(NamedTuple):
     """What a look has found: entries to put into the catalogue, and names to remove from it.
 
-    `complete`: the pages reached back to what was known.
+    `deleted` are those of them that are scheduled for deletion. `complete`: the pages reached back to what was known.
     """
 
     changed: list[Entry]
     removed: list[str]
+    deleted: Mapping[str, Deleted] = {}
     complete: bool = True
 
 
@@ -122,7 +123,11 @@ class RecentChanges:
             listed = self._listed(page.entries)
             dates = _dates(listed)
             news = _news(listed, known)
-            found = Found([*found.changed, *news.changed], [*found.removed, *news.removed])
+            found = Found(
+                [*found.changed, *news.changed],
+                [*found.removed, *news.removed],
+                {**found.deleted, **news.deleted},
+            )
             token = page.next_token
             if not token or not dates or newest is None or newest - dates[-1] > OVERLAP:
                 return found
@@ -149,7 +154,8 @@ class RecentChanges:
 
 
 def _news(page: Sequence[Listed], known: Catalogue) -> Found:
-    found = Found([], [])
+    deleted: dict[str, Deleted] = {}
+    found = Found([], [], deleted)
     for listed in page:
         was, date = known.entries.get(listed.name), listed.last_changed
         if was is not None and was.last_changed is not None and date is not None and date < was.last_changed:
@@ -157,6 +163,7 @@ def _news(page: Sequence[Listed], known: Catalogue) -> Found:
         if listed.deleted:
             if was is not None and was.arn == listed.arn:
                 found.removed.append(was.name)
+                deleted |= deleted_by(listed)
         elif (visible := still_visible(entry_from(listed), was)) and visible != was and known.may_have(visible):
             found.changed.append(visible)
     return found

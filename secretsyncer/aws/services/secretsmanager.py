@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from functools import lru_cache
 from sys import intern
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from typing import Any, ClassVar
 from secretsyncer.aws.arn import shown
 from secretsyncer.aws.identity import CURRENT
 from secretsyncer.aws.outcome import CallOutcome
-from secretsyncer.aws.services.service import Listed, SecretId, Service, Texts, moment_of, text_of
+from secretsyncer.aws.services.service import Listed, Rotation, SecretId, Service, Texts, moment_of, text_of
 
 _ARN_PREFIX = r"arn:aws[-\w]*:secretsmanager:[a-z0-9-]{1,64}:\d{12}:secret:"
 _NAME_CHARACTER = r"[-\w/+=.@!]"
@@ -28,6 +29,9 @@ SECRET_PATTERN = rf"({_ARN_PREFIX})?{_NAME_CHARACTER}{{1,519}}"
 _ARN = re.compile(rf"{_ARN_PREFIX}{_NAME_CHARACTER}{{1,519}}", re.ASCII)
 _NAME = re.compile(rf"{_NAME_CHARACTER}{{1,512}}", re.ASCII)
 _SUFFIX = re.compile(r"-[A-Za-z0-9]{6}", re.ASCII)
+LONGEST_ROTATION = 10_000
+"""Days; AWS allows 1,000."""
+
 _CALLS = frozenset(
     {
         "CreateSecret",
@@ -139,9 +143,15 @@ class SecretsManagerService(Service):
         tags = tags_of(raw)
         if not all(isinstance(value, str) for value in tags.values()):
             raise TypeError("a tag")
-        changed = moment_of(raw.get("LastChangedDate"))
         return Listed(
-            text_of(raw["Name"]), text_of(raw["ARN"]), _current(raw), tags, changed, bool(raw.get("DeletedDate"))
+            text_of(raw["Name"]),
+            text_of(raw["ARN"]),
+            _current(raw),
+            tags,
+            moment_of(raw.get("LastChangedDate")),
+            deleted=bool(raw.get("DeletedDate")),
+            deletion_date=moment_of(raw.get("DeletedDate")),
+            rotation=_rotation(raw),
         )
 
     def named_by(self, event: Mapping[str, Any], detail: Mapping[str, Any]) -> Iterable[Any] | None:
@@ -158,6 +168,18 @@ def _current(raw: Mapping[str, Any]) -> str:
     versions = raw.get("SecretVersionsToStages") or {}
     current = [text_of(version) for version, stages in versions.items() if CURRENT in _list(stages)]
     return min(current, default="")
+
+
+def _rotation(raw: Mapping[str, Any]) -> Rotation | None:
+    """None for a secret that has never been rotated, and is not going to be."""
+    last, due = moment_of(raw.get("LastRotatedDate")), None
+    if raw.get("RotationEnabled") is True:
+        rules = raw.get("RotationRules")
+        days = rules.get("AutomaticallyAfterDays") if isinstance(rules, dict) else None
+        due = moment_of(raw.get("NextRotationDate"))
+        if due is None and last and isinstance(days, int) and 0 < days <= LONGEST_ROTATION:
+            due = last + timedelta(days=days)
+    return Rotation(last, due) if last or due else None
 
 
 def _list(value: Any) -> list[Any]:

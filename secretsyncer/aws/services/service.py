@@ -39,8 +39,18 @@ class SecretId(NamedTuple):
         return (self.name, self.alias) if self.alias else (self.name,)
 
 
+class Rotation(NamedTuple):
+    """The automatic rotation of a secret: the last one, and when the next one is due; None if there is none."""
+
+    last: datetime | None
+    due: datetime | None
+
+
 class Listed(NamedTuple):
-    """One entry of a listing. `version_id` is empty if no version is current. `deleted`: it is scheduled for deletion."""
+    """One entry of a listing. `version_id` is empty if no version is current.
+
+    `deleted`: it is scheduled for deletion, for `deletion_date` if AWS gives one.
+    """
 
     name: str
     arn: str
@@ -48,6 +58,8 @@ class Listed(NamedTuple):
     tags: Mapping[str, str]
     last_changed: datetime | None
     deleted: bool = False
+    deletion_date: datetime | None = None
+    rotation: Rotation | None = None
 
 
 class Service(ABC):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import NamedTuple
 
+from secretsyncer.aws.codes import INVALID_REQUEST
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.regions import Regions
 from secretsyncer.aws.services import SERVICES
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted
@@ -69,7 +72,16 @@ class Resolver:
 
 def failure_of(ref: SecretRef, failure: Failure, catalogue: Catalogue) -> SyncFailure:
     """The failure as an exception. AWS denies what does not exist to a role that may read only what it names."""
-    error, service = failure.error(), SERVICES[ref.service]
+    service = SERVICES[ref.service]
+    if failure.code == INVALID_REQUEST and failure.outcome is CallOutcome.NOT_FOUND:
+        deleted = catalogue.deleted_of(ref)
+        date = (
+            f". AWS gives {deleted.date.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} as the date of its deletion"
+            if deleted
+            else ""
+        )
+        return failure._replace(message=f"{failure.message}{date}").error()
+    error = failure.error()
     if (
         failure.code in _DENIALS
         and _KMS not in failure.message

@@ -1,7 +1,8 @@
 """SyncedSecrets from the manifests of peers. Pure.
 
 `convert_all` knows ExternalSecret of External Secrets Operator (v1, v1beta1, AWS Secrets Manager stores),
-ExternalSecret of kubernetes-external-secrets and AWSSecret of aws-secret-operator. A result makes the Secret that the
+ExternalSecret of kubernetes-external-secrets and AWSSecret of aws-secret-operator, and annotations of workloads for
+Reloader. A result makes the Secret that the
 original makes. Differences on purpose are noted. An object of which a part has no counterpart is not converted.
 """
 
@@ -9,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from secretsyncer.commands.convert import aso, eso, kes
+from secretsyncer.commands.convert import aso, eso, kes, reloader
 from secretsyncer.commands.convert.draft import Draft
 from secretsyncer.commands.convert.eso_store import Around, Home, searches
 from secretsyncer.commands.convert.report import Report
+from secretsyncer.commands.convert.shape import wrong_types
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object
@@ -29,9 +31,10 @@ _PARTS = {"SecretStore", "ClusterSecretStore"}
 
 def convert_all(objects: list[Object], engine: TemplateEngine, home: Home = Home()) -> Report:  # noqa: B008
     """The SyncedSecrets, and what to say of each object."""
-    around = Around(objects, home)
+    around = Around([obj for obj in objects if not wrong_types(obj)], home)
     drafts = [draft for obj in objects if (draft := _draft(obj, around))]
     _check_targets(drafts)
+    reloader.add_restarts(drafts, objects)
     for draft in drafts:
         if not draft.obstacles:
             for flaw in _flaws(draft.synced_secret(), engine):
@@ -41,6 +44,11 @@ def convert_all(objects: list[Object], engine: TemplateEngine, home: Home = Home
 
 def _draft(obj: Object, around: Around) -> Draft | None:
     group = str(obj.get("apiVersion", "")).partition("/")[0]
+    if obj.get("kind") not in _PARTS and group.endswith(_PEERS) and (wrong := wrong_types(obj)):
+        draft = Draft(obj)
+        for flaw in wrong:
+            draft.refuse(f"{flaw}; put quotes around text" if flaw.endswith("text") else flaw)
+        return draft
     match obj.get("kind"), group:
         case "ExternalSecret", "external-secrets.io":
             return eso.convert(obj, around)

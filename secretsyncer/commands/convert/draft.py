@@ -14,7 +14,7 @@ _MANAGED_BY = "app.kubernetes.io/managed-by"
 _STAGE = re.compile(r"[A-Za-z0-9_+=.@-]{1,256}")
 _ORDER = (
     *("IAMRole", "region", "externalId", "target", "type", "immutable", "secretMetadata", "deletionPolicy"),
-    *("nullValues", "dataFrom", "data"),
+    *("nullValues", "restart", "dataFrom", "data"),
 )
 
 JSON = (

@@ -15,7 +15,7 @@ _STRICT = ("fromJson", "mustFromJson", "b64dec", "atoi", "int", "int64")
 """Functions that are stricter than sprig's."""
 _OURS = ("getSecretValue", "getSecretValueMap", "getSecretKey", "filterByTagKey", "filterByTag", "filterByName")
 """Functions that the original does not have, so that its template fails."""
-_LINES = re.compile(r"(([-._A-Za-z0-9]+): +((?:[A-Za-z0-9/]|\{\{)[^\n#'\"]*?) *(?:\n|\Z))", re.ASCII)
+_LINE = re.compile(r"([-._A-Za-z0-9]+): +((?:[A-Za-z0-9/]|\{\{)[^#'\"]*)", re.ASCII)
 _POLL, _CHANGES = 300, 10
 """The defaults of POLL_INTERVAL_SEC and CHANGES_INTERVAL_SEC."""
 
@@ -114,12 +114,15 @@ def _template_from(draft: Draft, template: Object, around: Around) -> dict[str, 
     texts: dict[str, str] = {}
     for number, source in enumerate(template.get("templateFrom") or []):
         where = f"templateFrom[{number}]"
+        if (source.get("valuesDecodingStrategy") or "None") != "None":
+            draft.refuse(f"{where}.valuesDecodingStrategy has no counterpart")
+        if sum(bool(source.get(part)) for part in ("configMap", "secret", "literal")) > 1:
+            draft.refuse(f"{where} has several of configMap, secret and literal: give each its own entry")
         found = source.get("configMap") or {}
-        literal = _LINES.findall(source.get("literal") or "")
-        if (source.get("target") or "Data") == "Data" and "".join(line for line, *_ in literal) == source.get(
-            "literal"
-        ):
-            texts.update({key: text for _, key, text in literal})
+        literal = source.get("literal") or ""
+        lines = [_LINE.fullmatch(line.rstrip(" ")) for line in literal.removesuffix("\n").split("\n")]
+        if (source.get("target") or "Data") == "Data" and literal and all(lines):
+            texts.update({line[1]: line[2] for line in lines if line})
             draft.note(f"{where}: values are written as they are; there, YAML may read them in another way")
             continue
         if not found or (source.get("target") or "Data") != "Data":
@@ -134,7 +137,7 @@ def _template_from(draft: Draft, template: Object, around: Around) -> dict[str, 
                     f"{where}: ConfigMap {found.get('name')} with the key {item.get('key')} is not among the files"
                 )
             else:
-                texts[item["key"]] = config["data"][item["key"]]
+                texts[item["key"]] = config["data"][item["key"]] or ""
         draft.note(
             f"{where}: the templates are copied from the ConfigMap {found.get('name')}, and do not follow it"
         )

@@ -44,13 +44,13 @@ def rules(draft: Draft, where: str, rewrite: list[Any]) -> list[Object]:
     """The same rules here."""
     made: list[Object] = []
     for rule in rewrite:
-        if "transform" in rule:
+        if rule.get("transform"):
             made += _transform(draft, where, str(rule["transform"].get("template") or ""))
             continue
-        if "regexp" not in rule:
+        if not rule.get("regexp"):
             draft.refuse(f"{where}: rewrite by {', '.join(rule)} has no counterpart")
             continue
-        source, target = rule["regexp"].get("source", ""), rule["regexp"].get("target", "")
+        source, target = rule["regexp"].get("source") or "", rule["regexp"].get("target") or ""
         if _NAMED_GROUP.search(target):
             draft.refuse(f"{where}: rewrite to {target}: write the group as ${{1}}, names are not known here")
         made.append({"source": source, "target": target})

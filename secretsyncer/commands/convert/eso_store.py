@@ -33,6 +33,11 @@ class Around:
 
 def store_of(draft: Draft, ref: Object, around: Around) -> Object | None:
     """The AWS part of a store that a `secretStoreRef` names; None, with an obstacle, if there is none."""
+    if not ref.get("name"):
+        draft.refuse(
+            "spec.secretStoreRef names no store, which has role and region: add the store that all keys use"
+        )
+        return None
     kind = ref.get("kind") or "SecretStore"
     store = around.get(kind, draft.namespace if kind == "SecretStore" else "", ref.get("name"))
     if store is None:
@@ -44,7 +49,26 @@ def store_of(draft: Draft, ref: Object, around: Around) -> Object | None:
     if (spec.get("provider") or {}).get("aws") is None or aws.get("service", "SecretsManager") not in known:
         draft.refuse(f"{kind} {ref['name']} is not one of AWS Secrets Manager or Parameter Store")
         return None
+    _usable(draft, f"{kind} {ref['name']}", spec)
     return aws
+
+
+def _usable(draft: Draft, label: str, spec: Object) -> None:
+    """Whether the original lets the object use the store."""
+    if spec.get("controller"):
+        draft.note(
+            f"{label}: only an External Secrets Operator with --controller-class={spec['controller']} uses it"
+        )
+    conditions = spec.get("conditions") or []
+    if not conditions or any(draft.namespace in (each.get("namespaces") or []) for each in conditions):
+        return
+    if any(each.get("namespaceSelector") or each.get("namespaceRegexes") for each in conditions):
+        draft.note(
+            f"{label}: its conditions for namespaces are left out; here, the annotation of a namespace lists the roles "
+            "that its objects may use"
+        )
+    else:
+        draft.refuse(f"{label}: its conditions do not let the namespace {draft.namespace} use it")
 
 
 def apply(draft: Draft, aws: Object, around: Around) -> None:

@@ -43,7 +43,10 @@ def convert(obj: Object) -> Draft:
     references: list[Object] = [{"name": name} for name in spec.get("dataFrom") or []]
     for number, item in enumerate(spec.get("dataFromWithOptions") or []):
         draft.leftovers(f"dataFromWithOptions[{number}]", item, {"key", "versionStage", "versionId"})
-        references.append(_reference(item))
+        if item.get("key"):
+            references.append(_reference(item))
+        else:
+            draft.refuse(f"dataFromWithOptions[{number}] has no key")
     if references:
         draft.common.add(_JSON)
         if in_parameters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import htpy as h
 
-from secretsyncer.explain.explanation import Explanation
+from secretsyncer.explain.explanation import Explanation, Restarts
 from secretsyncer.operator.status_page.layout import Frame, ago, document, icon, row, table
 from secretsyncer.operator.status_page.view import SLUGS, View
 
@@ -31,6 +31,7 @@ def one(frame: Frame, found: Explanation) -> bytes:
         h.section[h.h2["What to do next"], h.p[advice], (h.p["More: ", h.code[line]] for line in more)],
         h.section[h.h2["State"], _facts(frame, found)],
         h.section[h.h2["AWS secrets"], _sources(found)],
+        found.restarts and h.section[h.h2["Restarts"], _restarts(frame, found.restarts)],
         h.section(".events")[h.h2["Events"], _events(frame, found)],
         h.section[
             h.h2["In a terminal"],
@@ -79,6 +80,22 @@ def _sources(found: Explanation) -> h.Node:
         for source in found.sources
     ]
     return table("AWS secrets", ("Name", "Service", "Version ID", "ARN"), rows)
+
+
+def _restarts(frame: Frame, restarts: Restarts) -> list[h.Node]:
+    told = f" ({restarts.reason}: {restarts.message})" if restarts.reason else ""
+    rows = [
+        row(
+            {
+                "Workload": line.workload,
+                "Revision": str(line.revision),
+                "Restarted": "begun" if line.pending else ago(line.time, frame.now),
+            }
+        )
+        for line in restarts.workloads
+    ]
+    shown = table("Restarts", ("Workload", "Revision", "Restarted"), rows) if rows else None
+    return [h.p[f"{restarts.progress.capitalize()}{told}."], shown]
 
 
 def _events(frame: Frame, found: Explanation) -> h.Node:

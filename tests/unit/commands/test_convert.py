@@ -14,6 +14,7 @@ from secretsyncer.errors import Rejected
 from secretsyncer.settings import Settings
 from secretsyncer.synced_secret import parse
 from tests.support.crd import validator
+from tests.support.workloads import workload
 
 pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
 
@@ -399,6 +400,108 @@ def test_what_a_store_has_and_a_synced_secret_has_not_is_named(convert, aws, nam
     assert any(named in problem for problem in problems), problems
 
 
+@pytest.mark.parametrize(
+    ("conditions", "said"),
+    [
+        (
+            [{"namespaces": ["other"]}],
+            "not converted: ExternalSecret web/app: ClusterSecretStore all: its conditions",
+        ),
+        ([{"namespaces": ["other"]}, {"namespaces": ["web"]}], ""),
+        (
+            [{"namespaces": ["other"]}, {"namespaceRegexes": ["w.*"]}],
+            "note: ExternalSecret web/app: ClusterSecretStore",
+        ),
+        (
+            [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
+            "note: ExternalSecret web/app: ClusterSecretStore all: its",
+        ),
+    ],
+)
+def test_the_namespaces_of_a_store_are_told_if_they_may_leave_out_the_objects(convert, conditions, said):
+    shared = {**store(), "kind": "ClusterSecretStore", "metadata": {"name": "all"}}
+    shared["spec"] = {**shared["spec"], "conditions": conditions}
+    ref = {"name": "all", "kind": "ClusterSecretStore"}
+    _, problems = convert(shared, eso(secretStoreRef=ref, data=[remote("x", "s")]))
+    assert len(problems) == bool(said)
+    assert all(problem.startswith(said) for problem in problems), problems
+
+
+def test_a_store_of_another_instance_is_told(convert):
+    found = store()
+    found["spec"]["controller"] = "dev"
+    _, problems = convert(found, eso(data=[remote("x", "s")]))
+    assert [problem.startswith("note: ") and "--controller-class=dev" in problem for problem in problems] == [True]
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        (
+            {"literal": "k: aGVsbG8=\n", "valuesDecodingStrategy": "Base64"},
+            "templateFrom[0].valuesDecodingStrategy",
+        ),
+        (
+            {"literal": "k: v\n", "configMap": {"name": "cm", "items": [{"key": "t"}]}},
+            "templateFrom[0] has several of",
+        ),
+        (
+            {"secret": {"name": "s"}, "configMap": {"name": "cm", "items": [{"key": "t"}]}},
+            "templateFrom[0] has several of",
+        ),
+    ],
+)
+def test_no_part_of_template_from_is_left_out(convert, source, named):
+    templates = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cm", "namespace": "web"}}
+    _, problems = convert(
+        store(),
+        {**templates, "data": {"t": "x"}},
+        eso(data=[remote("x", "s")], target={"template": {"templateFrom": [source]}}),
+    )
+    assert any(named in problem for problem in problems if problem.startswith("not converted: ")), problems
+
+
+@pytest.mark.parametrize(
+    ("obj", "named"),
+    [
+        (eso(data=["x"]), "spec.data[0] must be a map"),
+        (eso(data=[None]), "spec.data[0] is empty"),
+        (eso(data=[remote("x", "s", property=8080)]), "spec.data[0].remoteRef.property must be text; put quotes"),
+        (eso(data=[remote("x", "s")], target="x"), "spec.target must be a map"),
+        (eso(dataFrom={"extract": {"key": "s"}}), "spec.dataFrom must be a list"),
+        (eso(dataFrom=[{"extract": {"key": "s"}, "rewrite": [{"regexp": None}]}]), "rewrite by regexp"),
+        (kes(dataFromWithOptions=[{}]), "dataFromWithOptions[0] has no key"),
+        (kes(data="x"), "spec.data must be a list"),
+    ],
+)
+def test_a_field_of_another_type_is_named_and_the_other_objects_are_converted(convert, obj, named):
+    other = eso(data=[remote("x", "s")])
+    other["metadata"]["name"] = "other"
+    results, problems = convert(store(), obj, other)
+    assert [result["metadata"]["name"] for result in results] == ["other"]
+    assert any(named in problem for problem in problems), problems
+
+
+def test_a_store_with_a_field_of_another_type_is_not_used(convert):
+    _, problems = convert(store(role=1), eso(data=[remote("x", "s")]))
+    assert ["SecretStore aws" in problem for problem in problems] == [True]
+
+
+@pytest.mark.timeout(10)
+def test_a_long_literal_takes_no_long_time(convert):
+    literal = "k: a" + " " * 500_000 + "#"
+    _, problems = convert(
+        store(), eso(data=[remote("x", "s")], target={"template": {"templateFrom": [{"literal": literal}]}})
+    )
+    assert ["lines of key: value" in problem for problem in problems] == [True]
+
+
+def test_an_object_whose_keys_name_their_own_stores_has_no_store_of_its_own(convert):
+    item = {**remote("x", "s"), "sourceRef": {"storeRef": {"name": "aws"}}}
+    _, problems = convert(store(), eso(secretStoreRef=None, data=[item]))
+    assert ["spec.secretStoreRef names no store" in problem for problem in problems] == [True]
+
+
 def test_the_role_of_a_service_account_is_that_of_the_object(convert):
     account = {
         "apiVersion": "v1",
@@ -703,3 +806,46 @@ def test_a_letter_that_yaml_takes_for_a_boolean_is_the_name_of_a_key(capsys, tmp
     (result,) = kube_yaml.load_all(capsys.readouterr().out)
     reference = {"name": "s", "key": "y"}
     assert result["spec"]["data"] == [{"name": "N", "valueFrom": {"secretKeyRef": reference}}]
+
+
+# Reloader
+
+USES = {"container": {"envFrom": [{"secretRef": {"name": "app"}}]}}
+RELOADED = [
+    pytest.param({"secret.reloader.stakater.com/reload": "other, app"}, {}, True, id="by name"),
+    pytest.param({"secret.reloader.stakater.com/reload": "apps"}, USES, False, id="by another name"),
+    pytest.param({"reloader.stakater.com/auto": "true"}, USES, True, id="by use"),
+    pytest.param({"secret.reloader.stakater.com/auto": "true"}, USES, True, id="by use of a Secret"),
+    pytest.param({"reloader.stakater.com/auto": "true"}, {}, False, id="no use"),
+    pytest.param({"reloader.stakater.com/auto": "false"}, USES, False, id="turned off"),
+    pytest.param({"reloader.stakater.com/search": "true"}, USES, True, id="by search"),
+    pytest.param({}, USES, False, id="no annotation"),
+]
+
+
+@pytest.mark.parametrize(("annotations", "parts", "restarts"), RELOADED)
+@pytest.mark.parametrize("kind", ["Deployment", "Rollout"])
+def test_workloads_that_reloader_restarts_are_restarted(convert, kind, annotations, parts, restarts):
+    match = {"metadata": {"annotations": {"reloader.stakater.com/match": "true"}}}
+    peer = eso(target={"template": match}, data=[remote("x", "s")])
+    obj = workload("web", "shop", kind, annotations=annotations, **parts)
+    results, problems = convert(
+        store(), peer, obj, workload("other", "shop", kind, annotations=annotations, **parts)
+    )
+    assert results[0]["spec"].get("restart") == (
+        {"targets": [{"kind": kind, "name": "shop"}]} if restarts else None
+    )
+    told = (
+        f"note: ExternalSecret web/app: restart: as Reloader restarts {kind} shop; remove its annotations there, and "
+        "grant the operator the permissions (docs/restarts.md)"
+    )
+    assert problems == ([told] if restarts else [])
+
+
+def test_annotations_of_the_pod_template_count_and_a_search_needs_a_match(convert):
+    obj = workload("web", "shop", annotations={"reloader.stakater.com/search": "true"}, **USES)
+    results, _ = convert(store(), eso(data=[remote("x", "s")]), obj)
+    assert "restart" not in results[0]["spec"]
+    obj["spec"]["template"]["metadata"]["annotations"] = {"reloader.stakater.com/auto": "true"}
+    results, _ = convert(store(), eso(data=[remote("x", "s")]), obj)
+    assert results[0]["spec"]["restart"]["targets"] == [{"kind": "Deployment", "name": "shop"}]

@@ -15,6 +15,9 @@ from secretsyncer.explain.explanation import CHECK_THE_OPERATOR, EVENTS, NEXT, F
 from secretsyncer.explain.state import Acts, state_of
 from secretsyncer.sync import status
 from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.restart_memory import Entry, with_entry
+from secretsyncer.sync.restart_memory import Reason as RestartReason
+from secretsyncer.sync.restart_memory import explained as explained_restart
 from secretsyncer.sync.status import Source, timestamp
 from tests.support.builders import ANNOTATION, namespace, secret_arn, synced_secret
 from tests.support.specs import literal
@@ -191,6 +194,40 @@ def test_why_shows_everything_about_one_object():
             "docs/runbook.md#accessdenied",
         ],
     }
+
+
+def test_status_shows_restarts_that_somebody_has_to_make_possible():
+    def told(name, reason):
+        content = explained_restart(synced(), reason, "it is", generation=1, now=NOON)
+        return obj(name, content=content)
+
+    waiting = told("a", RestartReason.WAITING_FOR_WINDOW)
+    shown = lines(told("c", RestartReason.PAUSED), waiting, told("b", RestartReason.RESTARTED))
+    assert shown == [
+        "OBJECT   RESTARTS   SINCE   MESSAGE",
+        "team/c   Paused     5 min   it is",
+        "",
+        "3 SyncedSecrets in namespace team; all are ready",
+    ]
+
+
+def test_why_shows_restarts_if_the_object_asks_for_any():
+    content = synced() | {"revision": 3, "restartedRevision": 2}
+    content = with_entry(content, Entry("Deployment", "web", 3, timestamp(NOON + 60)))
+    content = with_entry(content, Entry("StatefulSet", "db", 3, timestamp(NOON + 120), pending=True))
+    content = explained_restart(content, RestartReason.PAUSED, "it is paused", generation=1, now=NOON)
+    shown = sections(explained(obj(content=content, restart={"consumers": True})))
+    assert shown["Restarts"] == [
+        "revision 3, restarted for 2, Paused since 2026-01-01T12:00:00Z (5 min ago)",
+        "it is paused",
+        "WORKLOAD         REVISION   RESTARTED",
+        "Deployment web   3          2026-01-01T12:01:00Z (4 min ago)",
+        "StatefulSet db   3          begun",
+    ]
+    assert sections(explained(obj(content=synced(), restart={"consumers": True})))["Restarts"] == [
+        "revision 0, restarted for 0"
+    ]
+    assert "Restarts" not in sections(explained(obj(content=synced())))
 
 
 def test_why_shows_the_last_events_the_newest_last():

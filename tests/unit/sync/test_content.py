@@ -1,6 +1,7 @@
 """The content of one object: every form read under one grant, and its inputs."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles t
 
 CANARY = "c4n4ry-v4lu3"
 NOTHING = LastGood()
+TAGS = {f"t{number}": "v" for number in range(50)}
 GRANT = Grant(Identity("arn:aws:iam::123456789012:role/reader"))
 LISTED = catalogue(entry("pg/a", tag1=""), entry("pg/b", tag1="", env="prod"), entry("app"), entry("cert"))
 
@@ -420,6 +422,55 @@ async def test_long_work_leaves_the_event_loop_free(patient, long_work):
         turns += 1
     assert len((await work).data) == 900
     assert turns > 5
+
+
+REPEATED = {
+    "all keys again": {"dataFrom": {"secretRefs": [all_keys("keys")["secretRef"]] * 1000}},
+    "a list again": {"data": [key(f"k{number}", "list", "a") for number in range(100)]},
+    "a search again": {
+        "dataFrom": {
+            "entries": [
+                {"find": {"tags": TAGS}, "rewrite": [{"source": "/", "target": f"-{n}-"}]} for n in range(100)
+            ]
+        }
+    },
+    "one long key": {
+        "dataFrom": {
+            **all_keys("long"),
+            "rewrite": [{"source": f"(?:.?){{900}}@{n}", "target": ""} for n in range(20)],
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("spec", REPEATED.values(), ids=REPEATED)
+async def test_repeating_what_is_short_leaves_the_event_loop_free(aws, engine, metrics, spec):
+    listed = [entry(f"s/{number}", **TAGS) for number in range(3_000)]
+    aws.values |= {
+        "keys": value("keys", {f"{number:x}": "" for number in range(5_000)}),
+        "list": value("list", {"a": [1] * 20_000}),
+        "long": value("long", {"n" * 4096: ""}),
+    }
+    renderer = ContentRenderer(aws, engine, metrics)
+    work = asyncio.create_task(renderer.render(GRANT, parsed(**spec).spec, catalogue(*listed)))
+    longest = 0.0
+    while not work.done():
+        began = time.thread_time()  # of the loop's thread alone
+        await asyncio.sleep(0)
+        longest = max(longest, time.thread_time() - began)
+    with pytest.raises(Rejected, match=r"the limit is|key number 1"):
+        await work
+    assert longest < 0.3
+
+
+async def test_the_keys_of_all_secrets_and_searches_are_limited_together(aws, engine, metrics):
+    aws.values["two"] = value("two", {"a": "", "b": ""})
+    renderer = ContentRenderer(aws, engine, metrics, limits=Limits(keys=3))
+    twice = {"entries": [all_keys("two"), all_keys("two")]}
+    search = {"entries": [all_keys("two"), {"find": {"tagKey": "tag1"}}]}
+    for spec in ({"dataFrom": twice}, {"dataFrom": search}):
+        with pytest.raises(Rejected, match=r"makes 4 keys or more, .*; the limit is 3"):
+            await renderer.render(GRANT, parsed(**spec).spec, LISTED)
 
 
 async def test_without_template_messages_a_template_decides_no_part_of_a_message(aws, engine, metrics):

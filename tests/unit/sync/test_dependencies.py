@@ -1,12 +1,14 @@
 """A change in AWS requeues the objects that depend on it, and no others."""
 
+import time
+
 import pytest
 
 from secretsyncer.aws.identity import Identity, SecretRef
-from secretsyncer.aws.listing.catalogue import diff
+from secretsyncer.aws.listing.changes import diff
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key
-from secretsyncer.sync.dependencies import Dependencies, DependencyIndex
+from secretsyncer.sync.dependencies import Dependencies, DependencyIndex, coarse
 from tests.support.builders import catalogue, entry, secret_arn
 
 ROLE = Identity("arn:aws:iam::123456789012:role/reader")
@@ -133,3 +135,28 @@ def test_secrets_named_by_an_event_wake_their_readers(index):
     index.note(B, on(secret_arn("db")))
     index.note(C, on("other"))
     assert index.by_ids({secret_arn("app"), "db", "unknown", "not a name"}) == {A, B}
+
+
+def test_many_filters_become_few_that_depend_on_at_least_the_same_secrets(index):
+    few = [Filter("tag", ("team", "web")), Filter("tagKey", ("env",))]
+    assert coarse(few) == frozenset(few)
+    values = coarse([Filter("tag", ("team", str(n))) for n in range(1_000)])
+    keys = coarse([Filter("tagKey", (str(n),)) for n in range(1_000)])
+    names = coarse([Filter("name", (str(n),)) for n in range(1_000)])
+    assert values == {Filter("tagKey", ("team",))}
+    assert keys == names == {Filter("name", ())}
+    index.note(A, on(filters=values))
+    index.note(B, on(filters=keys))
+    index.note(C, on(filters=few))
+    assert woken(index, with_change(other=entry("other", version="v2", team="data"))) == {A, B}
+    assert woken(index, with_change(db=entry("db", version="v2", team="web"))) == {A, B, C}
+
+
+def test_a_thousand_values_of_a_tag_are_compared_in_one_pass(index):
+    entries = [entry(f"s/{n}", team="web") for n in range(3_000)]
+    before, after = catalogue(*entries), catalogue(*entries, entry("new", team="web"))
+    asked = frozenset(Filter("tag", ("team", str(n))) for n in range(1_000))
+    index.note(A, on(filters=asked))
+    began = time.process_time()
+    assert not index.affected(before, after, diff(before, after), ())
+    assert time.process_time() - began < 0.5

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from secretsyncer.aws.listing.catalogue import diff
+from secretsyncer.aws.listing.changes import diff
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
@@ -11,6 +13,8 @@ from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import Dependencies
 from secretsyncer.sync.report import Reporter
+from secretsyncer.sync.restart_memory import Reason as Reasons
+from secretsyncer.sync.restart_memory import explained
 from secretsyncer.sync.status import Source
 from secretsyncer.synced_secret import parse
 from tests.support.builders import damping, synced_secret
@@ -25,12 +29,12 @@ DENIED = Rejected(Reason.ACCESS_DENIED, "the role may not read app")
 class Report:
     """A reporter at noon, and the object of which it reports."""
 
-    def __init__(self):
-        self.cluster = MemoryCluster(latency=0, lag=0)
+    def __init__(self, *, latency=0.0):
+        self.cluster = MemoryCluster(latency=latency, lag=0)
         self.now = NOON
         self.events = []
         writer = Writer(self.cluster, self.cluster.stores, damping(), adopt=True, may_write=lambda: True)
-        self._reporter = Reporter(writer, lambda obj, *event: self.events.append(event), now=lambda: self.now)
+        self.reporter = Reporter(writer, lambda obj, *event: self.events.append(event), now=lambda: self.now)
         self.cluster.put(synced_secret(literal("a", "1")))
 
     @property
@@ -49,18 +53,18 @@ class Report:
         return status.condition(self.status, kind)
 
     def current(self):
-        return self._reporter.is_current(self.obj)
+        return self.reporter.is_current(self.obj)
 
-    async def synced(self, *versions, action=""):
+    async def synced(self, *versions, action="", revision=None):
         sources = [Source("app", "arn:app", version) for version in versions]
         content = Content({"a": b"1"}, dict(enumerate(sources)), frozenset(), True, Dependencies())
-        return await self._reporter.synced(self.obj, parse(self.obj), content, action)
+        return await self.reporter.synced(self.obj, parse(self.obj), content, action, revision=revision)
 
     async def suspended(self):
-        return await self._reporter.suspended(self.obj, parse(self.obj))
+        return await self.reporter.suspended(self.obj, parse(self.obj))
 
     async def failed(self, failure=DENIED):
-        await self._reporter.failed(self.obj, failure)
+        await self.reporter.failed(self.obj, failure)
 
 
 @pytest.fixture
@@ -149,7 +153,7 @@ async def test_a_suspended_object_is_reported_once(report):
 async def test_nothing_is_written_for_an_object_that_is_gone(report):
     obj = report.obj
     report.cluster.remove(SYNCED_SECRETS, KEY)
-    await report._reporter.failed(obj, DENIED)
+    await report.reporter.failed(obj, DENIED)
     assert report.cluster.writes == []
 
 
@@ -194,3 +198,51 @@ async def test_a_failure_is_reported_once_even_if_its_status_is_pruned(report):
         report.now += 120
     assert len(report.events) == 1
     assert [verb for verb, _, _ in report.cluster.writes] == ["patch status"]
+
+
+# Restarts change the same status
+
+
+def restarted(revision):
+    """What a restart reports."""
+    return lambda old: {**old, "restartedRevision": revision, "restarts": [*(old.get("restarts") or ()), revision]}
+
+
+async def test_a_sync_keeps_what_was_reported_of_restarts(report):
+    await report.reporter.change(report.obj, restarted(1))
+    await report.synced("v1", revision=1)
+    await report.reporter.change(report.obj, restarted(2))
+    assert report.status["restarts"] == [1, 2]
+    assert report.status["currentVersionID"] == "v1"
+
+
+async def test_changes_of_one_status_at_the_same_time_follow_each_other():
+    report = Report(latency=0.01)
+    await asyncio.gather(
+        *(report.reporter.change(report.obj, restarted(number)) for number in range(5)),
+        report.synced("v1", revision=5),
+    )
+    assert sorted(report.status["restarts"]) == [0, 1, 2, 3, 4]
+    assert report.ready["status"] == "True"
+
+
+async def test_an_exact_change_is_not_made_after_one_by_somebody_else(report):
+    report.cluster.lag = 1
+    report.cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"labels": {"a": "b"}}})
+    change = await report.reporter.change(report.obj, restarted(1), exactly=True)
+    assert change.stored is None
+    assert "restarts" not in report.status
+
+
+async def test_what_was_reported_of_restarts_goes_with_spec_restart(report):
+    await report.synced("v1", revision=3)
+    await report.reporter.change(
+        report.obj, lambda old: explained(old, Reasons.PAUSED, "paused", generation=1, now=NOON)
+    )
+    assert report.condition("Restarted")
+    await report.synced("v1")
+    assert report.condition("Restarted") is None
+    assert not {"revision", "revisionTime", "restartedRevision"} & report.status.keys()
+    written = len(report.cluster.writes)
+    await report.synced("v1")
+    assert len(report.cluster.writes) == written

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
-from secretsyncer.sync.apply import as_failure
+from secretsyncer.sync.refusals import as_failure
 from secretsyncer.sync.scrub import PART, scrub
 
 VALUE = b"s3cr3t-p4ssw0rd"

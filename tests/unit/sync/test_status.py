@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from secretsyncer.aws.services import SERVICES
 from secretsyncer.errors import MESSAGE_LIMIT, Reason, Rejected, Unavailable
 from secretsyncer.sync import status
-from secretsyncer.sync.status import SOURCES_LIMIT, Source
+from secretsyncer.sync.status import SOURCES_LIMIT, Source, timestamp
 from secretsyncer.synced_secret.status import SyncedSecretStatus
 
 NOON, LATER = 1_767_355_200.0, 1_767_358_800.0
@@ -340,3 +340,34 @@ def test_after_any_history_a_patch_gives_the_new_status_and_the_same_status_need
 def test_what_is_remarked_of_the_spec_is_in_the_message():
     made = status.synced({}, generation=1, sources=(), keys=0, now=NOON, remarks=["data[0] (a) is skipped", "b"])
     assert ready(made)["message"] == "0 keys; data[0] (a) is skipped; b"
+
+
+# Restarts
+
+
+def revised(old, revision, now=NOON):
+    made = status.synced(old, generation=1, sources=(MYSQL,), keys=1, now=now, revision=revision)
+    return {field: made.get(field) for field in status.RESTART_FIELDS if field in made}
+
+
+@pytest.mark.parametrize(
+    ("old", "revision", "restarted"),
+    [
+        pytest.param({}, 0, 0, id="spec.restart is new"),
+        pytest.param({}, 1, 0, id="the data changed together with spec.restart"),
+        pytest.param({"revision": 4, "restartedRevision": 4}, 5, 4, id="a change"),
+        pytest.param({"revision": 4}, 4, 4, id="a status of somebody else"),
+        pytest.param({"revision": "x", "restartedRevision": -1}, 4, 0, id="a status that cannot be read"),
+        pytest.param({"revision": 4, "restartedRevision": 9}, 4, 4, id="more than there were"),
+    ],
+)
+def test_restarts_are_due_for_what_has_changed(old, revision, restarted):
+    made = revised(old, revision)
+    assert (made["revision"], made["restartedRevision"]) == (revision, restarted)
+
+
+def test_the_time_of_a_revision_is_that_of_its_first_report():
+    first = revised({}, 1)
+    assert first["revisionTime"] == timestamp(NOON)
+    assert revised(first, 1, now=LATER)["revisionTime"] == timestamp(NOON)
+    assert revised(first, 2, now=LATER)["revisionTime"] == timestamp(LATER)

@@ -1,5 +1,7 @@
 """A listing is complete or a failure; scripted pages."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from sandbox.aws.model import World
@@ -7,8 +9,10 @@ from sandbox.aws.state import REGION
 from secretsyncer.aws.api.service_api import Page
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import OPERATOR
+from secretsyncer.aws.listing.catalogue import Deleted
 from secretsyncer.aws.listing.pages import list_secrets
 from secretsyncer.aws.services import SECRETS_MANAGER
+from secretsyncer.aws.services.service import Rotation
 from tests.support.in_process_aws import WorldApi
 
 
@@ -155,3 +159,43 @@ async def test_a_page_that_fails_fails_the_listing():
         await list_secrets(api, OPERATOR, REGION, beat=lambda: None, old={})
     api.broken = lambda operation, identity: ""
     assert len((await list_secrets(api, OPERATOR, REGION, beat=lambda: None, old={})).entries) == 250
+
+
+DAY = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+async def test_secrets_scheduled_for_deletion_are_reported_with_their_date():
+    result = await listed({"": ([raw("a", DeletedDate=DAY), raw("b", DeletedDate="soon")], "")})
+    assert result.deleted == {"a": Deleted(raw("a")["ARN"], DAY)}
+    assert result.entries == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"RotationEnabled": True}, None),
+        ({"LastRotatedDate": DAY}, Rotation(DAY, None)),
+        ({"RotationEnabled": True, "NextRotationDate": DAY}, Rotation(None, DAY)),
+        (
+            {"RotationEnabled": True, "LastRotatedDate": DAY, "RotationRules": {"AutomaticallyAfterDays": 30}},
+            Rotation(DAY, DAY + timedelta(days=30)),
+        ),
+        (
+            {
+                "RotationEnabled": True,
+                "LastRotatedDate": DAY,
+                "RotationRules": {"ScheduleExpression": "rate(4 hours)"},
+            },
+            Rotation(DAY, None),
+        ),
+        (
+            {"RotationEnabled": True, "LastRotatedDate": DAY, "RotationRules": {"AutomaticallyAfterDays": 10**9}},
+            Rotation(DAY, None),
+        ),
+        ({"RotationEnabled": "x", "RotationRules": 7, "LastRotatedDate": 7}, None),
+    ],
+)
+async def test_the_rotation_of_a_secret(fields, expected):
+    (entry,) = (await listed({"": ([raw("a", **fields)], "")})).entries
+    assert entry.rotation == expected

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.aws.state import OPERATOR_ACCOUNT
 from secretsyncer.aws.identity import Identity
-from secretsyncer.aws.listing.catalogue import Changes
+from secretsyncer.aws.listing.changes import Changes
 from secretsyncer.aws.listing.refresh import BURST, PER_SECOND
 from secretsyncer.errors import Reason, SettingsError, Unavailable
 from tests.support.polling import NONE, Watch

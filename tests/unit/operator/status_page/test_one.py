@@ -10,6 +10,8 @@ from secretsyncer.operator.status_page.layout import Frame
 from secretsyncer.operator.status_page.one import missing, one
 from secretsyncer.sync import status
 from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.restart_memory import Entry, explained, with_entry
+from secretsyncer.sync.restart_memory import Reason as RestartReason
 from secretsyncer.sync.status import Source, timestamp
 from tests.support.builders import ACCOUNT, ANNOTATION, namespace, secret_arn
 from tests.support.html import Reading
@@ -55,6 +57,22 @@ def test_it_says_what_why_says(reason):
     sources, events = (rows[1:] for rows in reading.tables)
     assert sources == [{"": "app", "Service": "SecretsManager", "Version ID": SOURCE.version_id, "ARN": SOURCE.arn}]
     assert events == [{"": "1 min ago", "Type": "Warning", "Reason": reason, "Count": "3", "Message": "no"}]
+
+
+def test_it_shows_restarts_if_the_object_asks_for_any():
+    content = failed(Reason.CONFLICT) | {"revision": 3, "restartedRevision": 2}
+    content = with_entry(content, Entry("Deployment", "web", 3, timestamp(NOON - 60)))
+    content = with_entry(content, Entry("StatefulSet", "db", 3, timestamp(NOON), pending=True))
+    content = explained(content, RestartReason.PAUSED, "StatefulSet db is paused", generation=1, now=NOON)
+    _, reading = shown(reported("demo", "team", content, restart={"consumers": True}))
+    assert "Restarts" in reading.headings
+    assert "Revision 3, restarted for 2 (Paused: StatefulSet db is paused)." in reading.text
+    assert reading.tables[1][1:] == [
+        {"": "Deployment web", "Revision": "3", "Restarted": "1 min ago"},
+        {"": "StatefulSet db", "Revision": "3", "Restarted": "begun"},
+    ]
+    _, reading = shown(reported("demo", "team", failed(Reason.CONFLICT), restart={"consumers": True}))
+    assert "Revision 0, restarted for 0." in reading.text
 
 
 def test_what_is_not_there_is_said():

@@ -1,0 +1,213 @@
+"""Reads and restarts the workloads of one namespace, and remembers what failed.
+
+Workloads are read when a restart is due. An informer would keep all of them in memory, for a few restarts a day. Consumers
+are looked for in pages, once per pass. A request that failed is not repeated before the end of its backoff, whoever asks,
+and a missing permission is remembered for its kind and namespace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from secretsyncer.backoff import Backoff
+from secretsyncer.errors import KubeError
+from secretsyncer.kube.objects import Object
+from secretsyncer.kube.resources import WORKLOADS, Resource
+from secretsyncer.sync.refusals import is_denial
+from secretsyncer.sync.restart_memory import Reason
+from secretsyncer.sync.workloads import CONSUMERS, Ref, Workload, patch, selector, uses, view
+from secretsyncer.synced_secret import SyncedSecret
+
+BACKOFF = Backoff(initial=5.0, factor=2.0, cap=300.0, jitter=0.3)
+DENIED = Backoff(initial=60.0, factor=2.0, cap=1800.0, jitter=0.3)
+"""Delays after a missing permission: somebody has to grant it, and there may be thousands of namespaces."""
+MOST_PAGES = 200
+"""Pages of one list, of 500 workloads or 4 MiB."""
+REMEMBERED = 10_000
+"""Failed requests that are remembered; the oldest are forgotten."""
+
+
+class Api(Protocol):
+    """The part of `KubeClient` that is needed here."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        continue_: str = "",
+    ) -> Object: ...
+
+    async def merge_patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object: ...
+
+
+_About = tuple[str, ...]
+"""Namespace, kind and name of a workload, or namespace and kind of a missing permission."""
+
+
+class Obstacle(Exception):  # noqa: N818 - not an error of this program
+    """Why a workload cannot be restarted now; `until` (Unix time) it is not tried again. `quiet`: too short to tell."""
+
+    def __init__(self, reason: Reason, message: str, until: float, *, quiet: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.until = until
+        self.quiet = quiet
+
+
+class Changed(Exception):  # noqa: N818 - as above
+    """The workload has changed since it was read."""
+
+
+class Workloads:
+    """The workloads of all namespaces. `now` returns the Unix time in seconds."""
+
+    def __init__(self, api: Api, *, now: Callable[[], float]) -> None:
+        self._api = api
+        self._now = now
+        self._failed: dict[_About, tuple[int, Obstacle]] = {}
+
+    async def get(self, namespace: str, ref: Ref) -> Workload:
+        """The workload. Raises Obstacle."""
+        about = (namespace, *ref)
+        self._check(about)
+        try:
+            return view(ref.kind, await self._api.get(WORKLOADS[ref.kind], namespace, ref.name))
+        except KubeError as error:
+            raise self._failure(about, "get", error) from None
+
+    async def restart(self, namespace: str, workload: Workload, at: float) -> None:
+        """Give the workload this time. Raises Changed or Obstacle."""
+        about = (namespace, *workload.ref)
+        body = patch(workload, at)
+        try:
+            await self._api.merge_patch(WORKLOADS[workload.ref.kind], namespace, workload.ref.name, body)
+        except KubeError as error:
+            if error.status == 409 and not is_denial(error):
+                raise Changed from None
+            raise self._failure(about, "patch", error) from None
+        # Only now, because a workload that can be read may still refuse its restart.
+        self._failed.pop(about, None)
+        self._failed.pop(about[:2], None)
+
+    async def consumers(self, namespace: str) -> list[Workload]:
+        """The workloads that want to be restarted with the Secrets that they use. Raises Obstacle."""
+        return [
+            found
+            for kind in CONSUMERS
+            async for found in self._list(namespace, kind)
+            if found.opted_in and found.secrets
+        ]
+
+    async def selected(self, namespace: str, kind: str, labels: dict[str, str]) -> list[Workload]:
+        """The workloads of a kind with these labels. Raises Obstacle."""
+        text = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+        return [found async for found in self._list(namespace, kind, text)]
+
+    async def _list(self, namespace: str, kind: str, labels: str = "") -> AsyncIterator[Workload]:
+        about, token = (namespace, kind, ""), ""
+        self._check(about)
+        for _ in range(MOST_PAGES):
+            try:
+                page = await self._api.list(WORKLOADS[kind], namespace, label_selector=labels, continue_=token)
+            except KubeError as error:
+                raise self._failure(about, "list", error) from None
+            for item in page.get("items") or []:
+                yield view(kind, item)
+            await asyncio.sleep(0)
+            token = str((page.get("metadata") or {}).get("continue") or "")
+            if not token:
+                break
+        self._failed.pop(about, None)
+
+    # What failed
+
+    def _check(self, about: tuple[str, str, str]) -> None:
+        """Raises Obstacle before the end of the backoff of this workload, or of its kind."""
+        for what in (about[:2], about):
+            failed = self._failed.get(what)
+            if failed and failed[1].until > self._now():
+                raise failed[1].with_traceback(None)
+
+    def _failure(self, about: tuple[str, str, str], verb: str, error: KubeError) -> Obstacle:
+        namespace, kind, name = about
+        what, backoff = f"{kind} {name}".rstrip(), BACKOFF
+        key: _About = about
+        if is_denial(error):
+            # Its words may quote the pod template, with whatever is in its environment.
+            reason, message = Reason.REFUSED, f"an admission policy or webhook refuses the restart of {what}"
+        elif error.status in {401, 403}:
+            plural, key, backoff = WORKLOADS[kind].plural, about[:2], DENIED
+            reason = Reason.FORBIDDEN
+            message = (
+                f"the operator may not {verb} {plural} in namespace {namespace}: install the component restarts "
+                "(docs/restarts.md), or remove spec.restart"
+            )
+        elif error.status == 404:
+            reason, message = Reason.NOT_FOUND, f"there is no {what} in namespace {namespace}"
+        else:
+            said = f"{error.status} {error.reason}" if error.status else error.reason
+            reason, message = Reason.KUBERNETES_ERROR, f"{what}: the Kubernetes API says {said}"
+        before = self._failed.pop(key, None)
+        failures = before[0] + 1 if before else 1
+        until = self._now() + max(backoff.delay(failures), error.retry_after or 0.0)
+        obstacle = Obstacle(reason, message, until)
+        self._failed[key] = failures, obstacle
+        if len(self._failed) > REMEMBERED:
+            del self._failed[next(iter(self._failed))]
+        return obstacle
+
+
+class Look:
+    """The workloads of one namespace, as one pass needs them."""
+
+    def __init__(self, workloads: Workloads, namespace: str) -> None:
+        self._workloads = workloads
+        self._namespace = namespace
+        self._consumers: list[Workload] | Obstacle | None = None
+        self._selected: dict[tuple[str, frozenset[tuple[str, str]]], list[Workload] | Obstacle] = {}
+
+    async def targets(self, synced: SyncedSecret) -> tuple[list[Ref], list[Obstacle]]:
+        """The workloads that a change of the object's Secret has to restart, and why some of them are not known."""
+        restart = synced.spec.restart
+        found: dict[Ref, None] = {}
+        obstacles: list[Obstacle] = []
+        for target in restart.targets if restart else ():
+            if target.name is not None:
+                found[Ref(target.kind, target.name)] = None
+                continue
+            some = await self._all_selected(target.kind, selector(target))
+            if isinstance(some, Obstacle):
+                obstacles.append(some)
+            else:
+                found |= {one.ref: None for one in some}
+        if restart and restart.consumers:
+            all_of_them = await self._all_consumers()
+            if isinstance(all_of_them, Obstacle):
+                obstacles.append(all_of_them)
+            else:
+                found |= {one.ref: None for one in all_of_them if uses(one, synced.secret.name)}
+        return list(found), obstacles
+
+    async def _all_selected(self, kind: str, labels: dict[str, str]) -> list[Workload] | Obstacle:
+        what = kind, frozenset(labels.items())
+        if what not in self._selected:
+            try:
+                self._selected[what] = await self._workloads.selected(self._namespace, kind, labels)
+            except Obstacle as obstacle:
+                self._selected[what] = obstacle
+        return self._selected[what]
+
+    async def _all_consumers(self) -> list[Workload] | Obstacle:
+        if self._consumers is None:
+            try:
+                self._consumers = await self._workloads.consumers(self._namespace)
+            except Obstacle as obstacle:
+                self._consumers = obstacle
+        return self._consumers

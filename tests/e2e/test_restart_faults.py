@@ -1,0 +1,189 @@
+"""Restarts when processes are killed and follow each other: none is lost, and none is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from tests.e2e.conftest import new_secret
+from tests.support.eventually import eventually
+from tests.support.measures import complaints, measured, series
+from tests.support.restarts import WEB, condition, restarts, stamp, status, until_restarted, until_told
+from tests.support.specs import all_keys
+from tests.support.workloads import OPT_IN, workload
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("restart_component")]
+
+KILLS = 20
+
+
+@pytest.fixture
+def name(aws):
+    return new_secret(aws, '{"a": "0"}')
+
+
+async def kill(operator):
+    operator.send(signal.SIGKILL)
+    await operator.wait()
+
+
+async def test_a_restart_waits_for_the_interval_also_after_the_operator_was_restarted(
+    run_operator, cluster, aws, space, name
+):
+    await cluster.create(workload(space.name))
+    selector = {"WATCH_NAMESPACE": space.name, "RESTART_MIN_INTERVAL": "12"}
+    first = await run_operator(**selector)
+    await space.write("demo", dataFrom=all_keys(name), restart=WEB)
+    await space.until_synced("demo")
+    aws.world.put(name, '{"a": "1"}')
+    await until_restarted(space, 1)
+    before = await stamp(space)
+    aws.world.put(name, '{"a": "2"}')
+    message = await until_told(space, "WaitingForInterval")
+    assert message.startswith(f"Deployment web was restarted at {before}, and may be again at ")
+    first.send(signal.SIGKILL)
+    await first.wait()
+    second = await run_operator(**selector)
+    await until_restarted(space, 2)
+    assert await restarts(space) == 2
+    after = await stamp(space)
+    assert after >= message.rpartition(" ")[2]
+    assert not complaints(second.log)
+
+
+class Moments:
+    """Between a change in AWS and the end of what follows: each returns when it has come."""
+
+    def __init__(self, space, number):
+        self.space = space
+        self.number = number
+
+    async def secret_is_written(self):
+        assert await self.space.data("demo") == {"a": str(self.number).encode()}
+
+    async def revision_is_reported(self):
+        assert (await status(self.space)).get("revision") == self.number
+
+    async def restart_is_begun(self):
+        entries = (await status(self.space)).get("restarts") or []
+        assert any(entry["revision"] == self.number for entry in entries)
+
+    async def workload_is_restarted(self):
+        assert await restarts(self.space) >= self.number
+
+    async def come(self, within=20.0):
+        kinds = (
+            self.secret_is_written,
+            self.revision_is_reported,
+            self.restart_is_begun,
+            self.workload_is_restarted,
+        )
+        probe = kinds[self.number % len(kinds)]
+        async with asyncio.timeout(within):
+            while True:
+                try:
+                    return await probe()
+                except AssertionError:
+                    await asyncio.sleep(0)  # as soon as possible: the next step is milliseconds away
+
+
+@pytest.mark.timeout(300)
+async def test_20_kills_between_the_write_and_the_restart_lose_none_and_double_none(
+    run_operator, cluster, aws, space, name
+):
+    """A workload of each form is restarted exactly once for each of 20 rotations."""
+    settings = {"WATCH_NAMESPACE": space.name, "RESTART_MIN_INTERVAL": "0"}
+    refers = {"container": {"envFrom": [{"secretRef": {"name": "demo"}}]}}
+    await cluster.create(workload(space.name))
+    await cluster.create(workload(space.name, "user", "StatefulSet", annotations=OPT_IN, **refers))
+    await cluster.create(workload(space.name, "argo", "Rollout"))
+    targets = [*WEB["targets"], {"kind": "Rollout", "name": "argo"}]
+    operator = await run_operator(**settings)
+    await space.write("demo", dataFrom=all_keys(name), restart={**WEB, "targets": targets, "consumers": True})
+    await space.until_synced("demo")
+    stamps = [await stamp(space, "argo", "Rollout")]
+    for number in range(1, KILLS + 1):
+        aws.world.put(name, f'{{"a": "{number}"}}')
+        await Moments(space, number).come()
+        await kill(operator)
+        operator = await run_operator(**settings)
+        found = await until_restarted(space, number)
+        assert [entry["revision"] for entry in found["restarts"]] == [number] * 3
+        assert await restarts(space) == number
+        assert await restarts(space, "user", "StatefulSet") == number
+        stamps.append(await stamp(space, "argo", "Rollout"))
+    assert await restarts(space, "argo", "Rollout") == KILLS
+    assert len(set(stamps)) == KILLS + 1
+    assert not complaints(operator.log)
+
+
+async def test_two_replicas_restart_once_when_the_leader_is_killed(run_operator, cluster, aws, space, name):
+    await cluster.create(workload(space.name))
+    settings = {
+        "WATCH_NAMESPACE": space.name,
+        "RESTART_MIN_INTERVAL": "0",
+        "LEADER_ELECTION": "true",
+        "POD_NAMESPACE": "k8s-secret-syncer",
+    }
+    first = await run_operator(**settings)
+    await space.write("demo", dataFrom=all_keys(name), restart=WEB)
+    await space.until_synced("demo")
+    second = await run_operator(**settings)
+    aws.world.put(name, '{"a": "1"}')
+    await eventually(lambda: Moments(space, 1).secret_is_written())
+    await kill(first)
+    await until_restarted(space, 1)
+    assert await measured(second, "secretsyncer_leader") == 1
+    assert await restarts(space) == 1
+    assert await second.stop() == 0
+    assert not complaints(second.log)
+
+
+async def test_shards_that_name_one_workload_keep_its_interval(run_operator, cluster, aws, space):
+    await cluster.create(workload(space.name))
+    settings = {"WATCH_NAMESPACE": space.name, "RESTART_MIN_INTERVAL": "10"}
+    names = {shard: new_secret(aws, '{"a": "0"}') for shard in "ab"}
+    for shard, source in names.items():
+        await space.write(shard, dataFrom=all_keys(source), restart=WEB)
+        await cluster.merge("SyncedSecret", space.name, shard, {"metadata": {"labels": {"shard": shard}}})
+        await run_operator(WATCH_SELECTOR=f"shard={shard}", **settings)
+        await space.until_synced(shard)
+    aws.world.put(names["a"], '{"a": "1"}')
+    await until_restarted(space, 1, "a")
+    first = await stamp(space)
+    aws.world.put(names["b"], '{"a": "1"}')
+    message = await until_told(space, "WaitingForInterval", "b")
+    assert message.startswith(f"Deployment web was restarted at {first}")
+    await until_restarted(space, 1, "b")
+    assert await restarts(space) == 2
+
+
+async def test_without_the_permissions_the_condition_says_so_once(run_operator, cluster, aws, space):
+    binding = await cluster.get("ClusterRoleBinding", "", "secretsyncer-restarts")
+    await cluster.delete("ClusterRoleBinding", "", "secretsyncer-restarts")
+    try:
+        operator = await run_operator(WATCH_NAMESPACE=space.name, RESTART_MIN_INTERVAL="0")
+        names = [new_secret(aws, '{"a": "0"}') for _ in range(10)]
+        for number, source in enumerate(names):
+            targets = [{"kind": "Deployment", "name": f"web-{number}"}]
+            await space.write(f"demo-{number}", dataFrom=all_keys(source), restart={**WEB, "targets": targets})
+            await space.until_synced(f"demo-{number}")
+        for source in names:
+            aws.world.put(source, '{"a": "1"}')
+        for number in range(10):
+            message = await until_told(space, "Forbidden", f"demo-{number}")
+            assert "may not get deployments" in message
+            assert "install the component restarts" in message
+        before = {number: await status(space, f"demo-{number}") for number in range(10)}
+        await asyncio.sleep(5)  # no retry is due, and none must happen
+        assert before == {number: await status(space, f"demo-{number}") for number in range(10)}
+        refused = series(await operator.metrics(), "secretsyncer_kubernetes_requests_total", status="403")
+        assert list(refused.values()) == [1.0]
+        assert condition(before[0])[0] == "False"
+        assert (await space.ready("demo-0"))["status"] == "True"
+    finally:
+        for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+            binding["metadata"].pop(field, None)
+        await cluster.create(binding)
