@@ -13,6 +13,7 @@ from bench.changes import changes
 from bench.figures import Figure
 from bench.large import large
 from bench.memory import footprint
+from bench.parameters import parameters
 from bench.recent import recent
 from bench.roles import roles
 from bench.say import say
@@ -34,6 +35,7 @@ WORKS: dict[str, Work] = {
     "status": status_writes,
     "memory": lambda: footprint(1000, 5000),
     "roles": lambda: roles(100),
+    "parameters": parameters,
     "template": lambda: templates(100),
     "smoke": lambda: bulk(100),
     "large-5000": lambda: large(5000, 200, 2000),

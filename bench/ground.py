@@ -42,12 +42,16 @@ class TimedWorld(World):
         super().__init__(open_doors=True)
         self.listings: list[float] = []
         self.list_answered = asyncio.Event()
+        self.parameters_answered = asyncio.Event()
 
     def perform(self, who: Principal, region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         answer = super().perform(who, region, operation, params)
-        if operation == "ListSecrets" and "NextToken" not in answer:
-            self.listings.append(time.perf_counter())
-            self.list_answered.set()
+        if "NextToken" not in answer:
+            if operation == "ListSecrets":
+                self.listings.append(time.perf_counter())
+                self.list_answered.set()
+            elif operation == "DescribeParameters":
+                self.parameters_answered.set()
         return answer
 
 

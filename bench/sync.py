@@ -171,7 +171,7 @@ async def next_start(ground: Ground, count: int) -> list[Figure]:
     before = await _versions(ground)
     interval = 20 if count >= 1000 else 3
     async with ground.operator(**{**NEVER, "SYNC_INTERVAL_SEC": str(interval)}) as operator:
-        await _until_passes(operator, count)
+        await until_passes(operator, count)
         await asyncio.sleep(interval)  # what the first look left to do is done
         ground.forget_calls()
         cpu, passes = operator.cpu, (await operator.passes())["unchanged"]
@@ -196,7 +196,7 @@ async def idle(ground: Ground, count: int, resync: float) -> list[Figure]:
     work = f"idle hour with {count}"
     polls = 5
     async with ground.operator(**{**NEVER, "POLL_INTERVAL_SEC": "3"}) as operator:
-        await _until_passes(operator, count)
+        await until_passes(operator, count)
         await asyncio.sleep(3)
         listed = await _until_listed(ground)
         ground.forget_calls()
@@ -217,7 +217,7 @@ async def _until_listed(ground: Ground) -> bool:
         return await ground.world.list_answered.wait()
 
 
-async def _until_passes(operator: Operator, count: int) -> None:
+async def until_passes(operator: Operator, count: int) -> None:
     async with asyncio.timeout(120):
         while (await operator.passes()).total() < count:
             await asyncio.sleep(0.1)

@@ -145,7 +145,8 @@ def _is_not_empty(subject: str, node: Node) -> str:
     """What the value of a field must be to count as given; nothing if any will do."""
     if "properties" in node:
         return ""
-    return subject if node["type"] == "boolean" else f"size({subject}) > 0"
+    given = {"boolean": subject, "integer": f"{subject} != 0"}
+    return given.get(node["type"], f"size({subject}) > 0")
 
 
 def _about(subject: str, cel: str) -> str:

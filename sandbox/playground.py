@@ -39,12 +39,24 @@ def manifests_folder() -> Path:
 
 def sample_secrets() -> Iterator[tuple[str, str | bytes, dict[str, str]]]:
     """Name, value and tags of each AWS secret that the samples use."""
-    for name, fields in yaml.safe_load((manifests_folder() / "samples/aws/secrets.yaml").read_text()).items():
+    for name, fields in _samples().items():
+        if name == "parameters":
+            continue
         if "binary" in fields:
             value: str | bytes = base64.b64decode(fields["binary"])
         else:
             value = json.dumps(fields["json"]) if "json" in fields else fields["value"]
         yield name, value, fields.get("tags", {})
+
+
+def sample_parameters() -> Iterator[tuple[str, str]]:
+    """Name and value of each parameter that the samples use."""
+    for name, fields in _samples()["parameters"].items():
+        yield name, json.dumps(fields["json"]) if "json" in fields else fields["value"]
+
+
+def _samples() -> Any:
+    return yaml.safe_load((manifests_folder() / "samples/aws/secrets.yaml").read_text())
 
 
 class Playground:
@@ -99,6 +111,8 @@ class Playground:
         secrets = list(sample_secrets())
         for name, value, tags in secrets:
             await self.secrets.create(name, value, **tags)
+        for name, text in sample_parameters():
+            await self.secrets.put_parameter(name, text)
         return len(secrets)
 
     @property

@@ -9,94 +9,22 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
-from typing import ClassVar, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.registry import Collector
 
 from secretsyncer import __version__
+from secretsyncer.series import ObjectSeries, ObjectState, SecretSeries
 
-_OBJECT = ("namespace", "name")
 _LATENCIES = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RESULTS = ("changed", "unchanged", "rejected", "unavailable", "timeout", "bug", "gone")
 """Values of the label `result` of `secretsyncer_reconciles_total`."""
-
-
-class _ObjectState(NamedTuple):
-    """What the metrics report about one object; `synced_at` is 0 until its first sync."""
-
-    reason: str = ""
-    ready: bool = False
-    failing: bool = False
-    synced_at: float = 0.0
-
-
-class ObjectSeries(Collector):
-    """The series of each SyncedSecret, created when they are scraped: a reconcile only records its result.
-
-    They are created in a thread. A state is replaced as a whole, and the copy is one step of the interpreter.
-    """
-
-    def __init__(self) -> None:
-        self.states: dict[tuple[str, str], _ObjectState] = {}
-
-    def describe(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
-        return (
-            GaugeMetricFamily(
-                "secretsyncer_object_ready",
-                "Whether the SyncedSecret is ready (1) or not (0), by the reason of its Ready condition",
-                labels=(*_OBJECT, "reason"),
-            ),
-            GaugeMetricFamily(
-                "secretsyncer_object_last_sync_timestamp_seconds",
-                "Unix time of the last successful reconcile or resync of the SyncedSecret",
-                labels=_OBJECT,
-            ),
-        )
-
-    def collect(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
-        ready, last_sync = self.describe()
-        for names, state in self.states.copy().items():
-            ready.add_metric((*names, state.reason), state.ready)
-            if state.synced_at:
-                last_sync.add_metric(names, state.synced_at)
-        return ready, last_sync
-
-
-class SecretSeries(Collector):
-    """The series of the AWS secrets in use, created when they are scraped. Others have none, so their number is bounded.
-
-    `rows` returns what is known of each secret: its name, and values by the end of the metric's name.
-    """
-
-    KINDS: ClassVar[dict[str, str]] = {
-        "rotation_overdue": "1 if the AWS secret's automatic rotation is overdue by a day, otherwise 0",
-        "last_rotated_timestamp_seconds": "Unix time of the last rotation of the AWS secret",
-        "expiry_timestamp_seconds": "Unix time of the expiry of the AWS secret, by its tag EXPIRY_TAG",
-        "deletion_timestamp_seconds": "Unix time of the deletion of an AWS secret that is scheduled for deletion",
-    }
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.rows: Callable[[], Iterable[tuple[str, Mapping[str, float]]]] = tuple
-        registry.register(self)
-
-    def describe(self) -> tuple[GaugeMetricFamily, ...]:
-        return tuple(
-            GaugeMetricFamily(f"secretsyncer_secret_{kind}", f"{text} (only of secrets in use)", labels=("secret",))
-            for kind, text in self.KINDS.items()
-        )
-
-    def collect(self) -> tuple[GaugeMetricFamily, ...]:
-        families = self.describe()
-        for name, values in self.rows():
-            for kind, family in zip(self.KINDS, families, strict=True):
-                if kind in values:
-                    family.add_metric((name,), values[kind])
-        return families
+SERVICES = ("SecretsManager", "ParameterStore")
+"""Values of the label `service`."""
+_FIRST_SERVICE = "SecretsManager"
+"""It is listed in any case, so that its series begin with the process."""
 
 
 class RestartMetrics:
@@ -175,26 +103,35 @@ class Metrics:
         )
         self.cache_requests = counter(
             "secretsyncer_cache_requests_total",
-            "Number of reads from the value cache: hit, miss, joined (another read already fetches the value)",
-            ("result",),
+            "Number of reads from the value cache, by service: hit, miss, joined (another read already fetches the value)",
+            ("service", "result"),
         )
         self.cache_values = gauge("secretsyncer_cache_values", "Number of values in the cache")
         self.catalogue_secrets = gauge(
-            "secretsyncer_catalogue_secrets", "Number of secrets in the last complete listing"
+            "secretsyncer_catalogue_secrets",
+            "Number of secrets or parameters in the last complete listing, by service",
+            ("service",),
         )
         self.catalogue_timestamp = gauge(
-            "secretsyncer_catalogue_timestamp_seconds", "Unix time of the last complete listing (0: none yet)"
+            "secretsyncer_catalogue_timestamp_seconds",
+            "Unix time of the last complete listing, by service (0: none yet)",
+            ("service",),
         )
         self.poll_interval = gauge(
             "secretsyncer_poll_interval_seconds",
             "POLL_INTERVAL_SEC, for use in alerts",
         )
-        self.polls = counter("secretsyncer_polls_total", "Number of listings, by outcome", ("outcome",))
+        self.polls = counter(
+            "secretsyncer_polls_total", "Number of listings, by service and outcome", ("service", "outcome")
+        )
         self.change_polls = counter(
             "secretsyncer_change_polls_total", "Number of listings of recent changes, by outcome", ("outcome",)
         )
         self.poll_seconds = histogram(
-            "secretsyncer_poll_duration_seconds", "Duration of a listing", buckets=_LATENCIES
+            "secretsyncer_poll_duration_seconds",
+            "Duration of a listing, by service",
+            ("service",),
+            buckets=_LATENCIES,
         )
         self.undone_writes = counter(
             "secretsyncer_undone_writes_total",
@@ -227,13 +164,14 @@ class Metrics:
         )
         self.push_messages = counter(
             "secretsyncer_push_messages_total",
-            "Number of messages from the events queue: about a secret, ignored, malformed",
+            "Number of messages from the events queue: about a secret or parameter, ignored, malformed",
             ("outcome",),
         )
         self.push_secrets = counter(
             "secretsyncer_push_secrets_total",
-            "Number of secrets that the events queue named: described at once, or left to a listing (too many)",
-            ("outcome",),
+            "Number of secrets and parameters that the events queue named, by service: described at once, or left to a "
+            "listing (too many)",
+            ("service", "outcome"),
         )
         self.push_up = gauge(
             "secretsyncer_push_up", "1 while the events queue answers; 0 if it does not, or if none is configured"
@@ -247,12 +185,19 @@ class Metrics:
         self.loop_lag_seconds = gauge("secretsyncer_event_loop_lag_seconds", "Last measured lag of the event loop")
         info = gauge("secretsyncer_build_info", "Always 1; the version is in the labels", ("version", "python"))
         info.labels(__version__, platform.python_version()).set(1)
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        """Create the series that are known in advance."""
         _start_at_zero(self.reconciles, RESULTS)
-        _start_at_zero(self.polls, ("success", "failure"))
+        self.catalogue_secrets.labels(_FIRST_SERVICE)
+        self.catalogue_timestamp.labels(_FIRST_SERVICE)
+        for service in SERVICES:
+            _start_at_zero(self.polls, ("success", "failure"), service)
+            _start_at_zero(self.cache_requests, ("hit", "miss", "joined"), service)
+            _start_at_zero(self.push_secrets, ("described", "listed"), service)
         _start_at_zero(self.change_polls, ("success", "failure", "unsupported"))
-        _start_at_zero(self.cache_requests, ("hit", "miss", "joined"))
-        _start_at_zero(self.push_messages, ("secret", "ignored", "malformed"))
-        _start_at_zero(self.push_secrets, ("described", "listed"))
+        _start_at_zero(self.push_messages, ("secret", "parameter", "ignored", "malformed"))
         _start_at_zero(self.events, ("sent", "summarised", "dropped", "failed"))
         _start_at_zero(self.template_renders, ("success", "needs", "failure"))
 
@@ -267,12 +212,17 @@ class Metrics:
 
     def observe_object(self, namespace: str, name: str, *, reason: str, ready: bool, failing: bool) -> None:
         """Record the state of a SyncedSecret. A suspended one is neither ready nor failing."""
-        before = self.objects.states.get((namespace, name), _ObjectState())
+        before = self.objects.states.get((namespace, name), ObjectState())
         if before.reason != reason:
             self.sync_success.inc(ready - before.ready)
             self.sync_failures.inc(failing - before.failing)
         synced_at = time.time() if ready else before.synced_at
-        self.objects.states[namespace, name] = _ObjectState(reason, ready, failing, synced_at)
+        self.objects.states[namespace, name] = ObjectState(reason, ready, failing, synced_at)
+
+    def forget_catalogue(self, service: str) -> None:
+        """Remove the series of a listing that nothing needs any more."""
+        for metric in (self.catalogue_secrets, self.catalogue_timestamp):
+            metric.remove_by_labels({"service": service})
 
     def forget_object(self, namespace: str, name: str) -> None:
         """Remove all series of a deleted SyncedSecret."""
@@ -282,6 +232,7 @@ class Metrics:
             self.sync_failures.dec(state.failing)
 
 
-def _start_at_zero(metric: MetricWrapperBase, values: Iterable[str]) -> None:
+def _start_at_zero(metric: MetricWrapperBase, values: Iterable[str], *before: str) -> None:
+    """`before`: the values of the labels before the last one."""
     for value in values:
-        metric.labels(value)
+        metric.labels(*before, value)

@@ -38,6 +38,9 @@ class Settings(BaseModel):
     changes_interval_sec: float = Field(10, ge=0, le=86_400)
     """Seconds between two looks for recent changes in AWS, one call each. 0: changes are found by listing everything."""
 
+    parameter_calls_per_second: float = Field(20, gt=0, le=10_000)
+    """Maximum of calls per second to Parameter Store, per AWS account and region. The default quota of AWS is 40."""
+
     sync_interval_sec: float = Field(120, gt=0, le=86_400)
     """Seconds between two resyncs of an object. A resync compares in memory, and retries what has failed."""
 

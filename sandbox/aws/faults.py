@@ -21,6 +21,10 @@ CODES = {
 }
 
 
+_LISTS = ("SecretList", "Parameters")
+"""Fields of a listing."""
+
+
 @dataclass
 class Fault:
     """A failure of calls of this operation and role (None: any), a number of times."""
@@ -50,11 +54,12 @@ def change_content(kind: str, answer: dict[str, Any]) -> dict[str, Any]:
     if kind == "token-loop":
         return answer | {"NextToken": "MA=="}
     if kind == "empty-list":
-        return {"SecretList": []}
+        return {field: [] for field in _LISTS if field in answer}
     if kind == "half-list":
-        return answer | {"SecretList": answer.get("SecretList", [])[::2]}
+        return answer | {field: answer[field][::2] for field in _LISTS if field in answer}
     if kind == "odd-list":
-        return answer | {"SecretList": [None, 1, "secret", {"Name": 1, "ARN": None, "Tags": {}}]}
+        odd: list[Any] = [None, 1, "secret", {"Name": 1, "ARN": None, "Tags": {}}]
+        return answer | {field: odd for field in _LISTS if field in answer}
     if kind == "odd-fields":
         return {field: [value] if isinstance(value, str) else str(value) for field, value in answer.items()}
     return answer

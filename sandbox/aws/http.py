@@ -1,4 +1,4 @@
-"""A stand-in for AWS over HTTP: the wire protocols of Secrets Manager, STS and SQS on top of `model.World`.
+"""A stand-in for AWS over HTTP: the wire protocols of Secrets Manager, Parameter Store, STS and SQS on top of `model.World`.
 
 For tests that need what moto does not enforce, and for benchmarks, where moto is the bottleneck. In this process:
 
@@ -120,7 +120,8 @@ class FakeAws:
         if kind in {"html", "502html"}:
             return web.Response(status=200 if kind == "html" else 502, text=_HTML, content_type="text/html")
         if kind == "endless":
-            return _answer("ListSecrets", {"SecretList": [], "NextToken": uuid.uuid4().hex}, sts=False)
+            nothing: dict[str, Any] = {"SecretList": [], "Parameters": []}
+            return _answer("ListSecrets", nothing | {"NextToken": uuid.uuid4().hex}, sts=False)
         if kind == "reset":
             if request.transport:
                 request.transport.abort()
@@ -136,7 +137,8 @@ class FakeAws:
 
         GET calls; DELETE calls; DELETE faults; POST faults {Fault's fields}; POST latency {"seconds"};
         POST roles {"name", rules...}; POST seed {"count", "prefix", "value", "account", "region", "tags",
-        "start"}; POST put {"name", "value"}; POST rotate {"count", "prefix", "value", "start"}.
+        "start", "service"}; POST put {"name", "value"}; POST quota {"per_second"};
+        POST rotate {"count", "prefix", "value", "start"}.
         """
         what = request.match_info["what"]
         data = await request.json() if request.method == "POST" else {}
@@ -147,6 +149,8 @@ class FakeAws:
             self.faults.clear()
         elif what == "faults":
             self.fault(**data)
+        elif what == "quota":
+            self.world.parameters.quota = float(data["per_second"])
         elif what == "latency":
             self.latency = float(data["seconds"])
         elif what == "roles":
@@ -164,7 +168,9 @@ class FakeAws:
         for number in range(start, start + int(data["count"])):
             name = f"{data['prefix']}{number}"
             value = data["value"].replace("{n}", str(number))
-            if what == "seed":
+            if data.get("service") == "ParameterStore":
+                self.world.parameters.put(name, value, tags=data.get("tags"), **where)
+            elif what == "seed":
                 self.world.create(name, value, tags=data.get("tags"), **where)
             else:
                 self.world.put(name, value, **where)
@@ -227,7 +233,7 @@ def _xml(value: Any) -> str:
 
 
 async def _main() -> None:
-    parser = argparse.ArgumentParser(description="A stand-in for AWS Secrets Manager and STS.")
+    parser = argparse.ArgumentParser(description="A stand-in for AWS Secrets Manager, Parameter Store and STS.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds added to every call")
     parser.add_argument("--open", action="store_true", help="any role may be assumed and reads its account")

@@ -16,11 +16,16 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
+from sandbox.aws.parameters import Parameters
 from sandbox.aws.state import CURRENT, OPERATOR_ACCOUNT, PREVIOUS, Principal, Refused, Role, Secret, Session, State
 
 
 class World(State):
-    """AWS: the state, and the operations of callers."""
+    """AWS: the state, and the operations of callers. `parameters` is Parameter Store."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.parameters = Parameters(self.now, self._rules)
 
     def authenticate(self, access_key: str, token: str) -> Principal:
         """The caller with these credentials. Keys that are not from STS are the operator's."""
@@ -39,10 +44,12 @@ class World(State):
 
     def perform(self, who: Principal, region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """The response to the operation. Raises Refused."""
+        self._check_operation(who, operation)
+        if (found := self.parameters.perform(who, region, operation, params)) is not None:
+            return found
         handler = getattr(self, "_" + re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower(), None)
         if handler is None:
             raise Refused("UnknownOperationException", "")
-        self._check_operation(who, operation)
         answer: dict[str, Any] = handler(who, region, params)
         return answer
 

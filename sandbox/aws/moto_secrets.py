@@ -1,4 +1,4 @@
-"""Secrets on moto's server: creates and changes them with boto3, as a user's AWS client does."""
+"""Secrets and parameters on moto's server: creates and changes them with boto3, as a user's AWS client does."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from sandbox.aws.moto_server import MotoServer
 
 
 class MotoSecrets:
-    """Secrets Manager on a running moto server."""
+    """Secrets Manager and Parameter Store on a running moto server."""
 
     def __init__(self, server: MotoServer) -> None:
         self.environment = server.environment()
-        self._client = boto3.client(
-            "secretsmanager",
-            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            region_name=self.environment["AWS_REGION"],
-            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
-        )
+        where = {
+            "endpoint_url": self.environment["AWS_ENDPOINT_URL"],
+            "region_name": self.environment["AWS_REGION"],
+            "aws_access_key_id": self.environment["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": self.environment["AWS_SECRET_ACCESS_KEY"],
+        }
+        self._client = boto3.client("secretsmanager", **where)
+        self._parameters = boto3.client("ssm", **where)
 
     async def call(self, operation: str, **parameters: Any) -> Any:
         return await asyncio.to_thread(getattr(self._client, operation), **parameters)
+
+    async def put_parameter(self, name: str, value: str) -> None:
+        """A new parameter, or a new version of it."""
+        fields = {"Name": name, "Value": value, "Type": "SecureString", "Overwrite": True}
+        await asyncio.to_thread(self._parameters.put_parameter, **fields)
 
     async def create(self, name: str, value: str | bytes, /, **tags: str) -> dict[str, Any]:
         """A new secret; ARN, Name and VersionId."""

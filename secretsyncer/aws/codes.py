@@ -2,28 +2,16 @@
 
 Only the code decides (for one of them, with AWS's sentence), not the HTTP status or the exception class, because the SDK
 models only some errors and the services use different statuses. The table has every error in botocore's models of Secrets
-Manager, STS and SQS; a test compares them. A code that is not in the table is `error`, because a slow retry does no harm.
+Manager, STS and SQS; a test compares them. A service adds codes, and steps for its operations. A code that is not in the
+table is `error`, because a slow retry does no harm.
 """
 
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 
-
-class CallOutcome(StrEnum):
-    """The outcome of one AWS call: values of the label `outcome` of `secretsyncer_aws_calls_total`."""
-
-    SUCCESS = "success"
-    DENIED = "denied"
-    NOT_FOUND = "not_found"
-    INVALID = "invalid"
-    THROTTLED = "throttled"
-    ERROR = "error"
-    NO_ANSWER = "no_answer"
-    UNREADABLE = "unreadable"
-    CREDENTIALS = "credentials"
-
+from secretsyncer.aws.outcome import CallOutcome
+from secretsyncer.aws.services import SERVICES, service_of_operation
 
 INVALID_REQUEST = "InvalidRequestException"
 """The secret is scheduled for deletion; or it exists and cannot be read, for example because another account may not use
@@ -135,7 +123,12 @@ _CODES: dict[CallOutcome, tuple[str, ...]] = {
         "IDPCommunicationError",
     ),
 }
-FATES: dict[str, CallOutcome] = {code: outcome for outcome, codes in _CODES.items() for code in codes}
+FATES: dict[str, CallOutcome] = {
+    code: outcome
+    for table in (*(service.codes for service in SERVICES.values()), _CODES)
+    for outcome, codes in table.items()
+    for code in codes
+}
 """The table."""
 
 
@@ -149,13 +142,15 @@ def outcome_of(code: str, sentence: str = "") -> CallOutcome:
 def next_step(code: str, operation: str) -> str:
     """What to do, in one sentence; empty if waiting is enough."""
     outcome = outcome_of(code)
-    return _BY_CODE.get(code) or _BY_OPERATION.get((outcome, operation)) or _BY_OUTCOME.get(outcome, "")
+    by_service = service_of_operation(operation).next_steps.get((outcome, operation))
+    return (
+        _BY_CODE.get(code) or by_service or _BY_OPERATION.get((outcome, operation)) or _BY_OUTCOME.get(outcome, "")
+    )
 
 
 _WEB_IDENTITY = (
     "Check the trust policy of the operator's role: its OIDC provider, and the conditions on sub and aud."
 )
-_ALLOW_READING = "Allow secretsmanager:GetSecretValue on it; secretsyncer iam-policy prints the policy."
 _BY_CODE = {
     "DecryptionFailure": "Allow kms:Decrypt on the secret's key, in the role's policy and in the key's.",
     INVALID_REQUEST: "Correct what AWS says; to be read by another account, it needs a KMS key of its own.",
@@ -176,10 +171,6 @@ _BY_OPERATION = {
         "AssumeRole",
     ): "Allow the operator in the role's trust policy, and sts:AssumeRole in the operator's.",
     (CallOutcome.DENIED, "AssumeRoleWithWebIdentity"): _WEB_IDENTITY,
-    (CallOutcome.DENIED, "ListSecrets"): "Allow secretsmanager:ListSecrets.",
-    (CallOutcome.DENIED, "DescribeSecret"): "Allow secretsmanager:DescribeSecret on it.",
-    (CallOutcome.DENIED, "BatchGetSecretValue"): _ALLOW_READING,
-    (CallOutcome.DENIED, "GetSecretValue"): _ALLOW_READING,
     (CallOutcome.INVALID, "AssumeRole"): "Correct the role, its external id or its session name.",
 }
 _BY_OUTCOME = {

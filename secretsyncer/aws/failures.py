@@ -42,8 +42,10 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from secretsyncer.aws.codes import FATES, INVALID_REQUEST, CallOutcome, next_step, outcome_of
+from secretsyncer.aws.codes import FATES, INVALID_REQUEST, next_step, outcome_of
 from secretsyncer.aws.identity import OPERATOR, Identity
+from secretsyncer.aws.outcome import CallOutcome
+from secretsyncer.aws.services import service_of_operation
 from secretsyncer.errors import Reason, Rejected, SettingsError, SyncFailure, Unavailable
 
 _PARSERS = frozenset({"aiobotocore.parsers", "botocore.parsers"})
@@ -233,10 +235,12 @@ def _failure(
     why: str = "",
     step: str = "",
 ) -> Failure:
-    what = _TEXTS.get((outcome, operation)) or _TEXTS.get((outcome, "")) or _OTHER
+    service = service_of_operation(operation)
+    key = (outcome, operation)
+    what = service.texts.get(key) or _TEXTS.get(key) or _TEXTS.get((outcome, "")) or _OTHER
     if code == "DecryptionFailure":
-        what = "{identity} is not allowed to decrypt secret {secret} with its KMS key"
-    text = what.format(identity=identity, role=identity.role, secret=secret, operation=operation)
+        what = "{identity} is not allowed to decrypt {kind} {secret} with its KMS key"
+    text = what.format(identity=identity, role=identity.role, kind=service.kind, secret=secret, operation=operation)
     detail = f"{operation}: {code}" if code else operation
     message = f"{text} ({detail})" + (f": {why}" if why else "")
     return Failure(outcome, f"{message.rstrip('.')}. {step}" if step else message, operation, code)
@@ -244,12 +248,10 @@ def _failure(
 
 _OTHER = "AWS is not available to {identity}"
 _TEXTS: dict[tuple[CallOutcome, str], str] = {
-    (CallOutcome.DENIED, ""): "{identity} is not allowed to read secret {secret}",
+    (CallOutcome.DENIED, ""): "{identity} is not allowed to read {kind} {secret}",
     (CallOutcome.DENIED, "AssumeRole"): "the operator is not allowed to assume role {role}",
-    (CallOutcome.DENIED, "ListSecrets"): "{identity} is not allowed to list secrets",
-    (CallOutcome.DENIED, "DescribeSecret"): "{identity} is not allowed to read the tags of secret {secret}",
     (CallOutcome.DENIED, "GetCallerIdentity"): "the operator is not allowed to call sts:GetCallerIdentity",
-    (CallOutcome.NOT_FOUND, ""): "{identity} cannot find secret {secret}, or the requested version of it",
+    (CallOutcome.NOT_FOUND, ""): "{identity} cannot find {kind} {secret}, or the requested version of it",
     (CallOutcome.INVALID, ""): "AWS rejects the reference {secret} of {identity}",
     (CallOutcome.INVALID, "AssumeRole"): "AWS rejects the request to assume role {role}",
     (CallOutcome.THROTTLED, ""): "AWS throttles {identity}",

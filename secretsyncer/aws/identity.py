@@ -1,4 +1,4 @@
-"""Who reads which secret: the two keys of everything in this package. Pure values.
+"""Who reads which secret or parameter: the two keys of everything in this package. Pure values.
 
 A value that was fetched with one `Identity` is never returned to another, so the identity is part of the key of every
 cache, client and batch.
@@ -32,10 +32,11 @@ OPERATOR = Identity("")
 
 
 class SecretRef(NamedTuple):
-    """One version of one secret, read by one identity.
+    """One version of one secret or parameter, read by one identity.
 
     `id` is a name, a full or a partial ARN, as the user wrote it. Empty `region`: that of the ARN, or else of the
-    operator. Empty `stage`: AWSCURRENT. A `version_id` pins one version, which never changes.
+    operator. `stage` is a staging label, or the label of a parameter; empty: the current version. A `version_id` pins one
+    version, which never changes. `service` is the name of the service (`services/`).
     """
 
     identity: Identity
@@ -43,3 +44,4 @@ class SecretRef(NamedTuple):
     region: str = ""
     version_id: str = ""
     stage: str = ""
+    service: str = "SecretsManager"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from secretsyncer.aws.arn import parse_secret_id, shown
+from secretsyncer.aws.arn import shown
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.region_names import REGION_NAMES
+from secretsyncer.aws.services import SERVICES
 
 
 class Regions:
@@ -30,7 +31,7 @@ class Regions:
 
     def of(self, ref: SecretRef) -> str:
         """The region that the reference names; empty if it names none. Raises ValueError if it is not known."""
-        region = parse_secret_id(ref.id).region
+        region = SERVICES[ref.service].parse(ref.id).region
         if ref.region and region and ref.region != region:
             raise ValueError(f"region {shown(ref.region)} does not fit {ref.id}")
         if region:

@@ -1,16 +1,16 @@
-"""The value of a secret. Pure, so that rendering needs neither an SDK nor a client."""
+"""The value of a secret or a parameter. Pure, so that rendering needs neither an SDK nor a client."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from secretsyncer.aws.arn import without_suffix
+from secretsyncer.aws.services import SERVICES
 
 
 @dataclass(frozen=True, slots=True)
 class SecretValue:
-    """One version of a secret: text or bytes.
+    """One version of a secret or a parameter: text or bytes.
 
     `stages` are the staging labels that the version had. `repr` never shows the value.
     """
@@ -21,6 +21,7 @@ class SecretValue:
     text: str | None = field(repr=False)
     binary: bytes | None = field(repr=False)
     stages: tuple[str, ...] = ()
+    service: str = "SecretsManager"
 
     @property
     def size(self) -> int:
@@ -31,7 +32,12 @@ class SecretValue:
         """Whether the id (name, full or partial ARN) means this secret."""
         if not secret_id.startswith("arn:"):
             return self.name == secret_id
-        return secret_id in {self.arn, without_suffix(self.arn)}
+        return secret_id in SERVICES[self.service].forms_of(self.arn)
+
+    @property
+    def title(self) -> str:
+        """What it is and its name, in messages."""
+        return f"{SERVICES[self.service].noun} {self.name}"
 
 
 def size_of(values: Iterable[object]) -> int:

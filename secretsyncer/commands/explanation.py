@@ -64,7 +64,7 @@ def _restarts(explanation: Explanation, screen: Screen, now: float) -> dict[str,
 def _sources(explanation: Explanation, screen: Screen) -> Iterable[str]:
     if not explanation.sources:
         return ["none"]
-    return screen.table([["AWS SECRET", "VERSION ID", "ARN"], *explanation.sources])
+    return screen.table([["SERVICE", "NAME", "VERSION ID", "ARN"], *explanation.sources])
 
 
 def _events(explanation: Explanation, screen: Screen, now: float) -> Iterable[str]:

@@ -15,13 +15,16 @@ import json
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from secretsyncer.aws.arn import Account, complete_role, looks_random, parse_secret_id, role_account
+from secretsyncer.aws.arn import Account, complete_role, role_account
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.regions import REGIONS, Regions
-from secretsyncer.commands import Subcommands, add_command, manifests
+from secretsyncer.aws.services import PARAMETER_STORE
+from secretsyncer.aws.services.secretsmanager import looks_random, parse_secret_id
+from secretsyncer.commands import Subcommands, add_command, iam_parameters, manifests
+from secretsyncer.commands.iam_needs import Needed, Place, Search
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object, key_of
@@ -29,12 +32,13 @@ from secretsyncer.settings import load
 from secretsyncer.sync.authorize import Grant, account_role
 from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.render import finds, references, templates
-from secretsyncer.synced_secret import Find, SyncedSecretSpec, ValueReference, parse
+from secretsyncer.sync.template_ids import filter_of, is_path, ref_for
+from secretsyncer.synced_secret import Find, SecretReference, SyncedSecretSpec, ValueReference, parse
 
 OPERATOR = "operator"
 """The operator's own identity, for objects without a role."""
 _READ = "secretsmanager:GetSecretValue"
-_READS = re.compile("getSecret|Secrets")
+_READS = re.compile("getSecret|getParameter|Secrets")
 """A template without this reads nothing from AWS itself."""
 _SUFFIX = "-??????"
 _STAND_IN = "0" * 12
@@ -62,6 +66,13 @@ def register(commands: Subcommands) -> None:
     command.add_argument(
         "--region", default="*", help="region of the secrets, if the object does not set one (default: *)"
     )
+    command.add_argument(
+        "--kms-key",
+        action="append",
+        default=[],
+        metavar="ARN",
+        help="KMS key that parameters are encrypted with; may be repeated. The key aws/ssm needs no permission",
+    )
     command.add_argument("--partition", default="aws", help="aws, aws-cn or aws-us-gov (default: aws)")
 
 
@@ -77,6 +88,7 @@ def _action(chosen: argparse.Namespace) -> int:
             region=chosen.region,
             account=chosen.account,
             regions=Regions(settings.extra_regions),
+            keys=chosen.kms_key,
         )
     print(json.dumps(found.documents, indent=2))
     manifests.report([*loaded.problems, *found.failures, *found.notes])
@@ -91,39 +103,6 @@ class Policies(NamedTuple):
     notes: list[str]
 
 
-class Place(NamedTuple):
-    """The partition, region and account of names. Account and region may be `*`."""
-
-    partition: str
-    region: str
-    account: str
-
-    def arn(self, name: str, suffix: str = "") -> str:
-        return f"arn:{self.partition}:secretsmanager:{self.region}:{self.account}:secret:{name}{suffix}"
-
-
-class Search(NamedTuple):
-    """Secrets that are found: by name, and with all of these tags."""
-
-    arn: str
-    tag_keys: tuple[str, ...] = ()
-    tags: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass
-class Needed:
-    """What one role must be allowed to read."""
-
-    arns: set[str] = field(default_factory=set)
-    searches: set[Search] = field(default_factory=set)
-    describes: bool = False
-
-    def add(self, other: Needed) -> None:
-        self.arns |= other.arns
-        self.searches |= other.searches
-        self.describes |= other.describes
-
-
 def policies(
     objects: list[Object],
     engine: TemplateEngine,
@@ -132,8 +111,9 @@ def policies(
     region: str,
     account: str,
     regions: Regions = REGIONS,
+    keys: Sequence[str] = (),
 ) -> Policies:
-    """Policy documents by role. The operator's own may assume the roles."""
+    """Policy documents by role. The operator's own may assume the roles. `keys`: what parameters are encrypted with."""
     needed: defaultdict[str, Needed] = defaultdict(Needed)
     failures: list[str] = []
     notes: list[str] = []
@@ -158,11 +138,14 @@ def policies(
         needed[role].add(more)
         notes += [f"{key_of(obj)}: {note}" for note in unforeseen]
     roles = sorted(role for role in needed if role != OPERATOR)
-    documents = {role: _document(needed[role]) for role in roles}
-    own = _document(needed[OPERATOR]) if OPERATOR in needed else {"Version": "2012-10-17", "Statement": []}
-    listing = {"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*"}
+    documents = {role: _document(needed[role], keys) for role in roles}
+    own = _document(needed[OPERATOR], keys) if OPERATOR in needed else {"Version": "2012-10-17", "Statement": []}
+    listing = [
+        {"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*"},
+        *([iam_parameters.LISTING] if any(one.parameters for one in needed.values()) else []),
+    ]
     assume = [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": roles}] if roles else []
-    documents = {OPERATOR: {**own, "Statement": [listing, *assume, *own["Statement"]]}, **documents}
+    documents = {OPERATOR: {**own, "Statement": [*listing, *assume, *own["Statement"]]}, **documents}
     return Policies(documents, failures, notes)
 
 
@@ -183,10 +166,17 @@ def _needed(
     needed = Needed(describes=bool(spec.aws_account_id))
     grant = Grant(Identity(""), region=spec.region or "")
     for reference in references(spec):
+        ref = ref_of(grant, reference)
+        if not isinstance(reference, SecretReference):
+            needed.parameters.add(place.at(regions.of(ref)).parameter(ref.id))
+            continue
         absent = reference.optional or (isinstance(reference, ValueReference) and reference.default is not None)
-        where = place._replace(region=regions.of(ref_of(grant, reference)) or place.region)
-        needed.arns |= _arns(reference.name, where, may_be_absent=absent)
-    needed.searches.update(_find(find, place) for find in finds(spec))
+        needed.arns |= _arns(reference.name, place.at(regions.of(ref)), may_be_absent=absent)
+    for search in finds(spec):
+        if isinstance(search, Find):
+            needed.searches.add(_find(search, place))
+        else:
+            needed.parameters.add(place.parameter(f"{search.folder}*"))
     problems: list[str] = []
     data = {item.name: b"" for item in spec.items}
     for text in templates(spec):
@@ -199,15 +189,27 @@ def _needed(
                 problems.append(
                     f"a template fails without its secrets ({failure}), so its policy may be incomplete"
                 )
-        for name in result.required if isinstance(result, Needs) else ():
-            where = place._replace(region=regions.of(grant.ref(name)) or place.region)
-            needed.arns |= _arns(name, where)
         if isinstance(result, Needs):
+            needed.add(_requested(result, grant, place, regions))
             problems.append(
                 "the policy has the secrets that a template names, but not names that it computes from their values"
             )
         needed.searches.update(_filter(what, place) for what in result.filters)
     return needed, problems
+
+
+def _requested(result: Needs, grant: Grant, place: Place, regions: Regions) -> Needed:
+    """What a template asks for. The hints are what it names besides: without a catalogue, nothing else is one."""
+    needed = Needed()
+    for id_ in (*result.required, *result.hints):
+        ref = ref_for(grant, id_)
+        if is_path(id_):
+            needed.parameters.add(place.parameter(f"{filter_of(id_).args[0]}*"))
+        elif ref.service == PARAMETER_STORE.name:
+            needed.parameters.add(place.at(regions.of(ref)).parameter(ref.id))
+        else:
+            needed.arns |= _arns(id_, place.at(regions.of(ref)))
+    return needed
 
 
 def _find(find: Find, place: Place) -> Search:
@@ -235,11 +237,11 @@ def _arns(name: str, place: Place, *, may_be_absent: bool = False) -> set[str]:
     return {bare + _SUFFIX, bare} if suffix or may_be_absent else {bare + _SUFFIX}
 
 
-def _document(needed: Needed) -> dict[str, Any]:
+def _document(needed: Needed, keys: Sequence[str]) -> dict[str, Any]:
     actions: Any = [_READ, "secretsmanager:DescribeSecret"] if needed.describes else _READ
-    statements: list[dict[str, Any]] = [
-        {"Effect": "Allow", "Action": "secretsmanager:BatchGetSecretValue", "Resource": "*"}
-    ]
+    statements: list[dict[str, Any]] = []
+    if needed.arns or needed.searches or not needed.parameters:
+        statements.append({"Effect": "Allow", "Action": "secretsmanager:BatchGetSecretValue", "Resource": "*"})
     named = needed.arns | {search.arn for search in needed.searches if not search.tag_keys and not search.tags}
     if named:
         statements.append({"Effect": "Allow", "Action": actions, "Resource": sorted(named)})
@@ -248,6 +250,7 @@ def _document(needed: Needed) -> dict[str, Any]:
         for search in sorted(needed.searches)
         if (condition := _condition(search))
     ]
+    statements += iam_parameters.statements(needed.parameters, keys, describes=needed.describes)
     return {"Version": "2012-10-17", "Statement": statements}
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
+from secretsyncer.aws.api.parameterstore import ParameterStore
 from secretsyncer.aws.api.secretsmanager import SecretsManager
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.api.sessions import Sessions
+from secretsyncer.aws.listing.listings import AllListings
 from secretsyncer.aws.listing.poller import Poller
 from secretsyncer.aws.regions import Regions
 from secretsyncer.aws.values.cache import SecretCache
+from secretsyncer.aws.values.sources import Sources
 from secretsyncer.commands.renderer import Renderer
 from secretsyncer.errors import SettingsError, SyncFailure
 from secretsyncer.gotemplate.engine import TemplateEngine
@@ -27,34 +31,41 @@ _NO_CREDENTIALS = (
 
 
 @asynccontextmanager
-async def aws_renderer(settings: Settings, engine: TemplateEngine, metrics: Metrics) -> AsyncIterator[Renderer]:
-    """A renderer that lists and reads AWS as the operator would, with the credentials of this shell."""
+async def aws_renderer(
+    settings: Settings, engine: TemplateEngine, metrics: Metrics, services: Collection[str]
+) -> AsyncIterator[Renderer]:
+    """A renderer that lists these services and reads as the operator would, with the credentials of this shell."""
     async with Sessions(
         metrics,
         regions=Regions(settings.extra_regions),
         external_id=settings.role_external_id,
         session_name=settings.role_session_name,
     ) as sessions:
-        api = SecretsManager(sessions)
-        cache = SecretCache(api, metrics, region=sessions.region, regions=sessions.regions)
-        poller = Poller(
-            api,
-            sessions,
-            cache,
-            metrics,
-            interval=settings.poll_interval_sec,
-            search_role=settings.poll_default_search_role,
+        caches: dict[str, SecretCache] = {}
+        pollers: list[Poller] = []
+        apis: tuple[ServiceApi, ...] = (
+            SecretsManager(sessions),
+            ParameterStore(sessions, settings.parameter_calls_per_second),
         )
+        for api in apis:
+            cache = SecretCache(api, metrics, region=sessions.region, regions=sessions.regions)
+            caches[api.service.name] = cache
+            if api.service.name in services:
+                interval, role = settings.poll_interval_sec, settings.poll_default_search_role
+                pollers.append(Poller(api, sessions, cache, metrics, interval=interval, search_role=role))
+        values = Sources(caches)
         logging.getLogger("secretsyncer").addHandler(logging.NullHandler())  # what fails is said here
         try:
             if missing := await sessions.missing_credentials():
                 raise SettingsError(_NO_CREDENTIALS.format(detail=missing))
             account = await sessions.account()
-            if not await poller.poll_once():
-                print(f"secretsyncer: {poller.health()}", file=sys.stderr)
+            for poller in pollers:
+                if not await poller.poll_once():
+                    print(f"secretsyncer: {poller.health()}", file=sys.stderr)
             rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
-            yield Renderer(ContentRenderer(cache, engine, metrics), poller.catalogue, account, rules)
+            listings = AllListings(poller.catalogue for poller in pollers)
+            yield Renderer(ContentRenderer(values, engine, metrics), listings, account, rules)
         except SyncFailure as failure:
             raise SettingsError(f"AWS: {failure.message}") from None
         finally:
-            await cache.aclose()
+            await values.aclose()

@@ -19,8 +19,9 @@ from prometheus_client import CollectorRegistry
 
 from secretsyncer.aws.regions import Regions
 from secretsyncer.commands import Subcommands, add_command, manifests
+from secretsyncer.commands.file_fields import ACCOUNT
 from secretsyncer.commands.renderer import Renderer, Result, render_all
-from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
+from secretsyncer.commands.secrets_file import FileSecrets
 from secretsyncer.errors import SettingsError
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.objects import Object, key_of
@@ -28,6 +29,7 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.settings import Settings, load
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.content import ContentRenderer
+from secretsyncer.sync.users import used_services
 
 if TYPE_CHECKING:
     from secretsyncer.commands.diff import Difference
@@ -39,6 +41,9 @@ come from AWS (--from-aws), or from a file (--secrets) that maps the name of eac
   mysql: {json: {user: web, password: s3cret}, tags: {tag1: ""}}   # a JSON object
   cert: {value: "-----BEGIN ...", versionId: v1}                   # text
   keystore: {binary: AAECAw==, listed: false}                      # base64; listed: false hides it from .Secrets
+  parameters:                                                      # of Parameter Store, by their names
+    /app/db/password: {value: s3cret, version: 7}
+    /app/config: {json: {port: 5432}, labels: {live: {value: "{}"}}}
 
 If an object fails, standard error shows its name and the reason, and the exit code is 1. If the manifests include
 namespaces, the command checks the roles against their annotations, as the operator does.
@@ -123,11 +128,11 @@ async def _rendered(
     if not chosen.from_aws:
         secrets = FileSecrets.load(chosen.secrets, Regions(settings.extra_regions))
         rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
-        renderer = Renderer(ContentRenderer(secrets, engine, metrics), secrets.catalogue, ACCOUNT, rules)
+        renderer = Renderer(ContentRenderer(secrets, engine, metrics), secrets.listings, ACCOUNT, rules)
         return await render_all(objects, renderer)
     from secretsyncer.commands.live import aws_renderer  # noqa: PLC0415 - the AWS client takes long to import
 
-    async with aws_renderer(settings, engine, metrics) as renderer:
+    async with aws_renderer(settings, engine, metrics, used_services(objects)) as renderer:
         return await render_all(objects, renderer)
 
 

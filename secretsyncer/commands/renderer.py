@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from secretsyncer.aws.arn import Account
-from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.commands import manifests
 from secretsyncer.commands.progress import Progress
 from secretsyncer.errors import Reason, SyncFailure
@@ -35,7 +35,7 @@ class Renderer(NamedTuple):
     """The source of the values, and the rules of access to them."""
 
     contents: ContentRenderer
-    catalogue: Catalogue
+    listings: Listings
     account: Account | None
     rules: Rules
 
@@ -62,7 +62,7 @@ async def _render(obj: Object, namespaces: Mapping[str, Object], renderer: Rende
         synced = parse(obj)
         namespace = namespaces.get(key.namespace, {"metadata": {"name": key.namespace}})
         grant = authorize(synced.spec, namespace, renderer.account, renderer.rules)
-        content = await renderer.contents.render(grant, synced.spec, renderer.catalogue)
+        content = await renderer.contents.render(grant, synced.spec, renderer.listings)
         step = secret_plan.plan(synced, content.data, None, adopt=True)
     except SyncFailure as failure:
         unknown = failure.reason is Reason.ROLE_NOT_ALLOWED and key.namespace not in namespaces

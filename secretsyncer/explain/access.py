@@ -57,7 +57,7 @@ def _decide(spec: SyncedSecretSpec, namespace: Mapping[str, Any], rules: Rules, 
     else:
         rule = f"{grant.identity} is in the annotation {rules.annotation} of namespace {metadata['name']}"
     if grant.tag:
-        rule += f"; only AWS secrets with the tag {grant.tag} = 1"
+        rule += f"; only AWS secrets and parameters with the tag {grant.tag} = 1"
     return Decision(True, _shown("; ".join((rule, *grant.warnings))))
 
 

@@ -34,8 +34,8 @@ NEXT = {
     Reason.INVALID_SPEC: "Correct the fields that the message names: kubectl edit syncedsecret -n {namespace} {name}",
     Reason.ROLE_NOT_ALLOWED: "Add the role to the annotation of the namespace, or set spec.IAMRole to one that it has.",
     Reason.ACCESS_DENIED: "Give the role the permission that the message names: secretsyncer iam-policy prints the policy.",
-    Reason.SECRET_NOT_FOUND: "Create the AWS secret, or correct its name, its region or its account in the spec.",
-    Reason.INVALID_SECRET_VALUE: "Correct the AWS secret, or what the spec reads of it.",
+    Reason.SECRET_NOT_FOUND: "Create the AWS secret or parameter, or correct its name, its region or its account in the spec.",
+    Reason.INVALID_SECRET_VALUE: "Correct the AWS secret or parameter, or what the spec reads of it.",
     Reason.TEMPLATE_ERROR: "Correct the template. To try it without the cluster: kubectl secretsyncer render --help",
     Reason.CONFLICT: "Let one owner write the Secret: the message says who else claims it.",
     Reason.AWS_UNAVAILABLE: "Nothing, if it is short. Otherwise check the network and the credentials of the operator.",
@@ -58,8 +58,9 @@ class Facts(NamedTuple):
 
 
 class SourceLine(NamedTuple):
-    """An AWS secret that the object was made from."""
+    """An AWS secret or a parameter that the object was made from."""
 
+    service: str
     name: str
     version_id: str
     arn: str
@@ -146,10 +147,10 @@ def _restarts(obj: Object) -> Restarts | None:
 
 
 def sources_of(status: Mapping[str, Any]) -> Iterator[SourceLine]:
-    """The AWS secrets of a status, which may contain anything."""
+    """The AWS secrets and parameters of a status, which may contain anything."""
     for source in status.get("sources") or ():
         if isinstance(source, dict):
-            yield SourceLine(*(str(source.get(field, "")) for field in ("name", "versionID", "arn")))
+            yield SourceLine(*(str(source.get(field, "")) for field in ("service", "name", "versionID", "arn")))
 
 
 def _access(facts: Facts, rules: Rules, account: str, otherwise: str) -> Decision:

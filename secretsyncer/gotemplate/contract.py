@@ -25,9 +25,12 @@ _TAG_OVERHEAD = 60
 
 
 class Filter(NamedTuple):
-    """One call of a filter function. Its result changes when a matching secret appears, disappears or changes."""
+    """One call of a filter function. Its result changes when a matching secret appears, disappears or changes.
 
-    kind: Literal["tagKey", "tag", "name"]
+    The kind `path` selects parameters, and is not a call of the engine.
+    """
+
+    kind: Literal["tagKey", "tag", "name", "path"]
     args: tuple[str, ...]
 
 

@@ -17,7 +17,9 @@ from prometheus_client import REGISTRY
 
 from secretsyncer import __version__
 from secretsyncer.aws.api.sessions import Sessions
+from secretsyncer.aws.listing.poller import Poller
 from secretsyncer.aws.regions import Regions
+from secretsyncer.aws.services import SECRETS_MANAGER
 from secretsyncer.errors import SettingsError, SyncFailure
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.informer import Informer
@@ -123,8 +125,11 @@ class App:
             await parts.elector.acquire()
             loops.start("lease", parts.elector.hold())
         self._metrics.leader.set(1)
-        loops.start("poller", parts.poller.run(parts.heartbeats.register("poller", limit=POLLER_LIMIT)))
-        await parts.poller.first_round.wait()
+        for poller in parts.pollers:
+            name = _poller_name(poller)
+            loops.start(name, poller.run(parts.heartbeats.register(name, limit=POLLER_LIMIT)))
+        for poller in parts.pollers:
+            await poller.first_round.wait()
         with suppress(SyncFailure):
             # Role names need the account. With it, the secrets of such objects are prefetched in full batches, too.
             await parts.sessions.account()
@@ -145,17 +150,26 @@ class App:
             log.warning("reconciles cancelled", extra={"running": parts.queue.running()})
         workers = [f"worker {number}" for number in range(self._settings.workers)]
         await loops.stop(
-            *RESTARTERS, *workers, "event queue", "poller", *map(_loop_name, parts.informers), "events"
+            *RESTARTERS,
+            *workers,
+            "event queue",
+            *map(_poller_name, parts.pollers),
+            *map(_loop_name, parts.informers),
+            "events",
         )
         if graceful:
             await parts.events.flush(FLUSH_DEADLINE)
         await loops.stop("lease", "pulse")
         if graceful and parts.elector:
             await parts.elector.release()
-        await parts.cache.aclose()
+        await parts.values.aclose()
         await asyncio.to_thread(parts.engine.close)
         await parts.server.stop()
         log.info("operator stopped")
+
+
+def _poller_name(poller: Poller) -> str:
+    return "poller" if poller.service is SECRETS_MANAGER else f"poller {poller.service.name}"
 
 
 def _loop_name(informer: Informer) -> str:

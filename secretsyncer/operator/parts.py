@@ -13,11 +13,12 @@ from operator import attrgetter
 
 from prometheus_client import CollectorRegistry
 
-from secretsyncer.aws.api.secretsmanager import SecretsManager
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.listing.event_queue import EventQueue
+from secretsyncer.aws.listing.listings import AllListings
 from secretsyncer.aws.listing.poller import Poller
-from secretsyncer.aws.values.cache import SecretCache
+from secretsyncer.aws.services import SECRETS_MANAGER, Service
+from secretsyncer.aws.values.sources import Sources
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.event_recorder import EventRecorder
@@ -30,6 +31,7 @@ from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.kube.workqueue import BACKOFF, WorkQueue
 from secretsyncer.loops import Heartbeats
 from secretsyncer.metrics import Metrics
+from secretsyncer.operator.aws_sides import aws_sides
 from secretsyncer.operator.http_server import Check, Server
 from secretsyncer.operator.status_page.site import StatusPage
 from secretsyncer.settings import Settings
@@ -39,7 +41,6 @@ from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.controller import Controller
 from secretsyncer.sync.damping import Damping
 from secretsyncer.sync.dependencies import DependencyIndex
-from secretsyncer.sync.last_good import in_use
 from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_view
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler
@@ -73,11 +74,11 @@ class Parts:
     sessions: Sessions
     """Make the calls to AWS, as any role. Their owner opens and closes them."""
 
-    poller: Poller
-    """Lists AWS."""
+    pollers: tuple[Poller, ...]
+    """List AWS, one for each service. The first one is that of Secrets Manager."""
 
-    cache: SecretCache
-    """Fetches values from AWS and keeps them."""
+    values: Sources
+    """Fetch values from AWS and keep them."""
 
     engine: TemplateEngine
     """Renders Go templates."""
@@ -108,21 +109,11 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     informers = _informers(settings, client, polled or client, metrics, heartbeats)
     stores = Stores(*informers)
     index, owners = DependencyIndex(), Owners()
-    api = SecretsManager(sessions)
-    cache = SecretCache(api, metrics, region=sessions.region, regions=sessions.regions)
-    poller = Poller(
-        api,
-        sessions,
-        cache,
-        metrics,
-        interval=settings.poll_interval_sec,
-        changes_interval=settings.changes_interval_sec,
-        search_role=settings.poll_default_search_role,
-        referenced=index.refs,
-        in_use=lambda region: in_use((obj for _, obj in stores.objects.items()), region),
-    )
+    aws = aws_sides(settings, sessions, metrics, index, stores)
+    values = Sources({name: side.cache for name, side in aws.items()})
+    secrets = aws[SECRETS_MANAGER.name].poller
     metrics.secrets.rows = lambda: rows(
-        poller.catalogue, index.refs(), expiry_tag=settings.expiry_tag, now=time.time()
+        secrets.catalogue, index.refs(), expiry_tag=settings.expiry_tag, now=time.time()
     ).items()
     engine = TemplateEngine(cache_dir=settings.cache_folder)
     rules = Rules(settings.ns_annotation, settings.require_ns_annotation)
@@ -140,9 +131,9 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         stores,
         index,
         owners,
-        catalogue=lambda: poller.catalogue,
-        values=cache,
-        contents=ContentRenderer(cache, engine, metrics, template_messages=settings.template_messages),
+        listings=lambda: AllListings(side.poller.catalogue for side in aws.values()),
+        values=values,
+        contents=ContentRenderer(values, engine, metrics, template_messages=settings.template_messages),
         writer=writer,
         reporter=reporter,
         operator=sessions,
@@ -159,7 +150,8 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         sync_interval=settings.sync_interval_sec,
         is_waiting=damping.is_waiting,
     )
-    poller.add_handler(controller.on_catalogue)
+    for side in aws.values():
+        side.poller.add_handler(controller.on_catalogue)
     restarter = Restarter(
         Workloads(client, now=time.time),
         stores,
@@ -171,20 +163,24 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         may_write=may_write,
     )
 
-    async def on_secrets(ids: set[str]) -> None:
-        """The values of these secrets are stale, and the catalogue may be. Those in use go first."""
-        admitted = poller.admit(sorted(ids, key=lambda secret_id: (not index.by_ids([secret_id]), secret_id)))
-        cache.invalidate(admitted)
-        await poller.refresh(admitted)
-        controller.on_secrets(admitted)
+    async def on_changed(service: Service, ids: set[str]) -> None:
+        """The values of these secrets or parameters are stale, and the listing may be. Those in use go first."""
+        side, name = aws[service.name], service.name
+        if not side.poller.needed():
+            return
+        admitted = side.poller.admit(sorted(ids, key=lambda id_: (not index.by_ids([id_], name), id_)))
+        side.cache.invalidate(admitted)
+        await side.poller.refresh(admitted)
+        controller.on_secrets(admitted, name)
 
     url = settings.events_queue_url
-    event_queue = EventQueue(sessions, url, metrics, on_secrets=on_secrets) if url else None
+    event_queue = EventQueue(sessions, url, metrics, on_changed=on_changed) if url else None
     heartbeats.checks["workers"] = controller.stuck
     heartbeats.checks["kubernetes credentials"] = _accepted(client, within=REFUSED_LIMIT)
+    pollers = tuple(side.poller for side in aws.values())
     page = StatusPage(
         stores,
-        poller,
+        pollers,
         queue,
         metrics,
         rules=rules,
@@ -196,7 +192,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         *settings.listen,
         registry=metrics.registry,
         health=heartbeats.checks,
-        readiness=_readiness(client, informers, poller, elector),
+        readiness=_readiness(client, informers, pollers[0], elector),
         notes=_notes(informers, polled),
         page=page if settings.status_page else None,
     )
@@ -206,8 +202,8 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         events=events,
         elector=elector,
         sessions=sessions,
-        poller=poller,
-        cache=cache,
+        pollers=pollers,
+        values=values,
         engine=engine,
         queue=queue,
         controller=controller,

@@ -25,6 +25,7 @@ from cachetools import LRUCache, cached
 
 from secretsyncer.aws.arn import Account, RoleArn, complete_role
 from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
+from secretsyncer.aws.services import SECRETS_MANAGER
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.synced_secret import SyncedSecretSpec
 
@@ -59,10 +60,18 @@ class Grant(NamedTuple):
     region: str = ""
     warnings: tuple[str, ...] = ()
 
-    def ref(self, secret_id: str, *, region: str = "", version_id: str = "", stage: str = "") -> SecretRef:
-        """The secret with the identity and region of this grant. An ARN has its own region."""
+    def ref(
+        self,
+        secret_id: str,
+        *,
+        region: str = "",
+        version_id: str = "",
+        stage: str = "",
+        service: str = SECRETS_MANAGER.name,
+    ) -> SecretRef:
+        """The secret or parameter with the identity and region of this grant. An ARN has its own region."""
         own = "" if secret_id.startswith("arn:") else self.region
-        return SecretRef(self.identity, secret_id, region or own, version_id, stage)
+        return SecretRef(self.identity, secret_id, region or own, version_id, stage, service)
 
     def permits(self, tags: Mapping[str, str]) -> bool:
         """Whether a secret with these tags may be read under this grant."""

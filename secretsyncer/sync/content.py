@@ -14,7 +14,9 @@ from functools import partial
 from typing import TypeVar
 
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.listings import Listings
+from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.gotemplate.engine import Filter, TemplateEngine
@@ -22,13 +24,21 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget, Exhausted, Limits
 from secretsyncer.sync.data_from import is_absent, select
-from secretsyncer.sync.dependencies import Dependencies, coarse
-from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, source_of
+from secretsyncer.sync.dependencies import Dependencies, coarse, filters_of, listing_remarks
+from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, refs_below, source_of
 from secretsyncer.sync.last_good import LastGood, Selected, selected_by, vanished
 from secretsyncer.sync.render import finds, finish, prepare, references, templates
 from secretsyncer.sync.status import Source
+from secretsyncer.sync.template_ids import id_of
 from secretsyncer.sync.templates import USES_DATA, RenderedTemplate, TemplateRenderer, check_listed
-from secretsyncer.synced_secret import Find, SecretKeyReference, SyncedSecretSpec
+from secretsyncer.synced_secret import (
+    Find,
+    ParameterReference,
+    Parameters,
+    Search,
+    SecretKeyReference,
+    SyncedSecretSpec,
+)
 from secretsyncer.turns import Places
 
 T = TypeVar("T")
@@ -45,7 +55,7 @@ _MANY = 200
 class Content:
     """The rendered data and its inputs. `template_reads` are the ids that templates read.
 
-    `selected`: what each template selected, by its text.
+    `selected`: what each template selected, by its text. `remarks`: what is wrong with the listings, if anything.
     `complete` is False if an optional secret was missing. Then only AWS knows whether it still is.
     """
 
@@ -55,6 +65,7 @@ class Content:
     complete: bool
     dependencies: Dependencies
     selected: Mapping[str, Selected] = field(default_factory=dict, repr=False)
+    remarks: tuple[str, ...] = ()
 
 
 class ContentRenderer:
@@ -81,7 +92,7 @@ class ContentRenderer:
         self,
         grant: Grant,
         spec: SyncedSecretSpec,
-        catalogue: Catalogue,
+        listings: Listings,
         *,
         expected: Iterable[str] = (),
         last_good: LastGood = _NOTHING,
@@ -94,7 +105,7 @@ class ContentRenderer:
         """
         budget = Budget(self._limits, namespace)
         try:
-            return await self._render(grant, spec, catalogue, budget, expected=expected, last_good=last_good)
+            return await self._render(grant, spec, listings, budget, expected=expected, last_good=last_good)
         except Exhausted as exc:
             exc.read = budget.read
             raise
@@ -103,23 +114,22 @@ class ContentRenderer:
         self,
         grant: Grant,
         spec: SyncedSecretSpec,
-        catalogue: Catalogue,
+        listings: Listings,
         budget: Budget,
         *,
         expected: Iterable[str],
         last_good: LastGood,
     ) -> Content:
         refs = {reference: ref_of(grant, reference) for reference in references(spec)}
-        searches = [await self._select(find, catalogue, budget, spec) for find in finds(spec)]
-        # Of each secret one reference, however many searches select it.
-        known = {
-            entry.arn: grant.ref(entry.arn) for found in searches if isinstance(found, list) for entry in found
-        }
-        selected = [
-            [known[entry.arn] for entry in found] if isinstance(found, list) else found for found in searches
-        ]
-        wanted = {*refs.values(), *known.values()}
-        fetched = _certain(await self._reader.read(grant, wanted, catalogue, budget), catalogue, last_good)
+        known: dict[SecretRef, SecretRef] = {}  # one reference of each secret, however many searches select it
+        selected: list[list[SecretRef] | SyncFailure] = []
+        for search in finds(spec):
+            selection = await self._select(search, grant, listings, budget, spec)
+            if isinstance(selection, list):
+                selection = [known.setdefault(ref, ref) for ref in selection]
+            selected.append(selection)
+        wanted = {*refs.values(), *known}
+        fetched = _certain(await self._reader.read(grant, wanted, listings, budget), listings, last_good)
         prepare_now = partial(
             prepare,
             spec,
@@ -137,19 +147,17 @@ class ContentRenderer:
                 continue  # it would only repeat what is missing
             given = inputs if uses_data else {}
             outputs[text] = await self._attempt(
-                self._templates.render(grant, text, catalogue, expected=expected, budget=budget, inputs=given)
+                self._templates.render(grant, text, listings, expected=expected, budget=budget, inputs=given)
             )
         rendered = {text: output for text, output in outputs.items() if isinstance(output, RenderedTemplate)}
-        lost = {} if spec.allow_empty else _lost(last_good, rendered, catalogue, fetched)
+        secrets = listings.of(SECRETS_MANAGER.name)
+        lost = {} if spec.allow_empty else _lost(last_good, rendered, secrets, fetched)
         made = {text: lost.get(text) or _output(output) for text, output in outputs.items()}
         data = finish(spec, prepared, made, budget)
-        return _content(data, fetched, rendered, _filters_of(finds(spec)), catalogue)
+        return _content(data, fetched, rendered, filters_of(finds(spec)), listings)
 
     async def _attempt(self, rendering: Awaitable[RenderedTemplate]) -> RenderedTemplate | SyncFailure:
-        """The template's output or its failure, so that one failure does not hide other problems of the object.
-
-        A template that exceeds a limit ends the object.
-        """
+        """The output, or the failure, so that it does not hide others. A template that exceeds a limit ends the object."""
         try:
             return await rendering
         except Exhausted:
@@ -158,23 +166,36 @@ class ContentRenderer:
             return failure
 
     async def _select(
-        self, find: Find, catalogue: Catalogue, budget: Budget, spec: SyncedSecretSpec
-    ) -> list[Entry] | SyncFailure:
-        """The secrets that `find` selects. No result is a failure, because it must not empty a Secret."""
+        self, search: Search, grant: Grant, listings: Listings, budget: Budget, spec: SyncedSecretSpec
+    ) -> list[SecretRef] | SyncFailure:
+        """What a search selects. No result is a failure, because it must not empty a Secret."""
         try:
-            check_listed(catalogue, "find")
+            found = await (
+                self._find(search, grant, listings, budget)
+                if isinstance(search, Find)
+                else self._below(search, grant, listings)
+            )
         except SyncFailure as failure:
             return failure
-        found = await self._run(partial(select, find, catalogue), budget, _Length.UNKNOWN)
         await asyncio.sleep(0)  # there may be a hundred searches
         budget.charge("keys", len(found))
-        if not found and find.optional and catalogue.doubt:
-            return Unavailable(
-                Reason.AWS_UNAVAILABLE, f"find matches none of the AWS secrets; and {catalogue.doubt}"
-            )
-        if found or find.optional or spec.allow_empty:
+        service = SECRETS_MANAGER if isinstance(search, Find) else PARAMETER_STORE
+        where = "find" if isinstance(search, Find) else f"the path {search.path}"
+        if not found and search.optional and (doubt := listings.of(service.name).doubt):
+            return Unavailable(Reason.AWS_UNAVAILABLE, f"{where} matches none of the {service.noun}s; and {doubt}")
+        if found or search.optional or spec.allow_empty:
             return found
-        return Rejected(Reason.SECRET_NOT_FOUND, "find matches none of the listed AWS secrets")
+        return Rejected(Reason.SECRET_NOT_FOUND, f"{where} matches none of the listed {service.noun}s")
+
+    async def _below(self, search: Parameters, grant: Grant, listings: Listings) -> list[SecretRef]:
+        check_listed(listings.of(PARAMETER_STORE.name), "path")
+        return refs_below(search, grant, listings)
+
+    async def _find(self, find: Find, grant: Grant, listings: Listings, budget: Budget) -> list[SecretRef]:
+        catalogue = listings.of(SECRETS_MANAGER.name)
+        check_listed(catalogue, "find")
+        entries = await self._run(partial(select, find, catalogue), budget, _Length.UNKNOWN)
+        return [grant.ref(entry.arn) for entry in entries]
 
     async def _run(self, work: Callable[[Budget], T], budget: Budget, length: _Length) -> T:
         """Run work that is long in a thread, a few at a time, so that it does not block the event loop.
@@ -203,6 +224,12 @@ class _Length(Enum):
     LONG = auto()
 
 
+def named_by(spec: SyncedSecretSpec, grant: Grant, listings: Listings) -> set[SecretRef]:
+    """What the spec itself names, and what is listed below its paths."""
+    paths = (refs_below(search, grant, listings) for search in finds(spec) if isinstance(search, Parameters))
+    return {ref_of(grant, reference) for reference in references(spec)}.union(*paths)
+
+
 def _length_of(spec: SyncedSecretSpec, values: Iterable[SecretValue | SyncFailure]) -> _Length:
     """How long rendering may take. Patterns and expressions can be short and take seconds.
 
@@ -213,7 +240,10 @@ def _length_of(spec: SyncedSecretSpec, values: Iterable[SecretValue | SyncFailur
         return _Length.LONG
     if size > _SHORT:
         return _Length.UNKNOWN
-    by_path = any(isinstance(ref, SecretKeyReference) and ref.jmes_path is not None for ref in references(spec))
+    by_path = any(
+        isinstance(reference, SecretKeyReference | ParameterReference) and reference.jmes_path is not None
+        for reference in references(spec)
+    )
     rewritten = any(part.rewrite for part in spec.parts)
     return _Length.UNKNOWN if by_path or rewritten else _Length.SHORT
 
@@ -222,13 +252,14 @@ def _output(made: RenderedTemplate | SyncFailure) -> str | SyncFailure:
     return made.output if isinstance(made, RenderedTemplate) else made
 
 
-def _certain(fetched: Fetched, catalogue: Catalogue, last_good: LastGood) -> Fetched:
+def _certain(fetched: Fetched, listings: Listings, last_good: LastGood) -> Fetched:
     """What was fetched. While the listing is in doubt, a source of the last good content does not count as absent."""
-    if not catalogue.doubt:
-        return fetched
     return {
-        ref: Unavailable(Reason.AWS_UNAVAILABLE, f"{result.message}; and {catalogue.doubt}")
-        if isinstance(result, Rejected) and is_absent(result) and last_good.had(ref.id)
+        ref: Unavailable(Reason.AWS_UNAVAILABLE, f"{result.message}; and {doubt}")
+        if isinstance(result, Rejected)
+        and (doubt := listings.of(ref.service).doubt)
+        and is_absent(result)
+        and last_good.had(ref)
         else result
         for ref, result in fetched.items()
     }
@@ -238,22 +269,9 @@ def _lost(
     last_good: LastGood, rendered: Mapping[str, RenderedTemplate], catalogue: Catalogue, fetched: Fetched
 ) -> dict[str, Rejected]:
     """The templates that selected something before and now do not."""
-    read = [ref.id for output in rendered.values() for ref in output.read]
-    named = [*(ref.id for ref in fetched), *read]
-    failures = {text: vanished(last_good, text, output, catalogue, named) for text, output in rendered.items()}
+    refs = [*fetched, *(ref for output in rendered.values() for ref in output.read)]
+    failures = {text: vanished(last_good, text, output, catalogue, refs) for text, output in rendered.items()}
     return {text: failure for text, failure in failures.items() if failure}
-
-
-def _filters_of(searches: Iterable[Find]) -> frozenset[Filter]:
-    """The smallest part of the catalogue that each search depends on."""
-    return frozenset(
-        Filter("tag", min(find.tags.items()))
-        if find.tags
-        else Filter("tagKey", (find.tag_key,))
-        if find.tag_key
-        else Filter("name", ())
-        for find in searches
-    )
 
 
 def _content(
@@ -261,7 +279,7 @@ def _content(
     fetched: Fetched,
     rendered: Mapping[str, RenderedTemplate],
     filters: frozenset[Filter],
-    catalogue: Catalogue,
+    listings: Listings,
 ) -> Content:
     outputs = rendered.values()
     in_templates = {ref: source for output in outputs for ref, source in output.read.items()}
@@ -269,12 +287,13 @@ def _content(
     return Content(
         data,
         {**direct, **in_templates},
-        frozenset(ref.id for ref in in_templates),
+        frozenset(id_of(ref) for ref in in_templates),
         len(direct) == len(fetched),
         Dependencies(
             frozenset(fetched) | frozenset(in_templates),
             coarse(filters.union(*(output.filters for output in outputs))),
             any(output.whole_catalogue for output in outputs),
         ),
-        {text: selected_by(output, catalogue) for text, output in rendered.items()},
+        {text: selected_by(output, listings.of(SECRETS_MANAGER.name)) for text, output in rendered.items()},
+        listing_remarks([*fetched, *in_templates], listings),
     )

@@ -16,7 +16,8 @@ from prometheus_async import aio
 
 from secretsyncer import logs
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Changes
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.changes import Changes
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.store import EventKind
@@ -95,14 +96,17 @@ class Controller:
         """A listing has found `changes`, or a recheck of unlisted secrets has found `changed_refs`."""
         keys = self._index.affected(old, new, changes, changed_refs)
         if keys:
-            log.info("secrets changed in AWS", extra={"secrets": len(changes.names), "objects": len(keys)})
+            log.info(
+                "secrets changed in AWS",
+                extra={"service": new.service.name, "secrets": len(changes.names), "objects": len(keys)},
+            )
         if self.leading:
             self._reconciler.prefetch(keys)
         self._add(keys)
 
-    def on_secrets(self, ids: Collection[str]) -> None:
-        """These secrets may have changed: read their values again."""
-        self._add(self._index.by_ids(ids))
+    def on_secrets(self, ids: Collection[str], service: str) -> None:
+        """These secrets or parameters may have changed: read their values again."""
+        self._add(self._index.by_ids(ids, service))
 
     def _on_object(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
         self._add(self._owners.note(key, new))

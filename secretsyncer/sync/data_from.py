@@ -1,7 +1,7 @@
-"""One part of `dataFrom`: all keys of the AWS secrets that it names or finds, with their new names. Pure.
+"""One part of `dataFrom`: all keys of the AWS secrets and parameters that it names or finds, with their new names. Pure.
 
-Named secrets come first, in order, then those that `find` selects; the last one takes precedence. `optional` applies to
-a whole secret: a key that is null is an error. All problems are raised as one failure.
+Named secrets come first, in order, then parameters, then the secrets that `find` selects; the last one takes precedence.
+`optional` applies to a whole secret: a key that is null is an error. All problems are raised as one failure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted, combine
 from secretsyncer.expressions import regexp
 from secretsyncer.sync.budget import Budget, Exhausted
 from secretsyncer.sync.json_value import Absent, Documents, bad, listed, raw, shown_key
-from secretsyncer.synced_secret import Find, Keys, SecretReference, is_data_key
+from secretsyncer.synced_secret import AnyReference, Find, Keys, Parameters, Search, is_data_key
 
 T = TypeVar("T")
 
@@ -29,11 +29,11 @@ _LONG_KEY = 253
 
 Data = dict[str, bytes]
 
-Values = Mapping[SecretReference, SecretValue | SyncFailure]
+Values = Mapping[AnyReference, SecretValue | SyncFailure]
 """What each reference of the spec gave, or why it gave nothing."""
 
 Found = Sequence[SecretValue | SyncFailure]
-"""The secrets that one `find` selected, in order."""
+"""What one search selected, in order."""
 
 
 def select(find: Find, catalogue: Catalogue, budget: Budget) -> list[Entry]:
@@ -87,19 +87,19 @@ class AllKeys:
         self._failures: list[SyncFailure] = []
         self.left_out = False
 
-    def data(self, values: Values, found: Found | SyncFailure) -> Data:
-        """The keys and their values. Raises Rejected or Unavailable with all problems."""
+    def data(self, values: Values, found: Iterator[Found | SyncFailure]) -> Data:
+        """The keys and their values. `found` has what each search selected. Raises what `combine` makes of all problems."""
         parts: _Parts = {}
-        for reference in self._source.references:
+        named: tuple[AnyReference, ...] = self._source.references
+        for reference in (*named, *(self._source.parameters or ())):
+            if isinstance(reference, Parameters) and reference.path is not None:
+                self._add_found(parts, reference, next(found))
+                continue
             with self._collecting():
                 self._budget.charge_time()
                 parts.update(self._named(reference, values[reference]))
         if find := self._source.find:
-            self.left_out |= find.optional and not found
-            for secret in [found] if isinstance(found, SyncFailure) else found:
-                with self._collecting():
-                    self._budget.charge_time()
-                    parts.update(self._found(find, given(secret)))
+            self._add_found(parts, find, next(found))
         data = self._renamed(parts)
         if self._failures:
             raise combine(self._failures)
@@ -115,39 +115,46 @@ class AllKeys:
         except SyncFailure as failure:
             self._failures.append(failure)
 
-    def _named(self, reference: SecretReference, value: SecretValue | SyncFailure) -> _Parts:
+    def _add_found(self, parts: _Parts, search: Search, found: Found | SyncFailure) -> None:
+        self.left_out |= search.optional and not found
+        for result in [found] if isinstance(found, SyncFailure) else found:
+            with self._collecting():
+                self._budget.charge_time()
+                parts.update(self._found(search, given(result)))
+
+    def _named(self, reference: AnyReference, value: SecretValue | SyncFailure) -> _Parts:
         """The keys of one secret; none if it is optional and does not exist."""
         if reference.optional and isinstance(value, Rejected) and is_absent(value):
             self.left_out = True
             return {}
-        return self._all_keys(reference.name, given(value), decode=reference.decode)
+        return self._all_keys(reference.title, given(value), decode=reference.decode)
 
-    def _found(self, find: Find, value: SecretValue) -> _Parts:
-        if find.merge:
-            return self._all_keys(value.name, value, decode=find.decode)
+    def _found(self, search: Search, value: SecretValue) -> _Parts:
+        if search.merge:
+            return self._all_keys(value.title, value, decode=search.decode)
         text = raw(value, self._budget)
-        return {
-            value.name: _Part(decoded(value.name, text, find.decode) if find.decode else text, repr(value.name))
-        }
+        made = decoded(value.title, text, search.decode) if search.decode else text
+        name = value.name.removeprefix(search.folder) if isinstance(search, Parameters) else value.name
+        return {name: _Part(made, repr(name))}
 
-    def _all_keys(self, secret: str, value: SecretValue, *, decode: str | None) -> _Parts:
+    def _all_keys(self, title: str, value: SecretValue, *, decode: str | None) -> _Parts:
         parts: _Parts = {}
         undecoded = []
-        self._budget.charge("keys", len(self._documents.parse(value, secret)))
-        texts, failure = self._documents.all_texts(value, secret)
+        self._budget.charge("keys", len(self._documents.parse(value, title)))
+        texts, failure = self._documents.all_texts(value, title)
         if failure:
             self._failures.append(failure)
-        for position, key in enumerate(self._documents.parse(value, secret), 1):
+        for position, key in enumerate(self._documents.parse(value, title), 1):
             if key not in texts:
                 continue
             name = shown_key(key, position)
-            origin = name if is_data_key(key) else f"{name} of AWS secret {secret}"
+            origin = name if is_data_key(key) else f"{name} of {title}"
             try:
-                parts[key] = _Part(decoded(secret, texts[key], decode) if decode else texts[key], origin)
+                parts[key] = _Part(decoded(title, texts[key], decode) if decode else texts[key], origin)
             except Rejected:
                 undecoded.append(name)
         if undecoded:
-            self._failures.append(bad(secret, f"is not {decode} at {listed(undecoded)}, as decode requires"))
+            self._failures.append(bad(title, f"is not {decode} at {listed(undecoded)}, as decode requires"))
         return parts
 
     def _renamed(self, parts: _Parts) -> Data:
@@ -211,7 +218,7 @@ def is_absent(failure: Rejected) -> bool:
     return isinstance(failure, Absent | Unlisted) or failure.reason is Reason.SECRET_NOT_FOUND
 
 
-def decoded(secret: str, value: bytes, how: str) -> bytes:
+def decoded(title: str, value: bytes, how: str) -> bytes:
     """The bytes that the value is the text of."""
     text = b"".join(value.split())
     for kind, others in (("base64", None), ("base64url", b"-_")):
@@ -220,4 +227,4 @@ def decoded(secret: str, value: bytes, how: str) -> bytes:
                 return base64.b64decode(text, altchars=others, validate=True)
     if how == "auto":
         return value
-    raise bad(secret, f"is not {how}, as decode requires")
+    raise bad(title, f"is not {how}, as decode requires")

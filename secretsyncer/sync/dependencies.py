@@ -1,22 +1,27 @@
 """Which objects depend on which AWS secrets, so that a change in AWS reconciles only these.
 
-Reconciles record what they read. The controller calls `affected` after each poll. Secrets are indexed by name. The end of
-an ARN may be a random suffix or part of the name, so an ARN is indexed under both names. A needless key costs a
-comparison in memory.
+Reconciles record what they read. The controller calls `affected` after each poll. Secrets and parameters
+are indexed by service and name. The end of an ARN may be a random suffix or part of the name, so an ARN is indexed under
+both names. A needless key costs a comparison in memory.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from secretsyncer.aws.arn import possible_names
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Changes
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.changes import Changes
+from secretsyncer.aws.listing.listings import Listings
+from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER, Named, named
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key, KeysBy
+from secretsyncer.synced_secret import Parameters, Search
 
+RECURSIVE = "recursive"
+"""Argument of the filter of a path."""
 MOST_FILTERS = 50
 """Filters of one object that are kept: of one tag, and in all."""
 
@@ -31,7 +36,7 @@ class Dependencies:
 
     @property
     def selections(self) -> set[Filter | None]:
-        """The parts of the catalogue that were used; None means all of it."""
+        """The parts of the listings that were used; None means all AWS secrets."""
         return {*self.filters, None} if self.whole_catalogue else set(self.filters)
 
 
@@ -46,7 +51,12 @@ def coarse(filters: Collection[Filter]) -> frozenset[Filter]:
         Filter("tagKey", what.args[:1]) if what.kind == "tag" and values[what.args[0]] > MOST_FILTERS else what
         for what in made
     }
-    return frozenset(made) if len(made) <= MOST_FILTERS else frozenset({Filter("name", ())})
+    paths = {what for what in made if what.kind == "path"}
+    return _at_most(paths, Filter("path", ("/", RECURSIVE))) | _at_most(made - paths, Filter("name", ()))
+
+
+def _at_most(filters: Collection[Filter], instead: Filter) -> frozenset[Filter]:
+    return frozenset(filters) if len(filters) <= MOST_FILTERS else frozenset({instead})
 
 
 class DependencyIndex:
@@ -55,7 +65,7 @@ class DependencyIndex:
     def __init__(self) -> None:
         self._of: dict[Key, Dependencies] = {}
         self._by_ref = KeysBy[SecretRef]()
-        self._by_name = KeysBy[str]()
+        self._by_name = KeysBy[Named]()
         self._by_filter = KeysBy[Filter | None]()
 
     def note(self, key: Key, dependencies: Dependencies) -> None:
@@ -66,7 +76,7 @@ class DependencyIndex:
         self._of[key] = dependencies
         for ref in dependencies.refs:
             self._by_ref.add(ref, key)
-            for name in possible_names(ref.id):
+            for name in named(ref.service, ref.id):
                 self._by_name.add(name, key)
         for what in dependencies.selections:
             self._by_filter.add(what, key)
@@ -78,40 +88,77 @@ class DependencyIndex:
             return
         for ref in dependencies.refs:
             self._by_ref.discard(ref, key)
-            for name in possible_names(ref.id):
+            for name in named(ref.service, ref.id):
                 self._by_name.discard(name, key)
         for what in dependencies.selections:
             self._by_filter.discard(what, key)
 
-    def refs(self) -> Collection[SecretRef]:
-        """All references that objects depend on."""
-        return tuple(self._by_ref)
+    def refs(self, service: str = SECRETS_MANAGER.name) -> Collection[SecretRef]:
+        """All references of this service that objects depend on."""
+        return tuple(ref for ref in self._by_ref if ref.service == service)
 
-    def by_ids(self, ids: Collection[str]) -> set[Key]:
-        """The objects that depend on secrets with these names or ARNs."""
-        names = {name for text in ids for name in possible_names(text)}
+    def by_ids(self, ids: Collection[str], service: str = SECRETS_MANAGER.name) -> set[Key]:
+        """The objects that depend on what has these names or ARNs."""
+        names = {name for text in ids for name in named(service, text)}
         return {key for name in names for key in self._by_name.get(name)}
 
     def affected(
         self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]
     ) -> set[Key]:
-        """The objects that are affected by a new listing, or by a recheck of unlisted secrets."""
+        """The objects that are affected by a new listing of a service, or by a recheck of what is not listed."""
         keys: set[Key] = set()
         for name in changes.names:
-            keys.update(self._by_name.get(name))
+            keys.update(self._by_name.get((new.service.name, name)))
         for ref in changed_refs:
             keys.update(self._by_ref.get(ref))
         for what in self._by_filter:
+            if _service_of(what) != new.service.name:
+                continue
             first = old.listed_at is None and new.listed_at is not None
             if first or (changes and digest_of(what, old) != digest_of(what, new)):
                 keys.update(self._by_filter.get(what))
         return keys
 
 
-def digest_of(what: Filter | None, catalogue: Catalogue) -> str:
-    """Digest of what a filter selects; None means the whole catalogue."""
+def digest_of(what: Filter | None, listings: Listings) -> str:
+    """Digest of what a filter selects; None means all AWS secrets."""
+    catalogue = listings.of(_service_of(what))
+    if what is not None and what.kind == "path":
+        return catalogue.path_digest(what.args[0], recursive=what.args[1] == RECURSIVE)
     if what is None or what.kind == "name":
         return catalogue.digest()
     if what.kind == "tag":
         return catalogue.tag_value_digest(*what.args)
     return catalogue.tag_digest(*what.args)
+
+
+def below(path: str, *, recursive: bool = True) -> Filter:
+    """What selects the parameters below a path that ends with a slash; an empty one selects all."""
+    return Filter("path", (path, RECURSIVE if recursive else ""))
+
+
+def _service_of(what: Filter | None) -> str:
+    return (PARAMETER_STORE if what is not None and what.kind == "path" else SECRETS_MANAGER).name
+
+
+def filters_of(searches: Iterable[Search]) -> frozenset[Filter]:
+    """The smallest part of the listings that each search depends on."""
+    return frozenset(_filter_of(search) for search in searches)
+
+
+def _filter_of(search: Search) -> Filter:
+    if isinstance(search, Parameters):
+        return below(search.folder, recursive=search.recursive)
+    if search.tags:
+        return Filter("tag", min(search.tags.items()))
+    return Filter("tagKey", (search.tag_key,)) if search.tag_key else Filter("name", ())
+
+
+def listing_remarks(refs: Iterable[SecretRef], listings: Listings) -> tuple[str, ...]:
+    """A sentence for each service that may not be listed, so that these references are read in each round of polling."""
+    catalogues = (listings.of(service) for service in sorted({ref.service for ref in refs}))
+    return tuple(
+        f"{catalogue.service.noun}s are read at each poll, because they cannot be listed: {catalogue.denied}"
+        for catalogue in catalogues
+        if catalogue.denied
+    )

@@ -10,46 +10,52 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.listings import Listings
+from secretsyncer.aws.services import PARAMETER_STORE, SERVICES
 from secretsyncer.aws.value import SecretValue, size_of
 from secretsyncer.errors import Reason, Rejected, SyncFailure
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget, Version
 from secretsyncer.sync.status import Source
-from secretsyncer.synced_secret import SecretReference
+from secretsyncer.synced_secret import AnyReference, Parameters
 
 Fetched = Mapping[SecretRef, SecretValue | SyncFailure]
 """The value or the failure of each secret."""
 
 
 class ValueSource(Protocol):
-    """Where values come from: the operator's `SecretCache`, or the file of `secretsyncer render`."""
+    """Where values come from: the operator's `Sources`, or the file of `secretsyncer render`."""
 
     async def get_many(
-        self, refs: Collection[SecretRef], catalogue: Catalogue, *, max_size: int | None = None
+        self, refs: Collection[SecretRef], listings: Listings, *, max_size: int | None = None
     ) -> Fetched: ...
 
-    async def likely(
-        self, refs: Collection[SecretRef], catalogue: Catalogue
-    ) -> Mapping[SecretRef, SecretValue]: ...
+    async def likely(self, refs: Collection[SecretRef], listings: Listings) -> Mapping[SecretRef, SecretValue]: ...
 
     async def tags(
-        self, refs: Collection[SecretRef], catalogue: Catalogue
+        self, refs: Collection[SecretRef], listings: Listings
     ) -> Mapping[SecretRef, Mapping[str, str] | SyncFailure]: ...
 
 
-def ref_of(grant: Grant, reference: SecretReference) -> SecretRef:
-    """The referenced secret, with the identity of the grant."""
+def ref_of(grant: Grant, reference: AnyReference) -> SecretRef:
+    """The referenced secret or parameter, with the identity of the grant."""
     return grant.ref(
-        reference.name,
+        reference.name or "",
         region=reference.region or "",
         version_id=reference.version_id or "",
         stage=reference.version_stage or "",
+        service=reference.service,
     )
 
 
+def refs_below(search: Parameters, grant: Grant, listings: Listings) -> list[SecretRef]:
+    """The listed parameters below a path, with the identity of the grant."""
+    found = listings.of(PARAMETER_STORE.name).below(search.folder, recursive=search.recursive)
+    return [grant.ref(entry.arn, service=PARAMETER_STORE.name) for entry in found]
+
+
 def source_of(value: SecretValue) -> Source:
-    return Source(value.name, value.arn, value.version_id)
+    return Source(value.name, value.arn, value.version_id, value.service)
 
 
 def versions_of(fetched: Fetched) -> dict[SecretRef, Version | None]:
@@ -66,18 +72,16 @@ class GatedReader:
     def __init__(self, values: ValueSource) -> None:
         self._values = values
 
-    async def read(
-        self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue, budget: Budget
-    ) -> Fetched:
+    async def read(self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget) -> Fetched:
         """The value or the failure of each secret. Each is charged once. Raises Exhausted."""
         new = {ref for ref in refs if ref not in budget.read}
         budget.charge("reads", len(new))
-        refused = await self.refusals(grant, refs, catalogue)
+        refused = await self.refusals(grant, refs, listings)
         permitted = [ref for ref in refs if ref not in refused]
         again = [ref for ref in permitted if ref not in new]
-        found = dict(await self._values.get_many(again, catalogue)) if again else {}
+        found = dict(await self._values.get_many(again, listings)) if again else {}
         if first := [ref for ref in permitted if ref in new]:
-            values = await self._values.get_many(first, catalogue, max_size=budget.left("fetched"))
+            values = await self._values.get_many(first, listings, max_size=budget.left("fetched"))
             budget.read.update(dict.fromkeys(first) | versions_of(values))
             budget.charge("fetched", size_of(values.values()))
             found.update(values)
@@ -85,28 +89,28 @@ class GatedReader:
         return {**refused, **found}
 
     async def likely(
-        self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue, budget: Budget
+        self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget
     ) -> Mapping[SecretRef, SecretValue]:
         """The values that can be read, of secrets that may be needed: not too many, and no failures."""
-        refused = await self.refusals(grant, refs, catalogue)
-        found = await self._values.likely([ref for ref in refs if ref not in refused], catalogue)
+        refused = await self.refusals(grant, refs, listings)
+        found = await self._values.likely([ref for ref in refs if ref not in refused], listings)
         budget.read.update(versions_of(found))
         budget.charge("reads", len(found))
         return found
 
     async def refusals(
-        self, grant: Grant, refs: Collection[SecretRef], catalogue: Catalogue
+        self, grant: Grant, refs: Collection[SecretRef], listings: Listings
     ) -> dict[SecretRef, SyncFailure]:
         """The secrets that the tag rule of the grant excludes, and why."""
         if not grant.tag or not refs:
             return {}
         refused: dict[SecretRef, SyncFailure] = {}
-        for ref, tags in (await self._values.tags(refs, catalogue)).items():
+        for ref, tags in (await self._values.tags(refs, listings)).items():
             if isinstance(tags, SyncFailure):
                 refused[ref] = tags
             elif not grant.permits(tags):
                 refused[ref] = Rejected(
                     Reason.ROLE_NOT_ALLOWED,
-                    f"AWS secret {ref.id} does not carry the tag {grant.tag}=1, which this namespace needs",
+                    f"{SERVICES[ref.service].noun} {ref.id} does not carry the tag {grant.tag}=1, which this namespace needs",
                 )
         return refused

@@ -57,7 +57,7 @@ class Absent(Rejected):
 class Documents:
     """The JSON of one reconcile: each value is parsed once, however many items refer to it.
 
-    `nulls`: what null is, if it is not an error.
+    `nulls`: what null is, if it is not an error. `title` is what messages call a value, such as "AWS secret db".
     """
 
     def __init__(self, budget: Budget, *, nulls: str | None = None) -> None:
@@ -66,70 +66,70 @@ class Documents:
         self._parsed: dict[SecretValue, _Parsed] = {}
         self._steps = 0
 
-    def parse(self, value: SecretValue, secret: str) -> Mapping[str, Any]:
+    def parse(self, value: SecretValue, title: str) -> Mapping[str, Any]:
         """The JSON object in the secret."""
-        content = self._content(value, secret)
+        content = self._content(value, title)
         if isinstance(content, dict):
             return content
-        raise bad(secret, f"is a JSON {_kind(content)}, {_NEEDED}")
+        raise bad(title, f"is a JSON {_kind(content)}, {_NEEDED}")
 
-    def _content(self, value: SecretValue, secret: str) -> Any:
+    def _content(self, value: SecretValue, title: str) -> Any:
         parsed = self._parsed.get(value)
         if parsed is None:
             self._budget.charge("parsed", value.size)
             parsed = self._parsed[value] = _parse(value)
         if parsed.problem:
-            raise bad(secret, parsed.problem)
+            raise bad(title, parsed.problem)
         return parsed.content
 
-    def key_text(self, value: SecretValue, secret: str, key: str) -> bytes:
+    def key_text(self, value: SecretValue, title: str, key: str) -> bytes:
         """The text at a top-level key."""
-        parsed = self.parse(value, secret)
+        parsed = self.parse(value, title)
         if key not in parsed:
-            raise _absent(secret, f"has no key {key!r}")
-        return self._member(secret, parsed[key], f"key {key!r}")
+            raise _absent(title, f"has no key {key!r}")
+        return self._member(title, parsed[key], f"key {key!r}")
 
-    def member_text(self, value: SecretValue, secret: str, path: str) -> bytes:
+    def member_text(self, value: SecretValue, title: str, path: str) -> bytes:
         """The text at the names and numbers of a path, in an object or a list."""
-        found = self._content(value, secret)
+        found = self._content(value, title)
         if isinstance(found, dict) and path in found:
-            return self._member(secret, found[path], f"path {path}")
+            return self._member(title, found[path], f"path {path}")
         for step in dotted.steps(path):
             if isinstance(found, dict) and step in found:
                 found = found[step]
             elif isinstance(found, list) and _INDEX.fullmatch(step) and int(step) < len(found):
                 found = found[int(step)]
             else:
-                raise _absent(secret, f"has nothing at path {path}")
-        return self._member(secret, found, f"path {path}")
+                raise _absent(title, f"has nothing at path {path}")
+        return self._member(title, found, f"path {path}")
 
-    def _member(self, secret: str, found: Any, place: str) -> bytes:
+    def _member(self, title: str, found: Any, place: str) -> bytes:
         if found is None and self._nulls is None:
-            raise _absent(secret, f"has null at {place}")
+            raise _absent(title, f"has null at {place}")
         problem, text = self._text(self._nulls if found is None else found)
         if problem:
-            raise bad(secret, problem.format(place))
+            raise bad(title, problem.format(place))
         return text
 
-    def path_text(self, value: SecretValue, secret: str, path: str) -> bytes:
+    def path_text(self, value: SecretValue, title: str, path: str) -> bytes:
         """The text of the result of a JMESPath expression."""
-        parsed = self.parse(value, secret)
+        parsed = self.parse(value, title)
         try:
             found = jmespath.search(path, parsed, self._step)
         except ValueError as exc:
-            raise bad(secret, str(exc)) from None
+            raise bad(title, str(exc)) from None
         if found is None:
-            raise _absent(secret, f"has nothing at {path}")
+            raise _absent(title, f"has nothing at {path}")
         problem, text = self._text(found)
         if problem:
-            raise bad(secret, problem.format(f"jmesPath {path}"))
+            raise bad(title, problem.format(f"jmesPath {path}"))
         return text
 
-    def all_texts(self, value: SecretValue, secret: str) -> tuple[dict[str, bytes], Rejected | None]:
+    def all_texts(self, value: SecretValue, title: str) -> tuple[dict[str, bytes], Rejected | None]:
         """The texts of all keys, and the failure for keys without one. A null is an error, not an absent key."""
         texts: dict[str, bytes] = {}
         problems: dict[str, list[str]] = {}
-        for position, (key, part) in enumerate(self.parse(value, secret).items(), 1):
+        for position, (key, part) in enumerate(self.parse(value, title).items(), 1):
             null = part is None and self._nulls is None
             problem, text = ("has null at {}", b"") if null else self._text(self._nulls if part is None else part)
             if problem:
@@ -137,7 +137,7 @@ class Documents:
             else:
                 texts[key] = text
         said = " and ".join(problem.format(listed(keys)) for problem, keys in problems.items())
-        return texts, bad(secret, said) if problems else None
+        return texts, bad(title, said) if problems else None
 
     def _step(self, steps: int) -> None:
         """Charge several steps at once, because an evaluation can have a hundred thousand."""
@@ -164,9 +164,9 @@ class Documents:
             return "is nested too deeply at {}", b""
 
 
-def bad(secret: str, problem: str) -> Rejected:
+def bad(title: str, problem: str) -> Rejected:
     """The failure for a value that does not fit the spec."""
-    return Rejected(Reason.INVALID_SECRET_VALUE, f"AWS secret {secret} {problem}")
+    return Rejected(Reason.INVALID_SECRET_VALUE, f"{title} {problem}")
 
 
 def raw(value: SecretValue, budget: Budget) -> bytes:
@@ -178,7 +178,7 @@ def raw(value: SecretValue, budget: Budget) -> bytes:
         return (value.text or "").encode()
     except UnicodeEncodeError:
         pass
-    raise bad(value.name, "is not valid text (half of a surrogate pair)")
+    raise bad(value.title, "is not valid text (half of a surrogate pair)")
 
 
 def shown_key(key: str, position: int) -> str:
@@ -232,8 +232,8 @@ def _json_of(value: SecretValue) -> tuple[str, str]:
         return "", f"is binary and not text, {_NEEDED}; use secretRef for the whole value"
 
 
-def _absent(secret: str, problem: str) -> Absent:
-    return Absent(Reason.INVALID_SECRET_VALUE, f"AWS secret {secret} {problem}")
+def _absent(title: str, problem: str) -> Absent:
+    return Absent(Reason.INVALID_SECRET_VALUE, f"{title} {problem}")
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -11,15 +11,17 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from secretsyncer.aws.arn import home_of, possible_names
+from secretsyncer.aws.arn import home_of
+from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER, named, named_by_arn
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Object, unpacked
 from secretsyncer.sync.status import sources_of
 from secretsyncer.sync.templates import RenderedTemplate
 
-_CALLS = {"tagKey": "filterByTagKey", "tag": "filterByTag", "name": "filterByName"}
+_CALLS = {"tagKey": "filterByTagKey", "tag": "filterByTag", "name": "filterByName", "path": "getParameters"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ class LastGood:
     sources: frozenset[str] = frozenset()
     selected: Mapping[str, Selected] | None = field(default=None, repr=False)
 
-    def had(self, secret_id: str) -> bool:
-        """Whether a secret of this name or ARN was among the sources."""
-        names = set(possible_names(secret_id))
-        return any(names.intersection(possible_names(arn)) for arn in self.sources)
+    def had(self, ref: SecretRef) -> bool:
+        """Whether a secret or parameter of this name or ARN was among the sources."""
+        names = named(ref.service, ref.id)
+        return any(names & named_by_arn(arn) for arn in self.sources)
 
 
 def in_use(objects: Iterable[Object], region: str) -> Iterator[str]:
@@ -73,19 +75,19 @@ def selected_by(output: RenderedTemplate, catalogue: Catalogue) -> Selected:
 
 
 def vanished(
-    last_good: LastGood, text: str, output: RenderedTemplate, catalogue: Catalogue, named: Collection[str]
+    last_good: LastGood, text: str, output: RenderedTemplate, catalogue: Catalogue, refs: Collection[SecretRef]
 ) -> Rejected | None:
     """The failure, if the template selected something before and now does not.
 
-    `named`: the names and ARNs that are still read, or that the spec names itself.
+    `refs`: what is still read, or named by the spec itself.
     """
     if not (output.filters or output.whole_catalogue):
         return None
     now = selected_by(output, catalogue)
     empty = sorted(output.filters - output.matched)
     if last_good.selected is None:
-        names = {name for secret_id in named for name in possible_names(secret_id)}
-        lost = any(names.isdisjoint(possible_names(arn)) for arn in last_good.sources)
+        names = {name for ref in refs for name in named(ref.service, ref.id)}
+        lost = any(names.isdisjoint(named_by_arn(arn)) for arn in last_good.sources)
         return _failure(empty) if lost and (empty or not now.read) else None
     old = last_good.selected.get(text)
     if old is None:
@@ -99,8 +101,9 @@ def vanished(
 def _failure(gone: list[Filter]) -> Rejected:
     # Its arguments may come from a value.
     what = _CALLS[gone[0].kind] if gone else "the loop over .Secrets"
+    noun = (PARAMETER_STORE if gone and gone[0].kind == "path" else SECRETS_MANAGER).noun
     return Rejected(
         Reason.SECRET_NOT_FOUND,
-        f"{what} selects none of the listed AWS secrets any more, and the Secret stays as it is; "
+        f"{what} selects none of the listed {noun}s any more, and the Secret stays as it is; "
         "if that is meant, edit the template or set spec.allowEmpty",
     )

@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue
-from secretsyncer.aws.values.cache import SecretCache
+from secretsyncer.aws.listing.listings import Listings
+from secretsyncer.aws.values.sources import Sources
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.expressions.patience import OutOfPatience
 from secretsyncer.kube.objects import Key, Object, unpacked
@@ -25,8 +25,8 @@ from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Grant, Rules, authorize
 from secretsyncer.sync.budget import Exhausted
-from secretsyncer.sync.content import Content, ContentRenderer
-from secretsyncer.sync.dependencies import Dependencies, DependencyIndex
+from secretsyncer.sync.content import Content, ContentRenderer, named_by
+from secretsyncer.sync.dependencies import Dependencies, DependencyIndex, below
 from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.parsing import Parse, Parser, at_once
@@ -37,6 +37,7 @@ from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.secret_plan import owned_secrets
 from secretsyncer.sync.status import number
 from secretsyncer.sync.stores import Stores
+from secretsyncer.sync.template_ids import ref_for
 from secretsyncer.synced_secret import SyncedSecret
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,8 @@ class Reconciler:
         index: DependencyIndex,
         owners: Owners,
         *,
-        catalogue: Callable[[], Catalogue],
-        values: SecretCache,
+        listings: Callable[[], Listings],
+        values: Sources,
         contents: ContentRenderer,
         writer: Writer,
         reporter: Reporter,
@@ -74,7 +75,7 @@ class Reconciler:
         self._stores = stores
         self._index = index
         self._owners = owners
-        self._catalogue = catalogue
+        self._listings = listings
         self._values = values
         self._contents = contents
         self._writer = writer
@@ -98,7 +99,7 @@ class Reconciler:
             record.is_current(
                 self._stores.namespaces.get(Key("", key.namespace)),
                 self._stores.secrets.get(record.secret),
-                self._catalogue(),
+                self._listings(),
                 self._values.known,
             )
             and self._owners.owner(record.secret) == key
@@ -120,10 +121,10 @@ class Reconciler:
                 status_changed = await self._reporter.suspended(obj, synced)
                 return Outcome("changed" if status_changed else "unchanged", Reason.SUSPENDED)
             self._check_owner(synced)
-            catalogue = self._catalogue()
+            listings = self._listings()
             grant = self._authorize(synced, namespace, await self._account())
             self._refresh(obj, record, synced, grant)
-            content = await self._render(obj, namespace, record, synced, grant=grant, catalogue=catalogue)
+            content = await self._render(obj, namespace, record, synced, grant=grant, listings=listings)
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             if not self._is_still_granted(record, synced, grant):
@@ -142,13 +143,13 @@ class Reconciler:
         self._index.note(key, content.dependencies)
         # Only AWS can tell whether tags still grant access, and whether what was missing still is.
         in_step = content.complete and not grant.tag
-        record.keep(content, catalogue, namespace, secret_version=written.version, in_step=in_step)
+        record.keep(content, listings, namespace, secret_version=written.version, in_step=in_step)
         done: Literal["changed", "unchanged"] = "changed" if written.action or status_changed else "unchanged"
         return Outcome(done, refresh_after=self._refreshes.due_in(obj, synced))
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Start to fetch the values of these objects in full batches, as far as they are known and allowed."""
-        self._values.prefetch({ref for key in keys for ref in self._will_read(key)}, self._catalogue())
+        self._values.prefetch({ref for key in keys for ref in self._will_read(key)}, self._listings())
 
     def _will_read(self, key: Key) -> set[SecretRef]:
         try:
@@ -164,10 +165,7 @@ class Reconciler:
         # The reconcile itself reads tags, and a suspended object reads nothing.
         if grant.tag or spec.suspend:
             return set()
-        return {
-            *(ref_of(grant, reference) for reference in references(spec)),
-            *(grant.ref(i) for i in record.template_reads),
-        }
+        return named_by(spec, grant, self._listings()) | {ref_for(grant, i) for i in record.template_reads}
 
     # fetch
 
@@ -219,9 +217,8 @@ class Reconciler:
     def _refresh(self, obj: Object, record: Record, synced: SyncedSecret, grant: Grant) -> None:
         """Read the sources from AWS again, as this object, if its annotation or its interval requires it."""
         if self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced):
-            read = {ref.id for ref in record.versions}
-            named = {reference.name for reference in references(synced.spec)}
-            self._values.invalidate(read | named, grant.identity)
+            named = {ref_of(grant, reference) for reference in references(synced.spec)}
+            self._values.invalidate({*record.versions, *named}, grant.identity)
 
     # authorize
 
@@ -267,28 +264,29 @@ class Reconciler:
         synced: SyncedSecret,
         *,
         grant: Grant,
-        catalogue: Catalogue,
+        listings: Listings,
     ) -> Content:
         """The content. Dependencies are recorded first, so that after a failure, a change of one is noticed."""
-        gave_up = record.gave_up(namespace, catalogue, self._values.known)
+        gave_up = record.gave_up(namespace, listings, self._values.known)
         if gave_up is not None:
             raise gave_up
-        key, spec = synced.key, synced.spec
+        spec = synced.spec
         for warning in grant.warnings:
             log.warning("annotation entry skipped", extra={"error": warning})
         refs = frozenset(ref_of(grant, reference) for reference in references(spec))
-        # Unknown until rendered, so it depends on the whole catalogue until then.
-        reads_unknown_secrets = bool(templates(spec) or finds(spec))
-        self._index.note(key, Dependencies(refs, whole_catalogue=reads_unknown_secrets))
+        # Unknown until rendered, so it depends on all that is listed until then.
+        reads_unknown = bool(templates(spec) or finds(spec))
+        paths = frozenset([below("")] if reads_unknown else [])
+        self._index.note(synced.key, Dependencies(refs, paths, whole_catalogue=reads_unknown))
         try:
             return await self._contents.render(
                 grant,
                 spec,
-                catalogue,
+                listings,
                 expected=record.template_reads,
                 last_good=record.last_good(obj),
-                namespace=key.namespace,
+                namespace=synced.key.namespace,
             )
         except Exhausted as failure:
-            record.give_up(failure, catalogue if reads_unknown_secrets else None, namespace)
+            record.give_up(failure, listings if reads_unknown else None, namespace)
             raise

@@ -12,13 +12,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.listings import Listings
+from secretsyncer.aws.services import SERVICES
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key, Object, unpacked
 from secretsyncer.sync.budget import Exhausted, Version
 from secretsyncer.sync.content import Content
-from secretsyncer.sync.dependencies import digest_of
+from secretsyncer.sync.dependencies import digest_of, listing_remarks
 from secretsyncer.sync.last_good import LastGood, Selected
 from secretsyncer.sync.status import sources_of
 from secretsyncer.synced_secret import SyncedSecret, parse
@@ -35,7 +36,7 @@ class GivenUp(NamedTuple):
     read: Mapping[SecretRef, Version | None]
     namespace: tuple[Any, ...]
     listing: str | None
-    """Digest of the catalogue, if the object looks at it."""
+    """Digest of the listings, if the object looks at them."""
 
 
 @dataclass(slots=True)
@@ -60,6 +61,8 @@ class Record:
     left: Key | None = None
     """The Secret that the object named before, if it names another one now."""
     selected: Mapping[str, Selected] | None = None
+    remarks: tuple[str, ...] = ()
+    """What the condition says about the listings."""
     given_up: GivenUp | None = None
 
     def last_good(self, obj: Object) -> LastGood:
@@ -78,36 +81,37 @@ class Record:
         )
 
     def keep(
-        self, content: Content, catalogue: Catalogue, namespace: Object, *, secret_version: str, in_step: bool
+        self, content: Content, listings: Listings, namespace: Object, *, secret_version: str, in_step: bool
     ) -> None:
         """Record the inputs of a successful reconcile and the resulting version of the Secret."""
         self.namespace = _access_fields(namespace)
         self.versions = {ref: (source.arn, source.version_id) for ref, source in content.read.items()}
-        self.digests = {what: digest_of(what, catalogue) for what in content.dependencies.selections} or _NONE
+        self.digests = {what: digest_of(what, listings) for what in content.dependencies.selections} or _NONE
         self.secret_version = secret_version
         self.template_reads = content.template_reads
         self.selected = content.selected or _NONE
+        self.remarks = content.remarks
         self.in_step = in_step
 
-    def give_up(self, failure: Exhausted, catalogue: Catalogue | None, namespace: Object) -> None:
+    def give_up(self, failure: Exhausted, listings: Listings | None, namespace: Object) -> None:
         """The object uses too much. It will do so again, until one of its inputs changes.
 
-        `catalogue`: None if the object does not look at it. The failure itself is not kept: its frames hold values.
+        `listings`: None if the object does not look at it. The failure itself is not kept: its frames hold values.
         """
-        listing = catalogue.digest() if catalogue else None
+        listing = _digest(listings) if listings else None
         fields = _access_fields(namespace)
         self.given_up = GivenUp(failure.reason, failure.message, failure.read, fields, listing)
 
     def gave_up(
-        self, namespace: Object, catalogue: Catalogue, known: Callable[[SecretRef, Catalogue], Version | None]
+        self, namespace: Object, listings: Listings, known: Callable[[SecretRef, Listings], Version | None]
     ) -> Rejected | None:
         """The failure of the last reconcile, if it used too much and would again."""
         given_up = self.given_up
         if (
             given_up is None
             or given_up.namespace != _access_fields(namespace)
-            or given_up.listing not in {None, catalogue.digest()}
-            or any(known(ref, catalogue) != version for ref, version in given_up.read.items())
+            or given_up.listing not in {None, _digest(listings)}
+            or any(known(ref, listings) != version for ref, version in given_up.read.items())
         ):
             return None
         return Rejected(given_up.reason, given_up.message)
@@ -116,8 +120,8 @@ class Record:
         self,
         namespace: Object | None,
         secret: Object | None,
-        catalogue: Catalogue,
-        known: Callable[[SecretRef, Catalogue], Version | None],
+        listings: Listings,
+        known: Callable[[SecretRef, Listings], Version | None],
     ) -> bool:
         """Whether the namespace, the Secret and its inputs are unchanged.
 
@@ -129,8 +133,9 @@ class Record:
             and self.namespace == _access_fields(namespace)
             and secret is not None
             and self.secret_version == secret["metadata"]["resourceVersion"]
-            and all(known(ref, catalogue) == version for ref, version in self.versions.items())
-            and all(digest_of(what, catalogue) == digest for what, digest in self.digests.items())
+            and all(known(ref, listings) == version for ref, version in self.versions.items())
+            and all(digest_of(what, listings) == digest for what, digest in self.digests.items())
+            and self.remarks == listing_remarks(self.versions, listings)
         )
 
 
@@ -188,6 +193,10 @@ class _Refused(NamedTuple):
     version: tuple[Any, Any]
     reason: Reason
     message: str
+
+
+def _digest(listings: Listings) -> str:
+    return " ".join(listings.of(service).digest() for service in SERVICES)
 
 
 def _access_fields(namespace: Object) -> tuple[Any, ...]:

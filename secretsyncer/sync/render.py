@@ -1,4 +1,4 @@
-"""Renders the data of a Secret from a spec and the values of AWS secrets. Pure.
+"""Renders the data of a Secret from a spec and the values of AWS secrets and parameters. Pure.
 
 `dataFrom` comes first, then `data` in order; the last key of a name takes precedence. Templates may use the rest of the
 data, so `prepare` comes before `finish`. All problems are collected and raised as one failure, so that a user sees all wrong
@@ -19,7 +19,15 @@ from secretsyncer.errors import Reason, Rejected, SyncFailure, combine
 from secretsyncer.sync.budget import Budget, Exhausted
 from secretsyncer.sync.data_from import AllKeys, Data, Found, Values, decoded, given, is_absent
 from secretsyncer.sync.json_value import Documents, raw
-from secretsyncer.synced_secret import DataItem, Find, Keys, SecretKeyReference, SecretReference, SyncedSecretSpec
+from secretsyncer.synced_secret import (
+    AnyReference,
+    DataItem,
+    Keys,
+    ParameterReference,
+    Search,
+    SecretKeyReference,
+    SyncedSecretSpec,
+)
 
 SIZE_LIMIT = 1_048_576
 """Bytes of data in one Secret (Kubernetes' MaxSecretSize)."""
@@ -28,9 +36,11 @@ Outputs = Mapping[str, str | SyncFailure]
 """What each template of the spec gave, or why it failed."""
 
 
-def references(spec: SyncedSecretSpec) -> list[SecretReference]:
-    """The AWS secrets that the spec names, without those of templates and `find`."""
-    named = [reference for part in spec.parts for reference in part.references]
+def references(spec: SyncedSecretSpec) -> list[AnyReference]:
+    """The AWS secrets and parameters that the spec names, without those of templates and searches."""
+    named: list[AnyReference] = []
+    for part in spec.parts:
+        named += [*part.references, *(entry for entry in part.parameters or () if entry.path is None)]
     return [*named, *(item.reference for item in spec.items if item.reference)]
 
 
@@ -39,9 +49,9 @@ def templates(spec: SyncedSecretSpec) -> list[str]:
     return list(dict.fromkeys(item.template for item in spec.items if item.template is not None))
 
 
-def finds(spec: SyncedSecretSpec) -> list[Find]:
+def finds(spec: SyncedSecretSpec) -> list[Search]:
     """The searches of the spec, in order."""
-    return [part.find for part in spec.parts if part.find]
+    return [search for part in spec.parts for search in part.searches]
 
 
 def _labelled(label: str, failure: SyncFailure) -> SyncFailure:
@@ -163,7 +173,7 @@ class _Rendering:
                 if self._spec.data_from and self._spec.data_from.entries
                 else "dataFrom"
             )
-            yield label, part.template_only, partial(self._everything, part, next(found) if part.find else ())
+            yield label, part.template_only, partial(self._everything, part, [next(found) for _ in part.searches])
         for item in self._spec.items:
             if item.value is not None or item.has_source:
                 yield f"data.{item.name}", item.template_only, partial(self._item, item)
@@ -182,21 +192,23 @@ class _Rendering:
                 raise
             self._left_out = True
             return {} if reference.default is None else {item.name: reference.default.encode()}
-        return {item.name: decoded(reference.name, value, reference.decode) if reference.decode else value}
+        return {item.name: decoded(reference.title, value, reference.decode) if reference.decode else value}
 
-    def _bytes(self, reference: SecretReference, value: SecretValue) -> bytes:
-        if not isinstance(reference, SecretKeyReference):
+    def _bytes(self, reference: AnyReference, value: SecretValue) -> bytes:
+        if not isinstance(reference, SecretKeyReference | ParameterReference):
             return raw(value, self._budget)
         if reference.jmes_path is not None:
-            return self._documents.path_text(value, reference.name, reference.jmes_path)
-        if reference.path is not None:
-            return self._documents.member_text(value, reference.name, reference.path)
-        return self._documents.key_text(value, reference.name, reference.key or "")
+            return self._documents.path_text(value, reference.title, reference.jmes_path)
+        if isinstance(reference, SecretKeyReference) and reference.path is not None:
+            return self._documents.member_text(value, reference.title, reference.path)
+        if reference.key is not None:
+            return self._documents.key_text(value, reference.title, reference.key)
+        return raw(value, self._budget)
 
-    def _everything(self, source: Keys, found: Found | SyncFailure) -> Data:
+    def _everything(self, source: Keys, found: Sequence[Found | SyncFailure]) -> Data:
         keys = AllKeys(source, self._documents, self._budget)
         try:
-            return keys.data(self._values, found)
+            return keys.data(self._values, iter(found))
         finally:
             self._left_out |= keys.left_out
 

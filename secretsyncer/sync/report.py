@@ -94,7 +94,7 @@ class Reporter:
                 sources=tuple(content.read.values()),
                 keys=len(content.data),
                 now=self._now(),
-                remarks=remarks(synced.spec),
+                remarks=[*remarks(synced.spec), *content.remarks],
                 revision=revision,
             ),
         )

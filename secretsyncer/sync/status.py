@@ -8,11 +8,13 @@ from generation, names and version ids.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES
 from secretsyncer.errors import Reason, SyncFailure, Unavailable, clip
 
 # Each attempt has a new one, which is not a change.
@@ -29,11 +31,23 @@ SOURCES_LIMIT = 50
 
 
 class Source(NamedTuple):
-    """An AWS secret that the Secret was rendered from."""
+    """An AWS secret or parameter that the Secret was rendered from."""
 
     name: str
     arn: str
     version_id: str
+    service: str = SECRETS_MANAGER.name
+
+    @property
+    def version(self) -> str:
+        """The version as users know it."""
+        return SERVICES[self.service].shown_version(self.version_id)
+
+    @property
+    def pair(self) -> str:
+        """Its name and version. A parameter can have the name of a secret."""
+        prefix = "" if self.service == SECRETS_MANAGER.name else f"{self.service}:"
+        return f"{prefix}{self.name}@{self.version}"
 
 
 def timestamp(now: float) -> str:
@@ -55,18 +69,35 @@ def input_hash(generation: int, sources: Iterable[Source]) -> str:
 
 
 def _pairs(sources: Iterable[Source]) -> list[str]:
-    return sorted({f"{source.name}@{source.version_id}" for source in sources})
+    return sorted({source.pair for source in sources})
 
 
 def sources_of(status: dict[str, Any], generation: int) -> frozenset[str]:
     """ARNs of the sources that the object was last synced from, if it was in this generation."""
     listed = [entry for entry in status.get("sources") or [] if isinstance(entry, dict)]
-    sources = [Source(*(str(entry.get(field, "")) for field in ("name", "arn", "versionID"))) for entry in listed]
+    sources = [_source(entry) for entry in listed]
     same = status.get("generatedSecretHash") == input_hash(generation, sources)
     # Beyond the limit, some are missing, so only the generation decides.
     if same or (len(sources) >= SOURCES_LIMIT and status.get("observedGeneration") == generation):
         return frozenset(source.arn for source in sources)
     return frozenset()
+
+
+def _source(entry: dict[str, Any]) -> Source:
+    name, arn, version = (str(entry.get(field, "")) for field in ("name", "arn", "versionID"))
+    service = str(entry.get("service"))
+    return Source(name, arn, version, service if service in SERVICES else SECRETS_MANAGER.name)
+
+
+def _origin(sources: Iterable[Source]) -> str:
+    """How many of each service, in words."""
+    counts = Counter(source.service for source in sources)
+    parts = [
+        f"{counts[name]} {service.noun}{'s' * (counts[name] != 1)}"
+        for name, service in SERVICES.items()
+        if counts[name]
+    ]
+    return f" from {' and '.join(parts)}" if parts else ""
 
 
 def synced(
@@ -81,13 +112,15 @@ def synced(
 ) -> dict[str, Any]:
     """The status of an object in sync with AWS. `revision`: None if no workloads are to be restarted."""
     listed = sorted(set(sources))
-    origin = f" from {len(listed)} AWS secret{'s' * (len(listed) != 1)}" if listed else ""
-    message = "; ".join([f"{keys} key{'s' * (keys != 1)}{origin}", *remarks])
+    message = "; ".join([f"{keys} key{'s' * (keys != 1)}{_origin(listed)}", *remarks])
     status: dict[str, Any] = {
         "observedGeneration": generation,
         "currentVersionID": current_version(listed),
         "generatedSecretHash": input_hash(generation, listed),
-        "sources": [{"name": s.name, "arn": s.arn, "versionID": s.version_id} for s in listed[:SOURCES_LIMIT]],
+        "sources": [
+            {"service": s.service, "name": s.name, "arn": s.arn, "versionID": s.version}
+            for s in listed[:SOURCES_LIMIT]
+        ],
         "conditions": _conditions(old, Reason.SYNCED, message, generation=generation, now=now),
     }
     if revision is None:

@@ -13,6 +13,8 @@ from hashlib import blake2b
 
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.listings import Listings
+from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable, combine
 from secretsyncer.gotemplate.engine import (
@@ -31,6 +33,7 @@ from secretsyncer.sync.budget import Budget
 from secretsyncer.sync.fetch import GatedReader, source_of
 from secretsyncer.sync.slow_templates import SlowTemplates
 from secretsyncer.sync.status import Source
+from secretsyncer.sync.template_ids import filter_of, is_path, ref_for, selection
 from secretsyncer.turns import Places
 
 ROUNDS = 20
@@ -78,7 +81,7 @@ class TemplateRenderer:
         self,
         grant: Grant,
         text: str,
-        catalogue: Catalogue,
+        listings: Listings,
         *,
         expected: Iterable[str],
         budget: Budget | None = None,
@@ -97,11 +100,11 @@ class TemplateRenderer:
         likely: list[str] = []
         tried: set[str] = set()
         for _ in range(ROUNDS):
-            found.update(await self._by_id(grant, wanted, catalogue, budget))
+            found.update(await self._by_id(grant, wanted, listings, budget))
             if likely and not any(isinstance(found[i], SyncFailure) for i in wanted):
                 tried.update(likely)
-                found.update(await self._likely(grant, likely, catalogue, budget))
-            result = await self._round(text, catalogue, found, inputs, budget)
+                found.update(await self._likely(grant, likely, listings, budget))
+            result = await self._round(text, listings, found, inputs, budget)
             if isinstance(result, Rendered):
                 budget.charge("produced", len(result.output))
                 budget.charge("filters", len(result.filters))
@@ -122,26 +125,30 @@ class TemplateRenderer:
         )
 
     async def _by_id(
-        self, grant: Grant, ids: Collection[str], catalogue: Catalogue, budget: Budget
+        self, grant: Grant, ids: Collection[str], listings: Listings, budget: Budget
     ) -> dict[str, SecretValue | SyncFailure]:
-        fetched = await self._reader.read(grant, [grant.ref(i) for i in ids], catalogue, budget)
-        return {ref.id: value for ref, value in fetched.items()}
+        found = {i: _selection(i, listings) for i in ids if is_path(i)}
+        refs = {ref_for(grant, i): i for i in ids if i not in found}
+        fetched = await self._reader.read(grant, list(refs), listings, budget)
+        return found | {refs[ref]: value for ref, value in fetched.items()}
 
     async def _likely(
-        self, grant: Grant, ids: Collection[str], catalogue: Catalogue, budget: Budget
+        self, grant: Grant, ids: Collection[str], listings: Listings, budget: Budget
     ) -> dict[str, SecretValue]:
-        found = await self._reader.likely(grant, [grant.ref(i) for i in ids], catalogue, budget)
-        return {ref.id: value for ref, value in found.items()}
+        refs = {ref_for(grant, i): i for i in ids if not is_path(i)}
+        found = await self._reader.likely(grant, list(refs), listings, budget)
+        return {refs[ref]: value for ref, value in found.items()}
 
     async def _round(
         self,
         text: str,
-        catalogue: Catalogue,
+        listings: Listings,
         found: Mapping[str, SecretValue | SyncFailure],
         inputs: Mapping[str, bytes],
         budget: Budget,
     ) -> Rendered | Needs:
         given = {i: value for i, value in found.items() if isinstance(value, SecretValue)}
+        catalogue = listings.of(SECRETS_MANAGER.name)
         try:
             result = await self._once(text, catalogue, given, inputs, budget)
         except TemplateFailure as exc:
@@ -214,11 +221,16 @@ def _digest(inputs: Mapping[str, bytes]) -> str:
 
 
 def check_listed(catalogue: Catalogue, what: str) -> None:
-    """Raises Unavailable before the first listing, because a missing listing is not an empty one."""
-    if catalogue.listed_at is None:
-        raise Unavailable(
-            Reason.AWS_UNAVAILABLE, f"{what} needs the list of AWS secrets, which has not been read yet"
-        )
+    """Raises Unavailable before the first listing, because a missing listing is not an empty one.
+
+    If listing is denied, somebody has to change that: raises Rejected.
+    """
+    if catalogue.listed_at is not None:
+        return
+    needed = f"{what} needs the list of {catalogue.service.noun}s"
+    if catalogue.denied:
+        raise Rejected(Reason.ACCESS_DENIED, f"{needed}: {catalogue.denied}")
+    raise Unavailable(Reason.AWS_UNAVAILABLE, f"{needed}, which has not been read yet")
 
 
 def _check_listed(result: Rendered | Needs | TemplateFailure, catalogue: Catalogue) -> None:
@@ -244,6 +256,22 @@ def payload(value: SecretValue) -> str | bytes:
     return value.text if value.text is not None else value.binary or b""
 
 
+def _selection(id_: str, listings: Listings) -> SecretValue | SyncFailure:
+    try:
+        check_listed(listings.of(PARAMETER_STORE.name), "getParameters")
+    except SyncFailure as failure:
+        return failure
+    return selection(id_, listings)
+
+
 def _rendered(grant: Grant, result: Rendered, found: Mapping[str, SecretValue | SyncFailure]) -> RenderedTemplate:
-    read = {grant.ref(i): source_of(value) for i in result.reads if isinstance(value := found.get(i), SecretValue)}
-    return RenderedTemplate(result.output, read, frozenset(result.filters), result.whole_catalogue, result.matched)
+    values = {i: value for i in result.reads if isinstance(value := found.get(i), SecretValue)}
+    read = {ref_for(grant, i): source_of(value) for i, value in values.items() if not is_path(i)}
+    paths = {filter_of(i): bool(value.text) for i, value in values.items() if is_path(i)}
+    return RenderedTemplate(
+        result.output,
+        read,
+        frozenset(result.filters).union(paths),
+        result.whole_catalogue,
+        result.matched.union(what for what, selects in paths.items() if selects),
+    )

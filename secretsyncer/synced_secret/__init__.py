@@ -8,16 +8,21 @@ from the declarations by `generate/`.
 
 from secretsyncer.synced_secret.find import Find
 from secretsyncer.synced_secret.formats import is_data_key
+from secretsyncer.synced_secret.parameters import ParameterReference, Parameters
 from secretsyncer.synced_secret.parse import TOO_LARGE, SyncedSecret, parse, target_of
 from secretsyncer.synced_secret.references import SecretKeyReference, SecretReference, ValueReference
 from secretsyncer.synced_secret.remarks import remarks
-from secretsyncer.synced_secret.spec import DataItem, Keys, SyncedSecretSpec
+from secretsyncer.synced_secret.spec import AnyReference, DataItem, Keys, Search, SyncedSecretSpec
 
 __all__ = [
     "TOO_LARGE",
+    "AnyReference",
     "DataItem",
     "Find",
     "Keys",
+    "ParameterReference",
+    "Parameters",
+    "Search",
     "SecretKeyReference",
     "SecretReference",
     "SyncedSecret",

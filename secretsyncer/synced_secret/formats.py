@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from secretsyncer.aws import arn
+from secretsyncer.aws.services.secretsmanager import SECRET_PATTERN
 from secretsyncer.expressions import dotted, jmespath, patience, regexp
 
 CLUSTER_CREDENTIALS = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
@@ -104,7 +105,7 @@ SecretID = Annotated[
         max_length=768
     ),  # the longest ARN has about 650; the API server's estimate of what a rule costs grows with it
     Format(
-        arn.SECRET_PATTERN,
+        SECRET_PATTERN,
         "must be the name of an AWS secret (1 to 512 of A-Z a-z 0-9 / _ + = . @ - !) or its ARN "
         "(arn:aws:secretsmanager:<region>:<account>:secret:<name>)",
     ),
@@ -160,6 +161,25 @@ Path = Annotated[
 ]
 """Names and numbers, separated by dots."""
 
+
+_PARAMETER_PATH = re.compile(r"/([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]*", re.ASCII)
+_NO_PATH = "must begin with a slash and have letters, digits, '_', '.', '-' and '/'"
+
+
+def _parameter_path(text: str) -> str:
+    if not _PARAMETER_PATH.fullmatch(text):
+        raise ValueError(_NO_PATH)
+    return text
+
+
+ParameterPath = Annotated[
+    str,
+    Field(max_length=1011),
+    AfterValidator(_parameter_path),
+    # The API server checks its beginning only: by its estimate, the pattern costs too much in lists of lists.
+    Field(json_schema_extra={"checks": [{"message": _NO_PATH, "cel": "self.startsWith('/')"}]}),
+]
+"""A path of parameters."""
 
 _CLUSTER_ACCESS = f"{' and '.join(CLUSTER_CREDENTIALS)} grant access to the cluster itself and cannot be synced"
 

@@ -1,4 +1,4 @@
-"""References to AWS secrets: to a whole secret, to its value, and to one value in it."""
+"""References to AWS secrets of Secrets Manager: to a whole secret, to its value, and to one value in it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from secretsyncer.aws.services import SECRETS_MANAGER
 from secretsyncer.synced_secret.fields import Fields, Rule, exactly_one_of
 from secretsyncer.synced_secret.formats import JMESPath, Literally, Path, Region, SecretID
 
 
 class SecretReference(Fields):
     """An AWS secret that holds a JSON object."""
+
+    service: ClassVar[str] = SECRETS_MANAGER.name
 
     name: SecretID
     """Name or ARN of the AWS secret. The random suffix of an ARN may be omitted."""
@@ -34,6 +37,11 @@ class SecretReference(Fields):
     """If true, the reference is omitted while the AWS secret, or the key that it names, does not exist. In dataFrom, a key
     that is null is an error. Denied access is an error, unless the operator's list of AWS secrets shows that there is no
     such secret. Defaults to false."""
+
+    @property
+    def title(self) -> str:
+        """Its name in messages."""
+        return f"{SECRETS_MANAGER.noun} {self.name}"
 
 
 class ValueReference(SecretReference):

@@ -30,16 +30,22 @@ from secretsyncer.synced_secret.formats import (
     SecretType,
     SessionName,
 )
+from secretsyncer.synced_secret.parameters import ParameterReference, Parameters
 from secretsyncer.synced_secret.references import SecretKeyReference, SecretReference, ValueReference
 from secretsyncer.synced_secret.restart import Restart
 from secretsyncer.synced_secret.target import SecretMetadata, Target
 
 __all__ = [
+    "AnyReference",
+    "AnyValueReference",
     "DataFrom",
     "DataItem",
     "Find",
     "FindName",
     "Keys",
+    "ParameterReference",
+    "Parameters",
+    "Search",
     "SecretKeyReference",
     "SecretReference",
     "SyncedSecretSpec",
@@ -48,11 +54,21 @@ __all__ = [
 ]
 
 
+AnyReference = SecretReference | ParameterReference | Parameters
+"""What names one AWS secret or parameter."""
+AnyValueReference = ValueReference | ParameterReference
+"""The same, for one value."""
+Search = Find | Parameters
+"""What selects from a listing: AWS secrets, or parameters below a path."""
+
+
 class ValueFrom(Fields):
     """Source of a value."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        exactly_one_of("secretRef", "secretKeyRef", "template", tolerated=("secretRef", "secretKeyRef")),
+        exactly_one_of(
+            *("secretRef", "secretKeyRef", "parameterRef", "template"), tolerated=("secretRef", "secretKeyRef")
+        ),
     )
 
     secret_ref: ValueReference | None = None
@@ -62,15 +78,19 @@ class ValueFrom(Fields):
     """Selects one value of an AWS secret that holds a JSON object. Numbers keep their digits, and objects and lists
     become compact JSON. A value that is missing or null is an error, unless optional or default is set."""
 
+    parameter_ref: ParameterReference | None = None
+    """Selects the value of a parameter in AWS Systems Manager Parameter Store, or one value in it."""
+
     template: str | None = Field(None, max_length=256 << 10, repr=False)
     """Go template (text/template) whose output is the value. .Data has the keys of this object as text, except those
     that templates make. .Secrets maps the name of each listed AWS secret to its Tags, CurrentVersionID and UpdatedAt.
     filterByTagKey selects secrets by tag. getSecretValue, getSecretValueMap and getSecretKey read a secret with the role
-    of this object: as text, as a map, and one key as text."""
+    of this object: as text, as a map, and one key as text. getParameter and getParameters do the same with a parameter,
+    and with all below a path."""
 
     @property
-    def reference(self) -> ValueReference | None:
-        return self.secret_key_ref or self.secret_ref
+    def reference(self) -> AnyValueReference | None:
+        return self.secret_key_ref or self.secret_ref or self.parameter_ref
 
 
 class DataItem(Fields):
@@ -98,7 +118,7 @@ class DataItem(Fields):
         return self.value_from.template if self.value_from else None
 
     @property
-    def reference(self) -> ValueReference | None:
+    def reference(self) -> AnyValueReference | None:
         return self.value_from.reference if self.value_from else None
 
     @property
@@ -110,10 +130,13 @@ class DataItem(Fields):
 class Keys(Fields):
     """AWS secrets whose keys are copied to the Secret, after the entries before it. A later key takes precedence."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("secretRef", "find"),)
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one_of("secretRef", "parameters", "find"),)
 
     secret_ref: SecretReference | None = None
     """AWS secret that holds a JSON object. All its top-level keys are copied."""
+
+    parameters: tuple[Parameters, ...] | None = Field(None, max_length=100)
+    """Parameters of AWS Systems Manager Parameter Store, applied in order, after secretRef and before find."""
 
     find: Find | None = None
     """Finds AWS secrets among those that the operator lists. A secret must meet all criteria. Each secret becomes one
@@ -134,15 +157,21 @@ class Keys(Fields):
     def references(self) -> tuple[SecretReference, ...]:
         return (self.secret_ref,) if self.secret_ref else ()
 
+    @property
+    def searches(self) -> tuple[Search, ...]:
+        """What it finds in listings, in order."""
+        paths = (entry for entry in self.parameters or () if entry.path is not None)
+        return (*paths, self.find) if self.find else tuple(paths)
+
 
 class DataFrom(Keys):
-    """AWS secrets whose keys are all copied to the Secret."""
+    """AWS secrets and parameters whose keys are all copied to the Secret."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        at_least_one_of("secretRef", "secretRefs", "find", "entries"),
+        at_least_one_of("secretRef", "secretRefs", "parameters", "find", "entries"),
         *(
             at_most_one_of("entries", name)
-            for name in ("secretRef", "secretRefs", "find", "rewrite", "invalidKeys")
+            for name in ("secretRef", "secretRefs", "parameters", "find", "rewrite", "invalidKeys")
         ),
     )
 

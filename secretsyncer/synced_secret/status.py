@@ -17,16 +17,19 @@ Revision = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
 class SourceVersion(Fields):
-    """An AWS secret, and the version of it that was read."""
+    """An AWS secret or a parameter, and the version of it that was read."""
+
+    service: Literal["SecretsManager", "ParameterStore"] | None = None
+    """Service of AWS that has it."""
 
     name: str | None = Field(None, max_length=2048)
-    """Name of the AWS secret."""
+    """Name of the AWS secret or parameter."""
 
     arn: str | None = Field(None, max_length=2048)
-    """ARN of the AWS secret."""
+    """ARN of the AWS secret or parameter."""
 
     version_id: str | None = Field(None, alias="versionID", max_length=64)
-    """ID of the version that was read."""
+    """ID of the version that was read; of a parameter, its number."""
 
 
 class Condition(Fields):
@@ -89,7 +92,7 @@ class SyncedSecretStatus(Fields):
     """Time when the Secret was last written, or found to be up to date after a change."""
 
     sources: tuple[SourceVersion, ...] | None = Field(None, max_length=100)
-    """AWS secrets that the Secret was made from. Long lists are cut."""
+    """AWS secrets and parameters that the Secret was made from. Long lists are cut."""
 
     revision: Revision | None = None
     """With spec.restart, how many times the data of the Secret have changed since. The creation of the Secret, changes of

@@ -85,7 +85,13 @@ async def test_the_status_names_its_sources_and_versions_and_what_it_has_observe
     status = obj["status"]
     assert status["observedGeneration"] == obj["metadata"]["generation"]
     assert status["sources"] == [
-        {"name": secret.name, "arn": secret.arn, "versionID": secret.staged("AWSCURRENT")} for secret in (one, two)
+        {
+            "service": "SecretsManager",
+            "name": secret.name,
+            "arn": secret.arn,
+            "versionID": secret.staged("AWSCURRENT"),
+        }
+        for secret in (one, two)
     ]
     assert status["lastSyncTime"]
     assert (await space.ready("demo"))["message"] == "2 keys from 2 AWS secrets"

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from sandbox.kubernetes_client import path_of
+from secretsyncer.commands.file_fields import ACCOUNT
 from secretsyncer.commands.renderer import Renderer, render_all
-from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
+from secretsyncer.commands.secrets_file import FileSecrets
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Rules

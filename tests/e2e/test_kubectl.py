@@ -8,7 +8,7 @@ import uuid
 import pytest
 import pytest_asyncio
 
-from sandbox.playground import sample_secrets
+from sandbox.playground import sample_parameters, sample_secrets
 from secretsyncer.synced_secret import target_of
 from tests.support.cluster import MANIFESTS, Space
 from tests.support.eventually import eventually
@@ -99,6 +99,8 @@ async def demo(cluster):
 
 
 async def test_the_samples_do_what_their_comments_say(operator, aws, kubectl, demo):
+    for name, text in sample_parameters():
+        aws.world.parameters.put(name, text)
     for name, value, tags in sample_secrets():
         aws.world.create(name, value, tags=tags)
     aws.world.role("iam_role")

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
-from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.errors import Reason
 from secretsyncer.metrics import RESULTS, Metrics
 from tests.support.cluster import MANIFESTS
@@ -30,12 +30,13 @@ DASHBOARD = json.loads((COMPONENT / "dashboard.json").read_text())
 RUNBOOK = (MANIFESTS.parent / "docs" / "runbook.md").read_text()
 
 POD = 'namespace="ops",job="secretsyncer",pod="one"'
+LISTED = 'service="SecretsManager"'
 STANDBY = 'namespace="ops",job="secretsyncer",pod="two"'
 HEALTHY = {
     f"secretsyncer_leader{{{POD}}}": "0 1+0x120",
     f"secretsyncer_leader{{{STANDBY}}}": "0+0x120",
-    f"secretsyncer_catalogue_timestamp_seconds{{{POD}}}": "0+60x120",
-    f"secretsyncer_catalogue_timestamp_seconds{{{STANDBY}}}": "0+0x120",
+    f"secretsyncer_catalogue_timestamp_seconds{{{POD},{LISTED}}}": "0+60x120",
+    f"secretsyncer_catalogue_timestamp_seconds{{{STANDBY},{LISTED}}}": "0+0x120",
     f"secretsyncer_poll_interval_seconds{{{POD}}}": "300+0x120",
     f"secretsyncer_poll_interval_seconds{{{STANDBY}}}": "300+0x120",
     'secretsyncer_object_ready{namespace="demo",name="good",reason="Synced"}': "1+0x120",
@@ -79,12 +80,15 @@ FAULTS = {
     ),
     "listings fail from the 30th minute on": Fault(
         "SecretsyncerCatalogueStale",
-        {f"secretsyncer_catalogue_timestamp_seconds{{{POD}}}": "0+60x30 1800+0x90"},
+        {f"secretsyncer_catalogue_timestamp_seconds{{{POD},{LISTED}}}": "0+60x30 1800+0x90"},
         48,
         53,
     ),
     "no listing has ever worked": Fault(
-        "SecretsyncerCatalogueStale", {f"secretsyncer_catalogue_timestamp_seconds{{{POD}}}": "0+0x120"}, 19, 22
+        "SecretsyncerCatalogueStale",
+        {f"secretsyncer_catalogue_timestamp_seconds{{{POD},{LISTED}}}": "0+0x120"},
+        19,
+        22,
     ),
     "an object fails": Fault(
         "SecretsyncerObjectFailing",
@@ -197,7 +201,7 @@ def test_a_listing_every_other_hour_is_not_stale_where_that_is_asked_for(play):
     rare = {
         f"secretsyncer_poll_interval_seconds{{{POD}}}": "7200+0x120",
         f"secretsyncer_poll_interval_seconds{{{STANDBY}}}": "7200+0x120",
-        f"secretsyncer_catalogue_timestamp_seconds{{{POD}}}": "1+0x120",
+        f"secretsyncer_catalogue_timestamp_seconds{{{POD},{LISTED}}}": "1+0x120",
     }
     play(series(rare), promql_expr_test=[firing(minute) for minute in range(1, 120)])
 
@@ -228,7 +232,9 @@ def test_the_alert_about_an_object_says_which_one_and_for_what_reason(play):
 
 
 # promtool's clock begins at 0, so "never" is put as long ago as it is in earnest.
-NEVER = {f"secretsyncer_catalogue_timestamp_seconds{{{pod}}}": "-1700000000+0x120" for pod in (POD, STANDBY)}
+NEVER = {
+    f"secretsyncer_catalogue_timestamp_seconds{{{pod},{LISTED}}}": "-1700000000+0x120" for pod in (POD, STANDBY)
+}
 STOPPED = FAULTS["listings fail from the 30th minute on"].series
 
 
@@ -241,12 +247,17 @@ STOPPED = FAULTS["listings fail from the 30th minute on"].series
 )
 def test_the_alert_about_the_catalogue_says_how_old_it_is(play, changed, said):
     annotations = {
-        "summary": "secretsyncer cannot list AWS secrets",
+        "summary": "secretsyncer cannot list AWS SecretsManager",
         "description": f"{said} Changes in AWS do not reach their Secrets.",
         "runbook": "docs/runbook.md#secretsyncercataloguestale",
     }
     alert = {
-        "exp_labels": {"severity": "critical", "namespace": "ops", "job": "secretsyncer"},
+        "exp_labels": {
+            "severity": "critical",
+            "namespace": "ops",
+            "job": "secretsyncer",
+            "service": "SecretsManager",
+        },
         "exp_annotations": annotations,
     }
     expected = {"eval_time": "60m", "alertname": "SecretsyncerCatalogueStale", "exp_alerts": [alert]}

@@ -13,14 +13,21 @@ import yaml
 
 import secretsyncer
 from sandbox.operator import MEMORY_LIMIT
-from secretsyncer.aws.arn import Account, parse_secret_id
+from secretsyncer.aws.arn import Account
+from secretsyncer.aws.services.secretsmanager import parse_secret_id
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.settings import Settings
 from secretsyncer.sync.authorize import Rules, authorize
 from secretsyncer.sync.budget import Budget
 from secretsyncer.sync.data_from import select
 from secretsyncer.sync.render import references
-from secretsyncer.synced_secret import SecretKeyReference, SyncedSecretSpec, parse
+from secretsyncer.synced_secret import (
+    ParameterReference,
+    SecretKeyReference,
+    SecretReference,
+    SyncedSecretSpec,
+    parse,
+)
 from tests.support.builders import catalogue, entry
 from tests.support.crd import nodes, schema, validator
 from tests.support.specs import PGBOUNCER
@@ -168,8 +175,13 @@ def test_the_namespace_of_the_samples_is_applied_before_them() -> None:
 
 def test_the_aws_secrets_of_the_samples_are_all_there_and_all_used() -> None:
     (secrets,) = documents(SAMPLES / "aws" / "secrets.yaml")
+    parameters = secrets.pop("parameters")
     specs = [parse(sample).spec for sample in samples() if sample["kind"] == "SyncedSecret"]
-    named = [reference for spec in specs for reference in references(spec)]
+    everything = [reference for spec in specs for reference in references(spec)]
+    named = [reference for reference in everything if isinstance(reference, SecretReference)]
+    assert {reference.name for reference in everything if isinstance(reference, ParameterReference)} == {
+        name for name in parameters if not name.startswith("/demo/web/")
+    }
     listed = catalogue(*(entry(name, **secret.get("tags", {})) for name, secret in secrets.items()))
     finds = [spec.data_from.find for spec in specs if spec.data_from and spec.data_from.find]
     found = {secret.name for find in finds for secret in select(find, listed, Budget())}

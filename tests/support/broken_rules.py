@@ -46,6 +46,17 @@ def _everywhere(wrong: Spec) -> list[Spec]:
     ]
 
 
+NO_PARAMETER = ({"name": ""}, {"region": "EU_WEST"}, {"label": ""}, {"version": 1, "label": "live"})
+"""What a reference to a parameter must not say."""
+NO_PARAMETERS = (
+    *({"name": "/a", **wrong} for wrong in NO_PARAMETER),
+    *({"path": "/a/", **wrong} for wrong in ({"version": 1}, {"label": "live"}, {"region": "eu-west-1"})),
+    {"path": "/a/", "name": "/a"},
+    {"path": "no slash"},
+    {"name": "/a", "merge": True},
+)
+"""What an entry of a list of parameters must not be."""
+
 BROKEN: list[Spec] = [
     {**GOOD, "IAMRole": "reader", "AWSAccountID": ACCOUNT},
     {**GOOD, "IAMRole": "no role"},
@@ -67,6 +78,12 @@ BROKEN: list[Spec] = [
     *({**GOOD, "restart": {"targets": [WEB, {"kind": "Deployment", **wrong}]}} for wrong in NO_TARGET),
     *({**GOOD, "restart": {"consumers": True, "windows": [WINDOW, {**WINDOW, **wrong}]}} for wrong in NO_WINDOW),
     *(spec for wrong in NO_REFERENCE for spec in _everywhere(wrong)),
+    *(_from({"parameterRef": {"name": "/a", **wrong}}) for wrong in NO_PARAMETER),
+    _from({"parameterRef": {"name": "/a", "key": ""}}),
+    _from({"parameterRef": {"name": "/a", "key": "k", "jmesPath": "k"}}),
+    *({"dataFrom": {"parameters": [{"name": "/b"}, wrong]}} for wrong in NO_PARAMETERS),
+    *({"dataFrom": {"entries": [SECRET, {"parameters": [wrong]}]}} for wrong in NO_PARAMETERS),
+    {"dataFrom": {"entries": [SECRET], "parameters": [{"name": "/a"}]}},
     {"dataFrom": {"secretRefs": []}},
     {"dataFrom": {"find": {"name": {"prefix": ""}}}},
     {"dataFrom": {"find": {"tagKey": "", "name": {"prefix": "a"}}}},

@@ -8,10 +8,15 @@ from prometheus_client import CollectorRegistry
 
 from sandbox.aws.model import World
 from sandbox.aws.state import REGION, utc_now
+from secretsyncer.aws.api.parameterstore import ParameterStore
 from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.listings import AllListings
 from secretsyncer.aws.listing.pages import list_secrets
+from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER
 from secretsyncer.aws.values.cache import SecretCache
+from secretsyncer.aws.values.sources import Sources
+from secretsyncer.aws.values.store import Slots
 from secretsyncer.metrics import Metrics
 from tests.support.in_process_aws import WorldApi
 
@@ -37,8 +42,14 @@ class Rig:
         self.world = World(now=self.clock.now)
         self.api = WorldApi(self.world, latency)
         self.registry = CollectorRegistry()
-        self.cache = SecretCache(self.api, Metrics(self.registry), region=REGION, **options)
+        self.slots = Slots(**options)
+        self.cache = SecretCache(self.api, Metrics(self.registry), region=REGION, slots=self.slots)
+        self.parameters = SecretCache(
+            ParameterStore(self.api, per_second=10_000), self.cache._metrics, region=REGION, slots=self.slots
+        )
+        self.sources = Sources({SECRETS_MANAGER.name: self.cache, PARAMETER_STORE.name: self.parameters})
         self.catalogue = Catalogue()
+        self.parameter_catalogue = Catalogue(service=PARAMETER_STORE)
         self.reader = Identity(self.world.role("reader"))
 
     async def poll(self, fails=False):
@@ -52,6 +63,21 @@ class Rig:
         self.api.calls.pop("ListSecrets", None)
         self.catalogue = Catalogue(listing.entries, region=REGION, round=number, listed_at=1.0)
         return self.catalogue
+
+    @property
+    def listings(self):
+        return AllListings([self.catalogue, self.parameter_catalogue])
+
+    async def poll_parameters(self):
+        """A round of polling of Parameter Store."""
+        number = self.parameter_catalogue.round + 1
+        api = ParameterStore(self.api, per_second=10_000)
+        listing = await list_secrets(api, OPERATOR, REGION, beat=lambda: None, old=self.parameter_catalogue.entries)
+        self.api.calls.pop("DescribeParameters", None)
+        self.parameter_catalogue = Catalogue(
+            listing.entries, region=REGION, round=number, listed_at=1.0, service=PARAMETER_STORE
+        )
+        return self.parameter_catalogue
 
     def ref(self, name, identity=None, **more):
         return SecretRef(identity or self.reader, name, **more)

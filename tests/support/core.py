@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from base64 import b64decode
 
-from secretsyncer.aws.listing.catalogue import diff
+from secretsyncer.aws.listing.changes import diff
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.workqueue import WorkQueue
@@ -67,9 +67,9 @@ class Core:
             self.stores,
             index,
             owners,
-            catalogue=lambda: self.aws.catalogue,
-            values=self.aws.cache,
-            contents=ContentRenderer(self.aws.cache, engine or TemplateEngine(cache_dir=None), metrics),
+            listings=lambda: self.aws.listings,
+            values=self.aws.sources,
+            contents=ContentRenderer(self.aws.sources, engine or TemplateEngine(cache_dir=None), metrics),
             writer=writer,
             reporter=Reporter(writer, lambda obj, *event: self.events.append(event)),
             operator=self.aws.api,
@@ -116,6 +116,17 @@ class Core:
         if changes := diff(old, new):
             self.controller.on_catalogue(old, new, changes, set())
         changed = await self.aws.cache.recheck(self.index.refs(), new)
+        if changed:
+            self.controller.on_catalogue(new, new, diff(new, new), changed)
+
+    async def list_parameters(self):
+        """A round of the poller of Parameter Store."""
+        old = self.aws.parameter_catalogue
+        new = await self.aws.poll_parameters()
+        changes = diff(old, new)
+        if changes or old.listed_at is None:
+            self.controller.on_catalogue(old, new, changes, set())
+        changed = await self.aws.parameters.recheck(self.index.refs("ParameterStore"), new)
         if changed:
             self.controller.on_catalogue(new, new, diff(new, new), changed)
 

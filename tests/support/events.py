@@ -1,4 +1,4 @@
-"""Secrets Manager's events as EventBridge puts them into a queue: AWS's own, and CloudTrail's of calls."""
+"""The events of the services as EventBridge puts them into a queue: AWS's own, and CloudTrail's of calls."""
 
 from __future__ import annotations
 
@@ -55,6 +55,12 @@ def rotated(arn: str) -> Event:
         "additionalEventData": {"SecretId": arn},
     }
     return _event("AWS Service Event via CloudTrail", detail)
+
+
+def parameter_changed(name: str, arn: str, operation: str = "Update") -> Event:
+    """AWS, "Parameter Store Change"."""
+    detail = {"operation": operation, "name": name, "type": "SecureString"}
+    return _event("Parameter Store Change", detail, resources=(arn,), source="aws.ssm")
 
 
 def of_another_service() -> Event:

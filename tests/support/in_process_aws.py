@@ -1,4 +1,4 @@
-"""The operator's `SecretsApi` straight on an `awsworld.World`: no sockets, for tests in virtual time."""
+"""The operator's `ServiceApi` straight on an `awsworld.World`: no sockets, for tests in virtual time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from typing import Any
 
 from sandbox.aws.model import World
 from sandbox.aws.state import OPERATOR_ACCOUNT, REGION, Principal, Refused, Role
-from secretsyncer.aws.api.secretsmanager import Batch, Page, tags_of
+from secretsyncer.aws.api.secretsmanager import batch_of
+from secretsyncer.aws.api.service_api import Batch, Page
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.failures import AwsError, Failure, from_code
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
 from secretsyncer.aws.regions import REGIONS
+from secretsyncer.aws.services import SECRETS_MANAGER
+from secretsyncer.aws.services.secretsmanager import tags_of
 from secretsyncer.aws.value import SecretValue
 from tests.support.memory_queue import MemoryQueue
 
 
 class WorldApi:
     """Answers from the world after `latency` seconds, and keeps a record of what it gave to whom."""
+
+    service = SECRETS_MANAGER
 
     def __init__(self, world: World, latency: float = 0.02) -> None:
         self.world = world
@@ -57,16 +62,16 @@ class WorldApi:
         answer = await self._perform("GetSecretValue", ref.identity, ref.region, params, (ref.id,))
         return self._give(ref.identity, answer)
 
-    async def batch_get(self, identity: Identity, region: str, ids: Sequence[str]) -> Batch:
-        operation = "BatchGetSecretValue"
-        answer = await self._perform(operation, identity, region, {"SecretIdList": list(ids)}, tuple(ids))
+    async def batch_get(self, identity: Identity, region: str, refs: Sequence[SecretRef]) -> Batch:
+        operation, ids = "BatchGetSecretValue", [ref.id for ref in refs]
+        answer = await self._perform(operation, identity, region, {"SecretIdList": ids}, tuple(ids))
         failures = {
             error["SecretId"]: _failure(
                 error["ErrorCode"], error["Message"], operation, identity, error["SecretId"]
             )
             for error in answer["Errors"]
         }
-        return Batch([self._give(identity, raw) for raw in answer["SecretValues"]], failures)
+        return batch_of(refs, [self._give(identity, raw) for raw in answer["SecretValues"]], failures)
 
     async def tags(self, ref: SecretRef) -> Mapping[str, str]:
         return tags_of(
@@ -102,6 +107,8 @@ class WorldApi:
         answer = await self._perform(operation, identity, region, params, (secret,) if secret else ())
         if "SecretList" in answer:
             return answer | {"SecretList": [_dated(raw) for raw in answer["SecretList"]]}
+        if "Parameters" in answer:
+            return answer | {"Parameters": [_dated(raw) for raw in answer["Parameters"]]}
         return _dated(answer) if "LastChangedDate" in answer else answer
 
     async def _perform(

@@ -9,7 +9,10 @@ from tests.support.specs import key, literal
 CANARY = "c4n4ry-v4lu3"
 
 INVALID: list[tuple[dict[str, Any], str]] = [
-    ({"dataFrom": {}}, "spec.dataFrom: at least one of secretRef, secretRefs, find and entries must be set"),
+    (
+        {"dataFrom": {}},
+        "spec.dataFrom: at least one of secretRef, secretRefs, parameters, find and entries must be set",
+    ),
     ({"dataFrom": {"secretRef": {}}}, "spec.dataFrom.secretRef.name: is required"),
     (
         {"dataFrom": {"secretRef": {"name": ""}}},
@@ -38,11 +41,11 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"dataFrom": {"secretRefs": []}},
-        "spec.dataFrom: at least one of secretRef, secretRefs, find and entries must be set",
+        "spec.dataFrom: at least one of secretRef, secretRefs, parameters, find and entries must be set",
     ),
     (
         {"dataFrom": {"entries": [{"rewrite": []}]}},
-        "spec.dataFrom.entries[0]: exactly one of secretRef and find must be set",
+        "spec.dataFrom.entries[0]: exactly one of secretRef, parameters and find must be set",
     ),
     (
         {"dataFrom": {"entries": [{"secretRef": {"name": "s"}}], "invalidKeys": "Skip"}},
@@ -72,7 +75,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"data": [{"name": "a", "valueFrom": {"template": CANARY, "secretRef": {"name": "s"}}}]},
-        "spec.data[0].valueFrom: exactly one of secretRef, secretKeyRef and template must be set",
+        "spec.data[0].valueFrom: exactly one of secretRef, secretKeyRef, parameterRef and template must be set",
     ),
     (
         {"dataFrom": {"secretRef": {"name": "s"}, "rewrite": [{"source": "a"}]}},

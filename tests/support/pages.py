@@ -100,7 +100,7 @@ async def site(objects, metrics, *, problem=None, leading=True, spaces=(), event
     )  # fmt: skip
     yield StatusPage(
         stores,
-        SimpleNamespace(outlook=lambda: outlook),
+        [SimpleNamespace(outlook=lambda: outlook, needed=lambda: True)],
         WorkQueue(metrics=metrics),
         metrics,
         rules=Rules(ANNOTATION, require_annotation=False),

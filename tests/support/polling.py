@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from secretsyncer.aws.listing.catalogue import Changes
+from secretsyncer.aws.listing.changes import Changes
 from secretsyncer.aws.listing.poller import Poller
 
 NONE = Changes(frozenset(), frozenset(), frozenset(), frozenset())

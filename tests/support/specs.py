@@ -37,3 +37,8 @@ def template(name: str, text: str) -> Item:
 def all_keys(secret: str) -> Item:
     """The value of `dataFrom`."""
     return {"secretRef": {"name": secret}}
+
+
+def parameter(name: str, parameter: str, **options: Any) -> Item:
+    """A parameter, or one value in it."""
+    return {"name": name, "valueFrom": {"parameterRef": {"name": parameter, **options}}}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from secretsyncer.aws.api.http import REQUIRED, is_answer
 from secretsyncer.aws.failures import AwsError
-from secretsyncer.aws.listing.event_queue import secrets_of
+from secretsyncer.aws.listing.event_queue import ids_of
 from secretsyncer.aws.listing.pages import entry_of
 from secretsyncer.commands import manifests
 from secretsyncer.commands.secrets_file import FileSecrets
@@ -64,15 +64,15 @@ def one_line(*kinds):
 
 @given(st.text(max_size=200) | ANY.map(json.dumps) | EVENT)
 def test_a_message_of_the_queue(body):
-    found = secrets_of(body)
-    assert found is None or all(isinstance(name, str) for name in found)
+    found = ids_of(body)
+    assert found is None or all(isinstance(name, str) for name in found.ids)
 
 
 @given(st.fixed_dictionaries({"eventName": ANY, "requestParameters": ANY, "name": ANY, "arn": ANY}))
 @example({"eventName": ["PutSecretValue"]})
 def test_an_event_of_the_queue_with_fields_of_any_type(detail):
-    found = secrets_of(json.dumps({"source": "aws.secretsmanager", "resources": [detail], "detail": detail}))
-    assert found is None or all(isinstance(name, str) for name in found)
+    found = ids_of(json.dumps({"source": "aws.secretsmanager", "resources": [detail], "detail": detail}))
+    assert found is None or all(isinstance(name, str) for name in found.ids)
 
 
 @given(st.sampled_from([*REQUIRED, "ReceiveMessage"]), ANY)

@@ -14,7 +14,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from secretsyncer.aws.identity import OPERATOR, SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Entry, diff
+from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.listing.changes import diff
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.event_recorder import EventRecorder
 from secretsyncer.kube.objects import Key

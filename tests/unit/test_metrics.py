@@ -36,8 +36,14 @@ def totals(value):
 
 def test_counters_are_there_before_anything_happens_so_that_rate_sees_the_first(value):
     assert {value("secretsyncer_reconciles_total", result=result) for result in RESULTS} == {0}
-    assert {value("secretsyncer_polls_total", outcome=outcome) for outcome in ("success", "failure")} == {0}
-    assert {value("secretsyncer_cache_requests_total", result=r) for r in ("hit", "miss", "joined")} == {0}
+    assert {
+        value("secretsyncer_polls_total", service="ParameterStore", outcome=outcome)
+        for outcome in ("success", "failure")
+    } == {0}
+    assert {
+        value("secretsyncer_cache_requests_total", service="ParameterStore", result=r)
+        for r in ("hit", "miss", "joined")
+    } == {0}
     assert {value("secretsyncer_events_total", outcome=o) for o in ("sent", "summarised", "dropped", "failed")} == {
         0
     }

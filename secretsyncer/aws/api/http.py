@@ -21,23 +21,23 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.httpsession import ProxyConfiguration
 
-from secretsyncer.aws.codes import CallOutcome, outcome_of
+from secretsyncer.aws.codes import outcome_of
+from secretsyncer.aws.outcome import CallOutcome
+from secretsyncer.aws.services import SERVICES
 from secretsyncer.errors import SettingsError
 from secretsyncer.metrics import Metrics
 from secretsyncer.proxies import proxy_for
 
 REQUIRED: Mapping[str, Mapping[str, type]] = {
     "AssumeRole": {"Credentials": dict},
-    "BatchGetSecretValue": {"SecretValues": list, "Errors": list},
-    "DescribeSecret": {"ARN": str, "Name": str},
     "GetCallerIdentity": {"Account": str, "Arn": str},
-    "GetSecretValue": {"ARN": str, "Name": str, "VersionId": str},
-    "ListSecrets": {"SecretList": list},
+    **{operation: fields for service in SERVICES.values() for operation, fields in service.answers.items()},
 }
 """Fields of a response from AWS, with their types. The SDK parses a proxy's page with status 200 to a dict without them."""
 
 _STARTED = "secretsyncer.started"
-_ANY_OF = frozenset({"BatchGetSecretValue"})
+_ANY_OF = frozenset({"BatchGetSecretValue", "GetParameters"})
+"""Operations whose responses may lack some of the fields."""
 
 
 def is_answer(operation: str, parsed: Any) -> bool:

@@ -1,65 +1,29 @@
-"""The four calls to Secrets Manager, with typed results.
+"""The four calls to Secrets Manager, with typed results. `services/secretsmanager.py` has its rules.
 
-Each raises AwsError. Results are matched to requests by name and ARN, never by position. `SecretsApi` is the interface
-for the rest of `aws/`.
+Each raises AwsError. Results are matched to requests by name and ARN, never by position.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from sys import intern
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
+from secretsyncer.aws.api.service_api import Batch, Page
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
+from secretsyncer.aws.services import SECRETS_MANAGER, Service
+from secretsyncer.aws.services.secretsmanager import tags_of, without_suffix
 from secretsyncer.aws.value import SecretValue
 
-BATCH_SIZE = 20
-"""Maximum number of ids in one BatchGetSecretValue (API reference)."""
-
-PAGE_SIZE = 100
-"""Maximum number of secrets in one page of ListSecrets (API reference)."""
-
-
-class Batch(NamedTuple):
-    """The result of one BatchGetSecretValue: the values, and the failures by id."""
-
-    values: list[SecretValue]
-    failures: dict[str, Failure]
-
-
-class Page(NamedTuple):
-    """One page of ListSecrets, with its raw entries and the token of the next page."""
-
-    entries: list[dict[str, Any]]
-    next_token: str
-
-
-class SecretsApi(Protocol):
-    """Reads Secrets Manager. The regions of the references are filled in. All raise AwsError."""
-
-    async def get(self, ref: SecretRef) -> SecretValue:
-        """The version that the reference names."""
-
-    async def batch_get(self, identity: Identity, region: str, ids: Sequence[str]) -> Batch:
-        """The current versions of up to 20 secrets."""
-
-    async def tags(self, ref: SecretRef) -> Mapping[str, str]:
-        """The secret's tags."""
-
-    async def describe(self, ref: SecretRef) -> dict[str, Any]:
-        """The secret in the form of a listing, with `SecretVersionsToStages`: for the operator itself."""
-
-    async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
-        """One page of all secrets of the identity's account in that region.
-
-        `latest_first`: in the order of their last change, and with those that are scheduled for deletion.
-        """
+_SERVICE = SECRETS_MANAGER.endpoint
 
 
 class SecretsManager:
-    """SecretsApi for the real AWS."""
+    """ServiceApi for Secrets Manager."""
+
+    service: Service = SECRETS_MANAGER
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -71,16 +35,18 @@ class SecretsManager:
         if ref.stage or not ref.version_id:
             # Sent even though it is AWS's default, because some implementations use another version without it.
             params["VersionStage"] = ref.stage or CURRENT
-        answer = await self._sessions.call(ref.identity, ref.region, "GetSecretValue", params, secret=ref.id)
+        answer = await self._sessions.call(
+            ref.identity, ref.region, "GetSecretValue", params, service=_SERVICE, secret=ref.id
+        )
         value = _value(answer)
         if value is None or not value.answers(ref.id):
             raise AwsError(unreadable("GetSecretValue", ref.identity, ref.id))
         return value
 
-    async def batch_get(self, identity: Identity, region: str, ids: Sequence[str]) -> Batch:
-        operation = "BatchGetSecretValue"
+    async def batch_get(self, identity: Identity, region: str, refs: Sequence[SecretRef]) -> Batch:
+        operation, ids = "BatchGetSecretValue", [ref.id for ref in refs]
         answer = await self._sessions.call(
-            identity, region, operation, {"SecretIdList": list(ids)}, secret=_some(ids)
+            identity, region, operation, {"SecretIdList": ids}, service=_SERVICE, secret=some_of(ids)
         )
         request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
         failures = {
@@ -96,7 +62,7 @@ class SecretsManager:
             if "SecretId" in error
         }
         values = [value for raw in answer.get("SecretValues") or () if (value := _value(raw))]
-        return Batch(values, failures)
+        return batch_of(refs, values, failures)
 
     async def tags(self, ref: SecretRef) -> Mapping[str, str]:
         answer = await self._describe(ref)
@@ -120,23 +86,36 @@ class SecretsManager:
         return {**answer, "SecretVersionsToStages": answer.get("VersionIdsToStages")}
 
     async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
-        params: dict[str, Any] = {"MaxResults": PAGE_SIZE, "IncludePlannedDeletion": True}
+        params: dict[str, Any] = {"MaxResults": self.service.page_size, "IncludePlannedDeletion": True}
         if latest_first:
             params |= {"SortBy": "last-changed-date", "SortOrder": "desc"}
         if token:
             params["NextToken"] = token
-        answer = await self._sessions.call(identity, region, "ListSecrets", params, own=True)
+        answer = await self._sessions.call(identity, region, "ListSecrets", params, service=_SERVICE, own=True)
         return Page(answer["SecretList"], str(answer.get("NextToken") or ""))
 
     async def _describe(self, ref: SecretRef, *, own: bool = False) -> dict[str, Any]:
         params = {"SecretId": ref.id}
-        return await self._sessions.call(ref.identity, ref.region, "DescribeSecret", params, secret=ref.id, own=own)
+        return await self._sessions.call(
+            ref.identity, ref.region, "DescribeSecret", params, service=_SERVICE, secret=ref.id, own=own
+        )
 
 
-def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of an entry or a description. A tag without a value is empty."""
-    # Interned, because thousands of secrets have the same few keys.
-    return {intern(tag["Key"]): tag.get("Value") or "" for tag in raw.get("Tags") or () if tag.get("Key")}
+def batch_of(refs: Sequence[SecretRef], values: Sequence[SecretValue], failures: Mapping[str, Failure]) -> Batch:
+    """The result by reference. A value without the label AWSCURRENT is not one: another call has to tell."""
+    ids = {ref.id: ref for ref in refs}
+    current = {ids[id_]: value for id_, value in match(list(ids), values).items() if CURRENT in value.stages}
+    return Batch(current, {ids[id_]: failure for id_, failure in failures.items() if id_ in ids})
+
+
+def match(ids: Sequence[str], values: Sequence[SecretValue]) -> dict[str, SecretValue]:
+    """The value for each id. A value for an ARN is not used for a name, which may mean another account."""
+    by_arn = {form: value for value in values for form in (value.arn, without_suffix(value.arn))}
+    matched = {id_: by_arn[id_] for id_ in ids if id_.startswith("arn:") and id_ in by_arn}
+    taken = {value.arn for value in matched.values()}
+    names = {id_ for id_ in ids if not id_.startswith("arn:")}
+    matched |= {value.name: value for value in values if value.name in names and value.arn not in taken}
+    return matched
 
 
 def _value(raw: Mapping[str, Any]) -> SecretValue | None:
@@ -150,5 +129,6 @@ def _value(raw: Mapping[str, Any]) -> SecretValue | None:
     return SecretValue(intern(name), intern(arn), version_id, text, binary, tuple(map(intern, stages)))
 
 
-def _some(ids: Sequence[str]) -> str:
+def some_of(ids: Sequence[str]) -> str:
+    """A few of many ids, for a message."""
     return ", ".join(ids[:2]) + (f" and {len(ids) - 2} more" if len(ids) > 2 else "")

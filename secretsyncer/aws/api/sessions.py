@@ -29,10 +29,10 @@ from secretsyncer.aws.api.http import SharedPool, is_answer, trusted_bundle
 from secretsyncer.aws.api.sdk_data import SlimFiles
 from secretsyncer.aws.api.shares import PATIENCE, Full, Share, Shares
 from secretsyncer.aws.arn import Account, home_of
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import AwsError, Failure, explain, unreadable
 from secretsyncer.aws.identity import OPERATOR, Identity
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.regions import REGIONS, Regions
 from secretsyncer.errors import SettingsError
 from secretsyncer.loops import loop_time
@@ -169,7 +169,7 @@ class Sessions:
         operation: str,
         params: dict[str, Any],
         *,
-        service: str = "secretsmanager",
+        service: str,
         secret: str = "",
         about: Identity | None = None,
         own: bool = False,
@@ -210,9 +210,7 @@ class Sessions:
 
     async def _in_turn(self, call: _Call, role: AssumedRole | None) -> dict[str, Any] | Failure:
         """A call that an object causes: it waits until its role and region may have another connection."""
-        share = Share(
-            call.about.role, call.key.region if call.key.service == "secretsmanager" else call.key.service
-        )
+        share = Share(call.about.role, f"{call.key.service} {call.key.region}")
         try:
             async with self._shares.turn(share) as turn:
                 answer = await self._attempt(call, role)

@@ -1,4 +1,4 @@
-"""Which call may start: a share of the connections for each role, and for each of its regions.
+"""Which call may start: a share of the connections for each role, and for each service and region that it calls.
 
 A call to a service that does not answer holds its connection for up to two minutes. One rule keeps such calls from
 taking all connections: a call starts only if more connections are free than its role and its region of that role
@@ -25,10 +25,10 @@ _REMEMBERED = 4096
 
 
 class Share(NamedTuple):
-    """A role (empty: none is assumed) in one region; in the region `sts` it is being assumed."""
+    """A role (empty: none is assumed), and a service in one region. While it is assumed, that is STS."""
 
     role: str
-    region: str
+    place: str
 
 
 class Turn:

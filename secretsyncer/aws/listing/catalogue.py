@@ -8,24 +8,21 @@ whether anything that a template read has changed.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
+from itertools import islice, takewhile
 from typing import NamedTuple
 
-from secretsyncer.aws.arn import Account, home_of, parse_secret_id, possible_names, role_account, without_suffix
+from secretsyncer.aws.arn import Account, home_of, role_account
 from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES, Service
+from secretsyncer.aws.services.service import Rotation
 
 _MARK_BYTES = 12
-
-
-class Rotation(NamedTuple):
-    """The automatic rotation of a secret: the last one, and when the next one is due; None if there is none."""
-
-    last: datetime | None
-    due: datetime | None
 
 
 class Deleted(NamedTuple):
@@ -37,7 +34,7 @@ class Deleted(NamedTuple):
 
 @dataclass(slots=True, eq=True)
 class Entry:
-    """One listed secret. `version_id` is the AWSCURRENT version. Immutable."""
+    """One listed secret or parameter. `version_id` is the current version. Immutable."""
 
     name: str
     arn: str
@@ -56,34 +53,15 @@ class Entry:
         return self._mark
 
 
-class Changes(NamedTuple):
-    """The names in which two catalogues differ. A name is in at most one of the first three.
-
-    `retagged`: other tags or another date of change, which templates can see, with or without a new version.
-    `updated`: a new version, or a new secret with the same name.
-    """
-
-    added: frozenset[str]
-    removed: frozenset[str]
-    updated: frozenset[str]
-    retagged: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return any(self)
-
-    @property
-    def names(self) -> frozenset[str]:
-        return self.added | self.removed | self.updated | self.retagged
-
-
 class Catalogue:
-    """One listing. Immutable; digests are computed on first use.
+    """One listing of one service. Immutable; digests are computed on first use.
 
     `round` counts the rounds of polling since the start, including failed ones. `listed_round` and `listed_at` (wall
     clock; None: never) belong to the last complete listing, which the entries are from. `own_account`: the operator's
     own credentials belong to the listed account. `without_current` are the names of secrets that exist without
     a current version. `deleted` are the secrets that are scheduled for deletion, by name. `doubt`: why the last listing was
-    not believed. Then the entries are from the one before.
+    not believed. Then the entries are from the one before. `denied`: why listing is not allowed. Then no reference has an
+    entry, and what is referenced is read in each round.
     """
 
     __slots__ = (
@@ -92,8 +70,10 @@ class Catalogue:
         "_digests",
         "_homes",
         "_newest",
+        "_sorted",
         "account",
         "deleted",
+        "denied",
         "doubt",
         "entries",
         "listed_at",
@@ -101,6 +81,7 @@ class Catalogue:
         "own_account",
         "region",
         "round",
+        "service",
         "without_current",
     )
 
@@ -113,8 +94,10 @@ class Catalogue:
         listed_at: float | None = None,
         own_account: bool = True,
         without_current: frozenset[str] = frozenset(),
+        service: Service = SECRETS_MANAGER,
         deleted: Mapping[str, Deleted] | None = None,
     ) -> None:
+        self.service = service
         self.entries: Mapping[str, Entry] = {entry.name: entry for entry in entries}
         self.region = region
         self.round = round
@@ -124,20 +107,27 @@ class Catalogue:
         self.without_current = without_current
         self.deleted: Mapping[str, Deleted] = deleted or {}
         self.doubt = ""
+        self.denied = ""
         self.account = account_of(self.entries.values())
         self._digests: dict[tuple[str, ...], str] = {}
         self._homes: dict[Identity, bool] = {}
         self._by_tag: dict[str, list[Entry]] | None = None
         self._by_value: dict[str, Counter[str]] = {}
         self._newest: datetime | None = None
+        self._sorted: list[str] | None = None
 
-    def at_round(self, number: int, doubt: str | None = None) -> Catalogue:
-        """The same entries in a later round whose listing failed or was not believed."""
+    def of(self, service: str) -> Catalogue:
+        """This catalogue for its own service (see `Listings`)."""
+        return self if service == self.service.name else Catalogue(service=SERVICES[service])
+
+    def at_round(self, number: int, doubt: str | None = None, *, denied: str = "") -> Catalogue:
+        """The same entries in a later round whose listing failed, was denied or was not believed."""
         later = Catalogue.__new__(Catalogue)
         for slot in self.__slots__:
             setattr(later, slot, getattr(self, slot))
         later.round = number
         later.doubt = self.doubt if doubt is None else doubt
+        later.denied = denied
         return later
 
     def with_entries(
@@ -152,7 +142,7 @@ class Catalogue:
         gone = {**self.deleted, **(deleted or {})}
         later.deleted = {name: each for name, each in gone.items() if name not in new}
         later.entries, later._digests, later._by_tag, later._by_value = entries, {}, None, {}  # noqa: SLF001
-        later._newest = None  # noqa: SLF001
+        later._newest = later._sorted = None  # noqa: SLF001
         if later.account is None:  # nothing was listed before
             later.account, later._homes = account_of(entries.values()), {}  # noqa: SLF001
         return later
@@ -170,14 +160,14 @@ class Catalogue:
 
         Raises ValueError if the id is invalid.
         """
-        secret = parse_secret_id(ref.id)
-        entry = self.entries.get(secret.name)
-        if entry is None or (ref.region and ref.region != self.region):
+        secret = self.service.parse(ref.id)
+        entry = next((entry for name in secret.names if (entry := self.entries.get(name))), None)
+        if entry is None or self.denied or (ref.region and ref.region != self.region):
             return None
-        if secret.suffix:
+        if secret.exact:
             return entry if entry.arn == ref.id else None
         if secret.account:
-            return entry if without_suffix(entry.arn) == ref.id and self.is_home(ref.identity) else None
+            return entry if ref.id in self.service.forms_of(entry.arn) and self.is_home(ref.identity) else None
         return entry if self.is_home(ref.identity) else None
 
     def deleted_of(self, ref: SecretRef) -> Deleted | None:
@@ -185,26 +175,28 @@ class Catalogue:
 
         Raises ValueError if the id is invalid.
         """
-        secret = parse_secret_id(ref.id)
+        secret = self.service.parse(ref.id)
         if ref.region and ref.region != self.region:
             return None
-        found = next((self.deleted[name] for name in possible_names(ref.id) if name in self.deleted), None)
+        names = self.service.possible_names(ref.id)
+        found = next((self.deleted[name] for name in names if name in self.deleted), None)
         if found is None or not secret.account:
             return found if found and self.is_home(ref.identity) else None
-        return found if ref.id in {found.arn, without_suffix(found.arn)} else None
+        return found if ref.id in self.service.forms_of(found.arn) else None
 
     def lacks(self, ref: SecretRef) -> bool:
         """Whether the listing of this very round shows that there is no such secret.
 
         Raises ValueError where the id is not one.
         """
-        if self.listed_at is None or self.listed_round != self.round or self.doubt:
+        if self.listed_at is None or self.listed_round != self.round or self.doubt or self.denied:
             return False
-        secret = parse_secret_id(ref.id)
+        secret = self.service.parse(ref.id)
         elsewhere = (secret.region or ref.region or self.region) != self.region
         if elsewhere or not self.is_home(ref.identity) or (secret.account and not self._is_of(ref.id)):
             return False
-        return not any(name in self.entries or name in self.without_current for name in possible_names(ref.id))
+        names = self.service.possible_names(ref.id)
+        return not any(name in self.entries or name in self.without_current for name in names)
 
     def _is_of(self, arn: str) -> bool:
         home = home_of(arn)
@@ -222,6 +214,22 @@ class Catalogue:
         if known is None:
             known = self._homes[identity] = role_account(identity.role) == self.account
         return known
+
+    def below(self, path: str, *, recursive: bool = True) -> list[Entry]:
+        """The entries whose names begin with this path, in order; without `recursive`, one level below it."""
+        if self._sorted is None:
+            self._sorted = sorted(self.entries)
+        start = bisect_left(self._sorted, path)
+        names = takewhile(lambda name: name.startswith(path), islice(self._sorted, start, None))
+        length = len(path)
+        return [self.entries[name] for name in names if name[length:] and (recursive or "/" not in name[length:])]
+
+    def path_digest(self, path: str, *, recursive: bool) -> str:
+        """Digest of the entries below a path."""
+        memo = ("below" if recursive else "in", path, "", "")  # longer than that of a tag
+        if (known := self._digests.get(memo)) is not None:
+            return known
+        return self._digest(memo, self.below(path, recursive=recursive))
 
     def digest(self) -> str:
         """Digest of all names, versions, tags and dates."""
@@ -265,17 +273,3 @@ def account_of(entries: Iterable[Entry]) -> Account | None:
     first = next(iter(entries), None)
     home = home_of(first.arn) if first else None
     return home[0] if home else None
-
-
-def diff(old: Catalogue, new: Catalogue) -> Changes:
-    """What a listing changed."""
-    before, after = old.entries, new.entries
-    both = [(before[name], entry) for name, entry in after.items() if name in before]
-    moved = [(was, now) for was, now in both if was is not now and was != now]
-    updated = frozenset(now.name for was, now in moved if (was.arn, was.version_id) != (now.arn, now.version_id))
-    return Changes(
-        added=frozenset(after.keys() - before.keys()),
-        removed=frozenset(before.keys() - after.keys()),
-        updated=updated,
-        retagged=frozenset(now.name for _, now in moved) - updated,
-    )

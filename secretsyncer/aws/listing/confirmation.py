@@ -13,13 +13,14 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import NamedTuple
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.arn import Account, home_of, without_suffix
-from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.api.service_api import ServiceApi
+from secretsyncer.aws.arn import Account, home_of
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.pages import Listing, entry_of
+from secretsyncer.aws.outcome import CallOutcome
+from secretsyncer.aws.services import service_of_arn
 from secretsyncer.loops import loop_time
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,9 @@ class Verdict(NamedTuple):
 class Confirmation:
     """Confirms listings. `interval`: seconds between two rounds."""
 
-    def __init__(self, api: SecretsApi, in_use: InUse, interval: float) -> None:
+    def __init__(self, api: ServiceApi, in_use: InUse, interval: float) -> None:
         self._api = api
+        self._service = api.service
         self._in_use = in_use
         self._interval = interval
         self._gone: frozenset[str] = frozenset()
@@ -75,16 +77,17 @@ class Confirmation:
             return self._believed(listing)
         there = [await self._exists(lister.identity, arn) for arn in sorted(lost)[:SAMPLE]]
         self._since = loop_time() if self._since is None else self._since
-        doubt = f"the listing lacks {len(lost)} AWS secrets that were there before"
+        doubt = f"the listing lacks {len(lost)} {self._service.noun}s that were there before"
         if True in there:
             advice = "check AWS_REGION, the role that lists, and proxies"
             return Verdict(
-                listing, f"{doubt}, and DescribeSecret finds {there.count(True)} of {len(there)}: {advice}"
+                listing,
+                f"{doubt}, and {self._service.describes} finds {there.count(True)} of {len(there)}: {advice}",
             )
         if False not in there and loop_time() - self._since < self._interval * 0.9:
             return Verdict(listing, f"{doubt}; the listing of the next round has to confirm that")
         log.warning("missing secrets confirmed", extra={"count": len(lost), "described": there.count(False)})
-        self._gone |= {_name(arn) for arn in lost}
+        self._gone |= {name for arn in lost for name in self._names(arn)}
         return self._believed(listing)
 
     def _believed(self, listing: Listing) -> Verdict:
@@ -101,27 +104,33 @@ class Confirmation:
         used = {
             arn
             for arn in self._in_use(lister.region)
-            if _name(arn) not in self._gone and _is_of(arn, lister.account)
+            if service_of_arn(arn) is self._service
+            and self._gone.isdisjoint(self._names(arn))
+            and _is_of(arn, lister.account)
         }
-        lost = {arn for arn in used if _name(arn) not in names}
+        lost = {arn for arn in used if names.isdisjoint(self._names(arn))}
         if lost and (len(lost) == len(used) or len(lost) >= max(FEW_IN_USE, SHARE_IN_USE * len(used))):
             return lost
         if removed and (not names or len(removed) >= max(FEW_LISTED, SHARE_LISTED * len(old.entries))):
             return removed
         return ()
 
+    def _names(self, arn: str) -> tuple[str, ...]:
+        """The names under which the listing would show it; none for a text in a status that is no ARN."""
+        try:
+            return self._service.parse(arn).names
+        except ValueError:
+            return ()
+
     async def _exists(self, identity: Identity, arn: str) -> bool | None:
         """Whether AWS has the secret, in its own region; None if it does not tell."""
         home = home_of(arn)
+        ref = SecretRef(identity, arn, home[1] if home else "", service=self._service.name)
         try:
-            entry = entry_of(await self._api.describe(SecretRef(identity, arn, home[1] if home else "")))
+            entry = entry_of(await self._api.describe(ref), self._service)
         except AwsError as exc:
             return False if exc.failure.outcome is CallOutcome.NOT_FOUND else None
         return entry is not None and bool(entry.version_id)
-
-
-def _name(arn: str) -> str:
-    return without_suffix(arn).partition(":secret:")[2]
 
 
 def _is_of(arn: str, account: Account | None) -> bool:

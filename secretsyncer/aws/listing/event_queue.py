@@ -1,11 +1,8 @@
-"""Receives change events at once: long-polls an SQS queue of Secrets Manager's EventBridge events.
+"""Receives change events at once: long-polls an SQS queue of EventBridge's events of the services.
 
 Polling remains the safety net, so a failure here does no harm. An unknown or malformed message is counted and deleted.
 Duplicates and messages out of order cost a needless call. If the queue does not exist or denies access, a metric and a
-log line show it, and polling continues.
-
-Events (AWS, "Monitor Secrets Manager secrets with Amazon EventBridge"): "Secret Label Updated", and CloudTrail's
-entries for the calls in `CALLS` and for rotations.
+log line show it, and polling continues. What an event names is for its service to say (`Service.named_by`).
 """
 
 from __future__ import annotations
@@ -13,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from secretsyncer.aws.arn import parse_secret_id
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import OPERATOR, Identity
+from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES, Service
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import SettingsError
 from secretsyncer.loops import loop_time
@@ -27,20 +25,7 @@ from secretsyncer.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-SOURCE = "aws.secretsmanager"
-CALLS = frozenset(
-    {
-        "CreateSecret",
-        "DeleteSecret",
-        "PutSecretValue",
-        "RestoreSecret",
-        "RotationSucceeded",
-        "TagResource",
-        "UntagResource",
-        "UpdateSecret",
-        "UpdateSecretVersionStage",
-    }
-)
+_BY_SOURCE = {service.event_source: service for service in SERVICES.values()}
 WAIT = 20
 """Seconds of a long poll, the maximum of SQS."""
 MAX_SECRETS = 20
@@ -48,8 +33,8 @@ MAX_SECRETS = 20
 _MESSAGES = 10
 _BACKOFF = Backoff(initial=5.0, cap=300.0)
 
-OnSecrets = Callable[[set[str]], Awaitable[None]]
-"""Called with the names and ARNs of secrets that may have changed."""
+OnChanged = Callable[[Service, set[str]], Awaitable[None]]
+"""Called with the names and ARNs of what may have changed."""
 
 
 class Caller(Protocol):
@@ -65,7 +50,7 @@ class Caller(Protocol):
         operation: str,
         params: dict[str, Any],
         *,
-        service: str = "",
+        service: str,
         own: bool = False,
     ) -> dict[str, Any]: ...
 
@@ -73,7 +58,7 @@ class Caller(Protocol):
 class EventQueue:
     """Reads one queue, as the operator itself. `url` is that of the queue, in any region."""
 
-    def __init__(self, caller: Caller, url: str, metrics: Metrics, *, on_secrets: OnSecrets) -> None:
+    def __init__(self, caller: Caller, url: str, metrics: Metrics, *, on_changed: OnChanged) -> None:
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).path.strip("/"):
             raise SettingsError(f"EVENTS_QUEUE_URL={url!r}: must be the URL of an SQS queue")
         self._caller = caller
@@ -81,7 +66,7 @@ class EventQueue:
         self._region = _region_of(url) or caller.region
         self._messages = metrics.push_messages
         self._up = metrics.push_up
-        self._on_secrets = on_secrets
+        self._on_changed = on_changed
         self._failures = 0
         self._answers = False
 
@@ -118,15 +103,17 @@ class EventQueue:
             # Avoid a busy loop if the server ignores WaitTimeSeconds.
             await asyncio.sleep(max(0.0, began + 1 - loop_time()))
             return
-        ids: set[str] = set()
+        ids: defaultdict[str, set[str]] = defaultdict(set)
         for message in messages:
             named = _read(message)
-            self._messages.labels("malformed" if named is None else "secret" if named else "ignored").inc()
-            ids |= named or set()
-        if ids:
-            log.info("change events received", extra={"secrets": len(ids)})
+            outcome = "malformed" if named is None else named.service.kind if named.ids else "ignored"
+            self._messages.labels(outcome).inc()
+            if named and named.ids:
+                ids[named.service.name] |= named.ids
+        for service, some in ids.items():
+            log.info("change events received", extra={"service": service, "secrets": len(some)})
             try:
-                await self._on_secrets(ids)
+                await self._on_changed(SERVICES[service], some)
             except Exception:  # a message that cannot be handled must not come back for ever
                 log.exception("change events not handled")
         # Deleted after they were handled: a crash in between brings them again, which does no harm.
@@ -139,65 +126,60 @@ class EventQueue:
         return await self._caller.call(OPERATOR, self._region, operation, query, service="sqs", own=True)
 
 
-def _read(message: dict[str, Any]) -> set[str] | None:
-    """Like `secrets_of`. A message with more names than an event can have is malformed."""
+class NamedIds(NamedTuple):
+    """What a message names. `service` is any, if it names nothing."""
+
+    ids: set[str]
+    service: Service
+
+
+def _read(message: dict[str, Any]) -> NamedIds | None:
+    """Like `ids_of`. A message with more names than an event can have is malformed."""
     try:
-        named = secrets_of(str(message.get("Body", "")))
+        named = ids_of(str(message.get("Body", "")))
     except Exception:
         log.exception("change event not parsed")
         return None
-    if named is not None and len(named) > MAX_SECRETS:
+    if named is not None and len(named.ids) > MAX_SECRETS:
         log.warning("change event ignored: it names too many secrets", extra={"limit": MAX_SECRETS})
         return None
     return named
 
 
-def secrets_of(body: str) -> set[str] | None:
-    """The secrets that a message names, one more than allowed at most.
+def ids_of(body: str) -> NamedIds | None:
+    """The names and ARNs in a message, one more than allowed at most.
 
-    Empty for another kind of event; None if it is not an event.
+    None of them for another kind of event; None if it is not an event.
     """
     event = _parsed(body)
     if isinstance(event, dict) and event.get("Type") == "Notification" and isinstance(event.get("Message"), str):
         event = _parsed(event["Message"])  # through SNS
     if not isinstance(event, dict) or not isinstance(event.get("detail"), dict) or "source" not in event:
         return None
-    if event["source"] != SOURCE:
-        return set()
-    detail = event["detail"]
-    name = detail.get("eventName")
-    if name is not None and (not isinstance(name, str) or name not in CALLS):
-        return set() if isinstance(name, str) else None
-    named: set[str] = set()
-    for text in _strings(_candidates(event, detail)):
-        if _is_id(text):
-            named.add(text)
-        if len(named) > MAX_SECRETS:
+    source = event["source"]
+    service = _BY_SOURCE.get(source) if isinstance(source, str) else None
+    named = NamedIds(set(), service or SECRETS_MANAGER)
+    if service is None:
+        return named
+    try:
+        candidates = service.named_by(event, event["detail"])
+    except ValueError:
+        return None
+    for text in _strings(candidates or ()):
+        if _is_id(text, service):
+            named.ids.add(text)
+        if len(named.ids) > MAX_SECRETS:
             break
     return named
-
-
-def _candidates(event: dict[str, Any], detail: dict[str, Any]) -> Iterator[Any]:
-    resources = event.get("resources")
-    yield from resources if isinstance(resources, list) else ()
-    yield from (detail.get(field) for field in ("name", "arn", "secretId"))
-    for part, fields in (
-        ("requestParameters", ("secretId", "name")),
-        ("responseElements", ("arn", "aRN", "ARN", "name")),
-        ("additionalEventData", ("SecretId",)),
-    ):
-        inner = detail.get(part)
-        if isinstance(inner, dict):
-            yield from (inner.get(field) for field in fields)
 
 
 def _strings(found: Iterable[Any]) -> Iterator[str]:
     return (text for text in found if isinstance(text, str) and text)
 
 
-def _is_id(text: str) -> bool:
+def _is_id(text: str, service: Service) -> bool:
     try:
-        parse_secret_id(text)
+        service.parse(text)
     except ValueError:
         return False
     return True

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from secretsyncer.aws.api.secretsmanager import PAGE_SIZE
+from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES, Service
 
 DAY = 86_400
-PRICE = 0.05 / 10_000
-"""Dollars per call to Secrets Manager (price list of AWS, also in docs/cost.md)."""
 PRICES = {
-    **dict.fromkeys(("ListSecrets", "DescribeSecret", "GetSecretValue", "BatchGetSecretValue"), PRICE),
+    **{operation: service.price for service in SERVICES.values() for operation in service.answers},
     **dict.fromkeys(("AssumeRole", "GetCallerIdentity"), 0.0),
 }
 """Dollars per call, by operation."""
@@ -35,7 +33,9 @@ class Outlook(NamedTuple):
         return self.calls_per_day * PRICES[self.operation]
 
 
-def calls_per_day(secrets: int, *, interval: float, changes_interval: float) -> float:
+def calls_per_day(
+    secrets: int, service: Service = SECRETS_MANAGER, interval: float = 300, changes_interval: float = 0
+) -> float:
     """Calls to list so many secrets: all of them every `interval`, and the first page every `changes_interval` (0: never)."""
-    pages = max(1, math.ceil(secrets / PAGE_SIZE))
+    pages = max(1, math.ceil(secrets / service.page_size))
     return DAY * (pages / interval + (1 / changes_interval if changes_interval else 0))

@@ -1,4 +1,4 @@
-"""A complete listing of the secrets of an account, or a failure.
+"""A complete listing of what a service has in an account, or a failure.
 
 A missing page, a repeated token, endless pages and malformed entries are failures, because a secret that is missing in
 a listing looks deleted. Secrets that are scheduled for deletion are reported apart. Secrets without a current version (during
@@ -7,24 +7,25 @@ their creation or a rotation) are reported by name; those that had a current ver
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from sys import intern
 from typing import Any, NamedTuple
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi, tags_of
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.arn import home_of
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError, Failure
-from secretsyncer.aws.identity import CURRENT, Identity
-from secretsyncer.aws.listing.catalogue import Deleted, Entry, Rotation
+from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.listing.catalogue import Deleted, Entry
+from secretsyncer.aws.outcome import CallOutcome
+from secretsyncer.aws.services import SECRETS_MANAGER, Service
+from secretsyncer.aws.services.service import Listed
+
+log = logging.getLogger(__name__)
 
 MAX_PAGES = 10_000
 """Maximum number of pages: twice AWS's quota of 500,000 secrets per region."""
-
-LONGEST_ROTATION = 10_000
-"""Days; AWS allows 1,000."""
 
 
 class Listing(NamedTuple):
@@ -36,7 +37,7 @@ class Listing(NamedTuple):
 
 
 async def list_secrets(
-    api: SecretsApi, identity: Identity, region: str, *, beat: Callable[[], None], old: Mapping[str, Entry]
+    api: ServiceApi, identity: Identity, region: str, *, beat: Callable[[], None], old: Mapping[str, Entry]
 ) -> Listing:
     """List everything. Calls `beat` for each page. Unchanged entries are the old objects.
 
@@ -51,12 +52,13 @@ async def list_secrets(
         page = await api.list_page(identity, region, token)
         beat()
         if not isinstance(page.entries, list) or not isinstance(page.next_token, str):
-            raise broken("a page is malformed")
+            raise broken("a page is malformed", api.service)
         for raw in page.entries:
-            entry = entry_of(raw)
-            if entry is None:
-                deleted |= deleted_of(raw)
+            listed = listed_of(raw, api.service)
+            if listed.deleted:
+                deleted |= deleted_by(listed)
                 continue
+            entry = entry_from(listed)
             known = old.get(entry.name)
             if not entry.version_id:
                 without.add(entry.name)
@@ -67,20 +69,38 @@ async def list_secrets(
         if not token:
             return Listing(list(found.values()), frozenset(without), deleted)
         if token in tokens:
-            raise broken("a page token was repeated")
+            raise broken("a page token was repeated", api.service)
         tokens.add(token)
-    raise broken(f"no end after {MAX_PAGES} pages")
+    raise broken(f"no end after {MAX_PAGES} pages", api.service)
 
 
-def entry_of(raw: Mapping[str, Any]) -> Entry | None:
+def entry_of(raw: Mapping[str, Any], service: Service = SECRETS_MANAGER) -> Entry | None:
     """The entry; None if it is scheduled for deletion. Without a version if none is current."""
+    found = listed_of(raw, service)
+    return None if found.deleted else entry_from(found)
+
+
+def listed_of(raw: Mapping[str, Any], service: Service) -> Listed:
+    """An entry of a page, checked. Raises AwsError if it is malformed."""
     try:
-        if raw.get("DeletedDate"):
-            return None
-        name, arn = intern(_text(raw["Name"])), intern(arn_of(raw))
-        return Entry(name, arn, _tags(raw), _current(raw), date_of(raw), _rotation(raw))
-    except (AttributeError, KeyError, TypeError):
-        raise broken("an entry is malformed") from None
+        found = service.listed(raw)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise broken("an entry is malformed", service) from None
+    if home_of(found.arn) is None:
+        raise broken("an entry is malformed", service)
+    return found
+
+
+def entry_from(found: Listed) -> Entry:
+    """The entry of the catalogue."""
+    return Entry(
+        intern(found.name), intern(found.arn), found.tags, found.version_id, found.last_changed, found.rotation
+    )
+
+
+def deleted_by(found: Listed) -> dict[str, Deleted]:
+    """The secret that is scheduled for deletion, by its name; empty if AWS gives no date."""
+    return {found.name: Deleted(found.arn, found.deletion_date)} if found.deletion_date else {}
 
 
 def still_visible(entry: Entry, known: Entry | None) -> Entry | None:
@@ -93,65 +113,23 @@ def still_visible(entry: Entry, known: Entry | None) -> Entry | None:
     return replace(entry, version_id=known.version_id) if known and known.arn == entry.arn else None
 
 
-def deleted_of(raw: Mapping[str, Any]) -> dict[str, Deleted]:
-    """The secret that is scheduled for deletion, by its name; empty if its date is not one."""
-    date = date_of(raw, "DeletedDate")
-    return {str(raw.get("Name")): Deleted(arn_of(raw), date)} if date else {}
-
-
-def date_of(raw: Mapping[str, Any], field: str = "LastChangedDate") -> datetime | None:
-    """A date of the entry, always with a time zone, because only such dates can be compared."""
-    date = raw.get(field)
-    if not isinstance(date, datetime):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
-
-
-def _rotation(raw: Mapping[str, Any]) -> Rotation | None:
-    """None for a secret that has never been rotated, and is not going to be."""
-    last, due = date_of(raw, "LastRotatedDate"), None
-    if raw.get("RotationEnabled") is True:
-        rules = raw.get("RotationRules")
-        days = rules.get("AutomaticallyAfterDays") if isinstance(rules, dict) else None
-        due = date_of(raw, "NextRotationDate")
-        if due is None and last and isinstance(days, int) and 0 < days <= LONGEST_ROTATION:
-            due = last + timedelta(days=days)
-    return Rotation(last, due) if last or due else None
-
-
-def arn_of(raw: Mapping[str, Any]) -> str:
-    """The ARN. Raises AwsError if it is missing or malformed."""
-    arn = raw.get("ARN")
-    if not isinstance(arn, str) or home_of(arn) is None:
-        raise broken("an entry is malformed")
-    return arn
-
-
-def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
-    tags = tags_of(raw)
-    if not all(isinstance(value, str) for value in tags.values()):
-        raise TypeError("a tag")
-    return tags
-
-
-def _current(raw: Mapping[str, Any]) -> str:
-    versions = raw.get("SecretVersionsToStages") or {}
-    current = [_text(version) for version, stages in versions.items() if CURRENT in _list(stages)]
-    return min(current, default="")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError(type(value).__name__)
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(type(value).__name__)
-    return value
-
-
-def broken(why: str) -> AwsError:
+def broken(why: str, service: Service) -> AwsError:
     """The failure of a listing that is not what it should be."""
-    return AwsError(Failure(CallOutcome.UNREADABLE, f"AWS's list of secrets is not complete: {why}", "ListSecrets"))
+    text = f"AWS's list of {service.kind}s is not complete: {why}"
+    return AwsError(Failure(CallOutcome.UNREADABLE, text, service.lists))
+
+
+def denial(exc: Exception, service: Service) -> str:
+    """Why the service may not be listed, if that is why a listing failed, and if it can be read without one."""
+    if isinstance(exc, AwsError) and exc.failure.outcome is CallOutcome.DENIED and service.reads_without_listing:
+        return exc.failure.message
+    return ""
+
+
+def warn_of_skipped(listing: Listing, before: frozenset[str]) -> None:
+    """Log what has no current version, if that is news."""
+    names = listing.without_current
+    if names and names != before:
+        log.warning(
+            "secrets without a current version skipped", extra={"count": len(names), "names": sorted(names)[:10]}
+        )

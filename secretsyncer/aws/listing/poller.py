@@ -5,8 +5,6 @@ the changes. Then the cache rechecks the secrets that are not listed, and the po
 listing keeps the old entries, is retried with backoff, and shows in `health` and the metrics. A round ends when the
 interval has passed, listed or not, so rechecks continue even if listing is not allowed. Between two rounds, the poller
 looks for recent changes, and reports them.
-
-Calls its handlers (the controller's is one), and serves whoever reads `catalogue`. Decides nothing about objects.
 """
 
 from __future__ import annotations
@@ -21,13 +19,14 @@ from functools import partial
 
 from prometheus_async import aio
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Changes, diff
+from secretsyncer.aws.listing.catalogue import Catalogue
+from secretsyncer.aws.listing.changes import NO_CHANGES, ChangeHandler, Changes, diff
 from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
 from secretsyncer.aws.listing.outlook import Outlook, calls_per_day
-from secretsyncer.aws.listing.pages import Listing, list_secrets
+from secretsyncer.aws.listing.pages import Listing, denial, list_secrets, warn_of_skipped
 from secretsyncer.aws.listing.recent import RecentChanges
 from secretsyncer.aws.listing.refresh import Allowance, describe_all, with_later_news
 from secretsyncer.aws.listing.searcher import Operator, Searcher
@@ -47,16 +46,6 @@ _APART = 5.0
 _RESOLUTION = 0.001
 """Seconds below which a wait is over: a clock need not move for less."""
 
-NO_CHANGES = Changes(frozenset(), frozenset(), frozenset(), frozenset())
-
-
-ChangeHandler = Callable[[Catalogue, Catalogue, Changes, set[SecretRef]], None]
-"""Called with (old catalogue, new catalogue, changes of the listing, references that the recheck found changed).
-
-Called up to twice per round: after the listing, without references, and after the recheck, without changes. The first
-complete listing is reported even if it is empty.
-"""
-
 
 class Poller:
     """Polls every `interval` seconds, and looks for recent changes every `changes_interval` in between (0: never).
@@ -64,12 +53,12 @@ class Poller:
     `search_role` is the name or ARN of a role; empty: the operator itself. `catalogue` is empty before the first listing.
     `first_round` is set after the first attempt to list, even if it failed. `referenced` returns all references in use,
     for the recheck. `in_use` returns what objects were made from: a listing that lacks a lot of it is not believed until
-    it is confirmed.
+    it is confirmed. While nothing is `needed`, nothing is listed; `soon` ends that.
     """
 
     def __init__(
         self,
-        api: SecretsApi,
+        api: ServiceApi,
         operator: Operator,
         cache: SecretCache,
         metrics: Metrics,
@@ -79,6 +68,7 @@ class Poller:
         search_role: str = "",
         referenced: Callable[[], Collection[SecretRef]] = tuple,
         in_use: InUse = lambda _region: (),
+        needed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._api = api
         self._cache = cache
@@ -86,11 +76,13 @@ class Poller:
         metrics.poll_interval.set(interval)
         self._interval = interval
         self._searcher = Searcher(operator, search_role)
+        self.service = api.service
         self._referenced = referenced
+        self.needed = needed
         self._handlers: list[ChangeHandler] = []
         self._confirmation = Confirmation(api, in_use, interval)
-        self._changes_interval = changes_interval
-        self._recent = RecentChanges(api, metrics, changes_interval)
+        self._changes_interval = changes_interval if api.service.lists_recent_changes else 0
+        self._recent = RecentChanges(api, metrics, self._changes_interval)
         self._backoff = Backoff(initial=min(5.0, interval), cap=interval, jitter=0.2)
         self._failures = 0
         self._failing: tuple[float, str] | None = None
@@ -98,8 +90,7 @@ class Poller:
         self._due: float | None = None
         self._allowance = Allowance()
         self._soon = asyncio.Event()
-        self._without_current: frozenset[str] = frozenset()
-        self.catalogue = Catalogue()
+        self.catalogue = Catalogue(service=api.service)
         self.first_round = asyncio.Event()
 
     def add_handler(self, handler: ChangeHandler) -> None:
@@ -111,6 +102,7 @@ class Poller:
         async with asyncio.TaskGroup() as group:
             recheck: asyncio.Task[None] | None = None
             while True:
+                await self._until_needed(beat)
                 new_round = await self._list_once(beat)
                 # Concurrently, because a role that hangs must not delay the next listing.
                 if new_round and (recheck is None or recheck.done()):
@@ -118,12 +110,34 @@ class Poller:
                 beat()
                 await self._until_due(beat)
 
+    def soon(self) -> None:
+        """List soon, because an object may need it."""
+        self._soon.set()
+
+    async def _until_needed(self, beat: Callable[[], None]) -> None:
+        """Wait for the first object that needs a listing. Meanwhile there is none."""
+        self._soon.clear()  # what asked for a listing gets the next one
+        if self.needed():
+            return
+        old = self.catalogue
+        if old.listed_at is not None or self._failing is not None:
+            self.catalogue = Catalogue(round=old.round, service=self.service)
+            self._failing, self._failures = None, 0
+            self._metrics.forget_catalogue(self.service.name)
+        self.first_round.set()
+        while not self.needed():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_BEAT):
+                    await self._soon.wait()
+            self._soon.clear()
+            beat()
+
     def admit(self, ids: Sequence[str]) -> list[str]:
         """Those of these secrets, the first ones first, that may be refreshed now. A listing soon shows the others."""
         admitted = list(ids[: self._allowance.take(len(ids))])
-        self._metrics.push_secrets.labels("described").inc(len(admitted))
+        self._metrics.push_secrets.labels(self.service.name, "described").inc(len(admitted))
         if left := len(ids) - len(admitted):
-            self._metrics.push_secrets.labels("listed").inc(left)
+            self._metrics.push_secrets.labels(self.service.name, "listed").inc(left)
             if not self._soon.is_set():
                 log.warning("too many change events, listing instead", extra={"secrets": left})
             self._soon.set()
@@ -140,18 +154,15 @@ class Poller:
             return
         described = await describe_all(self._api, identity, self._searcher.region, ids)
         old = self.catalogue
-        changed = [entry for entry in described.entries if old.may_have(entry)]
-        # A missing ARN may belong to a secret of the same name, in another region or from before.
-        there = {entry.name for entry in changed}
-        removed = {entry.name for ref in described.gone if (entry := old.find(ref))} - there
-        self.catalogue = new = old.with_entries(changed, removed)
+        self.catalogue = new = described.applied_to(old)
         if changes := diff(old, new):
             self._report(old, new, changes, set())
 
     def health(self) -> str | None:
         """What is wrong with the listing, in one line; None while it works."""
         if self._failing is None:
-            return None if self.catalogue.listed_at is not None else "AWS has not been listed yet"
+            is_listed = self.catalogue.listed_at is not None or not self.needed()
+            return None if is_listed else "AWS has not been listed yet"
         since, message = self._failing
         age = f"for {loop_time() - since:.0f} s" if self.catalogue.listed_at is not None else "since the start"
         return f"listing AWS has failed {age}: {message}"
@@ -159,17 +170,15 @@ class Poller:
     def outlook(self) -> Outlook:
         """The listing, for people."""
         known = self.catalogue
-        pace = calls_per_day(len(known.entries), interval=self._interval, changes_interval=self._changes_interval)
         return Outlook(
-            "Secrets Manager",
-            "ListSecrets",
+            *(self.service.title, self.service.lists),
             self._searcher.region,
             str(self._searcher),
             len(known.entries),
             known.listed_at,
             self._due,
             self.health() if self._failing else None,
-            pace,
+            calls_per_day(len(known.entries), self.service, self._interval, self._changes_interval),
         )
 
     async def poll_once(self) -> bool:
@@ -181,7 +190,7 @@ class Poller:
     async def _list_once(self, beat: Callable[[], None]) -> bool:
         """One listing and its report; whether a new round has begun."""
         self._began = loop_time()
-        new = await aio.time(self._metrics.poll_seconds, self._list(self.catalogue, beat))
+        new = await aio.time(self._metrics.poll_seconds.labels(self.service.name), self._list(self.catalogue, beat))
         old, self.catalogue = self.catalogue, new
         self.first_round.set()
         changes = diff(old, new)
@@ -218,10 +227,11 @@ class Poller:
             log.info("listing recovered", extra={"failures": self._failures})
         self._failing, self._failures = None, 0
         self._round_began = loop_time()
-        self._note_without_current(listing.without_current)
-        self._metrics.polls.labels("success").inc()
-        self._metrics.catalogue_secrets.set(len(listing.entries))
-        self._metrics.catalogue_timestamp.set(time.time())
+        warn_of_skipped(listing, old.without_current)
+        name = self.service.name
+        self._metrics.polls.labels(name, "success").inc()
+        self._metrics.catalogue_secrets.labels(name).set(len(listing.entries))
+        self._metrics.catalogue_timestamp.labels(name).set(time.time())
         return Catalogue(
             with_later_news(listing.entries, old.entries, self.catalogue.entries),
             region=self._searcher.region,
@@ -229,6 +239,7 @@ class Poller:
             listed_at=time.time(),
             own_account=own_account,
             without_current=listing.without_current,
+            service=old.service,
             deleted=listing.deleted,
         )
 
@@ -236,22 +247,17 @@ class Poller:
         """The known entries, in a new round if the interval has passed since the last one began."""
         old, now = self.catalogue, loop_time()
         error = exc.failure.error() if isinstance(exc, AwsError) else exc
+        if denied := denial(exc, self.service):
+            self._metrics.forget_catalogue(self.service.name)
         self._failures += 1
         self._failing = (self._failing[0] if self._failing else now, error.message)
-        self._metrics.polls.labels("failure").inc()
+        self._metrics.polls.labels(self.service.name, "failure").inc()
         log.warning("listing failed", extra={"failures": self._failures, "error": error.message})
         if old.round and now - self._round_began < self._interval * (1 - _JITTER):
-            return old if doubt is None else old.at_round(old.round, doubt)
+            same = doubt is None and denied == old.denied
+            return old if same else old.at_round(old.round, doubt, denied=denied)
         self._round_began = now
-        return old.at_round(old.round + 1, doubt)
-
-    def _note_without_current(self, names: frozenset[str]) -> None:
-        if names != self._without_current and names:
-            log.warning(
-                "secrets without a current version skipped",
-                extra={"count": len(names), "names": sorted(names)[:10]},
-            )
-        self._without_current = names
+        return old.at_round(old.round + 1, doubt, denied=denied)
 
     async def _until_due(self, beat: Callable[[], None]) -> None:
         """Look for recent changes until the next round is due, or soon if a listing is asked for."""

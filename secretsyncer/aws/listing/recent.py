@@ -20,12 +20,13 @@ from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.listing.catalogue import Catalogue, Deleted, Entry
-from secretsyncer.aws.listing.pages import arn_of, broken, date_of, deleted_of, entry_of, still_visible
+from secretsyncer.aws.listing.pages import broken, deleted_by, entry_from, listed_of, still_visible
+from secretsyncer.aws.outcome import CallOutcome
+from secretsyncer.aws.services.service import Listed
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff
 from secretsyncer.loops import loop_time
@@ -68,7 +69,7 @@ class _NotSortedError(Exception):
 class RecentChanges:
     """Looks for changes every `interval` seconds; 0: never."""
 
-    def __init__(self, api: SecretsApi, metrics: Metrics, interval: float) -> None:
+    def __init__(self, api: ServiceApi, metrics: Metrics, interval: float) -> None:
         self._api = api
         self._metrics = metrics
         self._interval = interval
@@ -122,8 +123,9 @@ class RecentChanges:
         for _ in range(MAX_PAGES):
             page = await self._api.list_page(identity, region, token, latest_first=True)
             beat()
-            dates = _dates(page.entries)
-            news = _news(page.entries, known)
+            listed = self._listed(page.entries)
+            dates = _dates(listed)
+            news = _news(listed, known)
             found = Found(
                 [*found.changed, *news.changed],
                 [*found.removed, *news.removed],
@@ -141,6 +143,12 @@ class RecentChanges:
             self._newest, self._newest_since = newest, now
         return OVERLAP if now - self._newest_since <= OVERLAP.total_seconds() else timedelta(0)
 
+    def _listed(self, page: Any) -> list[Listed]:
+        """The entries of a page. Raises AwsError if it is none."""
+        if not isinstance(page, list) or not all(isinstance(raw, dict) for raw in page):
+            raise broken("a page is malformed", self._api.service)
+        return [listed_of(raw, self._api.service) for raw in page]
+
     def _failed(self, error: str) -> Found:
         self._failures += 1
         self._due = loop_time() + self._backoff.delay(self._failures)
@@ -155,28 +163,25 @@ class RecentChanges:
         return NOTHING
 
 
-def _news(page: Sequence[dict[str, Any]], known: Catalogue) -> Found:
+def _news(page: Sequence[Listed], known: Catalogue) -> Found:
     deleted: dict[str, Deleted] = {}
     found = Found([], [], deleted)
-    for raw in page:
-        entry, date = entry_of(raw), date_of(raw)
-        was = known.entries.get(str(raw.get("Name")))
+    for listed in page:
+        was, date = known.entries.get(listed.name), listed.last_changed
         if was is not None and was.last_changed is not None and date is not None and date < was.last_changed:
             continue  # older news
-        if entry is None:
-            if was is not None and was.arn == arn_of(raw):
+        if listed.deleted:
+            if was is not None and was.arn == listed.arn:
                 found.removed.append(was.name)
-                deleted |= deleted_of(raw)
-        elif (visible := still_visible(entry, was)) and visible != was and known.may_have(visible):
+                deleted |= deleted_by(listed)
+        elif (visible := still_visible(entry_from(listed), was)) and visible != was and known.may_have(visible):
             found.changed.append(visible)
     return found
 
 
-def _dates(page: Any) -> list[datetime]:
-    """The dates of a page. Raises _NotSortedError, or AwsError if it is no page."""
-    if not isinstance(page, list) or not all(isinstance(raw, dict) for raw in page):
-        raise broken("a page is malformed")
-    dates = [date for raw in page if (date := date_of(raw))]
+def _dates(page: Sequence[Listed]) -> list[datetime]:
+    """The dates of a page. Raises _NotSortedError."""
+    dates = [date for listed in page if (date := listed.last_changed)]
     ascending = sum(sooner < later for sooner, later in pairwise(dates))
     if len(dates) < len(page) or ascending > _DISORDER * max(len(dates) - 1, 0):
         raise _NotSortedError

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity, SecretRef
-from secretsyncer.aws.listing.catalogue import Entry
+from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.listing.pages import entry_of
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.loops import loop_time
 
 PER_SECOND, BURST = 10.0, 50.0
@@ -46,8 +46,16 @@ class Described(NamedTuple):
     entries: list[Entry]
     gone: list[SecretRef]
 
+    def applied_to(self, old: Catalogue) -> Catalogue:
+        """The catalogue with these entries, and without those that are gone."""
+        changed = [entry for entry in self.entries if old.may_have(entry)]
+        # A missing ARN may belong to a secret of the same name, in another region or from before.
+        there = {entry.name for entry in changed}
+        removed = {entry.name for ref in self.gone if (entry := old.find(ref))} - there
+        return old.with_entries(changed, removed)
 
-async def describe_all(api: SecretsApi, identity: Identity, region: str, ids: Collection[str]) -> Described:
+
+async def describe_all(api: ServiceApi, identity: Identity, region: str, ids: Collection[str]) -> Described:
     """Describe these secrets (names or ARNs)."""
     found = Described([], [])
     some = asyncio.Semaphore(_AT_ONCE)
@@ -55,7 +63,7 @@ async def describe_all(api: SecretsApi, identity: Identity, region: str, ids: Co
     async def describe(ref: SecretRef) -> None:
         try:
             async with some:
-                entry = entry_of(await api.describe(ref))
+                entry = entry_of(await api.describe(ref), api.service)
         except (AwsError, ValueError) as exc:
             if isinstance(exc, AwsError) and exc.failure.outcome is CallOutcome.NOT_FOUND:
                 found.gone.append(ref)
@@ -67,7 +75,7 @@ async def describe_all(api: SecretsApi, identity: Identity, region: str, ids: Co
 
     async with asyncio.TaskGroup() as group:
         for secret_id in ids:
-            group.create_task(describe(SecretRef(identity, secret_id, region)))
+            group.create_task(describe(SecretRef(identity, secret_id, region, service=api.service.name)))
     return found
 
 

@@ -1,11 +1,12 @@
 """Fetches values in as few calls as possible.
 
 - Requests for the same secret by the same identity share one flight.
-- A lane is one identity in one region. Its flights are batched, 20 per BatchGetSecretValue, with several calls at
-  once. Requests of waiting workers go first, in turns; prefetches fill up their batches.
-- Another stage, a pinned version or a single request is a GetSecretValue.
-- If a batch is denied, its ids are fetched one by one for an hour. If a batch fails for one secret, that secret is
-  fetched again, and the second result counts, because a condition may deny the batch only.
+- A lane is one identity in one region. Its flights are batched, as many per call as the service allows, with several
+  calls at once. Requests of waiting workers go first, in turns; prefetches fill up their batches.
+- What the service cannot batch, like another version of a secret, or a single request goes alone.
+- If a batch is denied, its ids are fetched one by one for an hour; if that may be because of one of them, only those
+  that are denied alone. If a batch fails for one secret, that secret is fetched again, and the second result counts,
+  because a condition may deny the batch only.
 - A lane that AWS throttles or does not answer backs off. Waiting callers fail at once; prefetches stay queued until a
   single probe succeeds. Other lanes continue.
 """
@@ -17,12 +18,12 @@ import logging
 from collections.abc import Callable, Container, Hashable, Iterator
 from functools import partial
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failures import STOPPING, AwsError, Failure
-from secretsyncer.aws.identity import CURRENT, SecretRef
+from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.aws.values.lanes import Flight, Lane, LaneKey, Result, match
+from secretsyncer.aws.values.lanes import Flight, Lane, LaneKey, Result
 from secretsyncer.loops import loop_time
 
 log = logging.getLogger(__name__)
@@ -46,12 +47,13 @@ class Batcher:
 
     def __init__(
         self,
-        api: SecretsApi,
+        api: ServiceApi,
         deliver: Callable[[SecretRef, int, Result], Result],
         *,
         concurrency: int = 8,
     ) -> None:
         self._api = api
+        self._service = api.service
         self._deliver = deliver
         self._concurrency = concurrency
         self._lanes: dict[LaneKey, Lane] = {}
@@ -128,7 +130,7 @@ class Batcher:
         key = LaneKey(ref.identity, ref.region)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(key)
+            lane = self._lanes[key] = Lane(key, self._service)
         return lane
 
     def _schedule(self, lane: Lane) -> None:
@@ -169,29 +171,28 @@ class Batcher:
             result: Result = await self._api.get(flight.ref)
         except AwsError as exc:
             result = exc.failure
-            if result.outcome in _LANE_WIDE or (result.transient and result.operation != "GetSecretValue"):
+            if result.outcome in _LANE_WIDE or (result.transient and result.operation not in self._service.reads):
                 self._block(lane, [flight], result)
                 return
             if flight.suspect and not result.transient:
                 lane.alone_until[flight.ref] = loop_time() + BATCH_REFUSED
-        if isinstance(result, SecretValue) or (result.operation == "GetSecretValue" and not result.transient):
+        if isinstance(result, SecretValue) or (result.operation in self._service.reads and not result.transient):
             self._answered(lane)
         self._settle(flight, result)
 
     async def _fetch_batch(self, lane: Lane, chunk: list[Flight]) -> None:
         try:
-            batch = await self._api.batch_get(*lane.key, [flight.ref.id for flight in chunk])
+            batch = await self._api.batch_get(*lane.key, [flight.ref for flight in chunk])
         except AwsError as exc:
             self._no_batch(lane, chunk, exc.failure)
             return
         self._answered(lane)
-        values = match([flight.ref.id for flight in chunk], batch.values)
         singly = []
         for flight in chunk:
-            value, refusal = values.get(flight.ref.id), batch.failures.get(flight.ref.id)
-            if value is not None and CURRENT in value.stages:
+            value, refusal = batch.values.get(flight.ref), batch.failures.get(flight.ref)
+            if value is not None:
                 self._settle(flight, value)
-            elif value is None and refusal and refusal.outcome in {CallOutcome.NOT_FOUND, CallOutcome.INVALID}:
+            elif refusal and refusal.outcome in {CallOutcome.NOT_FOUND, CallOutcome.INVALID}:
                 self._settle(flight, refusal)
             else:
                 if refusal and refusal.outcome is CallOutcome.DENIED:
@@ -204,14 +205,14 @@ class Batcher:
 
     def _no_batch(self, lane: Lane, chunk: list[Flight], failure: Failure) -> None:
         """The batch failed as a whole."""
-        if failure.operation != "BatchGetSecretValue" and not failure.transient:
+        if failure.operation not in self._service.reads and not failure.transient:
             for flight in chunk:  # the role cannot be assumed
                 self._settle(flight, failure)
             return
         if failure.transient and (failure.outcome in _LANE_WIDE or lane.failed.count < _SINGLY_AFTER):
             self._block(lane, chunk, failure)
             return
-        if failure.outcome is CallOutcome.DENIED:
+        if failure.outcome is CallOutcome.DENIED and not self._service.denies_whole_batches:
             lane.refused_until = loop_time() + BATCH_REFUSED
             log.info("batch denied", extra={"error": failure.message})
         else:

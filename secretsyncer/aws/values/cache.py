@@ -17,13 +17,11 @@ a value that is not current is not returned.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from itertools import islice
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.arn import parse_secret_id
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
@@ -33,15 +31,13 @@ from secretsyncer.aws.value import SecretValue, size_of
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey, Result
 from secretsyncer.aws.values.likely import LikelyReader
-from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of, is_denied, names_of, too_many_denied
-from secretsyncer.aws.values.store import Slot, Slots
+from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of, is_denied, too_many_denied
+from secretsyncer.aws.values.store import Slot, Slots, due
 from secretsyncer.aws.values.tags import TagReader
 from secretsyncer.errors import Reason, Rejected, SyncFailure
 from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 
-MAX_VALUES = 20_000
-MAX_BYTES = 128 * 1024 * 1024
 SLICE = 100
 """References per slice of a recheck; other work runs in between."""
 
@@ -49,28 +45,28 @@ AT_ONCE = 160
 """Secrets that one object fetches at once, eight batches: one with thousands does not delay others of its role."""
 DENIED = 500
 """Denials after which an object's other secrets are not read, because each may cost a call of its own."""
-REFUSED_PER_ROUND = 500
-"""Secrets per identity that could not be read and are checked again in one round."""
-
 _STALE_ROUNDS = 3
 """Rounds without a complete listing after which the tags of the catalogue are not used for access."""
 
 
 class SecretCache:
-    """The cache. `region` is that of the operator, for references without one. `regions`: those that these may name."""
+    """The cache of one service.
+
+    `region` is that of the operator, for references without one. `regions` may be named. `slots` can be shared.
+    """
 
     def __init__(
         self,
-        api: SecretsApi,
+        api: ServiceApi,
         metrics: Metrics,
         *,
         region: str,
         regions: Regions = REGIONS,
-        max_values: int = MAX_VALUES,
-        max_bytes: int = MAX_BYTES,
+        slots: Slots | None = None,
     ) -> None:
         self._metrics = metrics
-        self._slots = Slots(max_values, max_bytes)
+        self._service = api.service
+        self._slots = Slots() if slots is None else slots
         self._batcher = Batcher(api, self._store)
         self._tags = TagReader(api)
         self._resolver = Resolver(region, regions)
@@ -112,7 +108,7 @@ class SecretCache:
             if (ready := self._ready(lookup, catalogue)) is None:
                 wanted[ref] = lookup
             else:
-                self._metrics.cache_requests.labels("hit").inc()
+                self._requests("hit")
                 results[ref] = failure_of(ref, ready, catalogue) if isinstance(ready, Failure) else ready
         while wanted and (max_size is None or size_of(results.values()) <= max_size):
             keys = set(islice(dict.fromkeys(lookup.key for lookup in wanted.values()), AT_ONCE))
@@ -148,12 +144,16 @@ class SecretCache:
             except ValueError:
                 continue
             in_use.add(lookup.key)
+            if lookup.entry is None or not self._service.lists_tags:
+                tagged.setdefault(lookup.tag_key(ref), []).append(ref)
             if lookup.entry is not None:
                 continue
-            tagged.setdefault(lookup.tag_key(ref), []).append(ref)
             if not ref.version_id and self._slots.get(lookup.key):
                 asked.setdefault(lookup.key, []).append(ref)
-        flights = [self._batcher.want(key, catalogue.round, urgent=False) for key in self._due(asked, catalogue)]
+        flights = [
+            self._batcher.want(key, catalogue.round, urgent=False)
+            for key in due(self._slots, asked, catalogue.round)
+        ]
         if flights:
             await asyncio.wait([flight.future for flight in flights])
         retagged = await self._tags.recheck(tagged, catalogue.round)
@@ -173,7 +173,8 @@ class SecretCache:
             except ValueError as exc:
                 results[ref] = Rejected(Reason.INVALID_SPEC, str(exc))
                 continue
-            if entry is not None and catalogue.round - catalogue.listed_round < _STALE_ROUNDS:
+            is_fresh = catalogue.round - catalogue.listed_round < _STALE_ROUNDS
+            if entry is not None and self._service.lists_tags and is_fresh:
                 results[ref] = entry.tags
             else:
                 asked[ref] = lookup.tag_key(ref)
@@ -189,16 +190,22 @@ class SecretCache:
         With `identity`, only what was read as that one: an object cannot evict the values of others. Matched by name
         only, so a secret with the same name in another account is fetched again, too.
         """
-        names = names_of(ids)
+        names: set[str] = set()
+        for text in ids:
+            with suppress(ValueError):
+                names.update(self._service.parse(text).names)
 
         def is_meant(key: SecretRef) -> bool:
-            return identity in {None, key.identity} and parse_secret_id(key.id).name in names
+            return identity in {None, key.identity} and not names.isdisjoint(self._service.parse(key.id).names)
 
-        for key in {key for key, _ in self._slots if is_meant(key)}:
+        for key in {key for key, _ in self._slots if self._is_own(key) and is_meant(key)}:
             if slot := self._slots.get(key):
                 slot.stale, slot.failed = True, None
         self._batcher.disown({key for key in self._batcher if is_meant(key)})
         self._tags.invalidate(names)
+
+    def _is_own(self, key: SecretRef) -> bool:
+        return key.service == self._service.name
 
     def _lookup(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
         """What AWS is asked for. Raises ValueError if the reference is invalid."""
@@ -245,7 +252,7 @@ class SecretCache:
         """Fetch all; returns those that must be fetched again by ARN."""
         flights, read = {}, object()
         for ref, lookup in wanted.items():
-            self._metrics.cache_requests.labels("joined" if lookup.key in self._batcher else "miss").inc()
+            self._requests("joined" if lookup.key in self._batcher else "miss")
             flights[ref] = self._batcher.want(lookup.key, catalogue.round, urgent=True, party=read)
         # Not awaited directly: a cancelled caller must not cancel a flight that others share.
         await asyncio.wait({flight.future for flight in flights.values()})
@@ -280,19 +287,12 @@ class SecretCache:
         self._metrics.cache_values.set(self._slots.values_held)
         return result
 
-    def _due(self, keys: Iterable[SecretRef], catalogue: Catalogue) -> Iterator[SecretRef]:
-        """Those to check. Of what could not be read, which may cost a call each, the oldest `REFUSED_PER_ROUND`."""
-        slots = [(key, slot) for key in keys if (slot := self._slots.get(key))]
-        refused: Counter[Identity] = Counter()
-        for key, slot in sorted(slots, key=lambda one: one[1].round):
-            if slot.round < catalogue.round or slot.stale:
-                refused[key.identity] += not slot.version_id
-                if slot.version_id or refused[key.identity] <= REFUSED_PER_ROUND:
-                    yield key
+    def _requests(self, result: str) -> None:
+        self._metrics.cache_requests.labels(self._service.name, result).inc()
 
     def _forget(self, in_use: Collection[SecretRef], catalogue: Catalogue) -> None:
         for key, slot in self._slots:
-            if key not in in_use and slot.used_round < catalogue.round - 1:
+            if self._is_own(key) and key not in in_use and slot.used_round < catalogue.round - 1:
                 self._slots.drop(key)
         self._batcher.forget({LaneKey(key.identity, key.region) for key in in_use})
         self._tags.forget(catalogue.round - 1)

@@ -8,14 +8,13 @@ whether it may batch, and which secrets must go alone. `batcher.py` sends them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import NamedTuple
 
-from secretsyncer.aws.api.secretsmanager import BATCH_SIZE
-from secretsyncer.aws.arn import without_suffix
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.services import Service
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.turns import Turns
 
@@ -72,6 +71,7 @@ class Lane:
 
     __slots__ = (
         "_bulk",
+        "_service",
         "_urgent",
         "alone_until",
         "failed",
@@ -82,8 +82,9 @@ class Lane:
         "running",
     )
 
-    def __init__(self, key: LaneKey) -> None:
+    def __init__(self, key: LaneKey, service: Service) -> None:
         self.key = key
+        self._service = service
         self._urgent = _Line()
         self._bulk = _Line()
         self.running = 0
@@ -100,7 +101,8 @@ class Lane:
 
     def must_go_alone(self, ref: SecretRef, now: float) -> bool:
         """Whether it cannot be batched, or AWS denied it in a batch."""
-        return bool(ref.version_id or ref.stage) or self.alone_until.get(ref, 0.0) > now
+        special = bool(ref.version_id or ref.stage) and not self._service.batches_versions
+        return special or self.alone_until.get(ref, 0.0) > now
 
     def promote(self, flight: Flight, party: Hashable) -> None:
         """Another read wants it, too: make it urgent, and let it wait where fewer others do."""
@@ -113,7 +115,7 @@ class Lane:
 
     def take(self, now: float) -> list[Flight]:
         """The flights of the next call: urgent ones first, filled up with bulk."""
-        size = 1 if self.refused_until > now else BATCH_SIZE
+        size = 1 if self.refused_until > now else self._service.batch_size
         for line in (self._urgent, self._bulk):
             if line.alone and (line.alone_first or not line.batch):
                 line.alone_first = False
@@ -145,13 +147,3 @@ class Lane:
 
     def _queues(self) -> tuple[Turns[SecretRef, Flight], ...]:
         return (self._urgent.batch, self._urgent.alone, self._bulk.batch, self._bulk.alone)
-
-
-def match(ids: Sequence[str], values: Sequence[SecretValue]) -> dict[str, SecretValue]:
-    """The value for each id. A value for an ARN is not used for a name, which may mean another account."""
-    by_arn = {form: value for value in values for form in (value.arn, without_suffix(value.arn))}
-    matched = {id_: by_arn[id_] for id_ in ids if id_.startswith("arn:") and id_ in by_arn}
-    taken = {value.arn for value in matched.values()}
-    names = {id_ for id_ in ids if not id_.startswith("arn:")}
-    matched |= {value.name: value for value in values if value.name in names and value.arn not in taken}
-    return matched

@@ -14,10 +14,10 @@ from itertools import islice
 
 from cachetools import TTLCache
 
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import BATCH_REFUSED, Batcher
 from secretsyncer.aws.values.lanes import Result

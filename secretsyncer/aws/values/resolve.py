@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC
 from typing import NamedTuple
 
-from secretsyncer.aws.arn import parse_secret_id
-from secretsyncer.aws.codes import INVALID_REQUEST, CallOutcome
+from secretsyncer.aws.codes import INVALID_REQUEST
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.regions import Regions
+from secretsyncer.aws.services import SERVICES
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted
 
-_READS = {"GetSecretValue", "BatchGetSecretValue"}
 _DENIALS = {"AccessDeniedException", "AccessDenied"}
 """Codes of a policy. Other denials, like those of a key, a region or a proxy, say nothing about whether the secret exists."""
 _KMS = "Access to KMS is not allowed"
-
-
-def names_of(ids: Iterable[str]) -> set[str]:
-    """The names in these names and ARNs, without what is neither."""
-    names = set()
-    for text in ids:
-        with suppress(ValueError):
-            names.add(parse_secret_id(text).name)
-    return names
 
 
 class Lookup(NamedTuple):
@@ -71,18 +60,19 @@ class Resolver:
         return lookup
 
     def _resolve(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
-        secret = parse_secret_id(ref.id)
+        secret = SERVICES[ref.service].parse(ref.id)
         region = self._regions.of(ref) or self._region
         stage = "" if ref.stage == CURRENT and not ref.version_id else ref.stage
         entry = None if ref.version_id or stage else catalogue.find(ref)
         if entry is not None and catalogue.is_home(ref.identity):
-            key = SecretRef(ref.identity, entry.name, region)
-            return Lookup(key, entry, ref.id if secret.suffix else "")
-        return Lookup(SecretRef(ref.identity, ref.id, region, ref.version_id, stage), entry)
+            key = SecretRef(ref.identity, entry.name, region, service=ref.service)
+            return Lookup(key, entry, ref.id if secret.exact else "")
+        return Lookup(ref._replace(region=region, stage=stage), entry)
 
 
 def failure_of(ref: SecretRef, failure: Failure, catalogue: Catalogue) -> SyncFailure:
     """The failure as an exception. AWS denies what does not exist to a role that may read only what it names."""
+    service = SERVICES[ref.service]
     if failure.code == INVALID_REQUEST and failure.outcome is CallOutcome.NOT_FOUND:
         deleted = catalogue.deleted_of(ref)
         date = (
@@ -95,10 +85,12 @@ def failure_of(ref: SecretRef, failure: Failure, catalogue: Catalogue) -> SyncFa
     if (
         failure.code in _DENIALS
         and _KMS not in failure.message
-        and failure.operation in _READS
+        and failure.operation in service.reads
         and catalogue.lacks(ref)
     ):
-        return Unlisted(error.reason, f"{error.message}. The list of AWS secrets does not show it: does it exist?")
+        return Unlisted(
+            error.reason, f"{error.message}. The list of {service.noun}s does not show it: does it exist?"
+        )
     return error
 
 

@@ -7,16 +7,20 @@ least recently used first. Slots are bounded by count, and evicted oldest first.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
-from secretsyncer.aws.identity import SecretRef
+from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Entry
 from secretsyncer.aws.value import SecretValue
 
+MAX_VALUES = 20_000
+MAX_BYTES = 128 * 1024 * 1024
 _SLOTS_PER_VALUE = 5
+REFUSED_PER_ROUND = 500
+"""What could not be read and is checked again in one round, per identity."""
 _OVERHEAD = 512
 """Bytes of a value in addition to its text: the strings for name, ARN and version, and the objects."""
 
@@ -57,7 +61,7 @@ class Slot:
 class Slots:
     """All slots, with at most `max_values` values and `max_bytes` bytes of values."""
 
-    def __init__(self, max_values: int, max_bytes: int) -> None:
+    def __init__(self, *, max_values: int = MAX_VALUES, max_bytes: int = MAX_BYTES) -> None:
         self._max_values = max_values
         self._max_bytes = max_bytes
         self._slots: dict[SecretRef, Slot] = {}
@@ -124,3 +128,14 @@ class Slots:
         slot = self._slots.pop(ref, None)
         if slot is not None:
             self.release(ref, slot)
+
+
+def due(slots: Slots, keys: Iterable[SecretRef], round_: int) -> Iterator[SecretRef]:
+    """Those to check in this round. Of what could not be read, which may cost a call each, the oldest ones only."""
+    known = [(key, slot) for key in keys if (slot := slots.get(key))]
+    refused: Counter[Identity] = Counter()
+    for key, slot in sorted(known, key=lambda one: one[1].round):
+        if slot.round < round_ or slot.stale:
+            refused[key.identity] += not slot.version_id
+            if slot.version_id or refused[key.identity] <= REFUSED_PER_ROUND:
+                yield key

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Mapping
 
-from secretsyncer.aws.api.secretsmanager import SecretsApi
-from secretsyncer.aws.arn import parse_secret_id
-from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.api.service_api import ServiceApi
 from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import STOPPING, AwsError, Failure
 from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.loops import loop_time
 
 _AT_ONCE = 8
@@ -43,9 +42,9 @@ class _Known:
 
 
 class TagReader:
-    """DescribeSecret, at most once per round for each secret and identity."""
+    """Asks for tags, at most once per round for each secret and identity."""
 
-    def __init__(self, api: SecretsApi) -> None:
+    def __init__(self, api: ServiceApi) -> None:
         self._api = api
         self._known: dict[SecretRef, _Known] = {}
         self._slots: defaultdict[Identity, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
@@ -90,10 +89,10 @@ class TagReader:
             known[ref].reported = known[ref].tags
         return news
 
-    def invalidate(self, names: Container[str]) -> None:
+    def invalidate(self, names: set[str]) -> None:
         """Describe the secrets with these names again, even if a call is running."""
         for ref in list(self._known):
-            if parse_secret_id(ref.id).name in names:
+            if not names.isdisjoint(self._api.service.parse(ref.id).names):
                 del self._known[ref]
 
     def forget(self, before: int) -> None:

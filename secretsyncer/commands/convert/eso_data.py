@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from secretsyncer.commands.convert import eso_rewrite, eso_store, gjson
+from secretsyncer.commands.convert import eso_rewrite, eso_store, gjson, parameters
 from secretsyncer.commands.convert.draft import JSON, Draft, at, version_of
 from secretsyncer.commands.convert.eso_store import Around
 from secretsyncer.expressions import dotted
@@ -24,6 +24,7 @@ class Reader:
         self._store = spec.get("secretStoreRef") or {}
         self._aws = aws
         self._around = around
+        self._parameters = aws.get("service") == parameters.SERVICE
         self._optional = ((spec.get("target") or {}).get("deletionPolicy") or "Retain") != "Retain"
 
     def item(self, item: Object) -> Object | None:
@@ -34,10 +35,12 @@ class Reader:
         self._draft.leftovers(where, remote, known | {"nullBytePolicy"})
         self._source(where, item)
         reference = self._reference(where, remote)
-        if not remote.get("property"):
-            return {"secretRef": reference}
-        path = self._property(where, remote["property"])
-        return {"secretKeyRef": {**reference, **path}} if path else None
+        path = self._property(where, remote["property"]) if remote.get("property") else {}
+        if path is None:
+            return None
+        if self._parameters:
+            return {"parameterRef": {**reference, **path}}
+        return {"secretKeyRef": {**reference, **path}} if path else {"secretRef": reference}
 
     def entry(self, where: str, entry: Object) -> Object | None:
         """An entry of `dataFrom`."""
@@ -46,18 +49,21 @@ class Reader:
         rewrite = entry.get("rewrite") or []
         made: Object
         if entry.get("find"):
-            given, made = entry["find"], {"find": self._find(f"{where}.find", entry["find"])}
+            given, made = entry["find"], self._find(f"{where}.find", entry["find"])
             if rewrite and eso_rewrite.is_merge(self._draft, where, rewrite[0]):
-                made["find"]["merge"] = True
+                search = made["parameters"][0] if self._parameters else made["find"]
+                search["merge"] = True
+                made.pop("rewrite", None)  # the keys are those of the objects
                 rewrite = rewrite[1:]
         elif entry.get("extract"):
-            given, made = entry["extract"], {"secretRef": self._extract(f"{where}.extract", entry["extract"])}
+            given, reference = entry["extract"], self._extract(f"{where}.extract", entry["extract"])
+            made = {"parameters": [reference]} if self._parameters else {"secretRef": reference}
         else:
             return None
         strategy = given.get("conversionStrategy") or "Default"
         if entry.get("rewrite"):  # then the original changes no key by itself
             if rules := eso_rewrite.rules(self._draft, where, rewrite):
-                made["rewrite"] = rules
+                made["rewrite"] = [*made.get("rewrite", ()), *rules]
                 if eso_rewrite.may_empty(rules):
                     made["invalidKeys"] = "Replace"  # which leaves out an empty key, as the original does
         elif strategy in _INVALID:
@@ -80,7 +86,8 @@ class Reader:
             )
 
     def _reference(self, where: str, remote: Object) -> Object:
-        version = version_of(remote.get("version"))
+        text = remote.get("version")
+        version = parameters.version_of(text) if self._parameters else version_of(text)
         if version is None:
             self._draft.refuse(f"{where}: version {remote['version']} is neither a staging label nor uuid/<id>")
         if (remote.get("metadataPolicy") or "None") != "None":
@@ -108,6 +115,10 @@ class Reader:
         if _SPECIAL.search(text) or not dotted.is_path(text):
             self._draft.refuse(f"{where}: property {text} is more than names and numbers; use jmesPath")
             return None
+        if self._parameters:
+            if (found := parameters.at_path(text)) is None:
+                self._draft.refuse(f"{where}: property {text} may name an element by its number; use jmesPath")
+            return found
         return {"path": text} if "." in text or "\\" in text else at([text])
 
     def _extract(self, where: str, extract: Object) -> Object:
@@ -124,6 +135,8 @@ class Reader:
         )
         self._draft.leftovers(f"{where}.name", find.get("name") or {}, {"regexp"})
         eso_store.check_search(self._draft, where.removesuffix(".find"), self._aws, self._around)
+        if self._parameters:
+            return self._below(where, find)
         name: Object = {}
         if (find.get("name") or {}).get("regexp"):
             name["regexp"] = find["name"]["regexp"]
@@ -134,4 +147,17 @@ class Reader:
             self._draft.note(
                 f"{where}.tags are compared exactly; there, tags whose names and values begin like these are enough"
             )
-        return {**given, **({"name": name} if name else {}), **self._decode(where, find), "optional": True}
+        criteria = {**given, **({"name": name} if name else {})}
+        return {"find": {**criteria, **self._decode(where, find), "optional": True}}
+
+    def _below(self, where: str, find: Object) -> Object:
+        """Parameters below a path. The keys are the whole names there, and the rest of them here."""
+        for part in ("name", "tags"):
+            if find.get(part):
+                self._draft.refuse(f"{where}.{part}: parameters are selected by their path only")
+        path = str(find.get("path") or "/")
+        start = path if path.endswith("/") else f"{path}/"
+        return {
+            "parameters": [{"path": path, **self._decode(where, find), "optional": True}],
+            "rewrite": [{"source": "^", "target": start.replace("$", "$$")}],
+        }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from secretsyncer.commands.convert import parameters
 from secretsyncer.commands.convert.draft import Draft
 from secretsyncer.kube.objects import Object
 
@@ -44,8 +45,9 @@ def store_of(draft: Draft, ref: Object, around: Around) -> Object | None:
         return None
     spec = store.get("spec") or {}
     aws = _aws(store)
-    if (spec.get("provider") or {}).get("aws") is None or aws.get("service", "SecretsManager") != "SecretsManager":
-        draft.refuse(f"{kind} {ref['name']} is not one of AWS Secrets Manager")
+    known = {"SecretsManager", parameters.SERVICE}
+    if (spec.get("provider") or {}).get("aws") is None or aws.get("service", "SecretsManager") not in known:
+        draft.refuse(f"{kind} {ref['name']} is not one of AWS Secrets Manager or Parameter Store")
         return None
     _usable(draft, f"{kind} {ref['name']}", spec)
     return aws
@@ -105,7 +107,7 @@ def _service_account(draft: Draft, account: Object, around: Around) -> None:
 
 
 def check_search(draft: Draft, where: str, aws: Object, around: Around) -> None:
-    """The operator finds AWS secrets in its own account and region only."""
+    """The operator finds AWS secrets and parameters in its own account and region only."""
     home = around.home
     for place, wanted, own in (
         ("account", _account(aws), home.account),

@@ -11,6 +11,7 @@
 //	analysis.go   what a template may read, from its parse tree
 //	secrets.go    the data and the functions that read secrets
 //	keys.go       one key of a secret as text
+//	parameters.go the functions that read parameters
 //	access.go     fields, loops and printing, with errors instead of markers
 //	printf.go     print, printf, println
 //	numbers.go    JSON numbers and JSON decoding

@@ -130,13 +130,17 @@ func (a *analyser) pipe(pipe *parse.PipeNode, in scope) {
 			a.facts.tagKeys = append(a.facts.tagKeys, key)
 		}
 		if id, ok := literal(cmd, 1); ok && readers[name] {
-			a.facts.ids = append(a.facts.ids, id)
+			a.facts.ids = append(a.facts.ids, marks[name]+id)
 		}
 	}
 }
 
 var (
-	readers    = map[string]bool{"getSecretValue": true, "getSecretValueMap": true, "getSecretKey": true}
+	readers = map[string]bool{
+		"getSecretValue": true, "getSecretValueMap": true, "getSecretKey": true,
+		"getParameter": true, "getParameters": true,
+	}
+	marks      = map[string]string{"getParameter": parameterID, "getParameters": belowID}
 	tagReaders = map[string]bool{"filterByTagKey": true, "filterByTag": true}
 )
 

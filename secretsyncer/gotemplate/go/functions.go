@@ -10,7 +10,8 @@ import (
 
 // functions are the functions of templates, in addition to those of
 // text/template. Those that print or compare replace them. Names, arguments and
-// meaning are those of the Go operator (first group, but for getSecretKey) and of
+// meaning are those of the Go operator (first group, but for getSecretKey and
+// parameters) and of
 // sprig. No function
 // reads the clock, the environment, the network or random numbers.
 //
@@ -20,6 +21,8 @@ var functions = map[string]any{
 	"getSecretValue":    getSecretValue,
 	"getSecretValueMap": getSecretValueMap,
 	"getSecretKey":      getSecretKey,
+	"getParameter":      getParameter,
+	"getParameters":     getParameters,
 	"filterByTagKey":    filterByTagKey,
 	"filterByTag":       filterByTag,
 	"filterByName":      filterByName,

@@ -147,10 +147,10 @@ type execution struct {
 	missing  *reply // why it stopped, if it was for lack of tags
 }
 
-// needs is why an execution stopped: the value of id is missing. public means
-// that the id was not computed from a secret's value, so it may be shown.
+// needs is why an execution stopped: the values of these ids are missing. public
+// means that they were not computed from a secret's value, so they may be shown.
 type needs struct {
-	id     string
+	ids    []string
 	public bool
 }
 
@@ -189,14 +189,14 @@ func (e *execution) needsReply() reply {
 			}
 		}
 	}
-	for name := range e.smallestSelection(e.needs.id) {
+	for name := range e.smallestSelection(e.needs.ids[0]) {
 		hints[name] = true
 	}
 	message := e.reply("needs")
-	message.Required = []string{e.needs.id}
+	message.Required = e.needs.ids
 	message.Public = e.needs.public
 	for id := range hints {
-		if _, here := e.values[id]; !here && id != e.needs.id {
+		if _, here := e.values[id]; !here && !slices.Contains(e.needs.ids, id) {
 			message.Hints = append(message.Hints, id)
 		}
 	}
@@ -217,15 +217,16 @@ func (e *execution) smallestSelection(id string) secrets {
 }
 
 func (e *execution) value(id string) (string, error) {
-	if id == "" || len(id) > 2048 || !utf8.ValidString(id) {
+	bare := bareID(id)
+	if bare == "" || len(bare) > 2048 || !utf8.ValidString(bare) {
 		return "", fail("not a valid name of a secret")
 	}
-	if _, known := listed[id]; !known && !e.reads[id] && !e.facts.literals[id] && len(e.reads)+len(e.data) > 0 {
+	if _, known := listed[id]; !known && !e.reads[id] && !e.facts.literals[bare] && len(e.reads)+len(e.data) > 0 {
 		e.hidden[id] = true
 	}
 	text, here := e.values[id]
 	if !here {
-		e.needs = &needs{id: id, public: !e.hidden[id]}
+		e.needs = &needs{ids: []string{id}, public: !e.hidden[id]}
 		return "", errNeeds
 	}
 	e.reads[id] = true

@@ -69,10 +69,17 @@ def _sources(found: Explanation) -> h.Node:
     if not found.sources:
         return h.p(".muted")["None"]
     rows = [
-        row({"Name": source.name, "Version ID": h.code[source.version_id], "ARN": h.code[source.arn]})
+        row(
+            {
+                "Name": source.name,
+                "Service": source.service,
+                "Version ID": h.code[source.version_id],
+                "ARN": h.code[source.arn],
+            }
+        )
         for source in found.sources
     ]
-    return table("AWS secrets", ("Name", "Version ID", "ARN"), rows)
+    return table("AWS secrets", ("Name", "Service", "Version ID", "ARN"), rows)
 
 
 def _restarts(frame: Frame, restarts: Restarts) -> list[h.Node]:

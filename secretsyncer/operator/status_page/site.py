@@ -33,7 +33,7 @@ class StatusPage:
     def __init__(
         self,
         stores: Stores,
-        poller: Poller,
+        pollers: Sequence[Poller],
         queue: WorkQueue[Key],
         metrics: Metrics,
         *,
@@ -43,7 +43,7 @@ class StatusPage:
         events: Callable[[str], Sequence[Object]],
     ) -> None:
         self._stores = stores
-        self._poller = poller
+        self._pollers = pollers
         self._queue = queue
         self._metrics = metrics
         self._rules = rules
@@ -101,7 +101,7 @@ class StatusPage:
         return lambda: aws(frame, listings, calls, pace)
 
     def _listings(self) -> tuple[Outlook, ...]:
-        return (self._poller.outlook(),)
+        return tuple(poller.outlook() for poller in self._pollers if poller.needed())
 
     def _frame(self, root: str) -> Frame:
         return Frame(root, "leader" if self._leading() else "standby", time.time())

@@ -25,7 +25,7 @@ async def write(side):
     """Secrets Manager's writing operations, as the operator."""
 
     async def call(operation, **params):
-        return await side.sessions.call(OPERATOR, side.sessions.region, operation, params)
+        return await side.sessions.call(OPERATOR, side.sessions.region, operation, params, service="secretsmanager")
 
     return call
 
@@ -72,7 +72,7 @@ async def test_another_accounts_namesake_and_its_tags(side, write, prefix):
     region = side.sessions.region
     tags = [{"Key": "k", "Value": "theirs"}]
     params = {"Name": prefix + "a", "SecretString": "theirs", "Tags": tags}
-    await side.sessions.call(theirs, region, "CreateSecret", params)
+    await side.sessions.call(theirs, region, "CreateSecret", params, service="secretsmanager")
     await side.poller.poll_once()
     refs = [ref(prefix + "a"), ref(prefix + "a", theirs)]
     assert await side.get(*refs) == ["ours", "theirs"]

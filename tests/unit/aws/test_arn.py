@@ -4,7 +4,9 @@ import time
 
 import pytest
 
-from secretsyncer.aws.arn import Account, complete_role, parse_role, parse_secret_id, role_account
+from secretsyncer.aws.arn import Account, complete_role, parse_role, role_account
+from secretsyncer.aws.services import SecretId
+from secretsyncer.aws.services.secretsmanager import parse_secret_id
 
 HOME = Account("aws", "123456789012")
 
@@ -91,17 +93,17 @@ def test_the_account_of_a_role_is_read_from_its_arn():
 
 def test_a_plain_name_has_no_account_and_no_suffix():
     secret = parse_secret_id("app/prod-AbCdEf")
-    assert secret == ("app/prod-AbCdEf", "", "", "", "")
+    assert secret == SecretId("app/prod-AbCdEf")
 
 
 def test_a_full_arn_is_taken_apart_into_name_and_random_suffix():
     secret = parse_secret_id("arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/prod-AbCd12")
-    assert secret == ("app/prod", "aws", "eu-west-1", "123456789012", "AbCd12")
+    assert secret == SecretId("app/prod", "aws", "eu-west-1", "123456789012", "AbCd12", exact=True)
 
 
 def test_a_partial_arn_has_no_suffix():
     secret = parse_secret_id("arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:app/prod")
-    assert secret == ("app/prod", "aws-us-gov", "us-gov-west-1", "123456789012", "")
+    assert secret == SecretId("app/prod", "aws-us-gov", "us-gov-west-1", "123456789012")
 
 
 def test_the_name_of_a_secret_that_a_service_owns_is_accepted():

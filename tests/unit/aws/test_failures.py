@@ -17,10 +17,11 @@ from botocore.exceptions import (
 )
 from botocore.parsers import QueryParser, ResponseParserError
 
-from secretsyncer.aws.codes import FATES, CallOutcome, next_step, outcome_of
+from secretsyncer.aws.codes import FATES, next_step, outcome_of
 from secretsyncer.aws.failure_memory import REFUSAL_STANDS, FailureMemory
 from secretsyncer.aws.failures import Failure, explain, from_code, without_credentials
 from secretsyncer.aws.identity import Identity
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import Reason, Rejected, Unavailable
 

@@ -615,11 +615,13 @@ def test_rewrite_rules_come_along_and_named_groups_are_named(convert, rendered):
 @pytest.mark.parametrize(
     ("objects", "why"),
     [
-        ([store(service="ParameterStore"), eso()], "SecretStore aws is not one of AWS Secrets Manager"),
+        (
+            [store(service="Elsewhere"), eso()],
+            "SecretStore aws is not one of AWS Secrets Manager or Parameter Store",
+        ),
         ([store(), eso(target={"creationPolicy": "Merge"})], "creationPolicy Merge"),
         ([store(), eso(target={"creationPolicy": "None"})], "creationPolicy None"),
         ([kes(backendType="vault")], "backendType vault"),
-        ([kes(backendType="systemManager")], "backendType systemManager"),
         ([aso()], "it names no secret"),
         (
             [{"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": "x"}}],

@@ -185,8 +185,8 @@ def test_why_shows_everything_about_one_object():
         "Access": [f"allowed: namespace team has no annotation {ANNOTATION}, so it may use every role"],
         "Secret": ["team/web, last synced 2025-12-31T12:00:00Z (1 d ago)"],
         "Sources": [
-            "AWS SECRET   VERSION ID                             ARN",
-            f"app          {SOURCE.version_id}   {SOURCE.arn}",
+            "SERVICE          NAME   VERSION ID                             ARN",
+            f"SecretsManager   app    {SOURCE.version_id}   {SOURCE.arn}",
         ],
         "Events": ["1 min ago   Warning   AccessDenied   x3   role reader may not read app"],
         "What to do next": [

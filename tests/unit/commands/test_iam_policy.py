@@ -4,7 +4,7 @@ import pytest
 
 from secretsyncer.commands.iam_policy import policies
 from tests.support.builders import synced_secret
-from tests.support.specs import PGBOUNCER, key, literal, template, whole
+from tests.support.specs import PGBOUNCER, key, literal, parameter, template, whole
 
 pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
 
@@ -222,3 +222,68 @@ def test_a_template_over_the_data_of_its_object_reads_nothing_itself(reads):
     assert reads(item, template("x", "{{ (fromJson .Data.user).x }}{{ .Data.other }}")) == [
         allow([f"{HERE}one-??????"])
     ]
+
+
+def test_a_template_is_allowed_all_that_it_names(needed):
+    text = '{{ getSecretValue "one" }}{{ getSecretKey "two" "k" }}{{ getParameter "/three" }}'
+    documents, _ = needed(synced_secret(template("t", text), IAMRole="reader"))
+    _, secrets, parameters = documents[ROLE]["Statement"]
+    assert secrets["Resource"] == [f"{HERE}one-??????", f"{HERE}two-??????"]
+    assert parameters["Resource"] == [f"{PARAMETERS}three"]
+
+
+# Parameters
+
+PARAMETERS = "arn:aws:ssm:eu-west-1:123456789012:parameter/"
+DESCRIBE = {"Effect": "Allow", "Action": "ssm:DescribeParameters", "Resource": "*"}
+
+
+def get(*names):
+    return {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": [f"{PARAMETERS}{name}" for name in names]}
+
+
+def test_parameters_are_allowed_one_by_one_and_a_path_as_a_whole(needed):
+    shared = "arn:aws:ssm:us-east-1:222222222222:parameter/theirs"
+    documents, problems = needed(
+        synced_secret(
+            parameter("a", "/app/a"),
+            parameter("b", "plain", version=3),
+            parameter("c", shared),
+            parameter("d", "/far", region="us-east-2"),
+            template("t", '{{ range getParameters "/hosts" }}{{ . }}{{ end }}'),
+            IAMRole="reader",
+            dataFrom={"parameters": [{"path": "/app/prod/"}, {"name": "/config"}]},
+        )
+    )
+    assert documents["operator"]["Statement"][:2] == [LIST, DESCRIBE]
+    far = "arn:aws:ssm:us-east-2:123456789012:parameter/far"
+    named = get("app/a", "app/prod/*", "config", "hosts/*", "plain")
+    assert documents[ROLE]["Statement"] == [named | {"Resource": sorted([*named["Resource"], shared, far])}]
+    assert all("the policy has" in problem for problem in problems)
+
+
+def test_the_keys_of_parameters_may_be_used_through_parameter_store_only(engine):
+    key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1"
+    objects = [synced_secret(parameter("a", "/a"), IAMRole="reader")]
+    place = {"partition": "aws", "region": "eu-west-1", "account": "123456789012"}
+    found = policies(objects, engine, **place, keys=[key_arn])
+    assert found.documents[ROLE]["Statement"] == [
+        get("a"),
+        {
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": [key_arn],
+            "Condition": {"StringLike": {"kms:ViaService": ["ssm.eu-west-1.amazonaws.com"]}},
+        },
+    ]
+
+
+def test_account_mode_reads_the_tags_of_parameters(needed):
+    documents, _ = needed(synced_secret(parameter("a", "/a"), AWSAccountID="123456789012"))
+    (statement,) = documents["arn:aws:iam::123456789012:role/secret-syncer"]["Statement"]
+    assert statement["Action"] == ["ssm:GetParameters", "ssm:ListTagsForResource"]
+
+
+def test_without_parameters_nothing_is_said_of_them(needed):
+    documents, _ = needed(synced_secret(whole("a", "app"), IAMRole="reader"))
+    assert "ssm" not in str(documents)

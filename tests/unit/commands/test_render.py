@@ -9,9 +9,10 @@ import yaml
 
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.regions import Regions
+from secretsyncer.commands.file_fields import ACCOUNT
 from secretsyncer.commands.manifests import load_manifests
 from secretsyncer.commands.renderer import Renderer, render_all
-from secretsyncer.commands.secrets_file import ACCOUNT, FileSecrets
+from secretsyncer.commands.secrets_file import FileSecrets
 from secretsyncer.errors import Reason, SettingsError
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.content import ContentRenderer
@@ -52,7 +53,7 @@ def results(secrets, engine, metrics):
     async def rendered(*objects, require=False, text=SECRETS):
         values = secrets(text)
         rules = Rules(ANNOTATION, require)
-        renderer = Renderer(ContentRenderer(values, engine, metrics), values.catalogue, ACCOUNT, rules)
+        renderer = Renderer(ContentRenderer(values, engine, metrics), values.listings, ACCOUNT, rules)
         return await render_all(list(objects), renderer)
 
     return rendered

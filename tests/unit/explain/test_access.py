@@ -66,7 +66,7 @@ def test_the_tag_that_aws_secrets_need_is_named():
     labels = {"k8s.contentful.com/namespace-type": "prod"}
     found = decide(None, AWSAccountID=ACCOUNT, labels=labels)
     assert found.allowed
-    assert "only AWS secrets with the tag k8s.contentful.com/namespace_type/prod = 1" in found.rule
+    assert "only AWS secrets and parameters with the tag k8s.contentful.com/namespace_type/prod = 1" in found.rule
 
 
 ROLES = st.sampled_from(["reader", "writer", arn(), arn(OTHER), arn(name="writer")])

@@ -239,7 +239,7 @@ def test_a_grant_reads_in_its_own_region_unless_the_arn_or_the_reference_says_wh
     assert grant.ref("app") == SecretRef(Identity(READER), "app", "eu-west-3")
     assert grant.ref("app", region="us-west-2").region == "us-west-2"
     assert grant.ref(arn).region == ""
-    assert grant.ref("app", version_id="v" * 32, stage="AWSPENDING")[3:] == ("v" * 32, "AWSPENDING")
+    assert grant.ref("app", version_id="v" * 32, stage="AWSPENDING")[3:5] == ("v" * 32, "AWSPENDING")
 
 
 # Entries that are no roles

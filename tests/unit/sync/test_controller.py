@@ -443,7 +443,7 @@ async def test_secrets_that_an_event_names_lead_to_what_depends_on_them():
         core.world.put("a", "y")
         core.world.put("b", "y")
         core.aws.cache.invalidate(["a", "b"])
-        core.controller.on_secrets(["a", "unknown"])
+        core.controller.on_secrets(["a", "unknown"], "SecretsManager")
         await asyncio.sleep(1)
     assert (core.data(Key("team", "a")), core.data(Key("team", "b"))) == ({"v": b"y"}, {"v": b"x"})
 

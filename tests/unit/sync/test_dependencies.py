@@ -5,7 +5,7 @@ import time
 import pytest
 
 from secretsyncer.aws.identity import Identity, SecretRef
-from secretsyncer.aws.listing.catalogue import diff
+from secretsyncer.aws.listing.changes import diff
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex, coarse

@@ -1,4 +1,4 @@
-"""No form of reference bypasses the check of the role: all namespaces, roles, forms and secrets.
+"""No form of reference bypasses the check of the role: all namespaces, roles, forms, secrets and parameters.
 
 The decision, the cache and the template engine are the operator's; AWS is a world with a policy for each role. What
 may be read is told by two tables that know nothing of the code: who the gate lets through as whom, and what each
@@ -15,9 +15,9 @@ from sandbox.aws.state import OPERATOR_ACCOUNT
 from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, SyncFailure
-from secretsyncer.sync.authorize import Rules, authorize
+from secretsyncer.sync.authorize import Grant, Rules, authorize
 from secretsyncer.sync.content import ContentRenderer
-from secretsyncer.synced_secret import parse
+from secretsyncer.synced_secret import ParameterReference, Parameters, parse
 from secretsyncer.synced_secret.spec import (
     DataFrom,
     DataItem,
@@ -80,6 +80,10 @@ READS = {
 }
 
 
+PARAMETERS = {f"/{name}": tags for name, tags in SECRETS.items()}
+"""Each has a parameter beside it, which the same roles may read."""
+
+
 def content(name, version="now"):
     return json.dumps({"a": f"value of {name} {version}", "deep": [{"b": f"value of {name} {version}"}]})
 
@@ -110,6 +114,27 @@ def template(text):
         return {"data": [{"name": "x", "valueFrom": {"template": filled}}]}
 
     return spec
+
+
+def parameter(**options):
+    return lambda p: {"data": [{"name": "x", "valueFrom": {"parameterRef": {"name": p.name, **options}}}]}
+
+
+def parameters(**options):
+    return lambda p: {"dataFrom": {"parameters": [filled(options, p)], "invalidKeys": "Replace"}}
+
+
+def template_of_parameter(text):
+    return lambda p: {"data": [{"name": "x", "valueFrom": {"template": filled(text, p)}}]}
+
+
+def filled(what, parameter):
+    """The text, or the fields, for this parameter."""
+    words = {"KIND": parameter.tags["kind"], "NAME": parameter.name, "ARN": parameter.arn}
+    text = json.dumps(what)
+    for word, stands_for in words.items():
+        text = text.replace(word, stands_for)
+    return json.loads(text)
 
 
 FORMS = {
@@ -168,6 +193,38 @@ FORMS = {
         "data": [*template('{{ getSecretValue "NAME" }}')(s)["data"], {"name": "y", "value": "plain"}]
     },
 }
+PARAMETER_FORMS = {
+    "parameter": parameter(),
+    "parameter of an ARN": lambda p: {"data": [{"name": "x", "valueFrom": {"parameterRef": {"name": p.arn}}}]},
+    "parameter pinned": parameter(version=1),
+    "parameter with a label": parameter(label="before"),
+    "parameter where it is": parameter(region="eu-west-1"),
+    "parameter, optional": parameter(optional=True),
+    "parameter, with a default": parameter(default="none"),
+    "parameter's key": parameter(key="a"),
+    "parameter's path": parameter(jmesPath="deep[0].b"),
+    "parameter's keys": parameters(name="NAME"),
+    "parameter's keys by ARN": parameters(name="ARN"),
+    "parameter's keys pinned": parameters(name="NAME", version=1),
+    "parameter's keys with a label": parameters(name="NAME", label="before"),
+    "parameter's keys where it is": parameters(name="NAME", region="eu-west-1"),
+    "parameter's keys, optional": parameters(name="NAME", optional=True),
+    "parameters below a path": parameters(path="/KIND/"),
+    "parameters directly below a path": parameters(path="/KIND", recursive=False),
+    "parameters below a path, merged": parameters(path="/KIND/", merge=True),
+    "parameters of an entry": lambda p: {"dataFrom": {"entries": [parameters(path="/KIND/")(p)["dataFrom"]]}},
+    "template of a parameter": template_of_parameter('{{ getParameter "NAME" }}'),
+    "template of a parameter by ARN": template_of_parameter('{{ getParameter "ARN" }}'),
+    "template of a parameter with a name made up": template_of_parameter(
+        '{{ $n := printf "/%s/one" "KIND" }}{{ getParameter $n }}'
+    ),
+    "template of a path": template_of_parameter(
+        '{{ range $n, $v := getParameters "/KIND/" }}{{ $n }}={{ $v }}{{ end }}'
+    ),
+    "template of a path made up": template_of_parameter(
+        '{{ $p := printf "/%s/" "KIND" }}{{ range $n, $v := getParameters $p }}{{ $n }}={{ $v }}{{ end }}'
+    ),
+}
 ABOUT_FORM_ONLY = {"decode", "name", "value", "valueFrom", "invalidKeys"}
 """Fields that change what is made of a value or where it goes, not which value is read."""
 
@@ -178,17 +235,29 @@ class Place:
     def __init__(self, engine, metrics):
         self.rig = Rig(latency=0)  # the cache is filled before the test begins, and with it virtual time
         self.world = self.rig.world
-        self.world.operator.read = ["red/*"]
-        self.world.role("red", read=["red/*"])
-        self.world.role("blue", read=["blue/*"])
+        self.world.operator.read = ["red/*", "/red/*"]
+        self.world.role("red", read=["red/*", "/red/*"])
+        self.world.role("blue", read=["blue/*", "/blue/*"])
         self.world.role("secret-syncer")
         for name, tags in SECRETS.items():
             self.world.create(name, content(name, "before"), tags={**tags, tags["kind"]: "yes"})
             self.world.put(name, content(name))
-        self.contents = ContentRenderer(self.rig.cache, engine, metrics)
+        for name, tags in PARAMETERS.items():
+            made = self.world.parameters.put(name, content(name, "before"), tags={**tags, tags["kind"]: "yes"})
+            made.labels["before"] = 1
+            self.world.parameters.put(name, content(name))
+        self.contents = ContentRenderer(self.rig.sources, engine, metrics)
 
     async def fill_the_cache(self):
         await self.rig.poll()
+        await self.rig.poll_parameters()
+        for role in ("", *self.world.roles):
+            grant = Grant(Identity(role))
+            for made in self.world.parameters.all():
+                for options in ({}, {"stage": "before"}, {"version_id": "1"}):
+                    for name in (made.name, made.arn):
+                        ref = grant.ref(name, service="ParameterStore", **options)
+                        await self.rig.sources.get_many([ref], self.rig.listings)
         for secret in self.world.by_arn.values():
             for role in ("", *self.world.roles):
                 for options in ({}, {"stage": "AWSPREVIOUS"}, {"version_id": secret.staged("AWSPREVIOUS")}):
@@ -201,7 +270,7 @@ class Place:
         place = namespace(roles=NAMESPACES[where], labels=LABEL)
         try:
             grant = authorize(checked, place, HOME, Rules(ANNOTATION, require_annotation=False))
-            made = await self.contents.render(grant, checked, self.rig.catalogue)
+            made = await self.contents.render(grant, checked, self.rig.listings)
         except SyncFailure as failure:
             return failure
         return made.data
@@ -212,13 +281,27 @@ async def place(engine, metrics):
     made = Place(engine, metrics)
     await made.fill_the_cache()
     yield made
-    await made.rig.cache.aclose()
+    await made.rig.sources.aclose()
 
 
 def values_in(answer):
     """The secrets whose values are in there, in whatever form."""
     text = answer.message if isinstance(answer, SyncFailure) else b" ".join(answer.values()).decode()
-    return {name for name in SECRETS if f"value of {name}" in text}
+    return {name for name in (*SECRETS, *PARAMETERS) if f"value of {name} " in text}
+
+
+@pytest.mark.parametrize("form", PARAMETER_FORMS)
+async def test_a_parameter_is_read_only_if_the_rules_and_the_role_allow_it(place, form):
+    for where in NAMESPACES:
+        for who in ROLES:
+            for made in place.world.parameters.all():
+                answer = await place.read(where, who, PARAMETER_FORMS[form](made))
+                case = f"{where}, {who}, {made.name}: {answer}"
+                if who not in LET_THROUGH[where]:
+                    assert isinstance(answer, Rejected), case
+                    assert answer.reason is Reason.ROLE_NOT_ALLOWED, case
+                expected = {made.name} if who in LET_THROUGH[where] and made.name[1:] in READS[who] else set()
+                assert values_in(answer) == expected, case
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -243,13 +326,18 @@ async def test_a_value_is_read_only_if_the_rules_and_the_role_allow_it(place, fo
 
 async def test_a_denied_reference_does_not_reach_aws(place):
     place.rig.cache.invalidate(SECRETS)
+    place.rig.parameters.invalidate(PARAMETERS)
     await place.rig.poll()
+    await place.rig.poll_parameters()
     before = place.rig.api.calls.total()
     for where in NAMESPACES:
         for who in set(ROLES) - LET_THROUGH[where]:
             for form in FORMS.values():
                 for secret in list(place.world.by_arn.values()):
                     await place.read(where, who, form(secret))
+            for form in PARAMETER_FORMS.values():
+                for made in place.world.parameters.all():
+                    await place.read(where, who, form(made))
     assert place.rig.api.calls.total() == before
 
 
@@ -257,13 +345,17 @@ def test_the_forms_above_are_all_that_there_are():
     world = Rig().world
     secret = world.create("red/one", "x", tags={"kind": "red"})
     world.put("red/one", "y")
-    written = json.dumps([form(secret) for form in FORMS.values()])
+    made = world.parameters.put("/red/one", "x", tags={"kind": "red"})
+    forms = [*(form(secret) for form in FORMS.values()), *(form(made) for form in PARAMETER_FORMS.values())]
+    written = json.dumps(forms)
     models = (
         DataFrom,
         DataItem,
         Find,
         FindName,
         Keys,
+        ParameterReference,
+        Parameters,
         SecretKeyReference,
         SecretReference,
         ValueFrom,

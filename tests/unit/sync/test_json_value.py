@@ -37,11 +37,11 @@ NUMBERS = [
 
 
 def key_text(secret, name, key):
-    return Documents(Budget()).key_text(secret, name, key)
+    return Documents(Budget()).key_text(secret, f"AWS secret {name}", key)
 
 
 def path_text(secret, name, path):
-    return Documents(Budget()).path_text(secret, name, path)
+    return Documents(Budget()).path_text(secret, f"AWS secret {name}", path)
 
 
 def raw(secret):
@@ -180,7 +180,7 @@ def test_invalid_json_is_an_error_with_its_position_and_without_its_text(content
     for call, argument in ((key_text, "k"), (path_text, "k")):
         assert problem in failure(call, value("app", content), "app", argument).message
     with pytest.raises(Rejected) as raised:
-        Documents(Budget()).parse(value("app", content), "app")
+        Documents(Budget()).parse(value("app", content), "AWS secret app")
     # A JSONDecodeError holds the whole document, so it must not hang on the failure as its cause.
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None
@@ -217,7 +217,7 @@ def test_json_that_aws_holds_as_bytes_is_read_in_every_form(mark):
     assert text(content) == "1.50"
     assert text(content, "\u00e9") == '{"a":[1]}'
     assert path_text(value("app", content), "app", "k") == b"1.50"
-    texts, failure = Documents(Budget()).all_texts(value("app", content), "app")
+    texts, failure = Documents(Budget()).all_texts(value("app", content), "AWS secret app")
     assert (texts, failure) == ({"k": b"1.50", "\u00e9": b'{"a":[1]}'}, None)
 
 
@@ -356,6 +356,6 @@ def test_a_dotted_path_reads_a_list_as_well():
 @pytest.mark.parametrize("path", ["a.x", "list.2", "list.x", "list.-1", "a.b.c", "none", "list.1.x.y"])
 def test_a_dotted_path_that_finds_nothing_is_absent(path):
     content = value("app", {"a": {"b": "1"}, "list": [1, 2]})
-    raised = failure(Documents(Budget()).member_text, content, "app", path)
+    raised = failure(Documents(Budget()).member_text, content, "AWS secret app", path)
     assert isinstance(raised, Absent)
     assert raised.message == f"AWS secret app has nothing at path {path}"

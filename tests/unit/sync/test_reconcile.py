@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from secretsyncer.aws.listing.catalogue import diff
+from secretsyncer.aws.listing.changes import diff
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
@@ -73,7 +73,14 @@ async def test_the_secret_the_status_and_the_event_show_what_was_synced(core):
     assert outcome == Outcome("changed")
     assert core.data() == {"mode": b"production", "user": b"web", "password": b"s1"}
     status = core.cluster.synced_secret(KEY)["status"]
-    assert status["sources"] == [{"name": "app", "arn": secret.arn, "versionID": secret.staged("AWSCURRENT")}]
+    assert status["sources"] == [
+        {
+            "service": "SecretsManager",
+            "name": "app",
+            "arn": secret.arn,
+            "versionID": secret.staged("AWSCURRENT"),
+        }
+    ]
     assert core.ready().items() >= {"status": "True", "reason": "Synced", "observedGeneration": 1}.items()
     assert core.events == [("Normal", "Synced", "Secret created with keys mode, password, user")]
 

@@ -50,7 +50,7 @@ def is_current(records):
         world = {
             "namespace": namespace(roles=["reader"]),
             "secret": kube_secret({"a": "1"}),
-            "catalogue": LISTED,
+            "listings": LISTED,
             "known": {APP: VERSION},
         } | changes
         known = world.pop("known")
@@ -139,7 +139,7 @@ def test_a_change_is_seen(is_current, changes):
     ],
 )
 def test_the_part_of_the_listing_that_was_looked_at_decides(is_current, made, listing, current):
-    assert is_current(made, catalogue=listing) is current
+    assert is_current(made, listings=listing) is current
 
 
 def test_the_annotation_that_decides_is_the_one_that_the_informer_keeps(is_current):

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from secretsyncer.aws.identity import OPERATOR, SecretRef
-from secretsyncer.aws.listing.catalogue import Deleted, Entry, Rotation
+from secretsyncer.aws.listing.catalogue import Deleted, Entry
+from secretsyncer.aws.services.service import Rotation
 from secretsyncer.sync.rotation import GRACE, rows
 from tests.support.builders import catalogue, secret_arn
 

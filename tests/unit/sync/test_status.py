@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secretsyncer.aws.services import SERVICES
 from secretsyncer.errors import MESSAGE_LIMIT, Reason, Rejected, Unavailable
 from secretsyncer.sync import status
 from secretsyncer.sync.status import SOURCES_LIMIT, Source, timestamp
@@ -45,7 +46,7 @@ def test_a_synced_object_has_the_reason_synced():
         "observedGeneration": 1,
         "currentVersionID": "v1",
         "generatedSecretHash": status.input_hash(1, [MYSQL]),
-        "sources": [{"name": "mysql", "arn": MYSQL.arn, "versionID": "v1"}],
+        "sources": [{"service": "SecretsManager", "name": "mysql", "arn": MYSQL.arn, "versionID": "v1"}],
         "conditions": [
             {
                 "type": "Ready",
@@ -304,7 +305,7 @@ def test_a_status_has_only_declared_fields_within_their_limits(reason):
 
 
 SOURCES = st.lists(
-    st.builds(Source, st.sampled_from("abc"), st.sampled_from(["x", "y"]), st.sampled_from(["v1", "v2"])),
+    st.builds(Source, *map(st.sampled_from, ("abc", ["x", "y"], ["v1", "v2"], [*SERVICES]))),
     max_size=4,
 ).map(tuple)
 STEPS = st.one_of(

@@ -7,8 +7,8 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
-from secretsyncer.aws.codes import CallOutcome
 from secretsyncer.aws.failures import AwsError, Failure
+from secretsyncer.aws.outcome import CallOutcome
 
 pytestmark = pytest.mark.looptime
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
-from secretsyncer.aws.listing.catalogue import Catalogue, Entry, diff
+from secretsyncer.aws.listing.catalogue import Catalogue, Entry
+from secretsyncer.aws.listing.changes import diff
 
 HOME = "123456789012"
 REGION = "eu-west-1"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sandbox.aws.state import OPERATOR_ACCOUNT
-from secretsyncer.aws.api.secretsmanager import Page
+from secretsyncer.aws.api.service_api import Page
 from secretsyncer.aws.listing.poller import Poller
 
 pytestmark = pytest.mark.looptime
@@ -67,7 +67,7 @@ async def test_a_listing_that_lacks_many_existing_secrets_is_not_used(watch, sho
     assert watch.reports == []
     assert "DescribeSecret finds 5 of 5: check AWS_REGION" in watch.poller.health()
     assert f"the listing lacks {30 - len(shown)} AWS secrets" in watch.poller.catalogue.doubt
-    assert watch.rig.metric("secretsyncer_polls_total", outcome="failure") == 1
+    assert watch.rig.metric("secretsyncer_polls_total", service="SecretsManager", outcome="failure") == 1
     assert await watch.poll() == set(NAMES)  # however often it is said
     watch.lies = None
     assert await watch.poll() == set(NAMES)

@@ -7,9 +7,9 @@ import contextlib
 
 import pytest
 
-from secretsyncer.aws.listing.event_queue import MAX_SECRETS, WAIT, EventQueue, secrets_of
+from secretsyncer.aws.listing.event_queue import MAX_SECRETS, WAIT, EventQueue, ids_of
 from secretsyncer.errors import SettingsError
-from tests.support.events import call, label_updated, of_another_service, rotated, through_sns
+from tests.support.events import call, label_updated, of_another_service, parameter_changed, rotated, through_sns
 from tests.support.memory_queue import URL, MemoryQueue
 
 pytestmark = pytest.mark.looptime
@@ -23,17 +23,19 @@ class Receiver:
     def __init__(self, metrics, url=URL):
         self.queue = MemoryQueue(url)
         self.told = []
+        self.services = []
         self.fails = False
         self._metrics = metrics
 
-    async def on_secrets(self, ids):
+    async def on_secrets(self, service, ids):
         self.told.append(ids)
+        self.services.append(service.name)
         if self.fails:
             raise RuntimeError("a bug")
 
     @contextlib.asynccontextmanager
     async def running(self):
-        made = EventQueue(self.queue, self.queue.url, self._metrics, on_secrets=self.on_secrets)
+        made = EventQueue(self.queue, self.queue.url, self._metrics, on_changed=self.on_secrets)
         task = asyncio.create_task(made.run())
         try:
             yield
@@ -86,6 +88,7 @@ async def test_an_event_reports_the_secret_under_every_name_and_is_deleted(recei
         ({"source": "aws.secretsmanager", "detail": "text"}, "malformed"),
         ({"Type": "Notification", "Message": "not JSON"}, "malformed"),
         (call(["PutSecretValue"], {"secretId": "app"}), "malformed"),
+        (parameter_changed("/app/a", "") | {"detail": {"operation": ["Update"]}}, "malformed"),
         (call("UpdateSecret", {}, None) | {"resources": [f"app-{n}" for n in range(MAX_SECRETS + 1)]}, "malformed"),
         (of_another_service(), "ignored"),
         (call("GetSecretValue", {"secretId": "app"}), "ignored"),
@@ -100,6 +103,35 @@ async def test_what_names_no_secret_is_counted_and_deleted(receiver, body, outco
     assert receiver.told == []
     assert receiver.queue.left == {}
     assert receiver.counted(outcome) == 1
+
+
+PARAMETER = "arn:aws:ssm:eu-west-1:123456789012:parameter/app/a"
+
+
+@pytest.mark.parametrize("operation", ["Create", "Update", "Delete", "LabelParameterVersion"])
+async def test_an_event_of_a_parameter_reports_its_name_and_its_arn(receiver, operation):
+    async with receiver.running():
+        receiver.queue.send(parameter_changed("/app/a", PARAMETER, operation), label_updated("app", ARN))
+        await asyncio.sleep(1)
+    assert receiver.told == [{"/app/a", PARAMETER}, {"app", ARN}]
+    assert receiver.services == ["ParameterStore", "SecretsManager"]
+    assert (receiver.counted("parameter"), receiver.counted("secret")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        parameter_changed("/app/a", PARAMETER, "Describe"),
+        parameter_changed("/app/a", PARAMETER) | {"detail-type": "Parameter Store Policy Action"},
+        parameter_changed("not a name", "") | {"resources": "text"},
+    ],
+)
+async def test_another_event_of_systems_manager_is_ignored(receiver, event):
+    async with receiver.running():
+        receiver.queue.send(event)
+        await asyncio.sleep(1)
+    assert receiver.told == []
+    assert receiver.counted("ignored") == 1
 
 
 async def test_ten_messages_are_one_round(receiver):
@@ -124,9 +156,9 @@ async def test_a_bug_in_the_reading_of_a_message_costs_this_message_alone(receiv
     def broken(body):
         if "broken" in body:
             raise RecursionError
-        return secrets_of(body)
+        return ids_of(body)
 
-    monkeypatch.setattr("secretsyncer.aws.listing.event_queue.secrets_of", broken)
+    monkeypatch.setattr("secretsyncer.aws.listing.event_queue.ids_of", broken)
     async with receiver.running():
         receiver.queue.send("broken", label_updated("app", ARN))
         await asyncio.sleep(1)
@@ -205,4 +237,4 @@ async def test_the_region_is_that_of_the_url_or_the_operators(metrics, url, regi
 @pytest.mark.parametrize("url", ["events", "sqs://host/queue", "https://sqs.eu-west-1.amazonaws.com/"])
 async def test_an_invalid_url_of_a_queue_stops_the_start(metrics, url):
     with pytest.raises(SettingsError, match="EVENTS_QUEUE_URL"):
-        EventQueue(MemoryQueue(), url, metrics, on_secrets=None)
+        EventQueue(MemoryQueue(), url, metrics, on_changed=None)

@@ -6,11 +6,13 @@ import pytest
 
 from sandbox.aws.model import World
 from sandbox.aws.state import REGION
-from secretsyncer.aws.api.secretsmanager import Page
+from secretsyncer.aws.api.service_api import Page
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import OPERATOR
-from secretsyncer.aws.listing.catalogue import Deleted, Rotation
+from secretsyncer.aws.listing.catalogue import Deleted
 from secretsyncer.aws.listing.pages import list_secrets
+from secretsyncer.aws.services import SECRETS_MANAGER
+from secretsyncer.aws.services.service import Rotation
 from tests.support.in_process_aws import WorldApi
 
 
@@ -25,6 +27,8 @@ def raw(name, version="v1", **more):
 
 class Script:
     """Pages by token; "loop" and "new" make up what comes next."""
+
+    service = SECRETS_MANAGER
 
     def __init__(self, pages, endless=False):
         self.pages = pages

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.aws.state import OPERATOR_ACCOUNT
 from secretsyncer.aws.identity import Identity
-from secretsyncer.aws.listing.catalogue import Changes
+from secretsyncer.aws.listing.changes import Changes
 from secretsyncer.aws.listing.refresh import BURST, PER_SECOND
 from secretsyncer.errors import Reason, SettingsError, Unavailable
 from tests.support.polling import NONE, Watch
@@ -28,8 +28,8 @@ async def test_the_first_listing_reports_everything_as_added(rig, watch):
     assert watch.reports == [(NONE._replace(added=frozenset("ab")), set())]
     assert watch.poller.catalogue.round == 1
     assert watch.poller.catalogue.listed_at is not None
-    assert rig.metric("secretsyncer_catalogue_secrets") == 2
-    assert rig.metric("secretsyncer_polls_total", outcome="success") == 1
+    assert rig.metric("secretsyncer_catalogue_secrets", service="SecretsManager") == 2
+    assert rig.metric("secretsyncer_polls_total", service="SecretsManager", outcome="success") == 1
 
 
 async def test_the_first_listing_is_reported_even_if_there_is_nothing_in_it(watch):
@@ -79,7 +79,7 @@ async def test_a_failed_listing_keeps_the_old_one_and_shows_in_health(rig, watch
     assert (watch.poller.catalogue.round, watch.poller.catalogue.listed_round) == (2, 1)
     assert watch.poller.catalogue.listed_at == listed
     assert "ThrottlingException" in watch.poller.health()
-    assert rig.metric("secretsyncer_polls_total", outcome="failure") == 1
+    assert rig.metric("secretsyncer_polls_total", service="SecretsManager", outcome="failure") == 1
     watch.broken = ""
     await watch.poller.poll_once()
     assert watch.poller.health() is None
@@ -339,7 +339,7 @@ async def test_a_flood_of_names_becomes_one_listing_and_those_in_use_are_describ
         assert watch.reports[-1] == (NONE._replace(updated=frozenset({"s1999"})), set())
         assert rig.api.calls["DescribeSecret"] == BURST
         assert rig.api.calls["ListSecrets"] in {20, 40}
-    assert rig.metric("secretsyncer_push_secrets_total", outcome="listed") > 2000
+    assert rig.metric("secretsyncer_push_secrets_total", service="SecretsManager", outcome="listed") > 2000
 
 
 async def test_listings_that_events_ask_for_leave_time_between_them(rig, watch):

@@ -7,12 +7,13 @@ import pytest
 
 from sandbox.aws.model import World
 from sandbox.aws.state import REGION
-from secretsyncer.aws.codes import CallOutcome
+from secretsyncer.aws.api.secretsmanager import batch_of, match
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
-from secretsyncer.aws.values.lanes import LaneKey, match
+from secretsyncer.aws.values.lanes import LaneKey
 from tests.support.in_process_aws import WorldApi
 
 pytestmark = pytest.mark.looptime
@@ -173,11 +174,11 @@ async def test_a_batch_that_a_bad_id_spoils_is_split_and_the_bad_id_travels_alon
     bench.world.delete("s7", force=True)
     whole = bench.api.batch_get
 
-    async def all_or_nothing(identity, region, ids):
-        if "s7" in ids:
+    async def all_or_nothing(identity, region, refs):
+        if "s7" in {ref.id for ref in refs}:
             bench.api.broken = lambda operation, _: "ResourceNotFoundException" if "Batch" in operation else ""
         try:
-            return await whole(identity, region, ids)
+            return await whole(identity, region, refs)
         finally:
             bench.api.broken = lambda operation, _: ""
 
@@ -195,13 +196,13 @@ async def test_an_answer_without_the_current_stage_is_asked_for_again_with_the_s
     current = bench.world.secret("s0").staged("AWSCURRENT")
     batch = bench.api.batch_get
 
-    async def stale(identity, region, ids):
-        answer = await batch(identity, region, ids)
-        values = [
+    async def stale(identity, region, refs):
+        answer = await batch(identity, region, refs)
+        old = [
             SecretValue(v.name, v.arn, "old", "old", None, ("AWSPREVIOUS",)) if v.name == "s0" else v
-            for v in answer.values
+            for v in answer.values.values()
         ]
-        return answer._replace(values=values)
+        return batch_of(refs, old, {})
 
     bench.api.batch_get = stale
     values = await bench.want(bench.refs(2))
@@ -212,9 +213,9 @@ async def test_an_answer_that_lacks_a_secret_is_completed_singly():
     bench = Bench(3)
     batch = bench.api.batch_get
 
-    async def forgetful(identity, region, ids):
-        answer = await batch(identity, region, ids)
-        return answer._replace(values=answer.values[1:])
+    async def forgetful(identity, region, refs):
+        answer = await batch(identity, region, refs)
+        return answer._replace(values=dict(list(answer.values.items())[1:]))
 
     bench.api.batch_get = forgetful
     assert {value.name for value in await bench.want(bench.refs(3))} == {"s0", "s1", "s2"}

@@ -6,8 +6,9 @@ import pytest
 
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.value import size_of
-from secretsyncer.aws.values.cache import AT_ONCE, REFUSED_PER_ROUND, SLICE
+from secretsyncer.aws.values.cache import AT_ONCE, SLICE
 from secretsyncer.aws.values.cache import DENIED as DENIED_READS
+from secretsyncer.aws.values.store import REFUSED_PER_ROUND
 from secretsyncer.aws.values.tags import DENIED
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from tests.support.turns import counting_turns
@@ -330,8 +331,8 @@ async def test_a_thousand_wants_for_one_secret_are_one_call(rig):
     await rig.poll()
     assert set(await asyncio.gather(*(rig.get("app") for _ in range(1000)))) == {"one"}
     assert rig.api.calls == {"GetSecretValue": 1}
-    assert rig.metric("secretsyncer_cache_requests_total", result="miss") == 1
-    assert rig.metric("secretsyncer_cache_requests_total", result="joined") == 999
+    assert rig.metric("secretsyncer_cache_requests_total", service="SecretsManager", result="miss") == 1
+    assert rig.metric("secretsyncer_cache_requests_total", service="SecretsManager", result="joined") == 999
 
 
 async def test_a_prefetch_is_joined_by_workers_and_takes_full_batches(rig):

@@ -55,7 +55,7 @@ def test_it_says_what_why_says(reason):
         "Access": f"Allowed: namespace team has no annotation {ANNOTATION}, so it may use every role",
     }
     sources, events = (rows[1:] for rows in reading.tables)
-    assert sources == [{"": "app", "Version ID": SOURCE.version_id, "ARN": SOURCE.arn}]
+    assert sources == [{"": "app", "Service": "SecretsManager", "Version ID": SOURCE.version_id, "ARN": SOURCE.arn}]
     assert events == [{"": "1 min ago", "Type": "Warning", "Reason": reason, "Count": "3", "Message": "no"}]
 
 
@@ -102,14 +102,14 @@ def test_its_links_lead_to_the_list_and_to_the_namespace():
 def test_nothing_that_users_write_becomes_html():
     content = failed(Reason.CONFLICT, EVIL)
     content["conditions"][0]["reason"] = EVIL
-    content["sources"] = [{"name": EVIL, "versionID": EVIL, "arn": EVIL}]
+    content["sources"] = [{"service": EVIL, "name": EVIL, "versionID": EVIL, "arn": EVIL}]
     event = {"metadata": {}, "type": EVIL, "reason": EVIL, "message": EVIL, "lastTimestamp": EVIL}
     obj = reported(EVIL, EVIL, content, target={"name": EVIL}, IAMRole=EVIL)
     found, reading = shown(obj, events=[event])
     assert "script" not in reading.tags
     assert found.state.reason == found.state.message == EVIL
     assert reading.headings[0] == EVIL
-    assert reading.tables[0][1] == {"": EVIL, "Version ID": EVIL, "ARN": EVIL}
+    assert reading.tables[0][1] == {"": EVIL, "Service": EVIL, "Version ID": EVIL, "ARN": EVIL}
 
 
 def test_an_object_that_there_is_not_leads_back():

@@ -64,7 +64,7 @@ async def test_the_page_about_aws_has_the_figures_of_the_process(metrics):
     ):
         metrics.aws_calls.labels(operation, outcome).inc()
     for result in ("hit", "hit", "hit", "miss"):
-        metrics.cache_requests.labels(result).inc()
+        metrics.cache_requests.labels("SecretsManager", result).inc()
     async with site([reported("demo", "team", {})], metrics, leading=False) as page:
         for name in ("a", "b"):
             page._queue.add(Key("team", name))

@@ -1,0 +1,155 @@
+"""The three calls to Parameter Store, with typed results. `services/parameterstore.py` has its rules.
+
+Each raises AwsError. Values are read with GetParameters only, which takes ten names or ARNs, with versions and labels, so
+that a role needs no other permission. Results are matched to requests by name, ARN and selector, never by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from secretsyncer.aws.api.pace import Paces
+from secretsyncer.aws.api.secretsmanager import some_of
+from secretsyncer.aws.api.service_api import Batch, Page
+from secretsyncer.aws.api.sessions import Sessions
+from secretsyncer.aws.arn import role_account
+from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
+from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.outcome import CallOutcome
+from secretsyncer.aws.services import PARAMETER_STORE, Service
+from secretsyncer.aws.services.parameterstore import version_of
+from secretsyncer.aws.value import SecretValue
+
+CALLS_PER_SECOND = 20.0
+"""Half of the quota of an account: 40 GetParameters per second (AWS, "Systems Manager endpoints and quotas")."""
+
+
+class ParameterStore:
+    """ServiceApi for Parameter Store. `per_second`: calls per account and region."""
+
+    service: Service = PARAMETER_STORE
+
+    def __init__(self, sessions: Sessions, per_second: float = CALLS_PER_SECOND) -> None:
+        self._sessions = sessions
+        self._paces = Paces(per_second)
+
+    async def get(self, ref: SecretRef) -> SecretValue:
+        batch = await self.batch_get(ref.identity, ref.region, [ref])
+        if ref in batch.values:
+            return batch.values[ref]
+        raise AwsError(batch.failures.get(ref) or unreadable("GetParameters", ref.identity, ref.id))
+
+    async def batch_get(self, identity: Identity, region: str, refs: Sequence[SecretRef]) -> Batch:
+        asked = {selected(ref): ref for ref in refs}
+        params = {"Names": list(asked), "WithDecryption": True}
+        answer = await self._call(identity, region, "GetParameters", params, secret=some_of(list(asked)))
+        request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
+        return batch_of(asked, answer, request_id)
+
+    async def tags(self, ref: SecretRef) -> Mapping[str, str]:
+        """The tags. AWS takes a name only, so those of a parameter that another account shares cannot be read."""
+        operation, parameter = "ListTagsForResource", self.service.parse(ref.id)
+        if parameter.account not in {"", self._account_of(ref.identity)}:
+            text = f"the tags of parameter {ref.id} cannot be read, because another account shares it"
+            raise AwsError(Failure(CallOutcome.DENIED, text, operation))
+        params = {"ResourceType": "Parameter", "ResourceId": parameter.name}
+        try:
+            answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id)
+        except AwsError as exc:
+            if not parameter.alias or exc.failure.outcome is not CallOutcome.NOT_FOUND:
+                raise
+            params["ResourceId"] = parameter.alias
+            answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id)
+        return {tag["Key"]: tag.get("Value") or "" for tag in answer["TagList"] or () if tag.get("Key")}
+
+    async def describe(self, ref: SecretRef) -> dict[str, Any]:
+        names = self.service.parse(ref.id).names
+        params = {"ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": list(names)}]}
+        operation = "DescribeParameters"
+        answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id, own=True)
+        entries: list[dict[str, Any]] = answer["Parameters"] or []
+        if not entries:
+            raise AwsError(_absent(ref, operation, ""))
+        return entries[0]
+
+    async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
+        assert not latest_first  # noqa: S101 - the service says so
+        params: dict[str, Any] = {"MaxResults": self.service.page_size}
+        if token:
+            params["NextToken"] = token
+        answer = await self._call(identity, region, "DescribeParameters", params, own=True)
+        return Page(answer["Parameters"], str(answer.get("NextToken") or ""))
+
+    def _account_of(self, identity: Identity) -> str:
+        """The account whose quota a call counts against; empty while the operator's own is not known."""
+        if identity.role:
+            return role_account(identity.role).id
+        return self._sessions.known_account.id if self._sessions.known_account else ""
+
+    async def _call(
+        self,
+        identity: Identity,
+        region: str,
+        operation: str,
+        params: dict[str, Any],
+        *,
+        secret: str = "",
+        own: bool = False,
+    ) -> dict[str, Any]:
+        await self._paces.turn((self._account_of(identity), region), identity.role)
+        return await self._sessions.call(
+            identity, region, operation, params, service=self.service.endpoint, secret=secret, own=own
+        )
+
+
+def selected(ref: SecretRef) -> str:
+    """What AWS is asked for: the name or ARN with the version or label, if the reference has one."""
+    selector = ref.version_id or ref.stage
+    return f"{ref.id}:{selector}" if selector else ref.id
+
+
+def batch_of(asked: Mapping[str, SecretRef], answer: Mapping[str, Any], request_id: str = "") -> Batch:
+    """The result by reference. `asked` has the references by what AWS was asked for."""
+    values: dict[SecretRef, SecretValue] = {}
+    for raw in answer.get("Parameters") or ():
+        value = _value(raw)
+        for form in (raw.get("Name"), raw.get("ARN")):
+            ref = _meant(asked, str(form), str(raw.get("Selector") or ""))
+            if value is not None and ref is not None:
+                values[ref] = value
+    missing = [asked[text] for text in answer.get("InvalidParameters") or () if text in asked]
+    return Batch(values, {ref: _absent(ref, "GetParameters", request_id) for ref in missing if ref not in values})
+
+
+def _meant(asked: Mapping[str, SecretRef], form: str, selector: str) -> SecretRef | None:
+    """What a response with this name or ARN is for. Some implementations leave out the selector."""
+    exact = asked.get(f"{form}{selector}")
+    if exact or selector:
+        return exact
+    same = [ref for ref in asked.values() if ref.id == form]
+    return same[0] if len(same) == 1 else None
+
+
+def _absent(ref: SecretRef, operation: str, request_id: str) -> Failure:
+    return from_code(
+        *("ParameterNotFound", ""),
+        operation=operation,
+        identity=ref.identity,
+        secret=selected(ref),
+        request_id=request_id,
+    )
+
+
+def _value(raw: Mapping[str, Any]) -> SecretValue | None:
+    """The value in a response; None if it is incomplete."""
+    name, arn, text = raw.get("Name"), raw.get("ARN"), raw.get("Value")
+    if not (isinstance(name, str) and isinstance(arn, str) and isinstance(text, str) and name and arn):
+        return None
+    try:
+        version = version_of(raw)
+    except (KeyError, TypeError):
+        return None
+    if name.startswith("arn:"):  # of a parameter that another account shares
+        name = PARAMETER_STORE.parse(name).name
+    return SecretValue(name, arn, version, text, None, service=PARAMETER_STORE.name)

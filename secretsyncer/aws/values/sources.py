@@ -1,0 +1,64 @@
+"""The values of all services: each reference goes to the cache of its service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+from secretsyncer.aws.identity import Identity, SecretRef
+from secretsyncer.aws.listing.listings import Listings
+from secretsyncer.aws.value import SecretValue
+from secretsyncer.aws.values.cache import SecretCache
+from secretsyncer.errors import SyncFailure
+
+
+class Sources:
+    """The caches by the name of their service. Its methods are those of a cache, for references of any service."""
+
+    def __init__(self, caches: Mapping[str, SecretCache]) -> None:
+        self._caches = caches
+
+    async def aclose(self) -> None:
+        """Stop fetching. All waiting callers get STOPPING."""
+        await asyncio.gather(*(cache.aclose() for cache in self._caches.values()))
+
+    def known(self, ref: SecretRef, listings: Listings) -> tuple[str, str] | None:
+        return self._caches[ref.service].known(ref, listings.of(ref.service))
+
+    async def get_many(
+        self, refs: Collection[SecretRef], listings: Listings, *, max_size: int | None = None
+    ) -> dict[SecretRef, SecretValue | SyncFailure]:
+        parts = _by_service(refs)
+        read = (
+            self._caches[name].get_many(some, listings.of(name), max_size=max_size) for name, some in parts.items()
+        )
+        return {ref: result for found in await asyncio.gather(*read) for ref, result in found.items()}
+
+    async def likely(self, refs: Collection[SecretRef], listings: Listings) -> dict[SecretRef, SecretValue]:
+        parts = _by_service(refs)
+        read = (self._caches[name].likely(some, listings.of(name)) for name, some in parts.items())
+        return {ref: value for found in await asyncio.gather(*read) for ref, value in found.items()}
+
+    async def tags(
+        self, refs: Collection[SecretRef], listings: Listings
+    ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:
+        parts = _by_service(refs)
+        read = (self._caches[name].tags(some, listings.of(name)) for name, some in parts.items())
+        return {ref: tags for found in await asyncio.gather(*read) for ref, tags in found.items()}
+
+    def prefetch(self, refs: Collection[SecretRef], listings: Listings) -> None:
+        for name, some in _by_service(refs).items():
+            self._caches[name].prefetch(some, listings.of(name))
+
+    def invalidate(self, refs: Iterable[SecretRef], identity: Identity) -> None:
+        """Fetch what these references name again on the next request of this identity."""
+        for name, some in _by_service(refs).items():
+            self._caches[name].invalidate({ref.id for ref in some}, identity)
+
+
+def _by_service(refs: Iterable[SecretRef]) -> dict[str, list[SecretRef]]:
+    parts: defaultdict[str, list[SecretRef]] = defaultdict(list)
+    for ref in refs:
+        parts[ref.service].append(ref)
+    return parts
