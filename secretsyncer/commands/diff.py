@@ -19,7 +19,7 @@ from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import SECRETS
 from secretsyncer.metrics import Metrics
-from secretsyncer.sync.observed import MANAGED_BY
+from secretsyncer.sync.marks import MARK, is_managed
 from secretsyncer.sync.secret_plan import MANAGED_METADATA
 
 _KEY = secrets.token_bytes(32)
@@ -81,6 +81,8 @@ def _count(number: int, noun: str) -> str:
 
 def _difference(name: str, wanted: Object, live: Object | None, *, reveal: bool) -> Difference:
     data = list(_compare_data(wanted, live, reveal=reveal))
+    if live and not is_managed(live) and (live.get("data") or {}).keys() - wanted["data"].keys():
+        data.append(("", "not managed by secretsyncer: its keys are removed only with spec.adopt: true"))
     form = list(_compare_form(wanted, live)) if live else []
     keys = [key for key, _ in data if key]
     what = ["is missing"] if live is None else [f"key{'s' * (len(keys) > 1)} {', '.join(keys)}"] if keys else []
@@ -114,7 +116,7 @@ def _compare_form(wanted: Object, live: Object) -> Iterator[tuple[str, str]]:
     for kind, part in (("label", "labels"), ("annotation", "annotations")):
         have = live["metadata"].get(part) or {}
         for name, value in sorted((wanted["metadata"].get(part) or {}).items()):
-            if have.get(name) != value and name not in {MANAGED_METADATA, MANAGED_BY}:
+            if have.get(name) != value and name not in {MANAGED_METADATA, MARK}:
                 yield kind, f"~ {kind} {name}={value}"
 
 

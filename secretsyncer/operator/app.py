@@ -118,7 +118,7 @@ class App:
         loops.start("events", parts.events.run())
         for informer in parts.informers:
             await informer.synced.wait()
-        log.info("informers synced", extra={i.resource.plural: len(i) for i in parts.informers})
+        log.info("informers synced", extra={i.name: len(i) for i in parts.informers})
         if parts.elector:
             await parts.elector.acquire()
             loops.start("lease", parts.elector.hold())
@@ -159,4 +159,4 @@ class App:
 
 
 def _loop_name(informer: Informer) -> str:
-    return f"informer {informer.resource.plural}"
+    return f"informer {informer.name}"

@@ -40,14 +40,14 @@ from secretsyncer.sync.controller import Controller
 from secretsyncer.sync.damping import Damping
 from secretsyncer.sync.dependencies import DependencyIndex
 from secretsyncer.sync.last_good import in_use
+from secretsyncer.sync.marks import OLD_SELECTOR, SELECTOR
 from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_view
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler
 from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.restarter import Restarter
 from secretsyncer.sync.rotation import rows
-from secretsyncer.sync.secret_plan import SELECTOR
-from secretsyncer.sync.stores import Stores
+from secretsyncer.sync.stores import MarkedSecrets, Stores
 from secretsyncer.sync.workload_api import Workloads
 
 REFUSED_LIMIT = 300.0
@@ -61,8 +61,8 @@ class Parts:
     server: Server
     """Serves metrics, probes and the status page."""
 
-    informers: tuple[Informer, Informer, Informer]
-    """Watch SyncedSecrets, namespaces, and the Secrets that carry our label."""
+    informers: tuple[Informer, Informer, Informer, Informer]
+    """Watch SyncedSecrets, namespaces, and the Secrets with our mark and with our old one."""
 
     events: EventRecorder
     """Sends Kubernetes Events."""
@@ -106,7 +106,8 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     events = EventRecorder(client, metrics, instance=instance)
     polled = PolledNamespaces(client, settings.watch_namespace) if settings.watch_namespace else None
     informers = _informers(settings, client, polled or client, metrics, heartbeats)
-    stores = Stores(*informers)
+    objects, spaces, marked, with_old_mark = informers
+    stores = Stores(objects, spaces, MarkedSecrets(marked, with_old_mark))
     index, owners = DependencyIndex(), Owners()
     api = SecretsManager(sessions)
     cache = SecretCache(api, metrics, region=sessions.region, regions=sessions.regions)
@@ -219,7 +220,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
 
 def _informers(
     settings: Settings, client: KubeClient, namespaces: ListWatcher, metrics: Metrics, heartbeats: Heartbeats
-) -> tuple[Informer, Informer, Informer]:
+) -> tuple[Informer, Informer, Informer, Informer]:
     informer = partial(Informer, metrics=metrics, heartbeats=heartbeats)
     watched = settings.watch_namespace or ("",)
     return (
@@ -237,6 +238,14 @@ def _informers(
             transform=namespace_view(settings.ns_annotation),
         ),
         informer(client, SECRETS, namespaces=watched, label_selector=SELECTOR, transform=summarise),
+        informer(
+            client,
+            SECRETS,
+            name="secrets with old mark",
+            namespaces=watched,
+            label_selector=OLD_SELECTOR,
+            transform=summarise,
+        ),
     )
 
 
@@ -271,7 +280,7 @@ def _readiness(
             return None
         return poller.health() if poller.catalogue.listed_at is None else None
 
-    synced = {informer.resource.plural: _synced(informer) for informer in informers}
+    synced = {informer.name: _synced(informer) for informer in informers}
     return {"kubernetes credentials": _accepted(client), **synced, "aws": listed}
 
 
@@ -292,5 +301,5 @@ def _synced(informer: Informer) -> Check:
 
 def _notes(informers: Sequence[Informer], polled: PolledNamespaces | None) -> dict[str, Check]:
     """What a check that passes may add: with WATCH_NAMESPACE, some namespaces may not be readable."""
-    notes: dict[str, Check] = {informer.resource.plural: informer.unwatched for informer in informers}
+    notes: dict[str, Check] = {informer.name: informer.unwatched for informer in informers}
     return {**notes, NAMESPACES.plural: polled.unreadable} if polled else notes

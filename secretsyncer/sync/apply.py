@@ -10,24 +10,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
 from secretsyncer.sync.damping import Damping, dispute
+from secretsyncer.sync.marks import MARKED, is_managed
 from secretsyncer.sync.observed import fingerprint, summarise
 from secretsyncer.sync.refusals import as_failure, is_denial, refusal
 from secretsyncer.sync.revision import Count, Revision, following
-from secretsyncer.sync.secret_plan import (
-    SELECTOR,
-    Create,
-    Patch,
-    Recreate,
-    is_managed,
-    is_ours,
-    plan,
-)
+from secretsyncer.sync.secret_plan import Create, Patch, Recreate, is_ours, plan
+from secretsyncer.sync.secret_rules import listed_keys
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -208,16 +202,16 @@ class Writer:
             )
         if isinstance(step, Create | Recreate):
             answer = await self._api.create(SECRETS, key.namespace, step.body)
-            action = f"created with {_keys(step.body['data'])}"
+            action = f"created with {listed_keys(step.body['data'])}"
         else:
             answer = await self._api.merge_patch(SECRETS, key.namespace, key.name, step.body)
-            action = f"updated: {_keys(step.keys)}" if step.keys else "updated: labels or annotations"
+            action = f"updated: {listed_keys(step.keys)}" if step.keys else "updated: labels or annotations"
         self._secrets.remember(answer)
         if not is_managed(answer):
             raise self._altered(
                 key,
                 wanted,
-                f"Secret {key} was written without the label {SELECTOR}, which the operator needs to watch it: "
+                f"Secret {key} was written without the label {MARKED}, which the operator needs to watch it: "
                 "an admission policy or webhook removes or changes the label",
                 watched=False,
             )
@@ -239,7 +233,7 @@ class Writer:
         if left is None:
             return
         keys = left.keys if isinstance(left, Patch) else ()
-        what = f"its {_keys(keys)}" if keys else "its labels, annotations or owner references"
+        what = f"its {listed_keys(keys)}" if keys else "its labels, annotations or owner references"
         raise self._altered(
             synced.secret,
             wanted,
@@ -283,9 +277,3 @@ class Writer:
     def _check_may_write(self) -> None:
         if not self._may_write():
             raise Unavailable(Reason.KUBERNETES_ERROR, "this process does not hold the lease any more")
-
-
-def _keys(names: Any) -> str:
-    shown = sorted(names)
-    listed = ", ".join(shown[:10]) + (", …" if len(shown) > 10 else "")
-    return f"key{'s' * (len(shown) != 1)} {listed}" if shown else "no keys"

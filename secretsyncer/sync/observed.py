@@ -13,13 +13,12 @@ from typing import Any
 
 from secretsyncer.kube.objects import Object
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
+from secretsyncer.sync.marks import MARK_NAMES, OWN_GROUP
 from secretsyncer.synced_secret import TOO_LARGE, SyncedSecret
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 REFRESH_ANNOTATION = "secrets.contentful.com/refresh"
 """A new value of this annotation of a SyncedSecret causes a read of its sources."""
-OWN_GROUP = "secrets.contentful.com/"
-MANAGED_BY = "app.kubernetes.io/managed-by"
 LONG = 1024
 """Characters of an annotation of which only a digest is kept."""
 MOST_ENTRIES = 20_000
@@ -64,7 +63,7 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
     owners, finalizers = metadata.get("ownerReferences") or [], metadata.get("finalizers") or []
     entries = sum(map(len, (data, labels, annotations, owners, finalizers)))
     if entries > MOST_ENTRIES:
-        labels = {name: text for name, text in labels.items() if name == MANAGED_BY}
+        labels = {name: text for name, text in labels.items() if name in MARK_NAMES}
         data, annotations, owners, finalizers = {}, {}, [], []
     return {
         "metadata": {

@@ -17,9 +17,11 @@ from typing import Any
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SYNCED_SECRETS
-from secretsyncer.sync.observed import LAST_APPLIED, MANAGED_BY, OWN_GROUP, brief, digest
+from secretsyncer.sync.marks import MARK, OWN_GROUP, WHOLE, has_old_mark, is_managed
+from secretsyncer.sync.observed import LAST_APPLIED, brief, digest
 from secretsyncer.sync.revision import Revision, annotation, is_revision
 from secretsyncer.sync.secret_rules import (
+    check_adoption,
     check_controller,
     check_metadata,
     check_not_emptied,
@@ -30,8 +32,6 @@ from secretsyncer.sync.secret_rules import (
 )
 from secretsyncer.synced_secret import SyncedSecret
 
-MANAGER = "kube-secret-syncer"
-SELECTOR = f"{MANAGED_BY}={MANAGER}"
 MANAGED_METADATA = f"{OWN_GROUP}managed-metadata"
 
 
@@ -82,13 +82,7 @@ def plan(
     if observed is None:
         return Create(_body(synced, encoded, annotations))
     check_observed(synced, observed)
-    may_adopt = adopt if synced.spec.adopt is None else synced.spec.adopt
-    if not may_adopt and not is_managed(observed):
-        raise Rejected(
-            Reason.CONFLICT,
-            f"Secret {synced.secret} exists and is not managed by {MANAGER}; "
-            f"delete it, label it {SELECTOR}, or set spec.adopt: true",
-        )
+    check_adoption(synced, data, observed, adopt=adopt)
     check_controller(synced, observed["metadata"]["ownerReferences"])
     check_not_emptied(synced, data, observed)
     changes, keys = _data_changes(encoded, observed["digests"])
@@ -105,7 +99,7 @@ def plan(
             _successor(synced, encoded, observed["metadata"], annotations),
         )
     freeze = bool(synced.spec.immutable) and not observed["immutable"]
-    if not changes and not metadata and not freeze:
+    if not changes and not freeze and (not metadata or _is_only_the_mark(metadata, observed)):
         return None
     body: dict[str, Any] = {"metadata": {**metadata, "resourceVersion": observed["metadata"]["resourceVersion"]}}
     if changes:
@@ -155,7 +149,7 @@ def _obstacle(synced: SyncedSecret, observed: dict[str, Any], *, changed: bool) 
 
 
 def _labels(synced: SyncedSecret) -> dict[str, str]:
-    return {**synced.spec.labels, MANAGED_BY: MANAGER}
+    return {**synced.spec.labels, MARK: WHOLE}
 
 
 def _annotations(synced: SyncedSecret, revision: Revision | None) -> dict[str, str]:
@@ -210,6 +204,11 @@ def _metadata_changes(
     return changes
 
 
+def _is_only_the_mark(metadata: Mapping[str, Any], observed: Mapping[str, Any]) -> bool:
+    """Whether nothing is missing but the new mark, on a Secret with the old one: it comes with the next write."""
+    return metadata == {"labels": {MARK: WHOLE}} and has_old_mark(observed["metadata"]["labels"])
+
+
 def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
     """The labels and annotations that MANAGED_METADATA records; an unreadable record is ignored."""
     noted: Any = None
@@ -240,11 +239,6 @@ def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> l
     if len(ours) == 1 and ours[0].get("uid") == synced.uid:
         return observed
     return [*others, _owner(synced)]
-
-
-def is_managed(secret: Mapping[str, Any]) -> bool:
-    """Whether the Secret, summarised or not, carries the operator's label, by which it is watched."""
-    return (secret["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER
 
 
 def is_ours(synced: SyncedSecret, observed: Mapping[str, Any]) -> bool:

@@ -233,8 +233,8 @@ class SyncedSecretSpec(Fields):
     set. Empty is an empty text. jmesPath finds no null. Defaults to Error."""
 
     adopt: bool | None = None
-    """Whether to take over an existing Secret that the operator does not manage. Defaults to the operator's setting
-    ADOPT_EXISTING."""
+    """Whether to take over an existing Secret that the operator does not manage, and remove its other keys. Defaults to
+    the operator's setting ADOPT_EXISTING, which never removes a key."""
 
     restart: Restart | None = None
     """Workloads to restart when the Secret has changed. The operator needs permissions for it: see docs/restarts.md."""

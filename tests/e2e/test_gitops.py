@@ -120,7 +120,7 @@ async def test_tracking_labels_and_annotations_are_not_copied_to_the_secret(oper
     await cluster.create({**obj, "metadata": metadata, "spec": {"data": [literal("a", "1")]}})
     await space.until_synced("demo")
     made = (await space.secret("demo"))["metadata"]
-    assert made["labels"] == {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
+    assert made["labels"] == {"secrets.contentful.com/managed": "true"}
     assert made.get("annotations", {}) == {}
 
 

@@ -10,7 +10,6 @@ from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import SYNCED_SECRETS
 
 _KUBECTL = "kubectl.kubernetes.io/"
-_MANAGED_BY = "app.kubernetes.io/managed-by"
 _STAGE = re.compile(r"[A-Za-z0-9_+=.@-]{1,256}")
 _ORDER = (
     *("IAMRole", "region", "externalId", "target", "type", "immutable", "secretMetadata", "deletionPolicy"),
@@ -79,10 +78,6 @@ class Draft:
                     self.refuse(f"{where}.{part}.{name} is a template: labels and annotations are texts here")
                 elif not name.startswith(_KUBECTL):
                     kept.setdefault(part, {})[name] = text
-        own = kept.get("labels", {}).pop(_MANAGED_BY, None)
-        if own is not None:
-            self.note(f"label {_MANAGED_BY}: the operator writes its own value in place of {own}")
-        kept = {part: texts for part, texts in kept.items() if texts}
         if kept:
             self.spec["secretMetadata"] = kept
 

@@ -124,7 +124,7 @@ async def test_a_secret_recreated_by_somebody_else_is_not_deleted_in_place_of_th
 @pytest.mark.parametrize(
     "before",
     [
-        pytest.param(lambda c: c.put(kube_secret({"b": "theirs"}, ours=False)), id="created"),
+        pytest.param(lambda c: c.put(kube_secret({"a": "theirs"}, ours=False)), id="created"),
         pytest.param(lambda c: c.edit(SECRETS, KEY, {"data": encoded(b="theirs")}), id="edited"),
         pytest.param(lambda c: c.remove(SECRETS, KEY), id="deleted"),
     ],
@@ -341,12 +341,12 @@ async def test_a_label_that_admission_removes_is_a_conflict_with_that_reason(wri
     create = cluster.create
 
     async def mutated(resource, namespace, body, *, dry_run=False):
-        labels = {**body["metadata"]["labels"], "app.kubernetes.io/managed-by": "policy"}
+        labels = {**body["metadata"]["labels"], "secrets.contentful.com/managed": "policy"}
         changed = {**body, "metadata": {**body["metadata"], "labels": labels}}
         return await create(resource, namespace, changed, dry_run=dry_run)
 
     cluster.create = mutated
-    with pytest.raises(Rejected, match=r"without the label app\.kubernetes\.io/managed-by") as caught:
+    with pytest.raises(Rejected, match=r"without the label secrets\.contentful\.com/managed") as caught:
         await writer.write_secret(SYNCED, {"a": b"1"})
     assert caught.value.reason is Reason.CONFLICT
 
