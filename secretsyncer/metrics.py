@@ -220,6 +220,9 @@ class Metrics:
             "Number of objects in the store of an informer, by resource",
             ("resource",),
         )
+        self.missing_secrets = gauge(
+            "secretsyncer_missing_secrets", "Number of objects that wait for a Secret that does not exist"
+        )
         self.events = counter(
             "secretsyncer_events_total", "Number of Kubernetes Events: sent, dropped, failed", ("outcome",)
         )
@@ -243,8 +246,9 @@ class Metrics:
             "secretsyncer_template_renders_total", "Number of template renders, by outcome", ("outcome",)
         )
         self.loop_lag_seconds = gauge("secretsyncer_event_loop_lag_seconds", "Last measured lag of the event loop")
-        info = gauge("secretsyncer_build_info", "Always 1; the version is in the labels", ("version", "python"))
-        info.labels(__version__, platform.python_version()).set(1)
+        gauge("secretsyncer_build_info", "Always 1; the version is in the labels", ("version", "python")).labels(
+            __version__, platform.python_version()
+        ).set(1)
         _start_at_zero(self.reconciles, RESULTS)
         _start_at_zero(self.polls, ("success", "failure"))
         _start_at_zero(self.change_polls, ("success", "failure", "unsupported"))

@@ -115,6 +115,7 @@ class App:
         loops.start("pulse", measure_lag(self._metrics.loop_lag_seconds.set))
         for informer in parts.informers:
             loops.start(_loop_name(informer), informer.run())
+        loops.start("arrivals", parts.arrivals.run())
         loops.start("events", parts.events.run())
         for informer in parts.informers:
             await informer.synced.wait()
@@ -145,7 +146,11 @@ class App:
             log.warning("reconciles cancelled", extra={"running": parts.queue.running()})
         workers = [f"worker {number}" for number in range(self._settings.workers)]
         await loops.stop(
-            *RESTARTERS, *workers, "event queue", "poller", *map(_loop_name, parts.informers), "events"
+            *RESTARTERS,
+            *workers,
+            *("event queue", "poller", "arrivals"),
+            *map(_loop_name, parts.informers),
+            "events",
         )
         if graceful:
             await parts.events.flush(FLUSH_DEADLINE)

@@ -14,6 +14,8 @@ OWN_GROUP = "secrets.contentful.com/"
 MARK = f"{OWN_GROUP}managed"
 WHOLE = "true"
 """Value of the mark: all data of the Secret is the operator's."""
+SOME_KEYS = "keys"
+"""Value of the mark: objects fill some keys of a Secret that belongs to somebody else."""
 OLD_MARK = "app.kubernetes.io/managed-by"
 OLD_VALUE = "kube-secret-syncer"
 SELECTOR = MARK
@@ -27,6 +29,12 @@ def is_managed(secret: Mapping[str, Any]) -> bool:
     """Whether the Secret, summarised or not, is the operator's."""
     labels = secret["metadata"].get("labels") or {}
     return labels.get(MARK) == WHOLE or has_old_mark(labels)
+
+
+def is_watched(secret: Mapping[str, Any]) -> bool:
+    """Whether the Secret has a label by which it is watched."""
+    labels = secret["metadata"].get("labels") or {}
+    return MARK in labels or has_old_mark(labels)
 
 
 def has_old_mark(labels: Mapping[str, str]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from secretsyncer.kube.objects import Object
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
+from secretsyncer.sync.held_keys import HELD, LONGEST
 from secretsyncer.sync.marks import MARK_NAMES, OWN_GROUP
 from secretsyncer.synced_secret import TOO_LARGE, SyncedSecret
 
@@ -87,7 +88,8 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
 
 def brief(name: str, text: str) -> str:
     """The value of an annotation as it is kept: a digest stands for a long one, except for the operator's own."""
-    return text if len(text) <= LONG or name.startswith(OWN_GROUP) else f"digest {digest(text).hex()}"
+    kept = len(text) <= LONG or (name.startswith(OWN_GROUP) and (name != HELD or len(text) <= LONGEST))
+    return text if kept else f"digest {digest(text).hex()}"
 
 
 def synced_secret_view(obj: Object) -> Object:

@@ -17,12 +17,14 @@ from typing import Any
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.sync.held_keys import HELD
 from secretsyncer.sync.marks import MARK, OWN_GROUP, WHOLE, has_old_mark, is_managed
 from secretsyncer.sync.observed import LAST_APPLIED, brief, digest
 from secretsyncer.sync.revision import Revision, annotation, is_revision
 from secretsyncer.sync.secret_rules import (
     check_adoption,
     check_controller,
+    check_creation,
     check_metadata,
     check_not_emptied,
     check_observed,
@@ -80,6 +82,7 @@ def plan(
     check_metadata(synced)
     annotations = _annotations(synced, revision)
     if observed is None:
+        check_creation(synced)
         return Create(_body(synced, encoded, annotations))
     check_observed(synced, observed)
     check_adoption(synced, data, observed, adopt=adopt)
@@ -129,7 +132,7 @@ def _successor(
 ) -> dict[str, Any]:
     """The Secret that takes the place of the observed one, with the metadata that others put there."""
     body = _body(synced, encoded, annotations)
-    before = _managed_before(observed["annotations"])
+    before = managed_before(observed["annotations"])
     for part in ("labels", "annotations"):
         others = {name: text for name, text in observed[part].items() if name not in before[part]}
         if merged := {**others, **body["metadata"].get(part, {})}:
@@ -186,7 +189,7 @@ def _data_changes(
 def _metadata_changes(
     synced: SyncedSecret, observed: dict[str, Any], annotations: dict[str, str]
 ) -> dict[str, Any]:
-    before = _managed_before(observed["annotations"])
+    before = managed_before(observed["annotations"])
     changes: dict[str, Any] = {}
     for part, wanted in (("labels", _labels(synced)), ("annotations", annotations)):
         have = observed[part]
@@ -209,7 +212,7 @@ def _is_only_the_mark(metadata: Mapping[str, Any], observed: Mapping[str, Any]) 
     return metadata == {"labels": {MARK: WHOLE}} and has_old_mark(observed["metadata"]["labels"])
 
 
-def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
+def managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
     """The labels and annotations that MANAGED_METADATA records; an unreadable record is ignored."""
     noted: Any = None
     text = annotations.get(MANAGED_METADATA)
@@ -222,7 +225,7 @@ def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
     for part in ("labels", "annotations"):
         names = noted.get(part) if isinstance(noted, dict) else None
         before[part] = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-    before["annotations"] += [MANAGED_METADATA, *filter(is_revision, annotations)]
+    before["annotations"] += [MANAGED_METADATA, HELD, *filter(is_revision, annotations)]
     return before
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.sync import held_keys
+from secretsyncer.sync.held_keys import NOTHING
 from secretsyncer.sync.marks import MARKED, is_managed
 from secretsyncer.sync.observed import MOST_ENTRIES
 from secretsyncer.synced_secret import SyncedSecret
@@ -75,6 +77,16 @@ def check_observed(synced: SyncedSecret, observed: dict[str, Any]) -> None:
         )
 
 
+def check_creation(synced: SyncedSecret) -> None:
+    """Reject a Secret that does not exist, if the object may not create it."""
+    if not synced.spec.creates:
+        raise Rejected(
+            Reason.SECRET_MISSING,
+            f"Secret {synced.secret} does not exist, and the object does not create it; it is written as soon as it "
+            "exists; to create it, set spec.target.create: true",
+        )
+
+
 def check_adoption(
     synced: SyncedSecret, data: Mapping[str, bytes], observed: dict[str, Any], *, adopt: bool
 ) -> None:
@@ -83,7 +95,9 @@ def check_adoption(
     `adopt` is the operator's setting, which the spec can override. Only the object itself can allow that keys of
     somebody else are removed: one wrong name would otherwise empty a Secret of another program.
     """
-    if is_managed(observed):
+    held = held_keys.read(observed["metadata"]["annotations"]).get(synced.key.name, NOTHING).keys
+    removed = observed["digests"].keys() - data.keys() - held
+    if is_managed(observed) or (held and held >= observed["digests"].keys()):
         return
     if not (adopt if synced.spec.adopt is None else synced.spec.adopt):
         raise Rejected(
@@ -91,12 +105,12 @@ def check_adoption(
             f"Secret {synced.secret} exists and is not managed by secretsyncer; "
             f"delete it, label it {MARKED}, or set spec.adopt: true",
         )
-    removed = observed["digests"].keys() - data.keys()
     if removed and not synced.spec.adopt:
         raise Rejected(
             Reason.CONFLICT,
             f"Secret {synced.secret} exists and is not managed by secretsyncer, and its {listed_keys(removed)} would "
-            "be removed; choose another spec.target.name, or set spec.adopt: true",
+            "be removed; choose another spec.target.name, set spec.target.policy: Merge to write only some keys, "
+            "or set spec.adopt: true",
         )
 
 

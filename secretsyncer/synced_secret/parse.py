@@ -62,6 +62,13 @@ def target_of(obj: dict[str, Any]) -> Key:
     return Key(key.namespace, name) if isinstance(name, str) and name else key
 
 
+def merges(obj: dict[str, Any]) -> bool:
+    """Whether a raw object asks to fill some keys of its Secret, whether the object is valid or not."""
+    spec = obj.get("spec")
+    target = spec.get("target") if isinstance(spec, dict) else None
+    return isinstance(target, dict) and target.get("policy") == "Merge"
+
+
 def parse(obj: dict[str, Any], *, seconds: float = LONGEST) -> SyncedSecret:
     """The object, checked. Raises Rejected(InvalidSpec) that names every wrong field.
 

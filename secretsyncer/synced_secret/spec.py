@@ -32,7 +32,7 @@ from secretsyncer.synced_secret.formats import (
 )
 from secretsyncer.synced_secret.references import SecretKeyReference, SecretReference, ValueReference
 from secretsyncer.synced_secret.restart import Restart
-from secretsyncer.synced_secret.target import SecretMetadata, Target
+from secretsyncer.synced_secret.target import NOT_WITH_MERGE, SecretMetadata, Target
 
 __all__ = [
     "DataFrom",
@@ -169,6 +169,7 @@ class SyncedSecretSpec(Fields):
     rules: ClassVar[tuple[Rule, ...]] = (
         at_most_one_of("IAMRole", "AWSAccountID"),
         advised(at_least_one_of("data", "dataFrom")),
+        NOT_WITH_MERGE,
     )
 
     iam_role: RoleReference | None = Field(None, alias="IAMRole")
@@ -200,7 +201,7 @@ class SyncedSecretSpec(Fields):
     """Keys of the Secret, one by one. If several have the same name, the last one takes precedence."""
 
     target: Target | None = None
-    """The Secret to write, if its name is not that of this SyncedSecret."""
+    """The Secret to write: its name, if it is not that of this SyncedSecret, and whether it is replaced or filled."""
 
     type: SecretType | None = None
     """Type of the Secret, for example kubernetes.io/tls. The keys that the type requires are checked before the Secret
@@ -245,6 +246,17 @@ class SyncedSecretSpec(Fields):
     refresh_interval: Duration | None = None
     """How often to read this object's secrets from AWS, at least 10s and at most 720h. By default they are read when the
     operator lists AWS and finds a change, which needs fewer calls."""
+
+    @property
+    def merges(self) -> bool:
+        """Whether the object fills some keys of the Secret."""
+        return self.target is not None and self.target.policy == "Merge"
+
+    @property
+    def creates(self) -> bool:
+        """Whether the Secret is created if it does not exist."""
+        chosen = self.target.create if self.target else None
+        return not self.merges if chosen is None else chosen
 
     @property
     def parts(self) -> tuple[Keys, ...]:

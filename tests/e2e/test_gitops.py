@@ -62,6 +62,7 @@ async def test_argo_cd_shows_the_health_of_real_objects_for_every_reason(operato
         Reason.INVALID_SECRET_VALUE: (space, {"data": [key("a", name, "missing")]}, "Degraded"),
         Reason.TEMPLATE_ERROR: (space, {"data": [template("a", "{{ nothing }}")]}, "Degraded"),
         Reason.CONFLICT: (space, {**good, "adopt": False, "target": {"name": "conflict"}}, "Degraded"),
+        Reason.SECRET_MISSING: (space, {**good, "target": {"policy": "Merge"}}, "Progressing"),
         Reason.AWS_UNAVAILABLE: (space, {**good, "IAMRole": role}, "Progressing"),
         Reason.KUBERNETES_ERROR: (space, {**good, "target": {"name": "kubernetes-error"}}, "Progressing"),
         Reason.ADMISSION_DENIED: (full, good, "Degraded"),

@@ -92,15 +92,24 @@ class MemoryCluster:
     # What the operator asks of the API, in the methods of a `KubeClient`
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, label_selector: str = "", **_: Any
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        **_: Any,
     ) -> Object:
         """Everything in one page; of Secrets, those with one of the operator's marks."""
         await asyncio.sleep(self.latency)
         self._ask("list", resource, Key(namespace or "", ""))
         await self.lists[resource].wait()
         found = self._objects[resource.plural].items()
+        name = field_selector.removeprefix("metadata.name=")
         items = [
-            obj for key, obj in found if namespace in {None, key.namespace} and _is_selected(label_selector, obj)
+            obj
+            for key, obj in found
+            if namespace in {None, key.namespace} and name in {"", key.name} and _is_selected(label_selector, obj)
         ]
         metadata = {"resourceVersion": str(self._version)}
         return {"kind": f"{resource.kind}List", "metadata": metadata, "items": copy.deepcopy(items)}

@@ -13,7 +13,7 @@ _KUBECTL = "kubectl.kubernetes.io/"
 _STAGE = re.compile(r"[A-Za-z0-9_+=.@-]{1,256}")
 _ORDER = (
     *("IAMRole", "region", "externalId", "target", "type", "immutable", "secretMetadata", "deletionPolicy"),
-    *("nullValues", "restart", "dataFrom", "data"),
+    *("adopt", "nullValues", "restart", "dataFrom", "data"),
 )
 
 JSON = (
@@ -88,6 +88,20 @@ class Draft:
     def target(self, name: str | None) -> None:
         if name and name != self._metadata["name"]:
             self.spec["target"] = {"name": name}
+
+    def merge(self, *, create: bool) -> None:
+        """Fill some keys of a Secret. The original has written them already, so they are taken over."""
+        chosen = {"create": True} if create else {}
+        self.spec["target"] = {**self.spec.get("target", {}), "policy": "Merge", **chosen}
+        self.spec["adopt"] = True
+        self.note(
+            "policy Merge with adopt: true, which takes the keys over from whoever has written them; "
+            "labels, annotations and type of the Secret stay as they are"
+        )
+
+    @property
+    def merges(self) -> bool:
+        return (self.spec.get("target") or {}).get("policy") == "Merge"
 
     @property
     def secret(self) -> tuple[str, str]:

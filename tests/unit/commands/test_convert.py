@@ -616,7 +616,6 @@ def test_rewrite_rules_come_along_and_named_groups_are_named(convert, rendered):
     ("objects", "why"),
     [
         ([store(service="ParameterStore"), eso()], "SecretStore aws is not one of AWS Secrets Manager"),
-        ([store(), eso(target={"creationPolicy": "Merge"})], "creationPolicy Merge"),
         ([store(), eso(target={"creationPolicy": "None"})], "creationPolicy None"),
         ([kes(backendType="vault")], "backendType vault"),
         ([kes(backendType="systemManager")], "backendType systemManager"),

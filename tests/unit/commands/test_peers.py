@@ -114,7 +114,9 @@ def seen(secret):
         "type": secret.get("type"),
         "data": {key: text_of(text) for key, text in secret["data"].items()},
         "labels": without(metadata.get("labels"), "secrets.contentful.com/managed"),
-        "annotations": without(metadata.get("annotations"), "secrets.contentful.com/managed-metadata"),
+        "annotations": without(
+            metadata.get("annotations"), "secrets.contentful.com/managed-metadata", "secrets.contentful.com/keys"
+        ),
         "immutable": bool(secret.get("immutable")),
     }
 

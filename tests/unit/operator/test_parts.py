@@ -10,7 +10,7 @@ from secretsyncer.errors import KubeError
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.kube.resources import LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS
-from secretsyncer.operator.parts import REFUSED_LIMIT
+from secretsyncer.operator.checks import REFUSED_LIMIT
 from secretsyncer.operator.status_page.view import View
 from secretsyncer.sync.marks import MARK, OLD_MARK, OLD_VALUE, WHOLE
 from tests.support.builders import kube_secret, namespace, synced_secret
