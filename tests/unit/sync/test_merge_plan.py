@@ -17,6 +17,7 @@ from secretsyncer.sync.marks import MARK, OLD_MARK, OLD_VALUE, SOME_KEYS, WHOLE
 from secretsyncer.sync.merge_plan import plan_merge, plan_release
 from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.owners import NOBODY, Peers
+from secretsyncer.sync.revision import Revision, annotation, is_revision
 from secretsyncer.sync.secret_plan import MANAGED_METADATA, Patch, plan
 from tests.support.builders import kube_secret, parsed
 from tests.support.specs import literal
@@ -287,6 +288,55 @@ def test_a_key_that_another_object_has_taken_stays():
     assert after["data"] == encoded(a="1")
     assert held_in(after) == {"web": Held(frozenset({"a"}))}
     assert after["metadata"]["labels"][MARK] == SOME_KEYS
+
+
+# The revision of the data
+
+FIRST, SECOND = Revision(0, "first"), Revision(1, "second")
+REVISION = annotation("uid-1")
+
+
+def noted(secret):
+    return {name: text for name, text in secret["metadata"]["annotations"].items() if is_revision(name)}
+
+
+def test_the_revision_is_written_with_the_keys_and_those_of_other_objects_stay():
+    others = {annotation("u-2"): SECOND.text()}
+    before = foreign(held={"web": ["c"]})
+    before["metadata"]["annotations"].update(others)
+    after = settle(asked(), {"a": b"1"}, before, revision=FIRST)
+    assert noted(after) == {REVISION: FIRST.text(), **others}
+    after = settle(asked(), {"a": b"2"}, after, revision=SECOND)
+    assert noted(after) == {REVISION: SECOND.text(), **others}
+    after = settle(asked(), {"a": b"2"}, after)  # without spec.restart
+    assert noted(after) == others
+    assert held_in(after)["demo"] == Held(frozenset({"a"}))
+
+
+def test_a_created_secret_has_the_revision():
+    step = plan_merge(asked(target={"create": True}), {"a": b"1"}, None, revision=FIRST)
+    assert noted(step.body) == {REVISION: FIRST.text()}
+
+
+def test_an_object_that_is_recreated_leaves_no_revision_of_its_predecessor():
+    before = settle(asked(), {"a": b"1"}, foreign(), revision=SECOND)
+    successor = asked()._replace(uid="u-3")
+    assert noted(settle(successor, {"a": b"1"}, before, revision=FIRST)) == {annotation("u-3"): FIRST.text()}
+    assert noted(settle(successor, {"a": b"1"}, before)) == {}
+
+
+@pytest.mark.parametrize("data", [{"a": b"1"}, {}])
+def test_an_object_that_is_gone_leaves_no_revision(data):
+    spec = {"allowEmpty": True}
+    before = settle(asked(**spec), data, foreign(held={"web": ["c"]}), revision=FIRST)
+    after = released(before, delete=True)
+    assert noted(after) == {}
+    assert held_in(after) == {"web": Held(frozenset({"c"}))}
+
+
+def test_from_replace_to_merge_the_revision_goes_on():
+    whole = kube_secret({"a": "1"}, annotations={REVISION: FIRST.text(), annotation("u-2"): SECOND.text()})
+    assert noted(settle(asked(), {"a": b"1"}, whole, revision=FIRST)) == {REVISION: FIRST.text()}
 
 
 # Whatever is there
