@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.kubernetes_client import Object
 
-LABEL = {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
+LABEL = {"secrets.contentful.com/managed": "true"}
 FILLING = "x" * 940
 """Makes a value about 1 KiB."""
 

@@ -126,6 +126,8 @@ def _holds(subject: str, schema: Node, node: Node) -> str:
     """A rule over several fields, from the JSON Schema that `fields.py` makes for it."""
     if schema == NOT_EMPTY:
         return _is_not_empty(subject, node)
+    if "const" in schema:
+        return f"{subject} == {_text(schema['const'])}"
     fields = node["properties"]
     parts = [f"has({subject}.{name})" for name in schema.get("required", ())]
     parts += [

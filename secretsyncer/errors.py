@@ -33,6 +33,7 @@ class Reason(StrEnum):
     INVALID_SECRET_VALUE = "InvalidSecretValue"  # noqa: S105 - as above
     TEMPLATE_ERROR = "TemplateError"
     CONFLICT = "Conflict"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - as above
     AWS_UNAVAILABLE = "AWSUnavailable"
     KUBERNETES_ERROR = "KubernetesError"
     ADMISSION_DENIED = "AdmissionDenied"

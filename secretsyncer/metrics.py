@@ -157,6 +157,9 @@ class Metrics:
             "Number of objects in the store of an informer, by resource",
             ("resource",),
         )
+        self.missing_secrets = gauge(
+            "secretsyncer_missing_secrets", "Number of objects that wait for a Secret that does not exist"
+        )
         self.events = counter(
             "secretsyncer_events_total",
             "Number of Kubernetes Events: sent, summarised (counted in an Event about the namespace), dropped, failed",

@@ -72,7 +72,7 @@ class Settings(BaseModel):
     """True: a namespace without the annotation may not use any role. False: it may use every role."""
 
     adopt_existing: bool = True
-    """False: an existing Secret that the operator does not manage stays as it is, and the object gets `Conflict`."""
+    """True: an existing Secret of others is taken over if that removes no key. False: it gives `Conflict`."""
 
     restart_min_interval: float = Field(300, ge=0, le=86_400)
     """Minimum of seconds between two restarts of a workload because of new data in its Secrets."""

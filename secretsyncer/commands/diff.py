@@ -19,7 +19,8 @@ from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import SECRETS
 from secretsyncer.metrics import Metrics
-from secretsyncer.sync.observed import MANAGED_BY
+from secretsyncer.sync import held_keys
+from secretsyncer.sync.marks import MARK, SOME_KEYS, is_managed
 from secretsyncer.sync.secret_plan import MANAGED_METADATA
 
 _KEY = secrets.token_bytes(32)
@@ -80,7 +81,12 @@ def _count(number: int, noun: str) -> str:
 
 
 def _difference(name: str, wanted: Object, live: Object | None, *, reveal: bool) -> Difference:
+    merges = wanted["metadata"]["labels"].get(MARK) == SOME_KEYS
+    if live and merges:
+        live = _own_part(wanted, live)
     data = list(_compare_data(wanted, live, reveal=reveal))
+    if live and not merges and not is_managed(live) and (live.get("data") or {}).keys() - wanted["data"].keys():
+        data.append(("", "not managed by secretsyncer: its keys are removed only with spec.adopt: true"))
     form = list(_compare_form(wanted, live)) if live else []
     keys = [key for key, _ in data if key]
     what = ["is missing"] if live is None else [f"key{'s' * (len(keys) > 1)} {', '.join(keys)}"] if keys else []
@@ -89,6 +95,14 @@ def _difference(name: str, wanted: Object, live: Object | None, *, reveal: bool)
         tuple(f"{name}: {line}" for _, line in (*data, *form)),
         (*what, *dict.fromkeys(kind for kind, _ in form)),
     )
+
+
+def _own_part(wanted: Object, live: Object) -> Object:
+    """The Secret in the cluster without the keys that are no business of the object."""
+    ours = held_keys.read(wanted["metadata"].get("annotations") or {})
+    theirs = held_keys.read(live["metadata"].get("annotations") or {})
+    own = {key for name in ours if name in theirs for key in theirs[name].keys} | wanted["data"].keys()
+    return {**live, "data": {key: value for key, value in (live.get("data") or {}).items() if key in own}}
 
 
 def _compare_data(wanted: Object, live: Object | None, *, reveal: bool) -> Iterator[tuple[str, str]]:
@@ -114,7 +128,7 @@ def _compare_form(wanted: Object, live: Object) -> Iterator[tuple[str, str]]:
     for kind, part in (("label", "labels"), ("annotation", "annotations")):
         have = live["metadata"].get(part) or {}
         for name, value in sorted((wanted["metadata"].get(part) or {}).items()):
-            if have.get(name) != value and name not in {MANAGED_METADATA, MANAGED_BY}:
+            if have.get(name) != value and name not in {MANAGED_METADATA, MARK, held_keys.HELD}:
                 yield kind, f"~ {kind} {name}={value}"
 
 

@@ -23,7 +23,7 @@ def lines(explanation: Explanation, screen: Screen, *, now: float) -> Iterator[s
                 + explanation.access.rule
             )
         ],
-        "Secret": [clean(f"{explanation.secret}, {_synced(explanation, now)}")],
+        "Secret": [clean(f"{explanation.secret}{_part(explanation)}, {_synced(explanation, now)}")],
         **_restarts(explanation, screen, now),
         "Sources": _sources(explanation, screen),
         "Events": _events(explanation, screen, now),
@@ -41,6 +41,10 @@ def _condition(explanation: Explanation, now: float) -> Iterator[str]:
     since = f", since {_moment(state.since, now)}" if state.since else ""
     yield clean(f"{state.reason}{since}")
     yield clean(state.message)
+
+
+def _part(explanation: Explanation) -> str:
+    return " (policy Merge: only the keys of this object)" if explanation.merges else ""
 
 
 def _synced(explanation: Explanation, now: float) -> str:

@@ -13,7 +13,7 @@ from secretsyncer.commands import manifests
 from secretsyncer.commands.progress import Progress
 from secretsyncer.errors import Reason, SyncFailure
 from secretsyncer.kube.objects import Object, key_of
-from secretsyncer.sync import secret_plan
+from secretsyncer.sync import merge_plan, secret_plan
 from secretsyncer.sync.authorize import Rules, authorize
 from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.synced_secret import parse
@@ -63,7 +63,13 @@ async def _render(obj: Object, namespaces: Mapping[str, Object], renderer: Rende
         namespace = namespaces.get(key.namespace, {"metadata": {"name": key.namespace}})
         grant = authorize(synced.spec, namespace, renderer.account, renderer.rules)
         content = await renderer.contents.render(grant, synced.spec, renderer.listings)
-        step = secret_plan.plan(synced, content.data, None, adopt=True)
+        # With policy Merge, the object's own keys, as if they were all.
+        merges = synced.spec.merges
+        step = (
+            merge_plan.creation(synced, content.data)
+            if merges
+            else secret_plan.plan(synced, content.data, None, adopt=True)
+        )
     except SyncFailure as failure:
         unknown = failure.reason is Reason.ROLE_NOT_ALLOWED and key.namespace not in namespaces
         hint = "; the namespace is not among these files: add its manifest" if unknown else ""

@@ -16,7 +16,7 @@ from secretsyncer.kube.objects import Key, Object, key_of, unpacked
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.restart_memory import entries
 from secretsyncer.sync.status import RESTARTED, condition, number
-from secretsyncer.synced_secret import parse, target_of
+from secretsyncer.synced_secret import merges, parse, target_of
 
 EVENTS = 5
 """Maximum number of Events: the last ones."""
@@ -37,6 +37,7 @@ NEXT = {
     Reason.SECRET_NOT_FOUND: "Create the AWS secret or parameter, or correct its name, its region or its account in the spec.",
     Reason.INVALID_SECRET_VALUE: "Correct the AWS secret or parameter, or what the spec reads of it.",
     Reason.TEMPLATE_ERROR: "Correct the template. To try it without the cluster: kubectl secretsyncer render --help",
+    Reason.SECRET_MISSING: "Nothing, if somebody creates the Secret. Otherwise correct spec.target.name, or set target.create.",
     Reason.CONFLICT: "Let one owner write the Secret: the message says who else claims it.",
     Reason.AWS_UNAVAILABLE: "Nothing, if it is short. Otherwise check the network and the credentials of the operator.",
     Reason.KUBERNETES_ERROR: "Nothing, if it is short. Otherwise check what the message says of the Kubernetes API.",
@@ -103,6 +104,9 @@ class Explanation(NamedTuple):
     headline: str
     access: Decision
     secret: Key
+    merges: bool
+    """Whether it fills only some keys of the Secret."""
+
     synced: str
     restarts: Restarts | None
     sources: tuple[SourceLine, ...]
@@ -121,6 +125,7 @@ def explain(facts: Facts, rules: Rules, *, account: str = "", otherwise: str = "
         headline=_HEADLINES[state.acts],
         access=_access(facts, rules, account, otherwise),
         secret=target_of(obj),
+        merges=merges(obj),
         synced=str(status.get("lastSyncTime") or ""),
         restarts=_restarts(obj),
         sources=tuple(sources_of(status)),

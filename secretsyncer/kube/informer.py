@@ -15,13 +15,14 @@ from secretsyncer.metrics import Metrics
 
 
 class Informer(ObjectStore):
-    """Runs the reflectors that fill it. `run` never returns."""
+    """Runs the reflectors that fill it. `run` never returns. `name` is for logs, probes and metrics."""
 
     def __init__(
         self,
         client: ListWatcher,
         resource: Resource,
         *,
+        name: str = "",
         namespaces: Sequence[str] = ("",),
         label_selector: str = "",
         metadata_only: bool = False,
@@ -32,6 +33,7 @@ class Informer(ObjectStore):
         backoff: Backoff = BACKOFF,
     ) -> None:
         super().__init__(resource, namespaces=namespaces, transform=transform)
+        self.name = name or resource.plural
         self._reflectors = [
             Reflector(
                 client,
@@ -41,14 +43,14 @@ class Informer(ObjectStore):
                 metadata_only=metadata_only,
                 page_size=page_size,
                 metrics=metrics,
-                beat=heartbeats.register(_loop_name(resource, namespace), limit=BEAT_LIMIT),
+                beat=heartbeats.register(f"informer {self.name} {namespace}".rstrip(), limit=BEAT_LIMIT),
                 backoff=backoff,
                 clock=asyncio.get_running_loop().time,
             )
             for namespace in namespaces
         ]
         self._by_namespace = {reflector.namespace: reflector for reflector in self._reflectors}
-        metrics.informer_objects.labels(resource.plural).set_function(self.__len__)
+        metrics.informer_objects.labels(self.name).set_function(self.__len__)
 
     async def run(self) -> None:
         """Watch, for ever."""
@@ -74,7 +76,3 @@ class Informer(ObjectStore):
     def unwatched(self) -> str | None:
         """None while everything is watched, else what is not."""
         return "; ".join(problem for reflector in self._reflectors if (problem := reflector.health())) or None
-
-
-def _loop_name(resource: Resource, namespace: str) -> str:
-    return f"informer {resource.plural} {namespace}".rstrip()

@@ -117,10 +117,11 @@ class App:
         loops.start("pulse", measure_lag(self._metrics.loop_lag_seconds.set))
         for informer in parts.informers:
             loops.start(_loop_name(informer), informer.run())
+        loops.start("arrivals", parts.arrivals.run())
         loops.start("events", parts.events.run())
         for informer in parts.informers:
             await informer.synced.wait()
-        log.info("informers synced", extra={i.resource.plural: len(i) for i in parts.informers})
+        log.info("informers synced", extra={i.name: len(i) for i in parts.informers})
         if parts.elector:
             await parts.elector.acquire()
             loops.start("lease", parts.elector.hold())
@@ -152,7 +153,7 @@ class App:
         await loops.stop(
             *RESTARTERS,
             *workers,
-            "event queue",
+            *("event queue", "arrivals"),
             *map(_poller_name, parts.pollers),
             *map(_loop_name, parts.informers),
             "events",
@@ -173,4 +174,4 @@ def _poller_name(poller: Poller) -> str:
 
 
 def _loop_name(informer: Informer) -> str:
-    return f"informer {informer.resource.plural}"
+    return f"informer {informer.name}"

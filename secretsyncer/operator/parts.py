@@ -6,7 +6,6 @@ import asyncio
 import socket
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
@@ -20,6 +19,7 @@ from secretsyncer.aws.listing.poller import Poller
 from secretsyncer.aws.services import SECRETS_MANAGER, Service
 from secretsyncer.aws.values.sources import Sources
 from secretsyncer.gotemplate.engine import TemplateEngine
+from secretsyncer.kube.arrivals import Arrivals
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.event_recorder import EventRecorder
 from secretsyncer.kube.feed import ListWatcher
@@ -27,32 +27,34 @@ from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.lease import LeaderElector
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.polled_namespaces import PolledNamespaces
+from secretsyncer.kube.reflector import BEAT_LIMIT
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.kube.workqueue import BACKOFF, WorkQueue
 from secretsyncer.loops import Heartbeats
 from secretsyncer.metrics import Metrics
 from secretsyncer.operator.aws_sides import aws_sides
-from secretsyncer.operator.http_server import Check, Server
+from secretsyncer.operator.checks import REFUSED_LIMIT, accepted, notes, readiness
+from secretsyncer.operator.http_server import Server
 from secretsyncer.operator.status_page.site import StatusPage
 from secretsyncer.settings import Settings
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.awaited import Awaited
 from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.controller import Controller
 from secretsyncer.sync.damping import Damping
 from secretsyncer.sync.dependencies import DependencyIndex
+from secretsyncer.sync.holders import Holders
+from secretsyncer.sync.marks import OLD_SELECTOR, SELECTOR
 from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_view
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler
+from secretsyncer.sync.releases import Releases
 from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.restarter import Restarter
 from secretsyncer.sync.rotation import rows
-from secretsyncer.sync.secret_plan import SELECTOR
-from secretsyncer.sync.stores import Stores
+from secretsyncer.sync.stores import MarkedSecrets, Stores
 from secretsyncer.sync.workload_api import Workloads
-
-REFUSED_LIMIT = 300.0
-"""Seconds for which the API server may reject the credentials before liveness fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +64,11 @@ class Parts:
     server: Server
     """Serves metrics, probes and the status page."""
 
-    informers: tuple[Informer, Informer, Informer]
-    """Watch SyncedSecrets, namespaces, and the Secrets that carry our label."""
+    informers: tuple[Informer, Informer, Informer, Informer]
+    """Watch SyncedSecrets, namespaces, and the Secrets with our mark and with our old one."""
+
+    arrivals: Arrivals
+    """Watches for Secrets that objects wait for."""
 
     events: EventRecorder
     """Sends Kubernetes Events."""
@@ -107,8 +112,9 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     events = EventRecorder(client, metrics, instance=instance)
     polled = PolledNamespaces(client, settings.watch_namespace) if settings.watch_namespace else None
     informers = _informers(settings, client, polled or client, metrics, heartbeats)
-    stores = Stores(*informers)
-    index, owners = DependencyIndex(), Owners()
+    objects, namespaces, marked, with_old_mark = informers
+    stores = Stores(objects, namespaces, MarkedSecrets(marked, with_old_mark))
+    index, owners, holders, awaited = DependencyIndex(), Owners(), Holders(), Awaited()
     aws = aws_sides(settings, sessions, metrics, index, stores)
     values = Sources({name: side.cache for name, side in aws.items()})
     secrets = aws[SECRETS_MANAGER.name].poller
@@ -125,6 +131,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         damping,
         adopt=settings.adopt_existing,
         may_write=may_write,
+        awaited=awaited,
     )
     reporter = Reporter(writer, events.event)
     reconciler = Reconciler(
@@ -136,6 +143,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         contents=ContentRenderer(values, engine, metrics, template_messages=settings.template_messages),
         writer=writer,
         reporter=reporter,
+        releases=Releases(client, stores, owners, holders, damping, may_write=may_write),
         operator=sessions,
         rules=rules,
     )
@@ -149,7 +157,12 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         metrics=metrics,
         sync_interval=settings.sync_interval_sec,
         is_waiting=damping.is_waiting,
+        holders=holders,
     )
+    beat = heartbeats.register("arrivals", limit=BEAT_LIMIT)
+    spaces = settings.watch_namespace or ("",)
+    arrivals = Arrivals(client, awaited, namespaces=spaces, on_arrival=controller.on_arrival, beat=beat)
+    metrics.missing_secrets.set_function(awaited.__len__)
     for side in aws.values():
         side.poller.add_handler(controller.on_catalogue)
     restarter = Restarter(
@@ -176,7 +189,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     url = settings.events_queue_url
     event_queue = EventQueue(sessions, url, metrics, on_changed=on_changed) if url else None
     heartbeats.checks["workers"] = controller.stuck
-    heartbeats.checks["kubernetes credentials"] = _accepted(client, within=REFUSED_LIMIT)
+    heartbeats.checks["kubernetes credentials"] = accepted(client, within=REFUSED_LIMIT)
     pollers = tuple(side.poller for side in aws.values())
     page = StatusPage(
         stores,
@@ -192,13 +205,14 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
         *settings.listen,
         registry=metrics.registry,
         health=heartbeats.checks,
-        readiness=_readiness(client, informers, pollers[0], elector),
-        notes=_notes(informers, polled),
+        readiness=readiness(client, informers, pollers[0], elector),
+        notes=notes(informers, polled),
         page=page if settings.status_page else None,
     )
     return Parts(
         server=server,
         informers=informers,
+        arrivals=arrivals,
         events=events,
         elector=elector,
         sessions=sessions,
@@ -215,7 +229,7 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
 
 def _informers(
     settings: Settings, client: KubeClient, namespaces: ListWatcher, metrics: Metrics, heartbeats: Heartbeats
-) -> tuple[Informer, Informer, Informer]:
+) -> tuple[Informer, Informer, Informer, Informer]:
     informer = partial(Informer, metrics=metrics, heartbeats=heartbeats)
     watched = settings.watch_namespace or ("",)
     return (
@@ -233,6 +247,14 @@ def _informers(
             transform=namespace_view(settings.ns_annotation),
         ),
         informer(client, SECRETS, namespaces=watched, label_selector=SELECTOR, transform=summarise),
+        informer(
+            client,
+            SECRETS,
+            name="secrets with old mark",
+            namespaces=watched,
+            label_selector=OLD_SELECTOR,
+            transform=summarise,
+        ),
     )
 
 
@@ -256,37 +278,3 @@ def _queue(settings: Settings, metrics: Metrics) -> WorkQueue[Key]:
         bulk=max(1, settings.workers // 2),
         party=attrgetter("namespace"),
     )
-
-
-def _readiness(
-    client: KubeClient, informers: Sequence[Informer], poller: Poller, elector: LeaderElector | None
-) -> dict[str, Check]:
-    def listed() -> str | None:
-        """The first listing of AWS. A standby does not list, and is ready to take over without."""
-        if elector and not elector.is_leader:
-            return None
-        return poller.health() if poller.catalogue.listed_at is None else None
-
-    synced = {informer.resource.plural: _synced(informer) for informer in informers}
-    return {"kubernetes credentials": _accepted(client), **synced, "aws": listed}
-
-
-def _accepted(client: KubeClient, *, within: float = 0.0) -> Check:
-    """A check that fails if the API server has rejected the credentials for more than `within` seconds."""
-
-    def check() -> str | None:
-        seconds = client.refused_for
-        return f"the API server has refused the credentials for {seconds:.0f} s" if seconds > within else None
-
-    return check
-
-
-def _synced(informer: Informer) -> Check:
-    """An old picture decides nothing any more, so the operator does no work for its objects."""
-    return lambda: informer.outdated() if informer.has_synced() else informer.health() or "not listed yet"
-
-
-def _notes(informers: Sequence[Informer], polled: PolledNamespaces | None) -> dict[str, Check]:
-    """What a check that passes may add: with WATCH_NAMESPACE, some namespaces may not be readable."""
-    notes: dict[str, Check] = {informer.resource.plural: informer.unwatched for informer in informers}
-    return {**notes, NAMESPACES.plural: polled.unreadable} if polled else notes

@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
-from secretsyncer.sync.damping import Damping, dispute
+from secretsyncer.sync.awaited import Awaited
+from secretsyncer.sync.damping import Damping, dispute, turf
+from secretsyncer.sync.marks import MARKED, is_managed, is_watched
 from secretsyncer.sync.observed import fingerprint, summarise
-from secretsyncer.sync.refusals import as_failure, is_denial, refusal
+from secretsyncer.sync.owners import NOBODY, Peers
+from secretsyncer.sync.planner import Planner, Wish
+from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
 from secretsyncer.sync.revision import Count, Revision, following
-from secretsyncer.sync.secret_plan import (
-    SELECTOR,
-    Create,
-    Patch,
-    Recreate,
-    is_managed,
-    is_ours,
-    plan,
-)
+from secretsyncer.sync.secret_plan import Create, Patch, Recreate
+from secretsyncer.sync.secret_rules import listed_keys
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -78,85 +75,81 @@ class Writer:
         adopt: bool,
         may_write: Callable[[], bool],
         count: Count = following,
+        awaited: Awaited | None = None,
     ) -> None:
         self._api = api
         self._objects = stores.objects
         self._secrets = stores.secrets
         self._damping = damping
-        self._adopt = adopt
         self._may_write = may_write
-        self._count = count
+        self._planner = Planner(adopt=adopt, count=count)
+        self._awaited = awaited if awaited is not None else Awaited()
         self._told_of_crd = False
 
-    async def write_secret(self, synced: SyncedSecret, data: Mapping[str, bytes], *, revision: int = 0) -> Written:
-        """Write the Secret so that it has exactly this data. Raises Rejected or Unavailable.
+    async def write_secret(
+        self, synced: SyncedSecret, data: Mapping[str, bytes], *, revision: int = 0, peers: Peers = NOBODY
+    ) -> Written:
+        """Write the Secret so that it has exactly this data, or with policy Merge so that it has these keys, too.
 
-        `revision` is the last one that was reported.
+        `revision` is the last one that was reported. `peers`: the other objects that fill the Secret. Raises Rejected or
+        Unavailable.
         """
-        wanted = fingerprint(synced, data)
-        observed = self._secrets.get(synced.secret)
-        if seconds := self._damping.until_retry(synced.secret, wanted, is_known=observed is not None):
-            raise await self._disputed(synced.secret, seconds)
+        wanted, place, wish = fingerprint(synced, data), turf(synced), Wish(synced, data, peers)
+        observed = await self._find(synced)
+        if seconds := self._damping.until_retry(place, wanted, is_known=observed is not None):
+            raise await self._disputed(synced.secret, place, seconds)
         for _ in range(TRIES):
-            managed = observed is not None and is_managed(observed)
-            made = await self._count(synced, data, observed, reported=revision, managed=managed)
-            step = plan(synced, data, observed, adopt=self._adopt, revision=made)
-            seconds = self._damping.wait(synced.secret, wanted) if step else self._damping.on_trial(synced.secret)
+            made = await self._planner.revision(wish, observed, reported=revision)
+            step = self._planner.step(wish, observed, made)
+            seconds = self._damping.wait(place, wanted) if step else self._damping.on_trial(place)
             if seconds:
-                raise await self._disputed(synced.secret, seconds)
+                raise await self._disputed(synced.secret, place, seconds)
             if isinstance(step, Recreate) and observed and not observed["whole"]:
-                observed = await self._read(
-                    synced.secret
-                )  # with all that others put there, which the successor gets
+                # With all that others put there, which the successor gets.
+                observed = await self._read(synced.secret)
                 continue
             number = made.number if made else None
             if step is None:
+                self._planner.done(wish, self._secrets.get(synced.secret))
                 return Written(observed["metadata"]["resourceVersion"] if observed else "", revision=number)
             try:
-                written = await self._write(synced.secret, step, wanted)
+                written = await self._write(synced, step, wanted)
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: read it again.
                 raced = error.status == 409 or (error.status == 404 and not isinstance(step, Create))
                 if not raced or is_denial(error):
                     raise await refusal(self._api, error, synced.secret, data.values()) from None
             else:
-                self._check_unchanged(synced, data, wanted, written, made)
-                self._damping.wrote(synced.secret, wanted)
-                if seconds := self._damping.on_trial(synced.secret):
-                    raise await self._disputed(synced.secret, seconds)
+                self._check_unchanged(wish, wanted, written, made)
+                self._damping.wrote(place, wanted)
+                if seconds := self._damping.on_trial(place):
+                    raise await self._disputed(synced.secret, place, seconds)
+                self._planner.done(wish, self._secrets.get(synced.secret))
                 return written._replace(revision=number)
-            observed = await self._read(synced.secret)
+            observed = await self._find(synced, again=True)
         raise Unavailable(
             Reason.KUBERNETES_ERROR,
             f"Secret {synced.secret} keeps being modified concurrently (gave up after {TRIES} attempts)",
         )
 
-    async def release(self, synced: SyncedSecret, secret: Key) -> None:
-        """Give up a Secret that the object wrote before it named another target, and that no other object names.
+    async def _find(self, synced: SyncedSecret, *, again: bool = False) -> Object | None:
+        """The Secret, from the store unless it is read `again`.
 
-        With deletionPolicy: Delete it is deleted. Otherwise it stays, without an owner reference to the object.
+        One that is not watched may exist all the same. If it does not, it is awaited from before it is read.
         """
-        observed = self._secrets.get(secret)
-        if observed is None or not is_ours(synced, observed):
-            return
-        metadata = observed["metadata"]
-        self._check_may_write()
-        try:
-            if synced.spec.deletion_policy == "Delete":
-                await self._api.delete(
-                    SECRETS,
-                    secret.namespace,
-                    secret.name,
-                    uid=metadata["uid"],
-                    resource_version=metadata["resourceVersion"],
-                )
-            else:
-                owners = [ref for ref in metadata["ownerReferences"] if ref.get("uid") != synced.uid]
-                body = {"metadata": {"ownerReferences": owners, "resourceVersion": metadata["resourceVersion"]}}
-                self._secrets.remember(await self._api.merge_patch(SECRETS, secret.namespace, secret.name, body))
-        except KubeError as error:
-            if error.status not in {404, 409}:
-                raise await refusal(self._api, error, secret, ()) from None
+        observed = None if again else self._secrets.get(synced.secret)
+        if observed is None and (again or synced.spec.merges or not synced.spec.creates):
+            if not synced.spec.creates:
+                self._awaited.wait(synced.key, synced.secret)
+            observed = await self._read(synced.secret)
+        if observed is not None or synced.spec.creates:
+            self._awaited.done(synced.key)
+        return observed
+
+    def forget(self, key: Key) -> None:
+        """The object is gone."""
+        self._planner.forget(key)
+        self._awaited.done(key)
 
     async def write_status(self, obj: Object, patch: Object) -> Object | None:
         """Patch the status of this very object, and return the object; None if it is gone or was recreated.
@@ -166,7 +159,7 @@ class Writer:
         if not self.is_current(obj):
             return None
         metadata = obj["metadata"]
-        self._check_may_write()
+        check_lease(self._may_write)
         try:
             answer = await self._api.merge_patch(
                 SYNCED_SECRETS, metadata["namespace"], metadata["name"], patch, subresource="status"
@@ -199,8 +192,9 @@ class Writer:
         """Whether the object still exists, and is not a new one with the same name."""
         return self.present(obj) is not None
 
-    async def _write(self, key: Key, step: Create | Recreate | Patch, wanted: bytes) -> Written:
-        self._check_may_write()
+    async def _write(self, synced: SyncedSecret, step: Create | Recreate | Patch, wanted: bytes) -> Written:
+        key = synced.secret
+        check_lease(self._may_write)
         if isinstance(step, Recreate):
             await self._check_successor(key, step)
             await self._api.delete(
@@ -208,52 +202,46 @@ class Writer:
             )
         if isinstance(step, Create | Recreate):
             answer = await self._api.create(SECRETS, key.namespace, step.body)
-            action = f"created with {_keys(step.body['data'])}"
+            action = f"created with {listed_keys(step.body['data'])}"
         else:
             answer = await self._api.merge_patch(SECRETS, key.namespace, key.name, step.body)
-            action = f"updated: {_keys(step.keys)}" if step.keys else "updated: labels or annotations"
+            action = f"updated: {listed_keys(step.keys)}" if step.keys else "updated: labels or annotations"
         self._secrets.remember(answer)
-        if not is_managed(answer):
+        if not (is_watched(answer) if synced.spec.merges else is_managed(answer)):
             raise self._altered(
-                key,
+                turf(synced),
                 wanted,
-                f"Secret {key} was written without the label {SELECTOR}, which the operator needs to watch it: "
+                f"Secret {key} was written without the label {MARKED}, which the operator needs to watch it: "
                 "an admission policy or webhook removes or changes the label",
                 watched=False,
             )
         return Written(answer["metadata"]["resourceVersion"], action)
 
-    def _check_unchanged(
-        self,
-        synced: SyncedSecret,
-        data: Mapping[str, bytes],
-        wanted: bytes,
-        written: Written,
-        revision: Revision | None,
-    ) -> None:
+    def _check_unchanged(self, wish: Wish, wanted: bytes, written: Written, revision: Revision | None) -> None:
         """Raises Rejected if the API server stored something else than what was sent."""
+        synced = wish.synced
         stored = self._secrets.get(synced.secret)
         if stored is None or stored["metadata"]["resourceVersion"] != written.version:
             return  # somebody else has changed it since
-        left = plan(synced, data, stored, adopt=self._adopt, revision=revision)
+        left = self._planner.step(wish, stored, revision)
         if left is None:
             return
         keys = left.keys if isinstance(left, Patch) else ()
-        what = f"its {_keys(keys)}" if keys else "its labels, annotations or owner references"
+        what = f"its {listed_keys(keys)}" if keys else "its labels, annotations or owner references"
         raise self._altered(
-            synced.secret,
+            turf(synced),
             wanted,
             f"Secret {synced.secret}: an admission policy or webhook changes {what} whenever it is written; "
             "exempt the Secret from it, or change the spec",
         )
 
-    def _altered(self, key: Key, wanted: bytes, message: str, *, watched: bool = True) -> Rejected:
-        seconds = self._damping.altered(key, wanted, message, watched=watched)
+    def _altered(self, place: Key, wanted: bytes, message: str, *, watched: bool = True) -> Rejected:
+        seconds = self._damping.altered(place, wanted, message, watched=watched)
         return Rejected(Reason.CONFLICT, message, retry_after=seconds)
 
-    async def _disputed(self, key: Key, seconds: float) -> Rejected:
+    async def _disputed(self, key: Key, place: Key, seconds: float) -> Rejected:
         """The failure for a Secret that is left alone for this long. Whoever writes it, too, is looked up once per write."""
-        message = self._damping.message(key)
+        message = self._damping.message(place)
         if not message:
             stored: Object | None = {"metadata": {}}
             try:
@@ -261,7 +249,7 @@ class Writer:
             except KubeError as error:
                 stored = None if error.status == 404 else stored
             message = dispute(key, stored)
-            self._damping.explain(key, message)
+            self._damping.explain(place, message)
         return Rejected(Reason.CONFLICT, message, retry_after=seconds)
 
     async def _check_successor(self, key: Key, step: Recreate) -> None:
@@ -279,13 +267,3 @@ class Writer:
             if error.status == 404:
                 return None
             raise as_failure(error, f"Secret {key}") from error
-
-    def _check_may_write(self) -> None:
-        if not self._may_write():
-            raise Unavailable(Reason.KUBERNETES_ERROR, "this process does not hold the lease any more")
-
-
-def _keys(names: Any) -> str:
-    shown = sorted(names)
-    listed = ", ".join(shown[:10]) + (", …" if len(shown) > 10 else "")
-    return f"key{'s' * (len(shown) != 1)} {listed}" if shown else "no keys"

@@ -23,7 +23,9 @@ from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
 from secretsyncer.metrics import RESULTS, Metrics
+from secretsyncer.sync.damping import part_of
 from secretsyncer.sync.dependencies import DependencyIndex
+from secretsyncer.sync.holders import Holders
 from secretsyncer.sync.observed import OTHERS
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Outcome, Reconciler
@@ -59,6 +61,7 @@ class Controller:
         metrics: Metrics,
         sync_interval: float,
         is_waiting: Callable[[Key], bool] = lambda _: False,
+        holders: Holders | None = None,
     ) -> None:
         self._reconciler = reconciler
         self._queue = queue
@@ -69,6 +72,7 @@ class Controller:
         self._reconciles = {result: metrics.reconciles.labels(result) for result in RESULTS}
         self._sync_interval = sync_interval
         self._is_waiting = is_waiting
+        self._holders = holders if holders is not None else Holders()
         self._scheduled: set[Key] = set()
         self._kubernetes_failed: set[Key] = set()
         self.leading = False
@@ -83,7 +87,7 @@ class Controller:
     async def lead(self) -> None:
         """Queue keys from now on; all objects at once, as bulk."""
         self.leading = True
-        keys = self._objects.keys()
+        keys = [*self._objects.keys(), *self._holders.all_orphaned(self._exists)]
         for start in range(0, len(keys), SLICE):
             self._reconciler.prefetch(keys[start : start + SLICE])
             for key in keys[start : start + SLICE]:
@@ -119,10 +123,23 @@ class Controller:
             return
         self._add(self._objects.keys_in(key.name))
 
-    def _on_secret(self, kind: EventKind, key: Key, _old: Object | None, _new: Object | None) -> None:
+    def on_arrival(self, secret: Key) -> None:
+        """A Secret that objects wait for may have appeared."""
+        self._add(self._owners.claimants(secret))
+
+    def _on_secret(self, kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
+        self._holders.note(key, new)
         # Our own writes are events, too. `Reconciler.in_step` recognises them.
-        if kind is EventKind.DELETED or not self._is_waiting(key):
-            self._add(self._owners.claimants(key))
+        waits = kind is not EventKind.DELETED and self._is_waiting(key)
+        self._add(
+            other
+            for other in self._owners.claimants(key)
+            if kind is EventKind.DELETED or not (waits or self._is_waiting(part_of(key, other)))
+        )
+        self._add(self._holders.orphaned(key, self._exists))
+
+    def _exists(self, key: Key) -> bool:
+        return self._objects.get(key) is not None
 
     def _on_recovery(self) -> None:
         """The API server answers again. What failed meanwhile does not wait for the end of its backoff."""

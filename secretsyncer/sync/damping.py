@@ -19,6 +19,7 @@ from secretsyncer.backoff import Backoff
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.resources import FIELD_MANAGER
 from secretsyncer.metrics import Metrics
+from secretsyncer.synced_secret import SyncedSecret
 
 SOON = 10.0
 """Seconds within which a write must be changed back to count as undone."""
@@ -136,6 +137,16 @@ class Damping:
         """Set the message, until another write is undone."""
         if last := self._last.get(secret):
             last.message = message
+
+
+def turf(synced: SyncedSecret) -> Key:
+    """What a dispute is about: the Secret or, of a Secret that objects fill together, the part of this object."""
+    return part_of(synced.secret, synced.key) if synced.spec.merges else synced.secret
+
+
+def part_of(secret: Key, key: Key) -> Key:
+    """The part of an object; no Secret has such a name."""
+    return Key(secret.namespace, f"{secret.name}/{key.name}")
 
 
 def dispute(secret: Key, stored: Object | None) -> str:

@@ -14,13 +14,13 @@ from typing import Any
 
 from secretsyncer.kube.objects import Object, packed
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
+from secretsyncer.sync.held_keys import HELD, LONGEST
+from secretsyncer.sync.marks import MARK_NAMES, OWN_GROUP
 from secretsyncer.synced_secret import TOO_LARGE, SyncedSecret
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 REFRESH_ANNOTATION = "secrets.contentful.com/refresh"
 """A new value of this annotation of a SyncedSecret causes a read of its sources."""
-OWN_GROUP = "secrets.contentful.com/"
-MANAGED_BY = "app.kubernetes.io/managed-by"
 LONG = 1024
 """Characters of an annotation of which only a digest is kept."""
 MOST_ENTRIES = 20_000
@@ -64,7 +64,7 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
     owners, finalizers = metadata.get("ownerReferences") or [], metadata.get("finalizers") or []
     entries = sum(map(len, (data, labels, annotations, owners, finalizers)))
     if entries > MOST_ENTRIES:
-        labels = {name: text for name, text in labels.items() if name == MANAGED_BY}
+        labels = {name: text for name, text in labels.items() if name in MARK_NAMES}
         data, annotations, owners, finalizers = {}, {}, [], []
     return {
         "metadata": {
@@ -93,7 +93,8 @@ def _sharing(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def brief(name: str, text: str) -> str:
     """The value of an annotation as it is kept: a digest stands for a long one, except for the operator's own."""
-    return text if len(text) <= LONG or name.startswith(OWN_GROUP) else f"digest {digest(text).hex()}"
+    kept = len(text) <= LONG or (name.startswith(OWN_GROUP) and (name != HELD or len(text) <= LONGEST))
+    return text if kept else f"digest {digest(text).hex()}"
 
 
 def synced_secret_view(obj: Object) -> Object:

@@ -32,9 +32,9 @@ from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.parsing import Parse, Parser, at_once
 from secretsyncer.sync.records import Record, Records
 from secretsyncer.sync.refresh import Refreshes
+from secretsyncer.sync.releases import Releases
 from secretsyncer.sync.render import finds, references, templates
 from secretsyncer.sync.report import Reporter
-from secretsyncer.sync.secret_plan import owned_secrets
 from secretsyncer.sync.status import number
 from secretsyncer.sync.stores import Stores
 from secretsyncer.sync.template_ids import ref_for
@@ -68,6 +68,7 @@ class Reconciler:
         contents: ContentRenderer,
         writer: Writer,
         reporter: Reporter,
+        releases: Releases,
         operator: Sessions,
         rules: Rules,
         clock: Callable[[], float] = time.monotonic,
@@ -80,12 +81,12 @@ class Reconciler:
         self._contents = contents
         self._writer = writer
         self._reporter = reporter
+        self._releases = releases
         self._operator = operator
         self._rules = rules
         self._records = Records()
         self._refreshes = Refreshes(clock)
         self._parser = Parser()
-        self._owned: dict[str, list[Key]] | None = None
 
     def in_step(self, key: Key) -> Outcome | None:
         """The outcome for an object of which nothing has changed; None if it has to be reconciled.
@@ -102,7 +103,7 @@ class Reconciler:
                 self._listings(),
                 self._values.known,
             )
-            and self._owners.owner(record.secret) == key
+            and self._owners.rival(record.secret, key) is None
             and not self._refreshes.is_due(obj, record)
             and self._reporter.is_current(obj)
         )
@@ -112,6 +113,7 @@ class Reconciler:
         """Reconcile one object. Raises Rejected or Unavailable, after its status says so."""
         found = self._fetch(key)
         if found is None:
+            await self._releases.gone(key)
             return Outcome("gone")
         obj, namespace = found
         try:
@@ -130,9 +132,9 @@ class Reconciler:
             if not self._is_still_granted(record, synced, grant):
                 return Outcome("unchanged")  # edited meanwhile, and queued again for that
             revision = number((unpacked(obj.get("status")) or {}).get("revision"))
-            written = await self._writer.write_secret(synced, content.data, revision=revision)
-            if record.left and self._owners.owner(record.left) is None:
-                await self._writer.release(synced, record.left)
+            peers = self._owners.peers(synced.secret, key)
+            written = await self._writer.write_secret(synced, content.data, revision=revision, peers=peers)
+            await self._releases.leave(synced, record.left)
             record.left = None
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
@@ -176,6 +178,7 @@ class Reconciler:
             self._records.drop(key)
             self._refreshes.forget(key)
             self._reporter.forget(key)
+            self._writer.forget(key)
             self._index.drop(key)
             return None
         namespace = self._stores.namespaces.get(Key("", key.namespace))
@@ -196,19 +199,12 @@ class Reconciler:
             self._index.drop(key)
         parsed, synced = self._records.parse(key, obj, parse)
         if record is None:
-            parsed.left = self._left_before_start(synced)
+            parsed.left = self._releases.left_before_start(synced)
         return parsed, synced
 
-    def _left_before_start(self, synced: SyncedSecret) -> Key | None:
-        """A Secret that the object owns and does not name any more: its target changed while no operator ran."""
-        if self._owned is None:
-            self._owned = owned_secrets(self._stores.secrets.items())
-        owned = self._owned.pop(synced.uid, [])
-        return next((secret for secret in owned if secret != synced.secret), None)
-
     def _check_owner(self, synced: SyncedSecret) -> None:
-        owner = self._owners.owner(synced.secret)
-        if owner is not None and owner != synced.key:
+        owner = self._owners.rival(synced.secret, synced.key)
+        if owner is not None:
             raise Rejected(
                 Reason.CONFLICT,
                 f"Secret {synced.secret.name} is already the target of the older SyncedSecret {owner.name}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
@@ -26,6 +26,12 @@ class Reader(Protocol):
     """The part of `KubeClient` that is needed here."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
+
+
+def check_lease(may_write: Callable[[], bool]) -> None:
+    """Raises Unavailable if another process may lead by now."""
+    if not may_write():
+        raise Unavailable(Reason.KUBERNETES_ERROR, "this process does not hold the lease any more")
 
 
 async def refusal(api: Reader, error: KubeError, key: Key, sent: Iterable[bytes]) -> SyncFailure:

@@ -19,7 +19,8 @@ from functools import partial
 from hmac import compare_digest
 from typing import Any, NamedTuple, Protocol
 
-from secretsyncer.sync.observed import OWN_GROUP, digest
+from secretsyncer.sync.marks import OWN_GROUP
+from secretsyncer.sync.observed import digest
 from secretsyncer.synced_secret import SyncedSecret
 
 _REVISION = f"{OWN_GROUP}revision-"

@@ -17,10 +17,14 @@ from typing import Any
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SYNCED_SECRETS
-from secretsyncer.sync.observed import LAST_APPLIED, MANAGED_BY, OWN_GROUP, brief, digest
+from secretsyncer.sync.held_keys import HELD
+from secretsyncer.sync.marks import MARK, OWN_GROUP, WHOLE, has_old_mark, is_managed
+from secretsyncer.sync.observed import LAST_APPLIED, brief, digest
 from secretsyncer.sync.revision import Revision, annotation, is_revision
 from secretsyncer.sync.secret_rules import (
+    check_adoption,
     check_controller,
+    check_creation,
     check_metadata,
     check_not_emptied,
     check_observed,
@@ -30,8 +34,6 @@ from secretsyncer.sync.secret_rules import (
 )
 from secretsyncer.synced_secret import SyncedSecret
 
-MANAGER = "kube-secret-syncer"
-SELECTOR = f"{MANAGED_BY}={MANAGER}"
 MANAGED_METADATA = f"{OWN_GROUP}managed-metadata"
 
 
@@ -80,15 +82,10 @@ def plan(
     check_metadata(synced)
     annotations = _annotations(synced, revision)
     if observed is None:
+        check_creation(synced)
         return Create(_body(synced, encoded, annotations))
     check_observed(synced, observed)
-    may_adopt = adopt if synced.spec.adopt is None else synced.spec.adopt
-    if not may_adopt and not is_managed(observed):
-        raise Rejected(
-            Reason.CONFLICT,
-            f"Secret {synced.secret} exists and is not managed by {MANAGER}; "
-            f"delete it, label it {SELECTOR}, or set spec.adopt: true",
-        )
+    check_adoption(synced, data, observed, adopt=adopt)
     check_controller(synced, observed["metadata"]["ownerReferences"])
     check_not_emptied(synced, data, observed)
     changes, keys = _data_changes(encoded, observed["digests"])
@@ -105,7 +102,7 @@ def plan(
             _successor(synced, encoded, observed["metadata"], annotations),
         )
     freeze = bool(synced.spec.immutable) and not observed["immutable"]
-    if not changes and not metadata and not freeze:
+    if not changes and not freeze and (not metadata or _is_only_the_mark(metadata, observed)):
         return None
     body: dict[str, Any] = {"metadata": {**metadata, "resourceVersion": observed["metadata"]["resourceVersion"]}}
     if changes:
@@ -135,7 +132,7 @@ def _successor(
 ) -> dict[str, Any]:
     """The Secret that takes the place of the observed one, with the metadata that others put there."""
     body = _body(synced, encoded, annotations)
-    before = _managed_before(observed["annotations"])
+    before = managed_before(observed["annotations"])
     for part in ("labels", "annotations"):
         others = {name: text for name, text in observed[part].items() if name not in before[part]}
         if merged := {**others, **body["metadata"].get(part, {})}:
@@ -155,7 +152,7 @@ def _obstacle(synced: SyncedSecret, observed: dict[str, Any], *, changed: bool) 
 
 
 def _labels(synced: SyncedSecret) -> dict[str, str]:
-    return {**synced.spec.labels, MANAGED_BY: MANAGER}
+    return {**synced.spec.labels, MARK: WHOLE}
 
 
 def _annotations(synced: SyncedSecret, revision: Revision | None) -> dict[str, str]:
@@ -192,7 +189,7 @@ def _data_changes(
 def _metadata_changes(
     synced: SyncedSecret, observed: dict[str, Any], annotations: dict[str, str]
 ) -> dict[str, Any]:
-    before = _managed_before(observed["annotations"])
+    before = managed_before(observed["annotations"])
     changes: dict[str, Any] = {}
     for part, wanted in (("labels", _labels(synced)), ("annotations", annotations)):
         have = observed[part]
@@ -210,7 +207,12 @@ def _metadata_changes(
     return changes
 
 
-def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
+def _is_only_the_mark(metadata: Mapping[str, Any], observed: Mapping[str, Any]) -> bool:
+    """Whether nothing is missing but the new mark, on a Secret with the old one: it comes with the next write."""
+    return metadata == {"labels": {MARK: WHOLE}} and has_old_mark(observed["metadata"]["labels"])
+
+
+def managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
     """The labels and annotations that MANAGED_METADATA records; an unreadable record is ignored."""
     noted: Any = None
     text = annotations.get(MANAGED_METADATA)
@@ -223,7 +225,7 @@ def _managed_before(annotations: Mapping[str, str]) -> dict[str, list[str]]:
     for part in ("labels", "annotations"):
         names = noted.get(part) if isinstance(noted, dict) else None
         before[part] = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-    before["annotations"] += [MANAGED_METADATA, *filter(is_revision, annotations)]
+    before["annotations"] += [MANAGED_METADATA, HELD, *filter(is_revision, annotations)]
     return before
 
 
@@ -240,11 +242,6 @@ def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> l
     if len(ours) == 1 and ours[0].get("uid") == synced.uid:
         return observed
     return [*others, _owner(synced)]
-
-
-def is_managed(secret: Mapping[str, Any]) -> bool:
-    """Whether the Secret, summarised or not, carries the operator's label, by which it is watched."""
-    return (secret["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER
 
 
 def is_ours(synced: SyncedSecret, observed: Mapping[str, Any]) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.sync import held_keys
+from secretsyncer.sync.held_keys import NOTHING
+from secretsyncer.sync.marks import MARKED, is_managed
 from secretsyncer.sync.observed import MOST_ENTRIES
 from secretsyncer.synced_secret import SyncedSecret
 from secretsyncer.synced_secret.formats import CLUSTER_CREDENTIALS
@@ -20,11 +23,10 @@ _RESERVED = ("kubernetes.io", "k8s.io")
 _KUBECTL = "kubectl.kubernetes.io"  # its annotations have no effect on a Secret
 _HARMLESS = frozenset(
     {
-        "app.kubernetes.io/managed-by",  # overwritten
         "kubernetes.io/description",
         *(
             f"app.kubernetes.io/{name}"
-            for name in ("name", "instance", "version", "component", "part-of", "created-by")
+            for name in ("name", "instance", "version", "component", "part-of", "managed-by", "created-by")
         ),
     }
 )
@@ -73,6 +75,50 @@ def check_observed(synced: SyncedSecret, observed: dict[str, Any]) -> None:
             Reason.KUBERNETES_ERROR,
             f"Secret {synced.secret} is being deleted (finalizers: {held}); it is created again when it is gone",
         )
+
+
+def check_creation(synced: SyncedSecret) -> None:
+    """Reject a Secret that does not exist, if the object may not create it."""
+    if not synced.spec.creates:
+        raise Rejected(
+            Reason.SECRET_MISSING,
+            f"Secret {synced.secret} does not exist, and the object does not create it; it is written as soon as it "
+            "exists; to create it, set spec.target.create: true",
+        )
+
+
+def check_adoption(
+    synced: SyncedSecret, data: Mapping[str, bytes], observed: dict[str, Any], *, adopt: bool
+) -> None:
+    """Reject a Secret of somebody else that may not be taken over.
+
+    `adopt` is the operator's setting, which the spec can override. Only the object itself can allow that keys of
+    somebody else are removed: one wrong name would otherwise empty a Secret of another program.
+    """
+    held = held_keys.read(observed["metadata"]["annotations"]).get(synced.key.name, NOTHING).keys
+    removed = observed["digests"].keys() - data.keys() - held
+    if is_managed(observed) or (held and held >= observed["digests"].keys()):
+        return
+    if not (adopt if synced.spec.adopt is None else synced.spec.adopt):
+        raise Rejected(
+            Reason.CONFLICT,
+            f"Secret {synced.secret} exists and is not managed by secretsyncer; "
+            f"delete it, label it {MARKED}, or set spec.adopt: true",
+        )
+    if removed and not synced.spec.adopt:
+        raise Rejected(
+            Reason.CONFLICT,
+            f"Secret {synced.secret} exists and is not managed by secretsyncer, and its {listed_keys(removed)} would "
+            "be removed; choose another spec.target.name, set spec.target.policy: Merge to write only some keys, "
+            "or set spec.adopt: true",
+        )
+
+
+def listed_keys(names: Iterable[str]) -> str:
+    """The names in a message, ten at most."""
+    shown = sorted(names)
+    listed = ", ".join(shown[:10]) + (", …" if len(shown) > 10 else "")
+    return f"key{'s' * (len(shown) != 1)} {listed}" if shown else "no keys"
 
 
 def check_size(data: Mapping[str, bytes]) -> None:

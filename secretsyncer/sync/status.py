@@ -154,7 +154,8 @@ def _revision(old: dict[str, Any], revision: int, now: float) -> dict[str, Any]:
 
 def failed(old: dict[str, Any], failure: SyncFailure, *, generation: int, now: float) -> dict[str, Any]:
     """The status after a failure. What was last synced stays."""
-    cause = RECONCILING if isinstance(failure, Unavailable) else STALLED
+    waits = isinstance(failure, Unavailable) or failure.reason is Reason.SECRET_MISSING
+    cause = RECONCILING if waits else STALLED
     conditions = _conditions(old, failure.reason, failure.message, cause, generation=generation, now=now)
     return {**old, "observedGeneration": generation, "conditions": conditions}
 

@@ -7,9 +7,9 @@ from the declarations by `generate/`.
 """
 
 from secretsyncer.synced_secret.find import Find
-from secretsyncer.synced_secret.formats import is_data_key
+from secretsyncer.synced_secret.formats import is_data_key, is_object_name
 from secretsyncer.synced_secret.parameters import ParameterReference, Parameters
-from secretsyncer.synced_secret.parse import TOO_LARGE, SyncedSecret, parse, target_of
+from secretsyncer.synced_secret.parse import TOO_LARGE, SyncedSecret, merges, parse, target_of
 from secretsyncer.synced_secret.references import SecretKeyReference, SecretReference, ValueReference
 from secretsyncer.synced_secret.remarks import remarks
 from secretsyncer.synced_secret.spec import AnyReference, DataItem, Keys, Search, SyncedSecretSpec
@@ -29,6 +29,8 @@ __all__ = [
     "SyncedSecretSpec",
     "ValueReference",
     "is_data_key",
+    "is_object_name",
+    "merges",
     "parse",
     "remarks",
     "target_of",

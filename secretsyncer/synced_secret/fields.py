@@ -63,7 +63,7 @@ def exactly_one_of(*names: str, tolerated: tuple[str, ...] | None = None) -> Rul
 def at_least_one_of(*paths: str) -> Rule:
     """One of the fields is set and not empty."""
     values = [_reader(path) for path in paths]
-    schema = {"anyOf": [_not_empty(path) for path in paths]}
+    schema = {"anyOf": [not_empty(path) for path in paths]}
     return Rule(
         f"at least one of {_listed(paths)} must be set",
         lambda fields: any(value(fields) for value in values),
@@ -75,7 +75,7 @@ def at_least_one_of(*paths: str) -> Rule:
 def at_most_one_of(*names: str) -> Rule:
     """The fields are mutually exclusive; an empty one counts as absent."""
     values = [_reader(name) for name in names]
-    schema = {"not": {"anyOf": [{"allOf": [*pair]} for pair in combinations(map(_not_empty, names), 2)]}}
+    schema = {"not": {"anyOf": [{"allOf": [*pair]} for pair in combinations(map(not_empty, names), 2)]}}
     return Rule(
         f"{_listed(names)} are mutually exclusive",
         lambda fields: sum(bool(value(fields)) for value in values) <= 1,
@@ -103,10 +103,10 @@ def _reader(path: str) -> Callable[[Any], Any]:
     return read
 
 
-def _not_empty(path: str) -> dict[str, Any]:
+def not_empty(path: str) -> dict[str, Any]:
     """The schema of a path that is set, and is not empty or false. Each keyword applies to one type only."""
     name, _, rest = path.partition(".")
-    value = _not_empty(rest) if rest else NOT_EMPTY
+    value = not_empty(rest) if rest else NOT_EMPTY
     return {"required": [name], "properties": {name: value}}
 
 

@@ -71,14 +71,10 @@ _DATA_KEY = Format(
 DataKey = Annotated[str, Field(max_length=253), _DATA_KEY]
 """A key of a Secret, as Kubernetes has them (validation.IsConfigMapKey)."""
 
-ObjectName = Annotated[
-    str,
-    Field(max_length=253),
-    Format(
-        SUBDOMAIN,
-        "must be a lowercase RFC 1123 subdomain: a-z, 0-9, '-' and '.', and a letter or digit at both ends",
-    ),
-]
+_OBJECT_NAME = Format(
+    SUBDOMAIN, "must be a lowercase RFC 1123 subdomain: a-z, 0-9, '-' and '.', and a letter or digit at both ends"
+)
+ObjectName = Annotated[str, Field(max_length=253), _OBJECT_NAME]
 """The name of a Kubernetes object."""
 
 Literally = Annotated[str, Field(max_length=2**20)]
@@ -127,6 +123,11 @@ SessionName = Annotated[
     Format(r"[A-Za-z0-9_+=,.@-]{2,64}", "must have 2 to 64 of the characters A-Z a-z 0-9 _ + = , . @ -"),
 ]
 """The session name of an assumed role, as AWS has them."""
+
+
+def is_object_name(text: str) -> bool:
+    """Whether Kubernetes accepts it as the name of an object."""
+    return len(text) <= 253 and _OBJECT_NAME.fits(text)
 
 
 def is_data_key(text: str) -> bool:

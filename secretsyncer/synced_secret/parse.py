@@ -60,11 +60,19 @@ class SyncedSecret(NamedTuple):
 
 def target_of(obj: dict[str, Any]) -> Key:
     """The Secret that a raw object asks for, whether the object is valid or not."""
+    key, name = key_of(obj), _target(obj).get("name")
+    return Key(key.namespace, name) if isinstance(name, str) and name else key
+
+
+def merges(obj: dict[str, Any]) -> bool:
+    """Whether a raw object asks to fill some keys of its Secret, whether the object is valid or not."""
+    return _target(obj).get("policy") == "Merge"
+
+
+def _target(obj: dict[str, Any]) -> dict[str, Any]:
     spec = unpacked(obj.get("spec"))
     target = spec.get("target") if isinstance(spec, dict) else None
-    name = target.get("name") if isinstance(target, dict) else None
-    key = key_of(obj)
-    return Key(key.namespace, name) if isinstance(name, str) and name else key
+    return target if isinstance(target, dict) else {}
 
 
 def parse(obj: dict[str, Any], *, seconds: float = LONGEST) -> SyncedSecret:

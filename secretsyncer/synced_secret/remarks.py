@@ -19,6 +19,8 @@ def remarks(spec: SyncedSecretSpec) -> list[str]:
     ]
     if not spec.items and not spec.data_from:
         found.append("the spec has neither data nor dataFrom, so the Secret has no keys")
+    if spec.merges:
+        found.append("the other keys of the Secret stay (policy Merge)")
     if len(found) > _SHOWN:
         found[_SHOWN:] = [f"{len(found) - _SHOWN} more items like these"]
     return found

@@ -10,14 +10,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from secretsyncer.synced_secret.fields import (
-    Fields,
-    Rule,
-    advised,
-    at_least_one_of,
-    at_most_one_of,
-    exactly_one_of,
-)
+from secretsyncer.synced_secret import fields
+from secretsyncer.synced_secret.fields import Fields, Rule, exactly_one_of
 from secretsyncer.synced_secret.find import Find, FindName, Rewrite
 from secretsyncer.synced_secret.formats import (
     MOST_ITEMS,
@@ -33,7 +27,7 @@ from secretsyncer.synced_secret.formats import (
 from secretsyncer.synced_secret.parameters import ParameterReference, Parameters
 from secretsyncer.synced_secret.references import SecretKeyReference, SecretReference, ValueReference
 from secretsyncer.synced_secret.restart import Restart
-from secretsyncer.synced_secret.target import SecretMetadata, Target
+from secretsyncer.synced_secret.target import NOT_WITH_MERGE, SecretMetadata, Target
 
 __all__ = [
     "AnyReference",
@@ -52,7 +46,6 @@ __all__ = [
     "ValueFrom",
     "ValueReference",
 ]
-
 
 AnyReference = SecretReference | ParameterReference | Parameters
 """What names one AWS secret or parameter."""
@@ -97,8 +90,8 @@ class DataItem(Fields):
     """One key of the Secret."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        advised(exactly_one_of("value", "valueFrom")),
-        at_most_one_of("templateOnly", "valueFrom.template"),
+        fields.advised(exactly_one_of("value", "valueFrom")),
+        fields.at_most_one_of("templateOnly", "valueFrom.template"),
     )
 
     name: DataKey
@@ -168,9 +161,9 @@ class DataFrom(Keys):
     """AWS secrets and parameters whose keys are all copied to the Secret."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        at_least_one_of("secretRef", "secretRefs", "parameters", "find", "entries"),
+        fields.at_least_one_of("secretRef", "secretRefs", "parameters", "find", "entries"),
         *(
-            at_most_one_of("entries", name)
+            fields.at_most_one_of("entries", name)
             for name in ("secretRef", "secretRefs", "parameters", "find", "rewrite", "invalidKeys")
         ),
     )
@@ -196,8 +189,9 @@ class SyncedSecretSpec(Fields):
     """Desired content of the Secret, and how it is read from AWS."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        at_most_one_of("IAMRole", "AWSAccountID"),
-        advised(at_least_one_of("data", "dataFrom")),
+        fields.at_most_one_of("IAMRole", "AWSAccountID"),
+        fields.advised(fields.at_least_one_of("data", "dataFrom")),
+        NOT_WITH_MERGE,
     )
 
     iam_role: RoleReference | None = Field(None, alias="IAMRole")
@@ -229,7 +223,7 @@ class SyncedSecretSpec(Fields):
     """Keys of the Secret, one by one. If several have the same name, the last one takes precedence."""
 
     target: Target | None = None
-    """The Secret to write, if its name is not that of this SyncedSecret."""
+    """The Secret to write: its name, if it is not that of this SyncedSecret, and whether it is replaced or filled."""
 
     type: SecretType | None = None
     """Type of the Secret, for example kubernetes.io/tls. The keys that the type requires are checked before the Secret
@@ -262,8 +256,8 @@ class SyncedSecretSpec(Fields):
     set. Empty is an empty text. jmesPath finds no null. Defaults to Error."""
 
     adopt: bool | None = None
-    """Whether to take over an existing Secret that the operator does not manage. Defaults to the operator's setting
-    ADOPT_EXISTING."""
+    """Whether to take over an existing Secret that the operator does not manage, and remove its other keys. Defaults to
+    the operator's setting ADOPT_EXISTING, which never removes a key."""
 
     restart: Restart | None = None
     """Workloads to restart when the Secret has changed. The operator needs permissions for it: see docs/restarts.md."""
@@ -274,6 +268,16 @@ class SyncedSecretSpec(Fields):
     refresh_interval: Duration | None = None
     """How often to read this object's secrets from AWS, at least 10s and at most 720h. By default they are read when the
     operator lists AWS and finds a change, which needs fewer calls."""
+
+    @property
+    def merges(self) -> bool:
+        """Whether the object fills some keys of the Secret."""
+        return self.target is not None and self.target.merges
+
+    @property
+    def creates(self) -> bool:
+        """Whether the Secret is created if it does not exist."""
+        return self.target is None or self.target.creates
 
     @property
     def parts(self) -> tuple[Keys, ...]:

@@ -114,5 +114,5 @@ class SyncedSecretStatus(Fields):
     )
     """Conditions of the SyncedSecret. Ready shows whether the Secret has the content that the spec asks for. Its
     reason is Synced, or one of Suspended, InvalidSpec, RoleNotAllowed, AccessDenied, SecretNotFound,
-    InvalidSecretValue, TemplateError, Conflict, AWSUnavailable, KubernetesError and AdmissionDenied. With
+    InvalidSecretValue, TemplateError, Conflict, SecretMissing, AWSUnavailable, KubernetesError and AdmissionDenied. With
     spec.restart, Restarted shows whether all workloads were restarted that have to be."""

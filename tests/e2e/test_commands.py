@@ -80,6 +80,7 @@ async def test_diff_shows_by_key_what_would_change_and_writes_nothing(
         "+ more",
         "~ other",
         "+ username",
+        "not managed by secretsyncer: its keys are removed only with spec.adopt: true",
         "~ type Opaque -> kubernetes.io/basic-auth",
         "~ immutable",
         "~ label team=b",

@@ -166,7 +166,7 @@ async def live(space: Space, aws, name: str) -> None:
     """Everything that an operator does for its objects, in one namespace."""
     for adopted in ("adopted", "owned"):
         metadata = {"name": adopted, "namespace": space.name}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"x": "y"}}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"a": "y"}}
         await space.cluster.create(secret)
     await space.annotate({ANNOTATION: '["reader"]'})
     aws.world.role("reader", read=[name])

@@ -126,7 +126,7 @@ async def test_a_policy_that_takes_the_label_away_is_said_once_and_not_fought(ru
                 {
                     "patchType": "ApplyConfiguration",
                     "applyConfiguration": {
-                        "expression": 'Object{metadata: Object.metadata{labels: {"app.kubernetes.io/managed-by": "platform"}}}'
+                        "expression": 'Object{metadata: Object.metadata{labels: {"secrets.contentful.com/managed": "platform"}}}'
                     },
                 }
             ],
@@ -154,7 +154,7 @@ async def test_a_policy_that_takes_the_label_away_is_said_once_and_not_fought(ru
     await run_operator(SYNC_INTERVAL_SEC="1")
     await space.write("demo", data=[literal("a", "ours")])
     message = await space.until_failed("demo", "Conflict")
-    assert "without the label app.kubernetes.io/managed-by=kube-secret-syncer" in message
+    assert "without the label secrets.contentful.com/managed=true" in message
     await asyncio.sleep(10)  # ten syncs
     assert written(real_server, space) <= 2
     assert len(await space.events("demo")) == 1

@@ -64,11 +64,11 @@ async def test_a_deleted_secret_is_created_again(demo, kubectl):
 
 
 async def test_a_removed_label_is_restored_even_the_one_of_the_operator(demo, kubectl):
-    await kubectl("label", "secret", "demo", "-n", demo.name, "app.kubernetes.io/managed-by-", "ours-")
+    await kubectl("label", "secret", "demo", "-n", demo.name, "secrets.contentful.com/managed-", "ours-")
 
     async def labelled():
         labels = (await demo.secret("demo"))["metadata"].get("labels")
-        assert labels == {"app.kubernetes.io/managed-by": "kube-secret-syncer", "ours": "yes"}, labels
+        assert labels == {"secrets.contentful.com/managed": "true", "ours": "yes"}, labels
 
     await eventually(labelled, within=10)
 
@@ -81,7 +81,7 @@ async def test_labels_and_annotations_of_others_stay_and_ours_go_when_the_spec_d
     async def settled():
         metadata = (await demo.secret("demo"))["metadata"]
         labels, annotations = metadata["labels"], metadata["annotations"]
-        assert labels == {"app.kubernetes.io/managed-by": "kube-secret-syncer", "theirs": "yes"}, labels
+        assert labels == {"secrets.contentful.com/managed": "true", "theirs": "yes"}, labels
         assert annotations == {"theirs": "kept"}, annotations
 
     await eventually(settled)

@@ -62,6 +62,7 @@ async def test_argo_cd_shows_the_health_of_real_objects_for_every_reason(operato
         Reason.INVALID_SECRET_VALUE: (space, {"data": [key("a", name, "missing")]}, "Degraded"),
         Reason.TEMPLATE_ERROR: (space, {"data": [template("a", "{{ nothing }}")]}, "Degraded"),
         Reason.CONFLICT: (space, {**good, "adopt": False, "target": {"name": "conflict"}}, "Degraded"),
+        Reason.SECRET_MISSING: (space, {**good, "target": {"policy": "Merge"}}, "Progressing"),
         Reason.AWS_UNAVAILABLE: (space, {**good, "IAMRole": role}, "Progressing"),
         Reason.KUBERNETES_ERROR: (space, {**good, "target": {"name": "kubernetes-error"}}, "Progressing"),
         Reason.ADMISSION_DENIED: (full, good, "Degraded"),
@@ -120,7 +121,7 @@ async def test_tracking_labels_and_annotations_are_not_copied_to_the_secret(oper
     await cluster.create({**obj, "metadata": metadata, "spec": {"data": [literal("a", "1")]}})
     await space.until_synced("demo")
     made = (await space.secret("demo"))["metadata"]
-    assert made["labels"] == {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
+    assert made["labels"] == {"secrets.contentful.com/managed": "true"}
     assert made.get("annotations", {}) == {}
 
 

@@ -12,7 +12,7 @@ from tests.support.specs import all_keys, literal
 
 pytestmark = pytest.mark.real
 
-MANAGED = {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
+MANAGED = {"secrets.contentful.com/managed": "true"}
 
 
 async def foreign_secret(space, **metadata):
@@ -24,7 +24,7 @@ async def foreign_secret(space, **metadata):
 
 async def test_a_secret_that_exists_is_adopted_and_then_holds_exactly_what_was_rendered(operator, space, name):
     await foreign_secret(space, labels={"team": "db"}, annotations={"note": "kept"})
-    await space.write("demo", dataFrom=all_keys(name))
+    await space.write("demo", adopt=True, dataFrom=all_keys(name))
     await space.until_data("demo", {"a": b"1"})
     metadata = (await space.secret("demo"))["metadata"]
     assert metadata["labels"] == {"team": "db", **MANAGED}

@@ -22,7 +22,7 @@ async def test_the_service_account_of_the_manifest_may_do_all_that_is_needed(run
     aws.world.create(name, '{"a": "1"}')
     operator = await run_operator(LEADER_ELECTION="true", POD_NAMESPACE="k8s-secret-syncer")
     metadata = {"name": "adopted", "namespace": space.name}
-    await cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"x": "y"}})
+    await cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"a": "y"}})
     await space.write("adopted", dataFrom=all_keys(name))
     await space.write("created", dataFrom=all_keys(name), deletionPolicy="Delete")
     await space.write("failing", dataFrom=all_keys(f"{name}-missing"))

@@ -143,7 +143,7 @@ async def test_secret_metadata_puts_labels_and_annotations_and_nothing_else(oper
     await space.write("demo", data=[literal("a", "1")], secretMetadata=metadata)
     await space.until_synced("demo")
     found = (await space.secret("demo"))["metadata"]
-    assert found["labels"] == {"team": "database", "app.kubernetes.io/managed-by": "kube-secret-syncer"}
+    assert found["labels"] == {"team": "database", "secrets.contentful.com/managed": "true"}
     assert found["annotations"]["note"] == "kept in step"
     assert await space.secret("ignored") is None
 

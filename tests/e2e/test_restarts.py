@@ -100,6 +100,32 @@ async def test_a_tool_that_removes_the_annotation_causes_no_other_restart(operat
     assert await restarts(space) == 3  # twice by the operator, and once by the tool
 
 
+async def test_own_keys_in_a_secret_of_somebody_else_cause_restarts_and_those_of_others_do_not(
+    operator, cluster, aws, space, name
+):
+    await cluster.create(workload(space.name))
+    metadata = {"name": "theirs", "namespace": space.name}
+    await cluster.create(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"x": "theirs"}}
+    )
+    target = {"name": "theirs", "policy": "Merge"}
+    await space.write("demo", dataFrom=all_keys(name), target=target, deletionPolicy="Delete", restart=WEB)
+    await space.write("quiet", data=[literal("q", "1")], target=target)
+    await space.until_data("theirs", {"x": b"theirs", "a": b"0", "q": b"1"})
+    await until_restarted(space, 0)
+    # Keys of others, and the repair of an own one.
+    await cluster.merge("Secret", space.name, "theirs", {"data": {"x": "bmV3", "a": "ZWRpdGVk"}})
+    await space.write("quiet", data=[literal("q", "2")], target=target)
+    await space.until_data("theirs", {"x": b"new", "a": b"0", "q": b"2"})
+    aws.world.put(name, '{"a": "1"}')
+    await until_restarted(space, 1)
+    assert await restarts(space) == 1
+    await space.until_data("theirs", {"x": b"new", "a": b"1", "q": b"2"})
+    await cluster.delete("SyncedSecret", space.name, "demo")
+    await space.until_data("theirs", {"x": b"new", "q": b"2"})
+    assert list((await space.secret("theirs"))["metadata"]["annotations"]) == ["secrets.contentful.com/keys"]
+
+
 USES = {
     "file": {"pod": {"volumes": [{"name": "v", "secret": {"secretName": "demo"}}]}},
     "projected": {"pod": {"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "demo"}}]}}]}},

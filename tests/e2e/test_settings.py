@@ -43,7 +43,7 @@ async def test_adopt_existing_false_leaves_foreign_secrets_alone_until_they_are_
     assert f"{space.name}/demo" in message
     assert await space.secret("demo") == before
     await space.until_data("new", {"a": b"1"})
-    await kubectl("label", "secret", "demo", "-n", space.name, "app.kubernetes.io/managed-by=kube-secret-syncer")
+    await kubectl("label", "secret", "demo", "-n", space.name, "secrets.contentful.com/managed=true")
     await space.until_data("demo", {"a": b"1"})
     await space.until_synced("demo")
 

@@ -35,6 +35,7 @@ def test_each_reason_has_a_health_and_shows_its_message(reason):
         Reason.SUSPENDED: "Suspended",
         Reason.AWS_UNAVAILABLE: "Progressing",
         Reason.KUBERNETES_ERROR: "Progressing",
+        Reason.SECRET_MISSING: "Progressing",
     }
     found = health(synced_secret({**ready(reason), "type": "Other"}, ready(reason)))
     assert found == {"status": expected.get(reason, "Degraded"), "message": f"{reason}: why"}

@@ -24,6 +24,12 @@ WINDOW = {"from": "22:00", "to": "05:00"}
 NO_WINDOW = ({"from": "24:00"}, {"to": "5:00"}, {"timezone": ""})
 NO_REFERENCE = ({"name": "no name"}, {"region": "EU_WEST"}, {"versionStage": ""}, {"versionId": "short"})
 """What a reference to a secret must not say."""
+MORE_THAN_KEYS: tuple[Spec, ...] = (
+    {"secretMetadata": {"labels": {"team": "web"}}},
+    {"secretMetadata": {"annotations": {"team": "web"}}},
+    {"immutable": True},
+    {"recreateOnTypeChange": True},
+)
 
 
 def _from(source: Spec) -> Spec:
@@ -65,6 +71,7 @@ BROKEN: list[Spec] = [
     {**GOOD, "externalId": "x"},
     {**GOOD, "roleSessionName": "x"},
     {**GOOD, "target": {"name": "Not/A name"}},
+    *({**GOOD, "target": {"policy": "Merge"}, **wrong} for wrong in MORE_THAN_KEYS),
     {**GOOD, "type": "kubernetes.io/service-account-token"},
     {**GOOD, "refreshInterval": "5"},
     {**GOOD, "refreshInterval": "721h"},
@@ -115,6 +122,13 @@ TAKEN_OVER: dict[str, Spec] = {
     "empty role": {**GOOD, "IAMRole": ""},
     "empty region": {**GOOD, "region": ""},
     "empty role and account": {**GOOD, "IAMRole": "", "AWSAccountID": ACCOUNT},
+    "Merge, and nothing else": {
+        **GOOD,
+        "target": {"policy": "Merge"},
+        "secretMetadata": {"labels": {}},
+        "immutable": False,
+        "recreateOnTypeChange": False,
+    },
     "empty account and role": {**GOOD, "IAMRole": "reader", "AWSAccountID": ""},
 }
 

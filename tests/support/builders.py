@@ -13,8 +13,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.damping import Damping
-from secretsyncer.sync.observed import MANAGED_BY
-from secretsyncer.sync.secret_plan import MANAGER
+from secretsyncer.sync.marks import MARK, WHOLE
 from secretsyncer.synced_secret import SyncedSecret, parse
 
 ANNOTATION = "iam.amazonaws.com/allowed-roles"
@@ -66,7 +65,7 @@ def kube_secret(
     **fields: Any,
 ) -> Object:
     """A Secret as the API server gives it; `ours` puts the operator's label on it."""
-    mark = {MANAGED_BY: MANAGER} if ours else {}
+    mark = {MARK: WHOLE} if ours else {}
     return {
         "apiVersion": "v1",
         "kind": "Secret",

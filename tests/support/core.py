@@ -16,8 +16,10 @@ from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.controller import Controller
 from secretsyncer.sync.damping import Damping
 from secretsyncer.sync.dependencies import DependencyIndex
+from secretsyncer.sync.holders import Holders
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Reconciler
+from secretsyncer.sync.releases import Releases
 from secretsyncer.sync.report import Reporter
 from tests.support.builders import ANNOTATION, namespace
 from tests.support.cache_rig import Rig
@@ -59,7 +61,7 @@ class Core:
         self.events = []
         self.leading = True
         self.engine = engine
-        index, owners = DependencyIndex(), Owners()
+        index, owners, holders = DependencyIndex(), Owners(), Holders()
         self.index, self.owners = index, owners
         damping = Damping(metrics, bound=sync_interval, clock=asyncio.get_running_loop().time)
         writer = Writer(self.cluster, self.stores, damping, adopt=True, may_write=lambda: self.leading)
@@ -74,6 +76,7 @@ class Core:
             reporter=Reporter(writer, lambda obj, *event: self.events.append(event)),
             operator=self.aws.api,
             rules=Rules(ANNOTATION, require_annotation),
+            releases=Releases(self.cluster, self.stores, owners, holders, damping, may_write=lambda: self.leading),
             clock=asyncio.get_running_loop().time,
         )
         self.reconciler = self.new_reconciler()
@@ -87,6 +90,7 @@ class Core:
             metrics=metrics,
             sync_interval=sync_interval,
             is_waiting=damping.is_waiting,
+            holders=holders,
         )
         lag, self.cluster.lag = self.cluster.lag, 0.0
         self.cluster.put(namespace())

@@ -64,6 +64,15 @@ INVALID: list[tuple[dict[str, Any], str]] = [
         {"dataFrom": {"secretRef": {"name": "s"}, "invalidKeys": "Drop"}},
         "spec.dataFrom.invalidKeys: must be 'Error', ",
     ),
+    ({"target": {"policy": "Append"}}, "spec.target.policy: must be 'Replace' or 'Merge'"),
+    (
+        {"target": {"policy": "Merge"}, "secretMetadata": {"labels": {"a": "b"}}},
+        "spec: secretMetadata, immutable and recreateOnTypeChange are not possible with target.policy: Merge",
+    ),
+    (
+        {"target": {"policy": "Merge"}, "immutable": True},
+        "spec: secretMetadata, immutable and recreateOnTypeChange are not possible with target.policy: Merge",
+    ),
     ({"dataFrom": "app"}, "spec.dataFrom: must be an object"),
     ({"data": {"a": CANARY}}, "spec.data: must be a list"),
     ({"data": [CANARY]}, "spec.data[0]: must be an object"),

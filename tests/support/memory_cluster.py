@@ -14,8 +14,8 @@ from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS, WORKLOADS, Resource
 from secretsyncer.kube.store import ObjectStore
-from secretsyncer.sync.observed import MANAGED_BY, namespace_view, summarise, synced_secret_view
-from secretsyncer.sync.secret_plan import MANAGER
+from secretsyncer.sync.marks import MARK, OLD_SELECTOR, SELECTOR, has_old_mark
+from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_view
 from secretsyncer.sync.stores import Stores
 from tests.support.builders import ANNOTATION
 
@@ -50,7 +50,7 @@ class MemoryCluster:
         for answers in self.lists.values():
             answers.set()
         self._objects: dict[str, dict[Key, Object]] = {kind.plural: {} for kind in KINDS}
-        self._watches: list[tuple[Resource, asyncio.Queue[WatchEvent]]] = []
+        self._watches: list[tuple[Resource, str, asyncio.Queue[WatchEvent]]] = []
         self._version = 100
 
     # What users do
@@ -92,26 +92,40 @@ class MemoryCluster:
     # What the operator asks of the API, in the methods of a `KubeClient`
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, label_selector: str = "", **_: Any
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        **_: Any,
     ) -> Object:
-        """Everything in one page; of Secrets, those that carry the operator's label."""
+        """Everything in one page; of Secrets, those with one of the operator's marks."""
         await asyncio.sleep(self.latency)
         self._ask("list", resource, Key(namespace or "", ""))
         await self.lists[resource].wait()
         found = self._objects[resource.plural].items()
-        items = [obj for key, obj in found if namespace in {None, key.namespace} and _is_watched(resource, obj)]
-        if resource in WORKLOADS.values() and label_selector:
-            wanted = dict(term.split("=") for term in label_selector.split(","))
-            items = [obj for obj in items if wanted.items() <= obj["metadata"].get("labels", {}).items()]
+        name = field_selector.removeprefix("metadata.name=")
+        items = [
+            obj
+            for key, obj in found
+            if namespace in {None, key.namespace} and name in {"", key.name} and _is_selected(label_selector, obj)
+        ]
         metadata = {"resourceVersion": str(self._version)}
         return {"kind": f"{resource.kind}List", "metadata": metadata, "items": copy.deepcopy(items)}
 
     @asynccontextmanager
     async def watch(
-        self, resource: Resource, _namespace: str | None = None, *, resource_version: str, **_: Any
+        self,
+        resource: Resource,
+        _namespace: str | None = None,
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        **_: Any,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
         """With a bookmark after each quiet minute. A watch of a kind in `silent` shows nothing until later."""
-        watch = resource, asyncio.Queue[WatchEvent]()
+        watch = resource, label_selector, asyncio.Queue[WatchEvent]()
         self._watches.append(watch)
 
         async def events() -> AsyncIterator[WatchEvent]:
@@ -119,7 +133,7 @@ class MemoryCluster:
             while True:
                 try:
                     async with asyncio.timeout(60):
-                        event = await watch[1].get()
+                        event = await watch[2].get()
                 except TimeoutError:
                     event = WatchEvent(
                         "BOOKMARK", {"kind": resource.kind, "metadata": {"resourceVersion": version}}
@@ -221,24 +235,29 @@ class MemoryCluster:
 
     def _show(self, resource: Resource, kind: str, obj: Object) -> None:
         """Let the watches show the change."""
-        kind = kind if _is_watched(resource, obj) else "DELETED"
         if self.lag:
             asyncio.get_running_loop().call_later(self.lag, self._report, resource, kind, copy.deepcopy(obj))
         else:
             self._report(resource, kind, copy.deepcopy(obj))
 
     def _report(self, resource: Resource, kind: str, obj: Object) -> None:
-        for watched, events in self._watches:
+        for watched, selector, events in self._watches:
             if watched is resource:
-                events.put_nowait(WatchEvent(kind, copy.deepcopy(obj)))
+                shown = kind if _is_selected(selector, obj) else "DELETED"
+                events.put_nowait(WatchEvent(shown, copy.deepcopy(obj)))
         for store in self.stores:
             if store.resource is resource and (kept := store.prepare(obj)):
-                store.apply("", kind, kept, obj["metadata"]["resourceVersion"])
+                labels = obj["metadata"].get("labels") or {}
+                watched = resource is not SECRETS or MARK in labels or has_old_mark(labels)
+                store.apply("", kind if watched else "DELETED", kept, obj["metadata"]["resourceVersion"])
 
 
-def _is_watched(resource: Resource, obj: Object) -> bool:
-    """Secrets are watched by the operator's label."""
-    return resource is not SECRETS or obj["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER
+def _is_selected(selector: str, obj: Object) -> bool:
+    """By the selectors with which the operator watches Secrets, or by the values of labels."""
+    labels = obj["metadata"].get("labels") or {}
+    if selector in {"", SELECTOR, OLD_SELECTOR}:
+        return not selector or (has_old_mark(labels) if selector == OLD_SELECTOR else MARK in labels)
+    return dict(term.split("=") for term in selector.split(",")).items() <= labels.items()
 
 
 def _resource_of(obj: Object) -> Resource:

@@ -64,6 +64,7 @@ def test_the_reasons_are_those_that_users_write_alerts_on():
         "AWSUnavailable",
         "KubernetesError",
         "AdmissionDenied",
+        "SecretMissing",
     }
 
 

@@ -64,11 +64,11 @@ def _draft(obj: Object, around: Around) -> Draft | None:
 
 
 def _check_targets(drafts: list[Draft]) -> None:
-    """A SyncedSecret owns all of its Secret, so no Secret can have two."""
+    """A SyncedSecret owns all of its Secret, so no Secret can have two, unless all of them fill only some keys."""
     first: dict[tuple[str, str], Draft] = {}
     for draft in drafts:
         other = first.setdefault(draft.secret, draft)
-        if other is not draft:
+        if other is not draft and not (draft.merges and other.merges):
             for one, another in ((draft, other), (other, draft)):
                 one.refuse(f"{another.label} writes the same Secret {draft.secret[1]}")
 

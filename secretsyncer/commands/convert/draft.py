@@ -10,11 +10,10 @@ from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import SYNCED_SECRETS
 
 _KUBECTL = "kubectl.kubernetes.io/"
-_MANAGED_BY = "app.kubernetes.io/managed-by"
 _STAGE = re.compile(r"[A-Za-z0-9_+=.@-]{1,256}")
 _ORDER = (
     *("IAMRole", "region", "externalId", "target", "type", "immutable", "secretMetadata", "deletionPolicy"),
-    *("nullValues", "restart", "dataFrom", "data"),
+    *("adopt", "nullValues", "restart", "dataFrom", "data"),
 )
 
 JSON = (
@@ -79,10 +78,6 @@ class Draft:
                     self.refuse(f"{where}.{part}.{name} is a template: labels and annotations are texts here")
                 elif not name.startswith(_KUBECTL):
                     kept.setdefault(part, {})[name] = text
-        own = kept.get("labels", {}).pop(_MANAGED_BY, None)
-        if own is not None:
-            self.note(f"label {_MANAGED_BY}: the operator writes its own value in place of {own}")
-        kept = {part: texts for part, texts in kept.items() if texts}
         if kept:
             self.spec["secretMetadata"] = kept
 
@@ -93,6 +88,20 @@ class Draft:
     def target(self, name: str | None) -> None:
         if name and name != self._metadata["name"]:
             self.spec["target"] = {"name": name}
+
+    def merge(self, *, create: bool) -> None:
+        """Fill some keys of a Secret. The original has written them already, so they are taken over."""
+        chosen = {"create": True} if create else {}
+        self.spec["target"] = {**self.spec.get("target", {}), "policy": "Merge", **chosen}
+        self.spec["adopt"] = True
+        self.note(
+            "policy Merge with adopt: true, which takes the keys over from whoever has written them; "
+            "labels, annotations and type of the Secret stay as they are"
+        )
+
+    @property
+    def merges(self) -> bool:
+        return (self.spec.get("target") or {}).get("policy") == "Merge"
 
     @property
     def secret(self) -> tuple[str, str]:

@@ -74,11 +74,7 @@ def _target(draft: Draft, target: Object) -> None:
     draft.target(target.get("name"))
     if is_true(target.get("immutable")):
         draft.spec["immutable"] = True
-    policy = target.get("creationPolicy") or "Owner"
-    if policy == "Owner":
-        draft.spec["deletionPolicy"] = "Delete"
-    elif policy != "Orphan":
-        draft.refuse(f"creationPolicy {policy}: a SyncedSecret owns all of its Secret")
+    merges = _creation(draft, target.get("creationPolicy") or "Owner")
     deletion = target.get("deletionPolicy") or "Retain"
     if deletion != "Retain":
         draft.note(
@@ -87,19 +83,33 @@ def _target(draft: Draft, target: Object) -> None:
         )
     template = target.get("template")
     if template is None:
-        draft.own_metadata()
+        if not merges:
+            draft.own_metadata()
         return
     known = {"type", "metadata", "data", "templateFrom", "engineVersion", "mergePolicy"}
     draft.leftovers("template", template, known)
     if (template.get("engineVersion") or "v2") != "v2":
         draft.refuse(f"template.engineVersion {template['engineVersion']}: its functions are others than here")
-    if template.get("type"):
+    if template.get("type") and not merges:
         draft.spec["type"] = template["type"]
     metadata = template.get("metadata") or {}
     draft.leftovers("template.metadata", metadata, {"labels", "annotations", "finalizers"})
     if metadata.get("finalizers"):
         draft.note("template.metadata.finalizers are left out: the operator puts no finalizers on a Secret")
-    draft.metadata("template.metadata", metadata, "{{")
+    if not merges:
+        draft.metadata("template.metadata", metadata, "{{")
+
+
+def _creation(draft: Draft, policy: str) -> bool:
+    """Whether the object fills some keys of a Secret."""
+    merges = policy in {"Merge", "CreateOrMerge"}
+    if policy == "Owner":
+        draft.spec["deletionPolicy"] = "Delete"
+    elif merges:
+        draft.merge(create=policy == "CreateOrMerge")
+    elif policy != "Orphan":
+        draft.refuse(f"creationPolicy {policy} has no counterpart")
+    return merges
 
 
 def _data_from(draft: Draft, reader: Reader, entries: list[Object], *, template_only: bool) -> None:

@@ -12,7 +12,7 @@ from tests.support.builders import ANNOTATION
 from tests.support.eventually import eventually
 from tests.support.specs import literal
 
-_MARK = {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
+_MARK = {"secrets.contentful.com/managed": "true"}
 _ACCOUNT = "kubernetes.io/service-account.name"
 
 

@@ -10,7 +10,10 @@ import pytest
 from sandbox.kubernetes_client import path_of
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.sync.apply import Writer
+from secretsyncer.sync.holders import Holders
 from secretsyncer.sync.observed import summarise
+from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.releases import Releases
 from secretsyncer.sync.stores import Stores
 from tests.support import cluster
 from tests.support.builders import damping, parsed
@@ -154,12 +157,15 @@ async def test_a_policy_that_quotes_the_secret_shows_no_value_of_it(writer, spac
     assert await space.data("demo") == {"a": OLD.encode()}
 
 
-async def test_a_former_target_that_may_not_be_deleted_shows_no_value(writer, space, policies):
+async def test_a_former_target_that_may_not_be_deleted_shows_no_value(writer, client, space, policies):
     synced = spec(space, deletionPolicy="Delete")
     # First: the owner of the Secret does not exist, so the garbage collector would delete it.
     await policies.deny("'no: ' + string(oldObject.data['a'])", "DELETE")
     await writer.write_secret(synced, {"a": OLD.encode()})
-    failure = await refusal(writer.release(synced, synced.secret))
+    releases = Releases(
+        client, Stores({}, None, writer._secrets), Owners(), Holders(), damping(), may_write=lambda: True
+    )
+    failure = await refusal(releases.leave(synced, synced.secret))
     assert failure.reason is Reason.ADMISSION_DENIED
     assert not shows(failure.message, OLD)
 

@@ -619,7 +619,6 @@ def test_rewrite_rules_come_along_and_named_groups_are_named(convert, rendered):
             [store(service="Elsewhere"), eso()],
             "SecretStore aws is not one of AWS Secrets Manager or Parameter Store",
         ),
-        ([store(), eso(target={"creationPolicy": "Merge"})], "creationPolicy Merge"),
         ([store(), eso(target={"creationPolicy": "None"})], "creationPolicy None"),
         ([kes(backendType="vault")], "backendType vault"),
         ([aso()], "it names no secret"),

@@ -10,14 +10,17 @@ from secretsyncer.errors import KubeError
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.kube.resources import LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS
-from secretsyncer.operator.parts import REFUSED_LIMIT
+from secretsyncer.operator.checks import REFUSED_LIMIT
 from secretsyncer.operator.status_page.view import View
+from secretsyncer.sync.marks import MARK, OLD_MARK, OLD_VALUE, WHOLE
 from tests.support.builders import kube_secret, namespace, synced_secret
 from tests.support.core import KEY
 from tests.support.memory_queue import URL
 from tests.support.specs import literal, whole
 
 pytestmark = pytest.mark.looptime
+
+OLD = "secrets with old mark"
 
 
 # Probes
@@ -30,11 +33,11 @@ async def test_a_process_is_ready_once_everything_is_listed(process):
         lists[kind].clear()
     async with one.running():
         await asyncio.sleep(1)
-        assert one.failing("readiness").keys() == {"syncedsecrets", "namespaces", "secrets", "aws"}
+        assert one.failing("readiness").keys() == {"syncedsecrets", "namespaces", "secrets", OLD, "aws"}
         lists[SYNCED_SECRETS].set()
         lists[NAMESPACES].set()
         await asyncio.sleep(2)
-        assert one.failing("readiness").keys() == {"secrets", "aws"}
+        assert one.failing("readiness").keys() == {"secrets", OLD, "aws"}
         assert "secrets: the first list is not done" in one.failing("readiness")["secrets"]
         one.aws.latency = 5
         lists[SECRETS].set()
@@ -209,11 +212,32 @@ async def test_a_namespace_without_the_annotation_may_be_refused(process):
 @pytest.mark.parametrize("adopt", [True, False])
 async def test_a_secret_of_others_is_adopted_unless_the_setting_forbids_it(process, adopt):
     one = process(adopt_existing=adopt)
-    one.cluster.put(kube_secret({"theirs": "x"}, ours=False))
+    one.cluster.put(kube_secret({"a": "x"}, ours=False))
     one.cluster.put(synced_secret(literal("a", "1")))
     async with one.running():
         await asyncio.sleep(1)
-    assert one.data() == ({"a": b"1"} if adopt else {"theirs": b"x"})
+    assert one.data() == {"a": b"1" if adopt else b"x"}
+
+
+async def test_an_upgrade_writes_no_secret_with_the_old_mark_and_still_corrects_it_at_once(process):
+    one = process()
+    one.cluster.put(kube_secret({"a": "1"}, ours=False, labels={OLD_MARK: OLD_VALUE}))
+    one.cluster.put(synced_secret(literal("a", "1")))
+    async with one.running():
+        await asyncio.sleep(300)
+        assert [verb for verb, plural, _ in one.cluster.writes if plural == "secrets"] == []
+        one.cluster.edit(SECRETS, KEY, {"data": {"a": "eA==", "b": "eA=="}})
+        await asyncio.sleep(1)
+        assert one.data() == {"a": b"1"}
+        labels = one.cluster.secret(KEY)["metadata"]["labels"]
+        assert labels == {OLD_MARK: OLD_VALUE, MARK: WHOLE}
+        one.cluster.edit(SECRETS, KEY, {"data": {"a": "eA=="}})  # shown by the other watch now
+        await asyncio.sleep(1)
+        assert one.data() == {"a": b"1"}
+        one.cluster.edit(SECRETS, KEY, {"metadata": {"labels": {MARK: None}}, "data": {"a": "eA=="}})  # and back
+        await asyncio.sleep(1)
+        assert one.data() == {"a": b"1"}
+    assert [verb for verb, plural, _ in one.cluster.writes if plural == "secrets"] == ["patch"] * 3
 
 
 async def test_a_retry_never_waits_longer_than_the_sync_interval(process):

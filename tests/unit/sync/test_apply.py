@@ -11,6 +11,9 @@ from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavai
 from secretsyncer.kube.objects import Key, unpacked
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.sync.apply import TRIES, Writer, Written
+from secretsyncer.sync.holders import Holders
+from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.releases import Releases
 from tests.support.builders import damping, kube_secret, parsed, synced_secret
 from tests.support.core import KEY
 from tests.support.memory_cluster import MemoryCluster
@@ -23,6 +26,11 @@ SYNCED = parsed(literal("a", "1"))
 @pytest.fixture
 async def cluster():
     return MemoryCluster(latency=0, lag=0)
+
+
+@pytest.fixture
+def releases(cluster):
+    return Releases(cluster, cluster.stores, Owners(), Holders(), damping(), may_write=lambda: True)
 
 
 @pytest.fixture
@@ -124,7 +132,7 @@ async def test_a_secret_recreated_by_somebody_else_is_not_deleted_in_place_of_th
 @pytest.mark.parametrize(
     "before",
     [
-        pytest.param(lambda c: c.put(kube_secret({"b": "theirs"}, ours=False)), id="created"),
+        pytest.param(lambda c: c.put(kube_secret({"a": "theirs"}, ours=False)), id="created"),
         pytest.param(lambda c: c.edit(SECRETS, KEY, {"data": encoded(b="theirs")}), id="edited"),
         pytest.param(lambda c: c.remove(SECRETS, KEY), id="deleted"),
     ],
@@ -303,35 +311,35 @@ def left(cluster):
     return make
 
 
-async def test_it_is_deleted_with_deletion_policy_delete(writer, cluster, left):
+async def test_it_is_deleted_with_deletion_policy_delete(releases, cluster, left):
     left()
-    await writer.release(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
+    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
     assert cluster.secret(OTHER) is None
 
 
-async def test_otherwise_it_stays_without_the_owner(writer, cluster, left):
+async def test_otherwise_it_stays_without_the_owner(releases, cluster, left):
     left()
-    await writer.release(SYNCED, OTHER)
+    await releases.leave(SYNCED, OTHER)
     assert cluster.secret(OTHER)["data"] == encoded(a="1")
     assert cluster.secret(OTHER)["metadata"]["ownerReferences"] == []
 
 
 @pytest.mark.parametrize("changes", [{"labels": {}}, {"ownerReferences": []}])
-async def test_what_is_not_ours_is_left_alone(writer, cluster, left, changes):
+async def test_what_is_not_ours_is_left_alone(releases, cluster, left, changes):
     left(**changes)
-    await writer.release(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
+    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
     assert cluster.secret(OTHER)["data"] == encoded(a="1")
     assert cluster.writes == []
 
 
-async def test_one_that_is_gone_is_no_failure_and_a_refusal_is(writer, cluster, left):
-    await writer.release(SYNCED, OTHER)
+async def test_one_that_is_gone_is_no_failure_and_a_refusal_is(releases, cluster, left):
+    await releases.leave(SYNCED, OTHER)
     left()
     cluster.refuse = lambda *_: KubeError(404, "NotFound", "gone")
-    await writer.release(SYNCED, OTHER)
+    await releases.leave(SYNCED, OTHER)
     cluster.refuse = lambda *_: KubeError(500, "InternalError", "oops")
     with pytest.raises(Unavailable, match="oops"):
-        await writer.release(SYNCED, OTHER)
+        await releases.leave(SYNCED, OTHER)
 
 
 # What the API server does with a write
@@ -341,12 +349,12 @@ async def test_a_label_that_admission_removes_is_a_conflict_with_that_reason(wri
     create = cluster.create
 
     async def mutated(resource, namespace, body, *, dry_run=False):
-        labels = {**body["metadata"]["labels"], "app.kubernetes.io/managed-by": "policy"}
+        labels = {**body["metadata"]["labels"], "secrets.contentful.com/managed": "policy"}
         changed = {**body, "metadata": {**body["metadata"], "labels": labels}}
         return await create(resource, namespace, changed, dry_run=dry_run)
 
     cluster.create = mutated
-    with pytest.raises(Rejected, match=r"without the label app\.kubernetes\.io/managed-by") as caught:
+    with pytest.raises(Rejected, match=r"without the label secrets\.contentful\.com/managed") as caught:
         await writer.write_secret(SYNCED, {"a": b"1"})
     assert caught.value.reason is Reason.CONFLICT
 

@@ -195,7 +195,7 @@ async def test_a_secret_that_loses_the_label_on_its_way_is_said_once_and_tried_l
             requests.append(call)
             body = arguments[-1]
             if isinstance(body, dict):
-                body["metadata"].setdefault("labels", {})["app.kubernetes.io/managed-by"] = "policy"
+                body["metadata"].setdefault("labels", {})["secrets.contentful.com/managed"] = "policy"
         return await call(resource, *arguments, **options)
 
     for name, call in (("create", create), ("merge_patch", patch), ("get", get)):

@@ -47,7 +47,10 @@ CASES = {
     "suspended, after a failure": (suspended(failed(DENIED)), "InProgress"),
     "resumed": (synced(suspended(), generation=2), "Current", 2),
     **{
-        f"rejected: {reason}": (failed(Rejected(reason, "no")), "Failed")
+        f"rejected: {reason}": (
+            failed(Rejected(reason, "no")),
+            "InProgress" if reason is Reason.SECRET_MISSING else "Failed",
+        )
         for reason in Reason
         if reason not in {Reason.SYNCED, Reason.SUSPENDED}
     },

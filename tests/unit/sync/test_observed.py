@@ -7,10 +7,10 @@ import pytest
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key, unpacked
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL
+from secretsyncer.sync.marks import MARK
 from secretsyncer.sync.observed import (
     FINALIZERS,
     LAST_APPLIED,
-    MANAGED_BY,
     MOST_ENTRIES,
     MOST_ENTRIES_OF_SPEC,
     OTHERS,
@@ -158,7 +158,7 @@ def test_of_a_secret_with_too_many_keys_only_their_number_is_kept():
     )
     kept = summarise(secret)
     assert (kept["digests"], kept["entries"]) == ({}, MOST_ENTRIES + 3)
-    assert kept["metadata"]["labels"] == {MANAGED_BY: "kube-secret-syncer"}
+    assert kept["metadata"]["labels"] == {MARK: "true"}
     with pytest.raises(Rejected, match="has 20003 keys, labels and annotations") as caught:
         plan(parsed(literal("a", "1")), {"a": b"1"}, kept, adopt=True)
     assert caught.value.reason is Reason.CONFLICT

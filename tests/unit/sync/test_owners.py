@@ -1,7 +1,7 @@
 """Which object owns a Secret that several objects name."""
 
 from secretsyncer.kube.objects import Key
-from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.owners import NOBODY, Owners, Peers
 from tests.support.builders import synced_secret
 from tests.support.specs import literal
 
@@ -9,8 +9,9 @@ A, B, C = (Key("team", name) for name in "abc")
 SHARED = Key("team", "shared")
 
 
-def claim(key, created, target="shared"):
-    obj = synced_secret(literal("x", "1"), name=key.name, target={"name": target} if target else None)
+def claim(key, created, target="shared", policy=None):
+    fields = {"name": target, "policy": policy} if target else None
+    obj = synced_secret(literal("x", "1"), name=key.name, target=fields)
     obj["metadata"]["creationTimestamp"] = created
     return obj
 
@@ -71,3 +72,24 @@ def test_namespaces_do_not_share_secrets():
     owners = Owners()
     owners.note(A, claim(A, "2026-01-01T00:00:00Z"))
     assert owners.owner(Key("elsewhere", "shared")) is None
+
+
+def test_objects_that_fill_some_keys_share_a_secret_and_know_who_is_older():
+    owners = Owners()
+    for key, created in ((A, "2026-01-02T00:00:00Z"), (B, "2026-01-01T00:00:00Z"), (C, "2026-01-02T00:00:00Z")):
+        owners.note(key, claim(key, created, policy="Merge"))
+    assert [owners.rival(SHARED, key) for key in (A, B, C)] == [None, None, None]
+    assert owners.peers(SHARED, A) == Peers(frozenset("b"), frozenset("c"))
+    assert owners.peers(SHARED, B) == Peers(frozenset(), frozenset("ac"))
+    assert owners.peers(A, A) == NOBODY
+
+
+def test_one_that_replaces_the_secret_and_others_do_not_share_it():
+    owners = Owners()
+    owners.note(A, claim(A, "2026-01-01T00:00:00Z", policy="Merge"))
+    owners.note(B, claim(B, "2026-01-02T00:00:00Z"))
+    owners.note(C, claim(C, "2026-01-03T00:00:00Z", policy="Merge"))
+    assert [owners.rival(SHARED, key) for key in (A, B, C)] == [None, A, None]
+    assert owners.peers(SHARED, A) == Peers(frozenset(), frozenset("c"))
+    assert owners.note(A, claim(A, "2026-01-01T00:00:00Z", policy="Replace")) == {B, C}, "all may be affected"
+    assert [owners.rival(SHARED, key) for key in (A, B, C)] == [None, A, A]

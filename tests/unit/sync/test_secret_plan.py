@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from sandbox.kubeapi.patches import merge_patch
 from secretsyncer.errors import Reason, Rejected, Unavailable
-from secretsyncer.sync.observed import MANAGED_BY, digest, summarise
-from secretsyncer.sync.secret_plan import MANAGED_METADATA, MANAGER, Create, Patch, Recreate, plan
+from secretsyncer.sync.marks import MARK, OLD_MARK, OLD_VALUE, WHOLE
+from secretsyncer.sync.observed import digest, summarise
+from secretsyncer.sync.secret_plan import MANAGED_METADATA, Create, Patch, Recreate, plan
 from tests.support.builders import kube_secret, parsed
 from tests.support.specs import literal
 
@@ -118,7 +119,7 @@ def test_labels_and_annotations_of_others_stay():
     synced = asked(secretMetadata={"labels": {"ours": "1"}, "annotations": {"ours": "1"}})
     secret = kube_secret({"a": "1"}, labels={"theirs": "x"}, annotations={"theirs": "y", LAST_APPLIED: "{}"})
     after = settle(synced, {"a": b"1"}, secret)["metadata"]
-    assert after["labels"] == {"theirs": "x", "ours": "1", MANAGED_BY: MANAGER}
+    assert after["labels"] == {"theirs": "x", "ours": "1", MARK: WHOLE}
     assert after["annotations"].items() >= {"theirs": "y", "ours": "1", LAST_APPLIED: "{}"}.items()
 
 
@@ -128,10 +129,10 @@ def test_ours_go_when_they_are_no_longer_asked_for():
     secret["metadata"]["labels"]["theirs"] = secret["metadata"]["annotations"]["theirs"] = "x"
     fewer = asked(secretMetadata={"labels": {"b": "2"}, "annotations": {"d": "1"}})
     after = settle(fewer, {"k": b"1"}, secret)["metadata"]
-    assert after["labels"] == {"b": "2", "theirs": "x", MANAGED_BY: MANAGER}
+    assert after["labels"] == {"b": "2", "theirs": "x", MARK: WHOLE}
     assert after["annotations"].keys() == {"d", "theirs", MANAGED_METADATA}
     last = settle(asked(), {"k": b"1"}, {**secret, "metadata": after})["metadata"]
-    assert last["labels"] == {"theirs": "x", MANAGED_BY: MANAGER}
+    assert last["labels"] == {"theirs": "x", MARK: WHOLE}
     assert last["annotations"] == {"theirs": "x"}
 
 
@@ -145,9 +146,9 @@ def test_a_changed_label_or_annotation_is_corrected():
 
 
 def test_what_the_spec_asks_for_by_our_own_names_does_not_win():
-    metadata = {"labels": {MANAGED_BY: "helm"}, "annotations": {MANAGED_METADATA: "x"}}
+    metadata = {"labels": {MARK: "helm"}, "annotations": {MANAGED_METADATA: "x"}}
     secret = made(asked(secretMetadata=metadata), {})
-    assert secret["metadata"]["labels"] == {MANAGED_BY: MANAGER}
+    assert secret["metadata"]["labels"] == {MARK: WHOLE}
     assert json.loads(secret["metadata"]["annotations"][MANAGED_METADATA])
     assert plan(asked(secretMetadata=metadata), {}, summarise(secret), adopt=False) is None
 
@@ -174,7 +175,7 @@ def test_a_broken_record_of_managed_metadata_is_ignored_and_corrected(note):
     synced = asked(secretMetadata={"labels": {"a": "1"}})
     secret = kube_secret({"k": "1"}, labels={"theirs": "x"}, annotations={"theirs": "y", MANAGED_METADATA: note})
     after = settle(synced, {"k": b"1"}, secret)["metadata"]
-    assert after["labels"] == {"a": "1", "theirs": "x", MANAGED_BY: MANAGER}
+    assert after["labels"] == {"a": "1", "theirs": "x", MARK: WHOLE}
     assert json.loads(after["annotations"][MANAGED_METADATA]) == {"labels": ["a"], "annotations": []}
     assert after["annotations"]["theirs"] == "y"
 
@@ -194,17 +195,49 @@ def test_kubectls_copy_of_a_manifest_is_not_taken_over_because_it_may_hold_value
 # Whose it is
 
 
-def test_a_secret_of_somebody_else_is_adopted_where_that_is_allowed():
-    after = settle(asked(), {"a": b"1"}, kube_secret({"a": "1", "b": "2"}, ours=False, labels={"team": "web"}))
-    assert after["metadata"]["labels"] == {"team": "web", MANAGED_BY: MANAGER}
+FOREIGN = [{}, {MARK: "helm"}, {MARK: ""}, {OLD_MARK: "helm"}, {MARK: "x", OLD_MARK: OLD_VALUE}]
+
+
+@pytest.mark.parametrize("labels", FOREIGN)
+def test_a_secret_of_somebody_else_is_adopted_where_no_key_is_removed(labels):
+    foreign = kube_secret({"a": "1", "b": "2"}, ours=False, labels={"team": "web", **labels})
+    after = settle(asked(), {"a": b"1", "b": b"new", "c": b"3"}, foreign)
+    assert after["metadata"]["labels"] == {"team": "web", **labels, MARK: WHOLE}
+    assert after["data"].keys() == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("labels", FOREIGN)
+@pytest.mark.parametrize("operator", [True, False])
+def test_keys_of_somebody_else_are_removed_only_if_the_object_itself_adopts(labels, operator):
+    foreign = kube_secret({"a": "1", "admin.password": CANARY, "b": "2"}, ours=False, labels=labels)
+    if operator:
+        message = conflict(asked(), {"a": b"1"}, foreign)
+        assert "its keys admin.password, b would be removed" in message
+        assert "spec.adopt: true" in message
+    assert conflict(asked(adopt=False), {"a": b"1"}, foreign, adopt=operator)
+    assert settle(asked(adopt=True), {"a": b"1"}, foreign, adopt=operator)["data"].keys() == {"a"}
+
+
+def test_keys_of_somebody_else_are_not_removed_by_recreating_their_secret():
+    foreign = kube_secret({"a": "1", "b": "2"}, ours=False, immutable=True)
+    assert "its key b would be removed" in conflict(asked(recreateOnTypeChange=True), {"a": b"1"}, foreign)
+
+
+def test_a_secret_with_the_old_mark_is_ours_and_gets_the_new_one_with_its_next_write():
+    mine = kube_secret({"a": "1", "b": "2"}, ours=False, labels={OLD_MARK: OLD_VALUE})
+    assert plan(asked(), {"a": b"1", "b": b"2"}, summarise(mine), adopt=False) is None, "an upgrade writes nothing"
+    after = settle(asked(), {"a": b"1"}, mine, adopt=False)
+    assert after["metadata"]["labels"] == {OLD_MARK: OLD_VALUE, MARK: WHOLE}
     assert after["data"].keys() == {"a"}
+    labelled = settle(asked(secretMetadata={"labels": {OLD_MARK: "Helm"}}), {"a": b"1", "b": b"2"}, mine)
+    assert labelled["metadata"]["labels"] == {OLD_MARK: "Helm", MARK: WHOLE}
 
 
-@pytest.mark.parametrize("labels", [{}, {MANAGED_BY: "helm"}, {MANAGED_BY: ""}])
+@pytest.mark.parametrize("labels", [{}, {MARK: "helm"}, {MARK: ""}])
 @pytest.mark.parametrize("data", [{"a": b"1"}, {"a": b"2"}])
 def test_a_secret_of_somebody_else_is_left_alone_where_adopting_is_off(labels, data):
     message = conflict(asked(), data, kube_secret({"a": "1"}, ours=False, labels=labels), adopt=False)
-    assert "Secret team/demo exists and is not managed by kube-secret-syncer" in message
+    assert "Secret team/demo exists and is not managed by secretsyncer" in message
     assert "adopt" in message
 
 
@@ -348,7 +381,7 @@ def test_what_takes_the_place_of_a_secret_keeps_what_others_put_there():
     step = plan(again, {"a": b"2"}, summarise(secret), adopt=True)
     assert isinstance(step, Recreate)
     metadata = step.body["metadata"]
-    assert metadata["labels"] == {"team": "web", "x": "1", MANAGED_BY: MANAGER}
+    assert metadata["labels"] == {"team": "web", "x": "1", MARK: WHOLE}
     assert metadata["annotations"]["note"] == "theirs"
     assert metadata["ownerReferences"] == [OTHERS_REF]
     assert (step.uid, step.resource_version) == ("secret-uid", "7")
@@ -461,7 +494,7 @@ REFS = st.lists(st.sampled_from([OTHERS_REF, ref(), ref("uid-0"), BESIDE]), max_
     there=st.tuples(TEXTS, TEXTS, TEXTS, REFS, st.booleans(), st.sampled_from([None, *NOTES])),
 )
 def test_one_patch_makes_any_secret_right_and_keeps_what_others_put(data, labels, annotations, policy, there):
-    synced = asked(secretMetadata={"labels": labels, "annotations": annotations}, deletionPolicy=policy)
+    synced = asked(secretMetadata={"labels": labels, "annotations": annotations}, deletionPolicy=policy, adopt=True)
     have, their_labels, their_annotations, owners, ours, note = there
     noted = {} if note is None else {MANAGED_METADATA: note}
     secret = kube_secret(
@@ -472,7 +505,7 @@ def test_one_patch_makes_any_secret_right_and_keeps_what_others_put(data, labels
     after = merge_patch(secret, step.body) if step else secret
     assert plan(synced, wanted, summarise(after), adopt=True) is None
     assert after["data"] == {key: b64encode(value).decode() for key, value in wanted.items()}
-    assert after["metadata"]["labels"] == {**their_labels, **labels, MANAGED_BY: MANAGER}
+    assert after["metadata"]["labels"] == {**their_labels, **labels, MARK: WHOLE}
     assert after["metadata"]["annotations"].items() >= {**their_annotations, **annotations}.items()
     assert (ref() in after["metadata"]["ownerReferences"]) == (policy == "Delete")
     assert (OTHERS_REF in after["metadata"]["ownerReferences"]) == (OTHERS_REF in owners)

@@ -1,0 +1,186 @@
+"""Gives up what an object does not write any more: a whole Secret, or its keys in one that objects fill together.
+
+An object leaves a Secret when it names another one, and when it is deleted. There is no finalizer: the owner references and
+annotations of the Secrets say what is left to do, also after a time without an operator.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
+from secretsyncer.kube.feed import read_page
+from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.sync.damping import Damping, part_of
+from secretsyncer.sync.holders import Holders
+from secretsyncer.sync.merge_plan import plan_release
+from secretsyncer.sync.observed import summarise
+from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
+from secretsyncer.sync.secret_plan import is_ours, owned_secrets
+from secretsyncer.sync.stores import Stores
+from secretsyncer.synced_secret import SyncedSecret
+
+log = logging.getLogger(__name__)
+
+TRIES = 4
+"""Attempts to write a Secret that others change meanwhile."""
+_RELEASED = b""
+"""What is wanted of a Secret, for damping: that it has no keys of objects that are gone."""
+
+
+class Api(Protocol):
+    """The part of `KubeClient` that is needed."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        field_selector: str = "",
+        limit: int = 500,
+        metadata_only: bool = False,
+    ) -> Object: ...
+
+    async def merge_patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object: ...
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str = "", resource_version: str = ""
+    ) -> Object: ...
+
+
+class Releases:
+    """What objects have left."""
+
+    def __init__(
+        self,
+        api: Api,
+        stores: Stores,
+        owners: Owners,
+        holders: Holders,
+        damping: Damping,
+        *,
+        may_write: Callable[[], bool],
+    ) -> None:
+        self._api = api
+        self._objects = stores.objects
+        self._secrets = stores.secrets
+        self._owners = owners
+        self._holders = holders
+        self._damping = damping
+        self._may_write = may_write
+        self._owned: dict[str, list[Key]] | None = None
+
+    def left_before_start(self, synced: SyncedSecret) -> Key | None:
+        """A Secret that the object owns and does not name any more: its target changed while no operator ran."""
+        if self._owned is None:
+            self._owned = owned_secrets(self._secrets.items())
+        owned = self._owned.pop(synced.uid, [])
+        return next((secret for secret in owned if secret != synced.secret), None)
+
+    async def leave(self, synced: SyncedSecret, left: Key | None) -> None:
+        """Give up what the object has written and does not name any more. `left`: a Secret that it had as a whole."""
+        if left and self._owners.owner(left) is None:
+            await self._release(synced, left)
+        for secret in self._holders.secrets_of(synced.key) - {synced.secret}:
+            await self._release_keys(secret, [synced.key.name], delete=synced.spec.deletion_policy == "Delete")
+
+    async def gone(self, key: Key) -> None:
+        """The object is gone: its keys go with it, where the Secret says so. Raises Rejected or Unavailable."""
+        if self._objects.get(key) is None:
+            for secret in self._holders.secrets_of(key):
+                await self._release_gone(secret)
+
+    async def _release_gone(self, secret: Key) -> None:
+        """Remove the keys of all objects that are gone, with one write.
+
+        Whoever may write the Secret can name any objects in its annotation, again and again, which is damped.
+        """
+        place = part_of(secret, Key(secret.namespace, ""))
+        if seconds := self._damping.wait(place, _RELEASED):
+            raise Rejected(
+                Reason.CONFLICT,
+                f"Secret {secret} has keys of deleted objects again and again; the operator removes them less often",
+                retry_after=seconds,
+            )
+        candidates = [key for key in self._holders.temporary(secret) if self._objects.get(key) is None]
+        gone = [key.name for key in candidates if await self._is_gone(key)]
+        if gone and await self._release_keys(secret, gone, delete=True):
+            self._damping.wrote(place, _RELEASED)
+
+    async def _is_gone(self, key: Key) -> bool:
+        """Whether the API server has no such object. The informer may be behind, or watch the objects of one shard.
+
+        A list of one name needs no further permission.
+        """
+        try:
+            found = await self._api.list(
+                SYNCED_SECRETS,
+                key.namespace,
+                field_selector=f"metadata.name={key.name}",
+                limit=1,
+                metadata_only=True,
+            )
+            return not read_page(found).items
+        except KubeError as error:
+            raise as_failure(error, f"SyncedSecret {key}") from error
+
+    async def _release(self, synced: SyncedSecret, secret: Key) -> None:
+        """Give up a Secret that the object wrote before it named another target, and that no other object names.
+
+        With deletionPolicy: Delete it is deleted. Otherwise it stays, without an owner reference to the object.
+        """
+        observed = self._secrets.get(secret)
+        if observed is None or not is_ours(synced, observed):
+            return
+        metadata = observed["metadata"]
+        check_lease(self._may_write)
+        try:
+            if synced.spec.deletion_policy == "Delete":
+                await self._api.delete(
+                    SECRETS,
+                    secret.namespace,
+                    secret.name,
+                    uid=metadata["uid"],
+                    resource_version=metadata["resourceVersion"],
+                )
+            else:
+                owners = [ref for ref in metadata["ownerReferences"] if ref.get("uid") != synced.uid]
+                body = {"metadata": {"ownerReferences": owners, "resourceVersion": metadata["resourceVersion"]}}
+                self._secrets.remember(await self._api.merge_patch(SECRETS, secret.namespace, secret.name, body))
+        except KubeError as error:
+            if error.status not in {404, 409}:
+                raise await refusal(self._api, error, secret, ()) from None
+
+    async def _release_keys(self, secret: Key, names: Collection[str], *, delete: bool) -> bool:
+        """Give up the keys of these objects. Returns whether there was anything to do."""
+        observed = self._secrets.get(secret)
+        for _ in range(TRIES):
+            step = plan_release(observed, names, delete=delete) if observed else None
+            if step is None:
+                return False
+            check_lease(self._may_write)
+            try:
+                written = await self._api.merge_patch(SECRETS, secret.namespace, secret.name, step.body)
+            except KubeError as error:
+                if error.status not in {404, 409} or is_denial(error):
+                    raise await refusal(self._api, error, secret, ()) from None
+            else:
+                self._secrets.remember(written)
+                log.info("keys released", extra={"secret": str(secret), "removed": len(step.keys)})
+                return True
+            observed = await self._read(secret)
+        raise Unavailable(Reason.KUBERNETES_ERROR, f"Secret {secret} keeps being modified concurrently")
+
+    async def _read(self, secret: Key) -> Object | None:
+        try:
+            return summarise(await self._api.get(SECRETS, secret.namespace, secret.name))
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise as_failure(error, f"Secret {secret}") from error
