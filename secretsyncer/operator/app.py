@@ -153,7 +153,8 @@ class App:
         await loops.stop(
             *RESTARTERS,
             *workers,
-            *("event queue", "arrivals"),
+            "event queue",
+            "arrivals",
             *map(_poller_name, parts.pollers),
             *map(_loop_name, parts.informers),
             "events",

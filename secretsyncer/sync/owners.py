@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from secretsyncer.kube.objects import Key, KeysBy
+from secretsyncer.kube.objects import Key, KeysBy, unpacked
 from secretsyncer.synced_secret import merges, target_of
 
 
@@ -36,50 +36,51 @@ class Owners:
     """Objects by the Secret that they name."""
 
     def __init__(self) -> None:
-        self._of: dict[Key, _Claim] = {}
-        self._claims = KeysBy[Key]()
+        self._claims: dict[Key, _Claim] = {}
+        self._claimants = KeysBy[Key]()
 
     def note(self, key: Key, obj: dict[str, Any] | None) -> set[Key]:
         """Record the object; None if it is gone. Returns the other objects that may be affected."""
-        old = self._of.pop(key, None)
-        new = _Claim(target_of(obj), obj["metadata"].get("creationTimestamp", ""), merges(obj)) if obj else None
+        old, new = self._claims.pop(key, None), _claim(obj) if obj else None
         if old and (new is None or old.secret != new.secret):
-            self._claims.discard(old.secret, key)
+            self._claimants.discard(old.secret, key)
         if new:
-            self._of[key] = new
-            self._claims.add(new.secret, key)
-        claims = () if old == new else (old, new)
-        affected = {other for claim in claims if claim for other in self.claimants(claim.secret)}
-        return affected - {key}
+            self._claims[key] = new
+            self._claimants.add(new.secret, key)
+        if old == new:
+            return set()
+        return {other for claim in (old, new) if claim for other in self.claimants(claim.secret)} - {key}
 
     def claimants(self, secret: Key) -> Collection[Key]:
         """The objects that name this Secret."""
-        return self._claims.get(secret)
+        return self._claimants.get(secret)
 
     def owner(self, secret: Key) -> Key | None:
         """The owner: the oldest object, or the first by name if they are equally old."""
-        claims = self._claims.get(secret)
-        return min(claims, key=self._age) if len(claims) > 1 else next(iter(claims), None)
+        claimants = self.claimants(secret)
+        return min(claimants, key=self._age) if len(claimants) > 1 else next(iter(claimants), None)
 
     def rival(self, secret: Key, key: Key) -> Key | None:
         """The object because of which this one may not write the Secret."""
         owner = self.owner(secret)
-        if owner is None or owner == key or (self._merges(key, secret) and self._merges(owner, secret)):
+        if owner is None or owner == key:
             return None
-        return owner
+        both = key in self.claimants(secret) and self._claims[key].merges and self._claims[owner].merges
+        return None if both else owner
 
     def peers(self, secret: Key, key: Key) -> Peers:
         """The other objects that fill the Secret."""
-        claims = self._claims.get(secret)
-        if len(claims) < 2 or key not in claims:
+        claimants = self.claimants(secret)
+        if len(claimants) < 2 or key not in claimants:
             return NOBODY
-        others = {other for other in claims if other != key and self._merges(other, secret)}
+        others = {other for other in claimants if other != key and self._claims[other].merges}
         older = {other for other in others if self._age(other) < self._age(key)}
         return Peers(frozenset(o.name for o in older), frozenset(o.name for o in others - older))
 
     def _age(self, key: Key) -> tuple[str, Key]:
-        return self._of[key].created, key
+        return self._claims[key].created, key
 
-    def _merges(self, key: Key, secret: Key) -> bool:
-        claim = self._of.get(key)
-        return claim is not None and claim.merges and claim.secret == secret
+
+def _claim(obj: dict[str, Any]) -> _Claim:
+    obj = {**obj, "spec": unpacked(obj.get("spec"))}  # once
+    return _Claim(target_of(obj), obj["metadata"].get("creationTimestamp", ""), merges(obj))

@@ -10,8 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from secretsyncer.synced_secret import fields
-from secretsyncer.synced_secret.fields import Fields, Rule, exactly_one_of
+from secretsyncer.synced_secret.fields import Fields, Rule, advised, at_least_one_of, at_most_one_of, exactly_one_of
 from secretsyncer.synced_secret.find import Find, FindName, Rewrite
 from secretsyncer.synced_secret.formats import (
     MOST_ITEMS,
@@ -46,6 +45,7 @@ __all__ = [
     "ValueFrom",
     "ValueReference",
 ]
+
 
 AnyReference = SecretReference | ParameterReference | Parameters
 """What names one AWS secret or parameter."""
@@ -90,8 +90,8 @@ class DataItem(Fields):
     """One key of the Secret."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        fields.advised(exactly_one_of("value", "valueFrom")),
-        fields.at_most_one_of("templateOnly", "valueFrom.template"),
+        advised(exactly_one_of("value", "valueFrom")),
+        at_most_one_of("templateOnly", "valueFrom.template"),
     )
 
     name: DataKey
@@ -161,9 +161,9 @@ class DataFrom(Keys):
     """AWS secrets and parameters whose keys are all copied to the Secret."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        fields.at_least_one_of("secretRef", "secretRefs", "parameters", "find", "entries"),
+        at_least_one_of("secretRef", "secretRefs", "parameters", "find", "entries"),
         *(
-            fields.at_most_one_of("entries", name)
+            at_most_one_of("entries", name)
             for name in ("secretRef", "secretRefs", "parameters", "find", "rewrite", "invalidKeys")
         ),
     )
@@ -189,8 +189,8 @@ class SyncedSecretSpec(Fields):
     """Desired content of the Secret, and how it is read from AWS."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        fields.at_most_one_of("IAMRole", "AWSAccountID"),
-        fields.advised(fields.at_least_one_of("data", "dataFrom")),
+        at_most_one_of("IAMRole", "AWSAccountID"),
+        advised(at_least_one_of("data", "dataFrom")),
         NOT_WITH_MERGE,
     )
 
@@ -271,12 +271,10 @@ class SyncedSecretSpec(Fields):
 
     @property
     def merges(self) -> bool:
-        """Whether the object fills some keys of the Secret."""
         return self.target is not None and self.target.merges
 
     @property
     def creates(self) -> bool:
-        """Whether the Secret is created if it does not exist."""
         return self.target is None or self.target.creates
 
     @property

@@ -30,10 +30,12 @@ class Target(Fields):
 
     @property
     def merges(self) -> bool:
+        """Whether the object fills some keys of the Secret."""
         return self.policy == "Merge"
 
     @property
     def creates(self) -> bool:
+        """Whether the Secret is created if it does not exist."""
         return not self.merges if self.create is None else self.create
 
 
