@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real
 
 DATA = [literal("a", "1")]
 BAD = {"data": [literal("a", "1"), {"name": "b", "valueFrom": {"template": "t", "secretRef": {"name": "s"}}}]}
-WORDS = "spec.data[1].valueFrom: exactly one of secretRef, secretKeyRef and template must be set"
+WORDS = "spec.data[1].valueFrom: exactly one of secretRef, secretKeyRef, parameterRef and template must be set"
 
 
 @pytest.fixture

@@ -125,30 +125,34 @@ async def test_a_secret_edited_between_its_write_and_the_end_of_the_reconcile_is
     await space.until_synced("demo")
 
 
+WATCHES = 4
+"""SyncedSecrets, namespaces, and Secrets with the mark and with the old one."""
+
+
 def cut(faults):
-    faults.cut(times=3)
+    faults.cut(times=WATCHES)
 
 
 def garbage(faults):
-    assert faults.inject(b'{"type": "MODIFIED", "object": {"metad\n') == 3
+    assert faults.inject(b'{"type": "MODIFIED", "object": {"metad\n') == WATCHES
 
 
 def an_unknown_event(faults):
-    assert faults.inject(b'{"type": "SURPRISE", "object": {}}\n') == 3
+    assert faults.inject(b'{"type": "SURPRISE", "object": {}}\n') == WATCHES
 
 
 def expired(faults):
-    assert faults.expire_watches() == 3
+    assert faults.expire_watches() == WATCHES
 
 
 def expired_when_opened_again(faults):
-    faults.fail(410, verb="watch", times=3)
-    assert faults.end_watches() == 3
+    faults.fail(410, verb="watch", times=WATCHES)
+    assert faults.end_watches() == WATCHES
 
 
 def expired_in_the_list_too(faults):
-    faults.fail(410, verb="list", times=3)
-    assert faults.expire_watches() == 3
+    faults.fail(410, verb="list", times=WATCHES)
+    assert faults.expire_watches() == WATCHES
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ async def held(gate):
     gate.hold()
 
     async def probe():
-        assert gate.waiting >= 3, "the watches have not come back"
+        assert gate.waiting >= 4, "the watches have not come back"
 
     await eventually(probe)
     await asyncio.sleep(8)
@@ -141,7 +141,7 @@ async def test_removed_permissions_are_reported_and_once_restored_all_is_in_sync
 
         async def refused():
             metrics = await operator.metrics()
-            assert total(metrics, "secretsyncer_kubernetes_requests_total", verb="watch", status="403") >= 3
+            assert total(metrics, "secretsyncer_kubernetes_requests_total", verb="watch", status="403") >= 4
             assert "cannot watch resource" in operator.log
 
         aws.world.put(name, '{"a": "2"}')
