@@ -118,16 +118,19 @@ async def _show_calls(operator: OperatorProcess) -> None:
 
 
 async def _condition(ground: Playground, namespace: str, name: str) -> Object:
-    """The Ready condition, once there is one."""
-    found: list[Object] = []
+    """The Ready condition, once there is one and the operator does not retry."""
+    found: dict[str, Object] = {}
 
-    async def there() -> bool:
+    async def settled() -> bool:
         obj = await ground.client.get("SyncedSecret", namespace, name) or {}
-        found[:] = [c for c in (obj.get("status") or {}).get("conditions") or [] if c["type"] == "Ready"]
-        return bool(found)
+        found.clear()
+        found.update(
+            {condition["type"]: condition for condition in (obj.get("status") or {}).get("conditions") or []}
+        )
+        return "Ready" in found and found.get("Reconciling", {}).get("status") != "True"
 
-    await _until(there, f"{name} has no condition")
-    return found[0]
+    await _until(settled, f"{name} has no condition, or is still retried")
+    return found["Ready"]
 
 
 async def _until(true: Callable[[], Awaitable[bool]], problem: str) -> None:

@@ -46,11 +46,11 @@ def pytest_configure():
 def pytest_xdist_auto_num_workers(config):
     """How many workers `-n auto` starts: none for a single file, which they would not share.
 
-    Most tests wait for longer than they compute, so there is one worker more than there are cores.
+    Most tests wait for longer than they compute, so there are two workers more than there are cores.
     """
     if len(config.args) == 1 and ".py" in config.args[0]:
         return 0
-    return min(len(os.sched_getaffinity(0)), 3) + 1
+    return min(len(os.sched_getaffinity(0)), 3) + 2
 
 
 def _order(item):

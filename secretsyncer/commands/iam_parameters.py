@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from secretsyncer.aws.arn import Account
+from secretsyncer.aws.services.parameterstore import parameter_arn
+
 LISTING: dict[str, Any] = {"Effect": "Allow", "Action": "ssm:DescribeParameters", "Resource": "*"}
 """What the operator itself needs, if an object reads parameters."""
 _READ, _TAGS = "ssm:GetParameters", "ssm:ListTagsForResource"
@@ -19,7 +22,7 @@ def arn_of(name: str, *, partition: str, region: str, account: str) -> str:
     """The resource of a parameter that is given by its name or its ARN."""
     if name.startswith("arn:"):
         return name
-    return f"arn:{partition}:ssm:{region}:{account}:parameter/{name.removeprefix('/')}"
+    return parameter_arn(Account(partition, account), region, name)
 
 
 def statements(arns: set[str], keys: Sequence[str], *, describes: bool) -> list[dict[str, Any]]:

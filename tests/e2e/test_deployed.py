@@ -230,10 +230,11 @@ async def until_told_twice(space: Space) -> None:
 
 
 async def happen_again(space: Space, aws, name: str) -> None:
-    """One and the same change, until the Event about it has been sent more than once."""
-    for value in ("3", "4"):
-        aws.world.put(name, f'{{"a": "{value}"}}')
-        await space.until_data("adopted", {"a": value.encode()})
+    """One and the same failure, until the Event about it has been sent more than once."""
+    aws.world.put(name, '{"a": "3", "missing": "x"}')
+    await space.until_synced("failing")
+    aws.world.put(name, '{"a": "4"}')
+    await space.until_failed("failing", "InvalidSecretValue")
     await until_told_twice(space)
 
 

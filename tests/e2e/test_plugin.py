@@ -78,7 +78,7 @@ async def test_why_shows_everything_about_one_object(operator, aws, plugin, spac
         text = "\n".join(lines)
         assert re.search(r"\n  RoleNotAllowed, since \S+Z \(\d+ s ago\)\n", text), text
         assert re.search(rf"\n  denied: role \S.*reader is not in the annotation {ANNOTATION}", text), text
-        assert re.search(rf"\n  {secret} +{version} +arn:aws:secretsmanager", text), text
+        assert re.search(rf"\n  SecretsManager +{secret} +{version} +arn:aws:secretsmanager", text), text
         assert re.search(r"\n  \d+ s ago +Normal +Synced +x1 +Secret created with key a\n", text), text
         assert re.search(r"\n  \d+ s ago +Warning +RoleNotAllowed +x1 ", text), text
         assert text.endswith("\n  docs/runbook.md#rolenotallowed")

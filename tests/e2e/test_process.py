@@ -220,7 +220,8 @@ async def test_it_is_not_ready_until_aws_has_been_listed_and_has_the_reason(
     aws.faults.remove(fault)
     await operator.until_ready()
     _, verbose = await operator.get("/healthz?verbose")
-    loops = ["informer syncedsecrets", "informer namespaces", "informer secrets", "poller", "workers"]
+    informers = ("syncedsecrets", "namespaces", "secrets", "secrets with old mark")
+    loops = [*(f"informer {name}" for name in informers), "arrivals", "poller", "poller ParameterStore", "workers"]
     loops.append("kubernetes credentials")
     assert sorted(verbose.splitlines()) == sorted([*(f"[+] {loop}" for loop in loops), "ok"])
 

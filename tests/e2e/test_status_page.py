@@ -145,7 +145,7 @@ async def test_the_page_of_an_object_shows_what_why_shows(operator, aws, shown, 
     await browser.open(page_of(operator, f"objects/{shown.name}/reports"))
     keep("status-page-object.png", await browser.screenshot(await browser.evaluate("document.body.scrollHeight")))
     text = await browser.evaluate("document.querySelector('main').innerText")
-    assert "Create the AWS secret, or correct its name" in text
+    assert "Create the AWS secret or parameter, or correct its name" in text
     assert "docs/runbook.md#secretnotfound" in text
     events = "[...document.querySelectorAll('td[data-name=\"Reason\"]')].map(e => e.innerText)"
     assert "SecretNotFound" in await browser.evaluate(events)

@@ -18,7 +18,7 @@ from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import PARAMETER_STORE, Service
-from secretsyncer.aws.services.parameterstore import version_of
+from secretsyncer.aws.services.parameterstore import parameter_arn, version_of
 from secretsyncer.aws.value import SecretValue
 
 CALLS_PER_SECOND = 20.0
@@ -68,10 +68,11 @@ class ParameterStore:
         params = {"ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": list(names)}]}
         operation = "DescribeParameters"
         answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id, own=True)
-        entries: list[dict[str, Any]] = answer["Parameters"] or []
+        entries = answer["Parameters"]
         if not entries:
             raise AwsError(_absent(ref, operation, ""))
-        return entries[0]
+        described: dict[str, Any] = self._with_arn(entries[0], ref.identity, ref.region)
+        return described
 
     async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
         assert not latest_first  # noqa: S101 - the service says so
@@ -79,7 +80,17 @@ class ParameterStore:
         if token:
             params["NextToken"] = token
         answer = await self._call(identity, region, "DescribeParameters", params, own=True)
-        return Page(answer["Parameters"], str(answer.get("NextToken") or ""))
+        entries = answer["Parameters"]
+        if isinstance(entries, list):
+            entries = [self._with_arn(raw, identity, region) for raw in entries]
+        return Page(entries, str(answer.get("NextToken") or ""))
+
+    def _with_arn(self, raw: Any, identity: Identity, region: str) -> Any:
+        """The entry with its ARN, which moto leaves out. A listing shows parameters of its own account only."""
+        account = role_account(identity.role) if identity.role else self._sessions.known_account
+        if account is None or not isinstance(raw, dict) or "ARN" in raw or not isinstance(raw.get("Name"), str):
+            return raw
+        return raw | {"ARN": parameter_arn(account, region or self._sessions.region, raw["Name"])}
 
     def _account_of(self, identity: Identity) -> str:
         """The account whose quota a call counts against; empty while the operator's own is not known."""

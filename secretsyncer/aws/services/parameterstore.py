@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from secretsyncer.aws.arn import shown
+from secretsyncer.aws.arn import Account, shown
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services.service import Listed, SecretId, Service, Texts, moment_of, text_of
 
@@ -48,6 +48,11 @@ def parse_parameter_id(text: str) -> SecretId:
     partition, region, account, name, more = match.groups()
     alias = "" if more else name
     return SecretId(f"/{name}", partition, region, account, exact=True, alias=alias)
+
+
+def parameter_arn(account: Account, region: str, name: str) -> str:
+    """The ARN of a parameter of this name."""
+    return f"arn:{account.partition}:ssm:{region}:{account.id}:parameter/{name.removeprefix('/')}"
 
 
 def version_of(raw: Mapping[str, Any]) -> str:

@@ -4,7 +4,9 @@ import uuid
 
 import pytest
 
-from secretsyncer.aws.identity import OPERATOR, Identity
+from secretsyncer.aws.api.parameterstore import ParameterStore
+from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
+from secretsyncer.aws.listing.pages import list_secrets
 from secretsyncer.errors import Reason
 from tests.support.wired_aws import ref
 
@@ -79,3 +81,14 @@ async def test_another_accounts_namesake_and_its_tags(side, write, prefix):
     found = await side.cache.tags(refs, side.poller.catalogue)
     assert [found[one] for one in refs] == [{"k": "ours"}, {"k": "theirs"}]
     assert await side.sessions.account() == ("aws", "123456789012")
+
+
+async def test_parameters_are_listed_although_moto_shows_no_arns(side, prefix):
+    api = ParameterStore(side.sessions)
+    await side.sessions.account()
+    fields = {"Name": f"/{prefix}a", "Value": "one", "Type": "String"}
+    await side.sessions.call(OPERATOR, side.sessions.region, "PutParameter", fields, service="ssm")
+    listed = await list_secrets(api, OPERATOR, side.sessions.region, beat=lambda: None, old={})
+    (entry,) = (entry for entry in listed.entries if entry.name == f"/{prefix}a")
+    value = await api.get(SecretRef(OPERATOR, entry.arn, side.sessions.region, service=api.service.name))
+    assert (value.text, value.arn) == ("one", entry.arn)
