@@ -32,10 +32,10 @@ EXPRESSION_LIMIT = 1000
 
 MOST_ITEMS = 1000
 """Entries of a list or a map that a person writes. It bounds the memory that one object takes."""
-LONGEST_DURATION = 64
+_LONGEST_DURATION = 64
 
-DURATION = r"([0-9]+([.][0-9]+)?[hms])+"
-NO_DURATION = "must be a duration such as 30s, 5m or 1h30m"
+_DURATION = r"([0-9]+([.][0-9]+)?[hms])+"
+_NO_DURATION = "must be a duration such as 30s, 5m or 1h30m"
 _OUT_OF_BOUNDS = "must be at least 10s and at most 720h (30 days)"
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
@@ -207,12 +207,12 @@ SecretType = Annotated[
 
 def seconds_of(value: Any) -> float:
     """Seconds of a number, or of text like 30s, 5m and 1h30m. Raises ValueError if it is neither."""
-    if isinstance(value, str) and len(value) <= LONGEST_DURATION and re.fullmatch(DURATION, value):
+    if isinstance(value, str) and len(value) <= _LONGEST_DURATION and re.fullmatch(_DURATION, value):
         parts = re.findall(r"([0-9.]+)([hms])", value)
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value  # an int of JSON may be too large for a float
-    raise ValueError(NO_DURATION)
+    raise ValueError(_NO_DURATION)
 
 
 def duration(value: Any) -> float:
@@ -223,23 +223,25 @@ def duration(value: Any) -> float:
     return float(seconds)
 
 
+def duration_schema(message: str, bounds: str) -> WithJsonSchema:
+    """The schema of a duration within these bounds, which are CEL on `duration(self)`."""
+    return WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": _LONGEST_DURATION,
+            "pattern": f"^{_DURATION}$",
+            "patternErrorMessage": _NO_DURATION,
+            "checks": [{"message": message, "cel": f"!self.matches('^{_DURATION}$') || {bounds}"}],
+        }
+    )
+
+
 Duration = Annotated[
     float,
     BeforeValidator(duration),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "maxLength": LONGEST_DURATION,
-            "pattern": f"^{DURATION}$",
-            "patternErrorMessage": NO_DURATION,
-            "checks": [
-                {
-                    "message": _OUT_OF_BOUNDS,
-                    "cel": f"!self.matches('^{DURATION}$') || duration(self) >= duration('{MIN_REFRESH:.0f}s') && "
-                    f"duration(self) <= duration('{MAX_REFRESH:.0f}s')",
-                }
-            ],
-        }
+    duration_schema(
+        _OUT_OF_BOUNDS,
+        f"duration(self) >= duration('{MIN_REFRESH:.0f}s') && duration(self) <= duration('{MAX_REFRESH:.0f}s')",
     ),
 ]
 """A time between two reads of AWS, in seconds."""

@@ -6,17 +6,10 @@ import re
 import zoneinfo
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from secretsyncer.synced_secret.fields import NOT_EMPTY, Fields, Rule, at_least_one_of, exactly_one_of
-from secretsyncer.synced_secret.formats import (
-    DURATION,
-    LONGEST_DURATION,
-    NO_DURATION,
-    Format,
-    ObjectName,
-    seconds_of,
-)
+from secretsyncer.synced_secret.formats import Format, ObjectName, duration_schema, seconds_of
 from secretsyncer.synced_secret.labels import LABEL_KEY, NAME
 
 DEFAULT_DELAY = 30.0
@@ -41,20 +34,7 @@ def _delay(value: Any) -> float:
 Delay = Annotated[
     float,
     BeforeValidator(_delay),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "maxLength": LONGEST_DURATION,
-            "pattern": f"^{DURATION}$",
-            "patternErrorMessage": NO_DURATION,
-            "checks": [
-                {
-                    "message": _TOO_LONG,
-                    "cel": f"!self.matches('^{DURATION}$') || duration(self) <= duration('{LONGEST_DELAY:.0f}s')",
-                }
-            ],
-        }
-    ),
+    duration_schema(_TOO_LONG, f"duration(self) <= duration('{LONGEST_DELAY:.0f}s')"),
 ]
 
 TimeOfDay = Annotated[
