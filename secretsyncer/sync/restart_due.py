@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from secretsyncer.errors import Rejected
-from secretsyncer.kube.objects import Key, Object, unpacked
+from secretsyncer.kube.objects import Key, Object, key_of, unpacked
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.restart_memory import Entry
 from secretsyncer.sync.status import number
@@ -50,12 +50,32 @@ class Due(NamedTuple):
         return entry.revision if entry and restarted else None
 
 
-def due(obj: Object | None) -> Due | None:
+class Specs:
+    """The objects that have been looked at, each parsed once per generation: a pass looks at all for each workload."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[Key, tuple[object, SyncedSecret]] = {}
+
+    def of(self, obj: Object) -> SyncedSecret:
+        """The object, checked. Raises Rejected."""
+        key, metadata = key_of(obj), obj["metadata"]
+        version = metadata.get("uid"), metadata.get("generation")
+        known = self._parsed.get(key)
+        if known is None or known[0] != version:
+            known = self._parsed[key] = version, parse(obj)
+        return known[1]
+
+    def forget(self, key: Key) -> None:
+        """The object is gone, or nothing is due for it."""
+        self._parsed.pop(key, None)
+
+
+def due(obj: Object | None, specs: Specs) -> Due | None:
     """The object, if restarts are due and its spec is valid. Otherwise the condition Ready says what is wrong."""
     if obj is None or not memory.is_behind(obj):
         return None
     try:
-        synced = parse(obj)
+        synced = specs.of(obj)
     except Rejected:
         return None
     restart = synced.spec.restart

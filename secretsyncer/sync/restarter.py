@@ -27,7 +27,7 @@ from secretsyncer.kube.workqueue import QueueClosed, WorkQueue
 from secretsyncer.metrics import RestartMetrics
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.report import EventSink, Reporter
-from secretsyncer.sync.restart_due import Due, asks_more, caught_up, due
+from secretsyncer.sync.restart_due import Due, Specs, asks_more, caught_up, due
 from secretsyncer.sync.restart_memory import Entry, Reason
 from secretsyncer.sync.restart_windows import opening
 from secretsyncer.sync.status import timestamp
@@ -71,6 +71,7 @@ class Restarter:
         self._may_write = may_write
         self._now = now
         self._leading = False
+        self._specs = Specs()
         self._behind: defaultdict[str, dict[Key, float]] = defaultdict(dict)
         self._blocked: set[Key] = set()
         self._waits: dict[Key, tuple[tuple[object, ...], float]] = {}
@@ -101,6 +102,7 @@ class Restarter:
     def _forget(self, key: Key) -> None:
         self._blocked.discard(key)
         self._waits.pop(key, None)
+        self._specs.forget(key)
         behind = self._behind.get(key.namespace, {})
         behind.pop(key, None)
         if not behind:
@@ -135,7 +137,7 @@ class Restarter:
         return min((moment for moment in times if moment is not None), default=None)
 
     def _all_due(self, namespace: str) -> list[Due]:
-        found = [due(self._objects.get(key)) for key in self._behind.get(namespace, ())]
+        found = [due(self._objects.get(key), self._specs) for key in self._behind.get(namespace, ())]
         return [each for each in found if each]
 
     async def _restart_all(self, asked: Due, look: Look) -> float | None:
@@ -211,7 +213,7 @@ class Restarter:
         """Restart the workload for this object, and for all others that name it. Raises Obstacle or SyncFailure."""
         seen: float | None = None
         for _ in range(TRIES):
-            asked = due(self._objects.get(key))
+            asked = due(self._objects.get(key), self._specs)
             if asked is None or asked.covers(ref):
                 return
             workload = await self._workloads.get(key.namespace, ref)

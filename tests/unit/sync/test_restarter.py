@@ -16,6 +16,7 @@ from secretsyncer.kube.workqueue import WorkQueue
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.report import Reporter
+from secretsyncer.sync.restart_due import Specs
 from secretsyncer.sync.restarter import Restarter
 from secretsyncer.sync.status import condition
 from secretsyncer.sync.workload_api import Obstacle, Workloads
@@ -595,3 +596,16 @@ async def test_equal_selectors_are_one_list(site):
         await asyncio.sleep(10)
     assert [read[0] for read in site.cluster.reads].count("list") == 1
     assert site.restarts() == 1
+
+
+def test_a_spec_is_parsed_once_per_generation_however_many_workloads_are_restarted():
+    specs, obj = Specs(), synced_secret(literal("a", "1"), restart=WEB)
+    parsed = specs.of(obj)
+    assert specs.of(obj) is parsed
+    edited = synced_secret(literal("b", "2"), restart=WEB, generation=obj["metadata"]["generation"] + 1)
+    assert [item.name for item in specs.of(edited).spec.items] == ["b"]
+    assert specs.of(edited) is not parsed
+    recreated = {**edited, "metadata": {**edited["metadata"], "uid": "another"}}
+    assert specs.of(recreated).uid == "another"
+    specs.forget(KEY)
+    assert specs.of(obj) is not parsed
