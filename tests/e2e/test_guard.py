@@ -12,15 +12,10 @@ MARK = "secrets.contentful.com/managed"
 HELM = {"app.kubernetes.io/managed-by": "Helm"}
 
 
-async def foreign(space, name, labels, **data):
-    """A Secret that somebody else has made."""
-    metadata = {"name": name, "namespace": space.name, "labels": labels}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
-    return await space.cluster.create(secret)
-
-
 async def test_a_wrong_target_name_empties_no_secret_of_another_program(operator, space):
-    before = await foreign(space, "argocd-secret", HELM, **{"admin.password": "theirs", "webhook.secret": "theirs"})
+    before = await space.put_foreign(
+        "argocd-secret", {"admin.password": "theirs", "webhook.secret": "theirs"}, labels=HELM
+    )
     await space.write("demo", target={"name": "argocd-secret"}, data=[literal("webhook.secret", "ours")])
     message = await space.until_failed("demo", "Conflict")
     assert "its key admin.password would be removed" in message
@@ -34,7 +29,7 @@ async def test_a_wrong_target_name_empties_no_secret_of_another_program(operator
 
 
 async def test_a_secret_whose_keys_all_stay_is_adopted_as_before(operator, space):
-    await foreign(space, "demo", HELM, a="theirs")
+    await space.put_foreign("demo", {"a": "theirs"}, labels=HELM)
     await space.write("demo", data=[literal("a", "ours"), literal("b", "ours")])
     await space.until_data("demo", {"a": b"ours", "b": b"ours"})
     assert (await space.secret("demo"))["metadata"]["labels"] == {**HELM, MARK: "true"}

@@ -19,13 +19,8 @@ MERGE = {"name": "theirs", "policy": "Merge"}
 SLOW = {"SYNC_INTERVAL_SEC": "300"}
 
 
-async def foreign(space, **data):
-    metadata = {"name": "theirs", "namespace": space.name}
-    await space.cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
-
-
 async def test_what_was_deleted_or_moved_without_an_operator_is_made_up_for(run_operator, space):
-    await foreign(space, x="theirs")
+    await space.put_foreign("theirs", {"x": "theirs"})
     first = await run_operator(**SLOW)
     for obj, policy in (("goes", "Delete"), ("stays", "Retain"), ("moves", "Delete"), ("lives", "Delete")):
         await space.write(obj, target=MERGE, deletionPolicy=policy, data=[literal(obj, "1")])
@@ -50,13 +45,13 @@ async def test_a_secret_that_appears_while_no_operator_runs_is_filled(run_operat
     await space.write("demo", target=MERGE, data=[literal("a", "1")])
     await space.until_failed("demo", "SecretMissing")
     assert await first.stop() == 0
-    await foreign(space, x="theirs")
+    await space.put_foreign("theirs", {"x": "theirs"})
     await run_operator(**SLOW)
     await space.until_data("theirs", {"x": b"theirs", "a": b"1"})
 
 
 async def test_an_operator_that_is_killed_at_any_moment_mixes_no_keys_up(run_operator, aws, space, name):
-    await foreign(space, x="theirs")
+    await space.put_foreign("theirs", {"x": "theirs"})
     rand = random.Random(19)  # at which moments
     for number in range(6):
         operator = await run_operator(**SLOW)

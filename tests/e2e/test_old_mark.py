@@ -16,19 +16,12 @@ MARK = "secrets.contentful.com/managed"
 OLD_MARK = {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
 
 
-async def foreign(space, name, labels, **data):
-    """A Secret that somebody else has made."""
-    metadata = {"name": name, "namespace": space.name, "labels": labels}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
-    return await space.cluster.create(secret)
-
-
 async def test_an_upgrade_writes_no_secret_and_drift_is_still_corrected_at_once(run_operator, space):
     names = [f"demo-{number}" for number in range(5)]
     before = {}
     for name in names:
         await space.write(name, data=[literal("a", "1")])
-        before[name] = await foreign(space, name, OLD_MARK, a="1")
+        before[name] = await space.put_foreign(name, {"a": "1"}, labels=OLD_MARK)
     operator = await run_operator(SYNC_INTERVAL_SEC="1")
     for name in names:
         await space.until_synced(name)

@@ -104,10 +104,7 @@ async def test_own_keys_in_a_secret_of_somebody_else_cause_restarts_and_those_of
     operator, cluster, aws, space, name
 ):
     await cluster.create(workload(space.name))
-    metadata = {"name": "theirs", "namespace": space.name}
-    await cluster.create(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"x": "theirs"}}
-    )
+    await space.put_foreign("theirs", {"x": "theirs"})
     target = {"name": "theirs", "policy": "Merge"}
     await space.write("demo", dataFrom=all_keys(name), target=target, deletionPolicy="Delete", restart=WEB)
     await space.write("quiet", data=[literal("q", "1")], target=target)

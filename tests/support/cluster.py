@@ -99,6 +99,11 @@ class Space:
         except KubernetesError:  # the status has changed under our hands
             return await eventually(again)
 
+    async def put_foreign(self, name: str, data: dict[str, str], **metadata: Any) -> Object:
+        """Create a Secret of somebody else."""
+        secret = {"apiVersion": "v1", "kind": "Secret", "stringData": data}
+        return await self.cluster.create({**secret, "metadata": {"namespace": self.name, "name": name, **metadata}})
+
     async def synced(self, name: str) -> Object | None:
         """The SyncedSecret."""
         return await self.cluster.get("SyncedSecret", self.name, name)

@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 from aiobotocore.session import AioSession
-from botocore.exceptions import ClientError
 
 from sandbox.aws.http import FakeAws
+from tests.support.sdk_errors import refusal
 
 
 @pytest.fixture(params=["stand-in", "moto"])
@@ -31,12 +31,6 @@ async def ssm(url):
 def prefix():
     """Names nobody else uses: moto keeps one AWS for the whole process."""
     return f"/t{uuid.uuid4().hex[:12]}"
-
-
-async def refusal(call):
-    with pytest.raises(ClientError) as caught:
-        await call
-    return caught.value.response["Error"]["Code"]
 
 
 async def listing(ssm, prefix):
