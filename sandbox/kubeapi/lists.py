@@ -1,7 +1,7 @@
 """Lists: which revision they show, and their pages.
 
 Rules: Kubernetes, "API Concepts", sections "Resource versions" and "Retrieving large results sets in chunks". A list
-shows the newest state, whatever version it asks for; `resourceVersionMatch` is refused. All pages of a list show the
+shows the newest state, whatever version it asks for; a list with `resourceVersionMatch` is refused. All pages of a list show the
 revision of the first page. Where that is compacted, the answer is 410 with a token that continues inconsistently.
 """
 
@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sandbox.kubeapi.errors import bad_request, expired, invalid, may_not, version_too_large
+from sandbox.kubeapi.errors import Cause, bad_request, expired, invalid, may_not, unsupported, version_too_large
 from sandbox.kubeapi.resources import Resource
 from sandbox.kubeapi.selectors import Matcher, everything, parse
 from sandbox.kubeapi.store import Compacted, Store, Stored
@@ -25,6 +25,10 @@ _CONTINUE_EXPIRED = (
     "modified, or deleted between the time the first chunk was returned and now may show up in the list."
 )
 
+_TRUE = {"true", "1"}
+_MATCH = "resourceVersionMatch"
+_NOT_OLDER = "NotOlderThan"
+
 
 class Options(NamedTuple):
     """The query of a list or watch request, read and checked."""
@@ -35,9 +39,10 @@ class Options(NamedTuple):
     after: str = ""  # the continue token
     timeout: float | None = None
     bookmarks: bool = False
+    initial_events: bool | None = None  # sendInitialEvents; None if it is not given
 
     @classmethod
-    def read(cls, query: Mapping[str, str], resource: Resource) -> Options:
+    def read(cls, query: Mapping[str, str], resource: Resource, *, watch: bool = False) -> Options:
         """Raises ApiError 400 or 422 for a query that the real server refuses."""
         timeout = query.get("timeoutSeconds")
         options = cls(
@@ -46,13 +51,37 @@ class Options(NamedTuple):
             limit=_number(query.get("limit") or "0"),
             after=query.get("continue", ""),
             timeout=float(_number(timeout)) if timeout else None,
-            bookmarks=query.get("allowWatchBookmarks") in {"true", "1"},
+            bookmarks=query.get("allowWatchBookmarks") in _TRUE,
+            initial_events=query["sendInitialEvents"] in _TRUE if query.get("sendInitialEvents") else None,
         )
         version_number(options.version)
-        for field in ("resourceVersionMatch", "sendInitialEvents"):  # without these, client-go lists and watches
-            if query.get(field):
-                raise invalid("ListOptions", "meta.k8s.io", "", [may_not(field, "not supported by this server")])
+        match = query.get("resourceVersionMatch", "")
+        if causes := options.problems_of_watch(match) if watch else options.problems_of_list(match):
+            raise invalid("ListOptions", "meta.k8s.io", "", causes)
         return options
+
+    def problems_of_watch(self, match: str) -> list[Cause]:
+        """What is wrong with the options of a watch with this `resourceVersionMatch`."""
+        causes = []
+        if self.initial_events is not None and match != _NOT_OLDER:
+            why = f"sendInitialEvents requires setting resourceVersionMatch to {_NOT_OLDER}"
+            causes.append(may_not(_MATCH, why))
+        if match:
+            if self.initial_events is None:
+                why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+                causes.append(may_not(_MATCH, why))
+            if match != _NOT_OLDER:
+                causes.append(unsupported(_MATCH, match, [_NOT_OLDER]))
+            if self.after:
+                causes.append(may_not(_MATCH, "resourceVersionMatch is forbidden when continue is provided"))
+        return causes
+
+    def problems_of_list(self, match: str) -> list[Cause]:
+        """What is wrong with the options of a list with this `resourceVersionMatch`."""
+        causes = [may_not(_MATCH, "not supported by this server")] if match else []
+        if self.initial_events is not None:
+            causes.append(may_not("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+        return causes
 
 
 class Page(NamedTuple):

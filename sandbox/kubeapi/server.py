@@ -94,7 +94,7 @@ class Server:
             store=self._store,
             resource=resource,
             namespace=request.namespace,
-            options=Options.read(request.query, resource),
+            options=Options.read(request.query, resource, watch=True),
             view=view(request, resource),
             bookmark_interval=self._bookmark_interval,
             alive=lambda: self._registry.serves(resource),

@@ -84,9 +84,11 @@ class View:
         """One line of a watch."""
         return b'{"type":"' + kind.encode() + b'","object":' + self.one(stored) + b"}\n"
 
-    def bookmark(self, revision: int) -> bytes:
-        """The event that reports how far the watch has progressed."""
-        metadata = {"resourceVersion": str(revision), "creationTimestamp": None}
+    def bookmark(self, revision: int, *, ends_list: bool = False) -> bytes:
+        """The event that reports how far the watch has progressed, or that its initial events are complete."""
+        metadata: Json = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if ends_list:
+            metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         obj: Json = {
             "kind": self._resource.kind,
             "apiVersion": self._resource.api_version,

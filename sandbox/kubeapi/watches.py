@@ -2,7 +2,8 @@
 
 Kubernetes, "API Concepts", section "Efficient detection of changes". With a selector, an object that starts to match
 is ADDED, and one that no longer matches is DELETED (in its last matching state, with the revision of the change). If
-the history is gone, the stream ends with an ERROR event of code 410, as the watch cache of the real server does.
+the history is gone, the stream ends with an ERROR event of code 410, as the watch cache of the real server does. With
+`sendInitialEvents` ("Streaming lists"), the watch begins with what exists and a bookmark at its end.
 """
 
 from __future__ import annotations
@@ -40,11 +41,14 @@ class Watch:
         deadline = _now() + (self.options.timeout or random.uniform(*_LONGEST))  # noqa: S311 - spreads load
         bookmarks = _Bookmarks(self.bookmark_interval, deadline) if self.options.bookmarks else None
         with self.store.listening() as changed:
-            if not position:
+            if self.options.initial_events or not position:
                 start = position = self.store.revision
+            if self._begins_with_objects():
                 for item in self.store.select(self.resource.key, self.namespace):
                     if self.options.matcher(item.obj):
                         yield self.view.event("ADDED", item)
+            if self.options.initial_events and self.options.bookmarks:
+                yield self.view.bookmark(position, ends_list=True)
             while self.alive():
                 changed.clear()
                 try:
@@ -61,6 +65,12 @@ class Watch:
                 wake = min(deadline, bookmarks.next) if bookmarks else deadline
                 if not await _set_before(changed, wake) and _now() >= deadline:
                     return
+
+    def _begins_with_objects(self) -> bool:
+        """As asked for; if nothing is asked for, a watch without a version does."""
+        if self.options.initial_events is None:
+            return not version_number(self.options.version)
+        return self.options.initial_events
 
     def _line(self, change: Change) -> bytes:
         """The line for a change; empty if the change is outside of this watch."""

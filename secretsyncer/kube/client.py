@@ -123,12 +123,17 @@ class KubeClient:
     ) -> AsyncIterator[WatchStream]:
         """Watch events after `resource_version`. Leaving the context closes the connection.
 
+        Without a version, the watch begins with a list (`streamed_lists.py`): the objects, and a bookmark at their end.
+        Servers without this feature refuse that with 422.
+
         The server ends the stream after `timeout_seconds`. No event for `inactivity` seconds is a `KubeError`.
         """
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
+            "sendInitialEvents": "" if resource_version else "true",
+            "resourceVersionMatch": "" if resource_version else "NotOlderThan",
             "timeoutSeconds": timeout_seconds,
             "labelSelector": label_selector,
         }

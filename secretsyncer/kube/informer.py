@@ -10,12 +10,16 @@ from secretsyncer.kube.feed import ListWatcher
 from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT, OUTDATED, Reflector
 from secretsyncer.kube.resources import Resource
 from secretsyncer.kube.store import ObjectStore, Transform
+from secretsyncer.kube.streamed_lists import StreamedLists
 from secretsyncer.loops import Heartbeats
 from secretsyncer.metrics import Metrics
 
 
 class Informer(ObjectStore):
-    """Runs the reflectors that fill it. `run` never returns. `name` is for logs, probes and metrics."""
+    """Runs the reflectors that fill it. `run` never returns. `name` is for logs, probes and metrics.
+
+    With `streamed`, lists are streams where the server offers them.
+    """
 
     def __init__(
         self,
@@ -28,6 +32,7 @@ class Informer(ObjectStore):
         metadata_only: bool = False,
         transform: Transform | None = None,
         page_size: int = 500,
+        streamed: StreamedLists | None = None,
         metrics: Metrics,
         heartbeats: Heartbeats,
         backoff: Backoff = BACKOFF,
@@ -42,6 +47,7 @@ class Informer(ObjectStore):
                 label_selector=label_selector,
                 metadata_only=metadata_only,
                 page_size=page_size,
+                streamed=streamed,
                 metrics=metrics,
                 beat=heartbeats.register(f"informer {self.name} {namespace}".rstrip(), limit=BEAT_LIMIT),
                 backoff=backoff,

@@ -1,10 +1,10 @@
 """List and watch: mirrors the objects of one kind in one namespace (or all) into a store.
 
-The contract is that of client-go's reflector, with pages in place of streaming lists (`bench/README.md` has the
-figures). It lists once, watches from the version of the list, and resumes at the last version in the store when the
-stream ends. It relists only if that version is lost; the store then gets the difference, including deletions. It never
-gives up: failures are retried with backoff. It detects dead streams: a silent one is reopened, and after a stream
-without any event, the version of the server is checked first.
+The contract is that of client-go's reflector. It lists once, as the beginning of its watch where the server offers that
+(`streamed_lists.py`), else in pages. It watches from the version of the list, and resumes at the last version in the
+store when the stream ends. It relists only if that version is lost; the store then gets the difference, including
+deletions. It never gives up: failures are retried with backoff. It detects dead streams: a silent one is reopened, and
+after a stream without any event, the version of the server is checked first.
 
 The store calls its handlers. `/healthz` gets a beat for every event, page and failure.
 """
@@ -25,6 +25,7 @@ from secretsyncer.kube.objects import Object
 from secretsyncer.kube.recovery import ENDED, Stage, recovery
 from secretsyncer.kube.store import ObjectStore
 from secretsyncer.kube.stream import SILENT
+from secretsyncer.kube.streamed_lists import ListChoice, StreamedLists, read_streamed_list
 from secretsyncer.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Reflector:
         label_selector: str = "",
         metadata_only: bool = False,
         page_size: int = 500,
+        streamed: StreamedLists | None = None,
         metrics: Metrics,
         beat: Callable[[], None],
         backoff: Backoff = BACKOFF,
@@ -85,6 +87,7 @@ class Reflector:
         self._label_selector = label_selector
         self._metadata_only = metadata_only
         self._page_size = page_size
+        self._choice = ListChoice(streamed)
         self._metrics = metrics
         self._beat = beat
         self._retries = Retries(backoff, clock=clock, reset_after=QUIET)
@@ -121,6 +124,12 @@ class Reflector:
     async def _round(self) -> None:
         if self._silent and self._version:
             await self._verify()
+        if not self._version and self._choice.as_stream():
+            try:
+                await self._watch()  # the list is its beginning
+            except KubeError as error:
+                if self._version or not self._choice.stream_failed(error):
+                    raise
         if not self._version:
             await self._relist()
         await self._watch()
@@ -132,11 +141,15 @@ class Reflector:
             if error.status != 410:
                 raise
             objects, version = await self._list(0)  # the pages took too long: list in one request
+        await self._replace(objects, version)
+
+    async def _replace(self, objects: list[Object], version: str) -> None:
         await self._store.replace(self.namespace, objects, version)
         self._version = version
         self._settled = False
         self._stuck = self._silent = 0
         self._confirmed = self._clock()
+        self._choice.listed()
         self._metrics.relists.labels(self._resource.plural).inc()
         self._well()
 
@@ -183,16 +196,18 @@ class Reflector:
             inactivity=INACTIVITY,
             metadata_only=self._metadata_only,
         ) as events:
-            self._stream = stream = _Stream(self._clock())
             self._beat()
+            if not self._version:
+                await self._replace(*await read_streamed_list(events, self._store, known=self._known))
+            self._stream = stream = _Stream(self._clock())
             async for event in events:
-                self._beat()
                 stream.events += 1
-                stream.changes += self._take(event)
+                stream.changes += self._known(event) and self._take(event)
         raise KubeError(0, ENDED, "the server ended the watch")
 
-    def _take(self, event: WatchEvent) -> bool:
-        """Apply it to the store, then advance to its version; whether it was a change."""
+    def _known(self, event: WatchEvent) -> bool:
+        """Whether it is an event of our kind of object. Raises KubeError for an ERROR."""
+        self._beat()
         kind, obj = event
         if kind == "ERROR":
             raise from_status(obj)
@@ -200,6 +215,11 @@ class Reflector:
         if kind not in {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"} or foreign:
             log.warning("event skipped", extra=self._fields(event=kind, kind=str(obj.get("kind"))))
             return False
+        return True
+
+    def _take(self, event: WatchEvent) -> bool:
+        """Apply it to the store, then advance to its version; whether it was a change."""
+        kind, obj = event
         version = event.version
         change = kind != "BOOKMARK"
         if not change:  # it has nothing but its version
@@ -220,6 +240,7 @@ class Reflector:
     async def _recover(self, error: KubeError) -> None:
         proven, stream = self._proven(), self._stream
         self._stream = None
+        self._choice.broken(error)
         if not self._version:  # it was a list that failed
             if error.status in {403, 404}:
                 self._store.refused(self.namespace)

@@ -29,6 +29,7 @@ from secretsyncer.kube.objects import Key
 from secretsyncer.kube.polled_namespaces import PolledNamespaces
 from secretsyncer.kube.reflector import BEAT_LIMIT
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
+from secretsyncer.kube.streamed_lists import StreamedLists
 from secretsyncer.kube.workqueue import BACKOFF, WorkQueue
 from secretsyncer.loops import Heartbeats
 from secretsyncer.metrics import Metrics
@@ -230,7 +231,8 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
 def _informers(
     settings: Settings, client: KubeClient, namespaces: ListWatcher, metrics: Metrics, heartbeats: Heartbeats
 ) -> tuple[Informer, Informer, Informer, Informer]:
-    informer = partial(Informer, metrics=metrics, heartbeats=heartbeats)
+    streamed = StreamedLists()
+    informer = partial(Informer, metrics=metrics, heartbeats=heartbeats, streamed=streamed)
     watched = settings.watch_namespace or ("",)
     return (
         informer(
@@ -244,6 +246,7 @@ def _informers(
             namespaces,
             NAMESPACES,
             metadata_only=True,
+            streamed=streamed if namespaces is client else None,
             transform=namespace_view(settings.ns_annotation),
         ),
         informer(client, SECRETS, namespaces=watched, label_selector=SELECTOR, transform=summarise),

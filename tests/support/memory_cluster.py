@@ -14,6 +14,7 @@ from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS, WORKLOADS, Resource
 from secretsyncer.kube.store import ObjectStore
+from secretsyncer.kube.streamed_lists import END_OF_LIST
 from secretsyncer.sync.marks import MARK, OLD_SELECTOR, SELECTOR, has_old_mark
 from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_view
 from secretsyncer.sync.stores import Stores
@@ -118,18 +119,25 @@ class MemoryCluster:
     async def watch(
         self,
         resource: Resource,
-        _namespace: str | None = None,
+        namespace: str | None = None,
         *,
         resource_version: str,
         label_selector: str = "",
         **_: Any,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """With a bookmark after each quiet minute. A watch of a kind in `silent` shows nothing until later."""
+        """With a bookmark after each quiet minute. A watch of a kind in `silent` shows nothing until later.
+
+        Without a version, it begins with a list.
+        """
+        listed = [] if resource_version else await self._streamed(resource, namespace, label_selector)
         watch = resource, label_selector, asyncio.Queue[WatchEvent]()
         self._watches.append(watch)
 
         async def events() -> AsyncIterator[WatchEvent]:
             version = resource_version
+            for event in listed:
+                version = event.version
+                yield event
             while True:
                 try:
                     async with asyncio.timeout(60):
@@ -198,6 +206,13 @@ class MemoryCluster:
         return await self._answer({"kind": "Status"})
 
     # The rest
+
+    async def _streamed(self, resource: Resource, namespace: str | None, label_selector: str) -> list[WatchEvent]:
+        """The list as the first events of a watch."""
+        page = await self.list(resource, namespace, label_selector=label_selector)
+        metadata = {**page["metadata"], "annotations": {END_OF_LIST: "true"}}
+        end = WatchEvent("BOOKMARK", {"kind": resource.kind, "metadata": metadata})
+        return [*(WatchEvent("ADDED", item) for item in page["items"]), end]
 
     def _ask(self, verb: str, resource: Resource, key: Key) -> None:
         """A read of workloads, which nobody watches."""

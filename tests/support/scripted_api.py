@@ -49,6 +49,13 @@ def bookmark(version):
     return line("BOOKMARK", {"kind": "SyncedSecret", "metadata": {"resourceVersion": str(version)}})
 
 
+def end_of_list(version, *, annotations=None):
+    """The bookmark after the objects of a streaming list."""
+    annotations = {"k8s.io/initial-events-end": "true"} if annotations is None else annotations
+    metadata = {"resourceVersion": str(version), "annotations": annotations}
+    return line("BOOKMARK", {"kind": "SyncedSecret", "metadata": metadata})
+
+
 def failed(code, reason="", *, details=None):
     """An ERROR event."""
     status = {"kind": "Status", "code": code, "reason": reason, "message": "m", "details": details}
@@ -78,12 +85,14 @@ class ScriptedApi:
     """Answers lists and watches in turn; what is not in the script is never answered.
 
     A list is a page or an error. A watch is an error, or a list of steps: bytes to send, seconds to wait, an
-    exception that breaks the connection, END.
+    exception that breaks the connection, END. `streams` are the watches that begin with a list. Without such a script,
+    that list is made of the next of `lists`, and the next watch follows it.
     """
 
     def __init__(self):
         self.lists = deque()
         self.watches = deque()
+        self.streams = deque()
         self.asked = []
         self.open = 0
 
@@ -96,8 +105,14 @@ class ScriptedApi:
 
     @asynccontextmanager
     async def watch(self, resource, namespace=None, *, resource_version, timeout_seconds, inactivity, **_):
-        self._note("watch", version=resource_version, namespace=namespace, timeout=timeout_seconds)
-        step = self.watches.popleft() if self.watches else await _never()
+        if resource_version:
+            self._note("watch", version=resource_version, namespace=namespace, timeout=timeout_seconds)
+            step = self.watches.popleft() if self.watches else await _never()
+        elif self.streams:
+            self._note("stream", namespace=namespace, timeout=timeout_seconds)
+            step = self.streams.popleft()
+        else:
+            step = await self._list_and_watch(namespace, timeout_seconds)
         if isinstance(step, KubeError):
             raise step
         loop = asyncio.get_running_loop()
@@ -111,6 +126,24 @@ class ScriptedApi:
         finally:
             self.open -= 1
             player.cancel()
+
+    async def _list_and_watch(self, namespace, seconds):
+        """As one stream. What comes is noted as if these were a list and a watch."""
+        self._note("list", namespace=namespace)
+        listed = self.lists.popleft() if self.lists else await _never()
+        if isinstance(listed, KubeError):
+            return listed
+        steps = [line("ADDED", item) for item in listed["items"]]
+        version = listed["metadata"]["resourceVersion"]
+        while listed["metadata"]["continue"]:
+            listed = self.lists.popleft()
+            if isinstance(listed, KubeError):
+                return [*steps, failed(listed.status, listed.reason)]
+            steps += [line("ADDED", item) for item in listed["items"]]
+        steps.append(end_of_list(version))
+        self._note("watch", version=version, namespace=namespace, timeout=seconds)
+        following = self.watches.popleft() if self.watches else []
+        return [*steps, following] if isinstance(following, KubeError) else [*steps, *following]
 
     def times(self, verb):
         """When it was asked, in seconds of the loop."""
@@ -134,6 +167,8 @@ async def _play(steps, reader):
             reader.feed_data(step)
         elif isinstance(step, int | float):
             await asyncio.sleep(step)
+        elif isinstance(step, KubeError):
+            reader.feed_eof()
         elif isinstance(step, BaseException):
             reader.set_exception(step)
         else:

@@ -39,12 +39,23 @@ def late(heartbeats):
 
 
 @pytest.fixture
-async def running(api, metrics, heartbeats, heard):
+def streamed():
+    """None: lists are read in pages. Modules that test both ways override it."""
+
+
+@pytest.fixture
+async def running(api, metrics, heartbeats, heard, streamed):
     """Make an informer that runs until the test ends; handlers' calls go to `heard`."""
     tasks = []
 
     def run(**options):
-        options = {"backoff": STEADY, "metrics": metrics, "heartbeats": heartbeats, **options}
+        options = {
+            "backoff": STEADY,
+            "metrics": metrics,
+            "heartbeats": heartbeats,
+            "streamed": streamed,
+            **options,
+        }
         informer = Informer(api, SYNCED_SECRETS, **options)
         informer.add_handler(lambda kind, key, old, new: heard.append((str(kind), key.name)))
         tasks.append(asyncio.create_task(informer.run()))
