@@ -22,12 +22,6 @@ async def test_thousand_objects_are_no_problem(embedded):
         assert time.monotonic() - began < 30
 
 
-async def test_watch_that_asks_for_the_present_objects_is_refused_so_that_kubectl_lists_first(embedded):
-    async with connect(embedded) as client:
-        reply = await client.get(f"{SECRETS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan")
-        assert (reply.status, reply.reason) == (422, "Invalid")
-
-
 async def test_other_dry_runs_than_of_a_create_are_refused_and_do_nothing(embedded):
     async with connect(embedded) as client:
         await client.make(SECRETS, secret("b"))

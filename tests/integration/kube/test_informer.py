@@ -1,4 +1,4 @@
-"""Informers on a running server miss no change, with any fault of the connection."""
+"""Informers on a running server miss no change, with any fault of the connection; with both forms of lists."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ from secretsyncer.kube import reflector
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS
+from secretsyncer.kube.streamed_lists import StreamedLists
 from tests.support.eventually import eventually
 
 QUICK = dataclasses.replace(reflector.BACKOFF, initial=0.05, cap=0.2)
 
 
+@pytest.fixture(params=["pages", "stream"])
+def streamed(request):
+    return StreamedLists() if request.param == "stream" else None
+
+
 @pytest.fixture
-async def start(client, metrics, heartbeats):
+async def start(client, metrics, heartbeats, streamed):
     """Run an informer of Secrets; `heard` of it is what its handlers were told."""
     tasks = []
+    options = {"metrics": metrics, "heartbeats": heartbeats, "backoff": QUICK, "streamed": streamed}
 
-    async def run(resource=SECRETS, **options):
-        informer = Informer(client, resource, metrics=metrics, heartbeats=heartbeats, backoff=QUICK, **options)
+    async def run(resource=SECRETS, **more):
+        informer = Informer(client, resource, **options, **more)
         informer.heard = []
         informer.add_handler(lambda kind, key, old, new: informer.heard.append((str(kind), key.name)))
         tasks.append(asyncio.create_task(informer.run()))
@@ -94,6 +101,15 @@ async def test_metadata_is_enough_for_namespaces(start, admin):
     await eventually(probe)
 
 
+async def test_a_server_that_streams_lists_is_asked_for_no_other(start, streamed, admin, namespace, value):
+    await admin.create(secret(namespace, "x"))
+    informer = await start(namespaces=(namespace,))
+    assert len(informer) == 1
+    lists = value("secretsyncer_kubernetes_requests_total", verb="list", resource="secrets", status="200")
+    assert lists == (None if streamed else 1)
+
+
+@pytest.mark.parametrize("streamed", [None], ids=["pages"], indirect=False)
 async def test_pages_of_a_long_list_are_joined(start, admin, namespace):
     for number in range(12):
         await admin.create(secret(namespace, f"x{number}"))
@@ -101,6 +117,7 @@ async def test_pages_of_a_long_list_are_joined(start, admin, namespace):
     assert len(informer) == 12
 
 
+@pytest.mark.parametrize("streamed", [None], ids=["pages"], indirect=False)
 async def test_large_objects_come_in_smaller_pages(start, admin, namespace, monkeypatch, value):
     """All of them in memory at once, as text and as objects, would be too much."""
     monkeypatch.setattr(client_module, "PAGE_BYTES", 50_000)
@@ -219,8 +236,36 @@ class TestFaults:
 
         await eventually(well)
 
-    async def test_throttled_list_waits(self, embedded, start, namespace):
-        with embedded.faults.fail(429, retry_after=1, verb="list", times=1):
+    async def test_throttled_list_waits(self, embedded, start, streamed, namespace):
+        with embedded.faults.fail(429, retry_after=1, verb="watch" if streamed else "list", times=1):
             started = asyncio.get_running_loop().time()
             await start(namespaces=(namespace,))
             assert asyncio.get_running_loop().time() - started >= 1
+
+    @pytest.mark.parametrize("status", [400, 422])
+    async def test_server_that_refuses_streams_is_read_in_pages(
+        self, embedded, start, streamed, admin, namespace, status
+    ):
+        await admin.create(secret(namespace, "x"))
+        refused = embedded.faults.fail(status, when=lambda request: "sendInitialEvents" in request.query)
+        informer = await start(namespaces=(namespace,))
+        assert len(informer) == 1
+        embedded.faults.expire_watches()
+        await admin.create(secret(namespace, "y"))
+        await same(informer, admin, namespace)
+        assert refused.hits == (1 if streamed else 0)
+
+    async def test_list_cut_in_a_line_is_complete_in_the_end(self, embedded, start, admin, namespace):
+        for number in range(5):
+            await admin.create(secret(namespace, f"x{number}"))
+        embedded.faults.cut(verb="watch")
+        informer = await start(namespaces=(namespace,))
+        await admin.create(secret(namespace, "y"))
+        await same(informer, admin, namespace)
+        assert sorted(informer.heard) == [*(("ADDED", f"x{number}") for number in range(5)), ("ADDED", "y")]
+
+    async def test_large_objects_arrive(self, embedded, start, admin, namespace):
+        for number in range(6):
+            await admin.create(secret(namespace, f"x{number}", k="abcd" * 250_000))
+        informer = await start(namespaces=(namespace,), transform=lambda obj: {**obj, "data": {}})
+        assert len(informer) == 6

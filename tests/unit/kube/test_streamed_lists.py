@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+from contextlib import asynccontextmanager
 
 import pytest
 
 from secretsyncer.kube.objects import Key
+from secretsyncer.kube.stream import WatchStream
 from secretsyncer.kube.streamed_lists import LONGEST, REMEMBERED, STALLED, StreamedLists
 from tests.support.scripted_api import (
     END,
@@ -296,3 +299,46 @@ async def test_values_are_not_quoted(api, running, caplog):
     await asyncio.sleep(0.5)
     assert "hunter2" not in str(informer.health())
     assert "hunter2" not in caplog.text
+
+
+# Memory
+
+
+class LargeList:
+    """A server whose objects are as large as etcd allows. Each line is made when it is read."""
+
+    SIZE = 1_400_000
+    COUNT = 40
+
+    def __init__(self):
+        self.sent = 0
+
+    async def list(self, *_, **__):
+        raise AssertionError
+
+    @asynccontextmanager
+    async def watch(self, *_, **__):
+        yield WatchStream(self, inactivity=70, lifetime=300)
+
+    async def readline(self):
+        self.sent += 1
+        if self.sent <= self.COUNT:
+            return added(f"x{self.sent}", 1, spec={"data": "v" * self.SIZE})
+        if self.sent == self.COUNT + 1:
+            return end_of_list(7)
+        return await asyncio.Event().wait()
+
+
+@pytest.mark.timeout(20)
+async def test_text_of_one_object_at_a_time_is_in_memory(api, running, heard):
+    """As with pages, of which one has at most 4 MiB."""
+    api.watch = LargeList().watch
+    tracemalloc.start()
+    try:
+        informer = running(transform=lambda whole: {**whole, "spec": {}})
+        await asyncio.wait_for(informer.synced.wait(), 10)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(informer) == LargeList.COUNT
+    assert peak < 8 * LargeList.SIZE
