@@ -8,11 +8,15 @@ from collections import deque
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import pytest
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.stream import READ_BUFFER, WatchStream
+
+pages_only = pytest.mark.parametrize("streamed", [None], ids=["pages"])
+"""For a test of what only lists in pages have, or whose times are those of a watch on its own."""
 
 END = object()
 """The server ends the stream in good order. Without it, the stream stays open and silent."""
@@ -141,9 +145,13 @@ class ScriptedApi:
                 return [*steps, failed(listed.status, listed.reason)]
             steps += [line("ADDED", item) for item in listed["items"]]
         steps.append(end_of_list(version))
-        self._note("watch", version=version, namespace=namespace, timeout=seconds)
-        following = self.watches.popleft() if self.watches else []
-        return [*steps, following] if isinstance(following, KubeError) else [*steps, *following]
+
+        def goes_on():
+            self._note("watch", version=version, namespace=namespace, timeout=seconds)
+            following = self.watches.popleft() if self.watches else []
+            return [END] if isinstance(following, KubeError) else following
+
+        return [*steps, goes_on]
 
     def times(self, verb):
         """When it was asked, in seconds of the loop."""
@@ -167,8 +175,8 @@ async def _play(steps, reader):
             reader.feed_data(step)
         elif isinstance(step, int | float):
             await asyncio.sleep(step)
-        elif isinstance(step, KubeError):
-            reader.feed_eof()
+        elif callable(step):
+            await _play(step(), reader)
         elif isinstance(step, BaseException):
             reader.set_exception(step)
         else:

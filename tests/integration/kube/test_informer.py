@@ -14,6 +14,7 @@ from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS
 from secretsyncer.kube.streamed_lists import StreamedLists
 from tests.support.eventually import eventually
+from tests.support.scripted_api import pages_only
 
 QUICK = dataclasses.replace(reflector.BACKOFF, initial=0.05, cap=0.2)
 
@@ -109,7 +110,7 @@ async def test_a_server_that_streams_lists_is_asked_for_no_other(start, streamed
     assert lists == (None if streamed else 1)
 
 
-@pytest.mark.parametrize("streamed", [None], ids=["pages"], indirect=False)
+@pages_only
 async def test_pages_of_a_long_list_are_joined(start, admin, namespace):
     for number in range(12):
         await admin.create(secret(namespace, f"x{number}"))
@@ -117,7 +118,7 @@ async def test_pages_of_a_long_list_are_joined(start, admin, namespace):
     assert len(informer) == 12
 
 
-@pytest.mark.parametrize("streamed", [None], ids=["pages"], indirect=False)
+@pages_only
 async def test_large_objects_come_in_smaller_pages(start, admin, namespace, monkeypatch, value):
     """All of them in memory at once, as text and as objects, would be too much."""
     monkeypatch.setattr(client_module, "PAGE_BYTES", 50_000)

@@ -11,6 +11,7 @@ import pytest
 from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.reflector import BACKOFF
 from secretsyncer.kube.resources import SYNCED_SECRETS
+from secretsyncer.kube.streamed_lists import StreamedLists
 from secretsyncer.loops import Heartbeats
 from tests.support.scripted_api import ScriptedApi
 
@@ -38,9 +39,10 @@ def late(heartbeats):
     return lambda: [name for name, check in heartbeats.checks.items() if check()]
 
 
-@pytest.fixture
-def streamed():
-    """None: lists are read in pages. Modules that test both ways override it."""
+@pytest.fixture(params=["pages", "stream"])
+def streamed(request):
+    """For each form of lists. A test of one form overrides it."""
+    return StreamedLists() if request.param == "stream" else None
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import asyncio
 
 import pytest
 
-from secretsyncer.kube.streamed_lists import StreamedLists
 from tests.support.scripted_api import (
     END,
     EXPIRED,
@@ -24,11 +23,6 @@ from tests.support.scripted_api import (
 )
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
-
-
-@pytest.fixture(params=["pages", "stream"])
-def streamed(request):
-    return StreamedLists() if request.param == "stream" else None
 
 
 @pytest.fixture(params=["first", "relist"])

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.scripted_api import END, EXPIRED, failed, line, modified, obj, page, refused
+from tests.support.scripted_api import END, EXPIRED, failed, line, modified, obj, page, pages_only, refused
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
 
@@ -52,6 +52,7 @@ async def test_410_on_list(api, running, heard):
     assert heard == [("ADDED", "x"), ("DELETED", "x"), ("ADDED", "y")]
 
 
+@pages_only
 async def test_expiry_right_after_a_list_does_not_become_a_storm_of_lists(api, running):
     api.lists += [page(9)] * 10
     api.watches += [EXPIRED] * 6
@@ -82,7 +83,7 @@ async def test_server_with_a_decreased_version_is_detected_by_its_silence(api, r
     api.watches += [[2.0, END], []]
     running()
     await asyncio.sleep(100)
-    assert [asked.limit for asked in api.asked if asked.verb == "list"] == [500, 1, 500]
+    assert [asked.limit == 1 for asked in api.asked if asked.verb == "list"] == [False, True, False]
     assert heard == [("ADDED", "x"), ("DELETED", "x"), ("ADDED", "y")]
     assert api.versions() == ["5", "5", "3"]
 

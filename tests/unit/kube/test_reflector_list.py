@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from secretsyncer.kube.objects import Key
-from tests.support.scripted_api import END, EXPIRED, added, failed, modified, obj, page, refused
+from tests.support.scripted_api import END, EXPIRED, added, failed, modified, obj, page, pages_only, refused
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
 
@@ -16,6 +16,7 @@ def names(informer):
     return sorted(key.name for key, _ in informer.items())
 
 
+@pages_only
 async def test_list_pages_are_joined(api, running, heard):
     api.lists += [page(7, obj("x", 1), obj("y", 2), following="t"), page(7, obj("z", 3))]
     informer = running(page_size=2)
@@ -39,6 +40,7 @@ async def test_pages_of_one_list_are_watched_from_the_first_page(api, running):
     assert api.versions() == ["7"]
 
 
+@pages_only
 async def test_expired_page_restarts_the_list(api, running):
     api.lists += [page(7, obj("x", 1), obj("gone", 2), following="t"), EXPIRED, page(9, obj("x", 1), obj("y", 8))]
     informer = running()
@@ -48,6 +50,7 @@ async def test_expired_page_restarts_the_list(api, running):
     assert api.versions() == ["9"]
 
 
+@pages_only
 async def test_list_that_keeps_expiring_backs_off(api, running):
     api.lists += [EXPIRED, EXPIRED, EXPIRED, EXPIRED, page(9)]
     running()
@@ -100,6 +103,7 @@ async def test_long_outage_is_waited_out_at_the_longest_delay(api, running):
     assert informer.has_synced()
 
 
+@pages_only
 @pytest.mark.parametrize(
     "answer",
     [
@@ -124,6 +128,7 @@ async def test_answer_that_is_no_list_does_not_empty_the_store(api, running, ans
     assert names(informer) == []
 
 
+@pages_only
 async def test_list_of_null_is_empty(api, running):
     api.lists += [{"kind": "SyncedSecretList", "metadata": {"resourceVersion": "9"}, "items": None}]
     informer = running()
@@ -131,6 +136,7 @@ async def test_list_of_null_is_empty(api, running):
     assert informer.has_synced()
 
 
+@pages_only
 async def test_list_that_repeats_a_page_is_a_failure(api, running):
     api.lists += [page(5, obj("x", 1), following="t"), page(5, obj("y", 1), following="t"), page(9)]
     informer = running()
@@ -156,6 +162,7 @@ async def test_empty_list_syncs_too(api, running):
     assert len(informer) == 0
 
 
+@pages_only
 async def test_items_of_lists_say_what_they_are_as_those_of_watches_do(api, running):
     bare = obj("x", 1)
     del bare["kind"], bare["apiVersion"]

@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT, INACTIVITY, OUTDATED
-from tests.support.scripted_api import END, added, bookmark, failed, modified, obj, page, refused
+from tests.support.scripted_api import END, added, bookmark, failed, modified, obj, page, pages_only, refused
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
 
@@ -125,6 +125,7 @@ async def test_loop_that_fails_and_retries_is_alive(api, running, late):
         assert late() == []
 
 
+@pages_only
 async def test_loop_that_waits_within_its_limit_is_alive(api, running, late):
     api.watches += [refused(429, retry_after=300.0)]
     running()

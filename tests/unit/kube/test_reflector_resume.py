@@ -8,7 +8,19 @@ import aiohttp
 import pytest
 
 from secretsyncer.kube.objects import Key
-from tests.support.scripted_api import END, added, bookmark, deleted, failed, line, modified, obj, page, refused
+from tests.support.scripted_api import (
+    END,
+    added,
+    bookmark,
+    deleted,
+    failed,
+    line,
+    modified,
+    obj,
+    page,
+    pages_only,
+    refused,
+)
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
 
@@ -86,6 +98,7 @@ async def test_watch_that_is_refused_for_good_reasons_lists_again(api, running, 
     assert api.times("list") == pytest.approx([0, 2.8])
 
 
+@pages_only
 async def test_retry_after_is_a_floor(api, running):
     api.watches += [refused(429, retry_after=7.0), refused(503, retry_after=0.1)]
     running()
@@ -100,6 +113,7 @@ async def test_retry_after_in_a_stream_is_a_floor(api, running):
     assert api.times("watch") == pytest.approx([0, 11])
 
 
+@pages_only
 async def test_retry_after_is_limited(api, running):
     api.watches += [refused(429, retry_after=86400.0)]
     running()
