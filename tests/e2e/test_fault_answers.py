@@ -151,6 +151,7 @@ def expired_when_opened_again(faults):
 
 
 def expired_in_the_list_too(faults):
+    faults.fail(410, times=WATCHES, when=lambda request: "sendInitialEvents" in request.query)
     faults.fail(410, verb="list", times=WATCHES)
     assert faults.expire_watches() == WATCHES
 

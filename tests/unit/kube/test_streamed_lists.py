@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from secretsyncer.kube.objects import Key
+from secretsyncer.kube.reflector import INACTIVITY
 from secretsyncer.kube.stream import WatchStream
 from secretsyncer.kube.streamed_lists import LONGEST, REMEMBERED, STALLED, StreamedLists
 from tests.support.scripted_api import (
@@ -210,6 +211,15 @@ async def test_it_is_tried_again_after_an_hour(api, running):
 
 def failed_at_open():
     return refused(410, "Expired")
+
+
+async def test_a_proxy_that_holds_watches_back_does_not_hide_changes_for_ever(api, running, heard):
+    api.streams += [[added("x", 1), end_of_list(5)], []]
+    api.lists += [page(5), page(9, obj("x", 8))]  # the first is asked for its version only
+    api.watches += [[]]
+    running()
+    await asyncio.sleep(2 * INACTIVITY + STALLED + 1)
+    assert heard == [("ADDED", "x"), ("MODIFIED", "x")]
 
 
 # Failures that say nothing about streaming lists
