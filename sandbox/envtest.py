@@ -82,13 +82,15 @@ class RealKubernetes:
     """`async with RealKubernetes(assets) as api:` runs the API server with its etcd until the block ends.
 
     `start_controllers` adds the controllers. `audit` records every request but those of the servers themselves, for
-    `requests`. `admission` names admission plugins that are off by default. It belongs to no event loop: it can be
-    started in one and used in another. RuntimeError if a program does not start.
+    `requests`. `admission` names admission plugins that are off by default, and `feature_gates` (such as
+    `WatchList=false`) holds from the next start of the API server. It belongs to no event loop: it can be started in one
+    and used in another. RuntimeError if a program does not start.
     """
 
     def __init__(self, assets: Path, *, audit: bool = False, admission: Sequence[str] = ()) -> None:
         self._audit = audit
         self._admission = admission
+        self.feature_gates = ""
         self._folder = Path(tempfile.mkdtemp(prefix="envtest-"))
         self._port = access.free_port()
         self._etcd_port = access.free_port()
@@ -225,6 +227,7 @@ class RealKubernetes:
             "--service-cluster-ip-range=10.0.0.0/24",
             *(audit if self._audit else ()),
             *([f"--enable-admission-plugins={','.join(self._admission)}"] if self._admission else ()),
+            *([f"--feature-gates={self.feature_gates}"] if self.feature_gates else ()),
         ]
 
     def _controllers_arguments(self) -> list[str]:

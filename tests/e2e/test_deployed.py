@@ -148,6 +148,14 @@ def granted(objects: list[dict[str, Any]]) -> set[Right]:
     return rights
 
 
+IN_PAGES = {
+    Right("list", "syncedsecrets.secrets.contentful.com"),
+    Right("list", "namespaces"),
+    Right("list", "secrets"),
+}
+"""What is used on servers that do not stream lists, such as Kubernetes 1.33, and when a stream fails."""
+
+
 def used(entries: list[dict[str, Any]], named: set[Right]) -> set[Right]:
     """What was asked for, by the name of the object where the rights name it as well."""
     rights = set()
@@ -255,7 +263,7 @@ async def test_the_cluster_wide_role_grants_what_the_operator_does_and_nothing_e
     await space.clear()
     rights = granted(await site.build(MANIFESTS / "base"))
     asked = await site.asked(HOME)
-    assert used(asked, rights) == rights
+    assert used(asked, rights) | (IN_PAGES & rights) == rights
     assert [entry for entry in asked if entry["responseStatus"]["code"] == 403] == []
     assert {entry["objectRef"]["namespace"] for entry in asked if "leases" in entry["requestURI"]} == {HOME}
 
@@ -282,7 +290,7 @@ async def test_the_roles_in_one_namespace_grant_what_the_operator_does_there_and
         assert await operator.stop() == 0
     rights = granted(objects)
     asked = await site.asked(space.name)
-    assert used(asked, rights) == rights
+    assert used(asked, rights) | (IN_PAGES & rights) == rights
     assert [entry for entry in asked if entry["responseStatus"]["code"] == 403] == []
     assert {entry["objectRef"]["namespace"] for entry in asked} == {space.name}
 
