@@ -1,8 +1,9 @@
 """Lists: which revision they show, and their pages.
 
 Rules: Kubernetes, "API Concepts", sections "Resource versions" and "Retrieving large results sets in chunks". A list
-shows the newest state, whatever version it asks for; a list with `resourceVersionMatch` is refused. All pages of a list show the
-revision of the first page. Where that is compacted, the answer is 410 with a token that continues inconsistently.
+shows the newest state, whatever version it asks for. A list with `resourceVersionMatch` is refused. All pages of a list
+show the revision of the first page. Where that is compacted, the answer is 410 with a token that continues
+inconsistently.
 """
 
 from __future__ import annotations
