@@ -9,6 +9,7 @@ from secretsyncer.backoff import Backoff
 from secretsyncer.kube.feed import ListWatcher
 from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT, OUTDATED, Reflector
 from secretsyncer.kube.resources import Resource
+from secretsyncer.kube.shelf import Limit
 from secretsyncer.kube.store import ObjectStore, Transform
 from secretsyncer.kube.streamed_lists import StreamedLists
 from secretsyncer.loops import Heartbeats
@@ -31,13 +32,14 @@ class Informer(ObjectStore):
         label_selector: str = "",
         metadata_only: bool = False,
         transform: Transform | None = None,
+        limit: Limit | None = None,
         page_size: int = 500,
         streamed: StreamedLists | None = None,
         metrics: Metrics,
         heartbeats: Heartbeats,
         backoff: Backoff = BACKOFF,
     ) -> None:
-        super().__init__(resource, namespaces=namespaces, transform=transform)
+        super().__init__(resource, namespaces=namespaces, transform=transform, limit=limit)
         self.name = name or resource.plural
         self._reflectors = [
             Reflector(

@@ -21,7 +21,7 @@ from secretsyncer.backoff import Backoff, Retries
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.errors import from_status
 from secretsyncer.kube.feed import ListWatcher, WatchEvent, later, read_page, read_pages
-from secretsyncer.kube.objects import Object
+from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.kube.recovery import ENDED, Stage, recovery
 from secretsyncer.kube.store import ObjectStore
 from secretsyncer.kube.stream import SILENT
@@ -154,7 +154,7 @@ class Reflector:
         self._well()
 
     async def _list(self, limit: int) -> tuple[list[Object], str]:
-        objects: list[Object] = []
+        objects = self._store.shelf()
         version = ""
         async for page in read_pages(
             self._client,
@@ -171,8 +171,8 @@ class Reflector:
                 item.setdefault("apiVersion", self._resource.api_version)
                 item.setdefault("kind", self._resource.kind)
                 if kept := self._store.prepare(item):
-                    objects.append(kept)
-        return objects, version
+                    objects.put(key_of(kept), kept)
+        return [obj for _, obj in objects.items()], version
 
     async def _verify(self) -> None:
         """Whether the server has reached our version. A server that was restored from a backup has not.

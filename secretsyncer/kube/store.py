@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -19,15 +18,16 @@ from typing import Any, NamedTuple
 from secretsyncer.kube.feed import later
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import Resource
+from secretsyncer.kube.shelf import Limit, Shelf
 
 log = logging.getLogger(__name__)
 
 SLICE = 500
 """Changes of a relist per slice; other work runs in between."""
+MOST_OF_OWN_WRITES = 8 << 20
+"""Bytes of what this process has written and the watch has not shown yet, if there is a limit."""
 
 Transform = Callable[[Object], Object]
-_NOTHING: dict[Key, Object] = {}
-"""The objects of a namespace that has none."""
 _NO_FIELDS: Object = {}
 _NO_ITEMS: list[Any] = []
 
@@ -56,12 +56,17 @@ class Change(NamedTuple):
 class ObjectStore:
     """Objects by key, filled from one list and watch per namespace ("" for all namespaces).
 
-    `transform` removes what is not needed from each object as it arrives. A recreated object (same name, another uid) is
-    reported as DELETED and ADDED.
+    `transform` removes what is not needed from each object as it arrives. What is left keeps to the `limit`, so that
+    some objects may be stubs. A recreated object (same name, another uid) is reported as DELETED and ADDED.
     """
 
     def __init__(
-        self, resource: Resource, *, namespaces: Sequence[str] = ("",), transform: Transform | None = None
+        self,
+        resource: Resource,
+        *,
+        namespaces: Sequence[str] = ("",),
+        transform: Transform | None = None,
+        limit: Limit | None = None,
     ) -> None:
         self.resource = resource
         self.synced = asyncio.Event()
@@ -69,8 +74,9 @@ class ObjectStore:
         self._transform = transform
         self._handlers: list[Handler] = []
         self._recovery_handlers: list[Callable[[], None]] = []
-        self._store: defaultdict[str, dict[Key, Object]] = defaultdict(dict)  # by namespace
-        self._written: dict[Key, Object] = {}
+        self._limit = limit
+        self._store = self.shelf()
+        self._written = Shelf(limit and limit._replace(most=min(limit.most, MOST_OF_OWN_WRITES)))
         self._seen: dict[str, str] = {}  # namespace (or "") -> version up to which all changes are in the store
         self._listed: set[str] = set()
         self._refused: set[str] = set()
@@ -100,21 +106,21 @@ class ObjectStore:
             # The watch event may have arrived before the response. Then this would hide a later deletion.
             if later(_version(written), than=self._seen.get(self._scope(key), "")) is not False:
                 return written
-            del self._written[key]
-        return self._store.get(key.namespace, _NOTHING).get(key)
+            self._written.pop(key)
+        return self._store.get(key)
 
     def keys(self) -> list[Key]:
-        return [key for objects in self._store.values() for key in objects]
+        return self._store.keys()
 
     def keys_in(self, namespace: str) -> list[Key]:
         """The keys in this namespace, without a look at those in others."""
-        return list(self._store.get(namespace, _NOTHING))
+        return self._store.keys(namespace)
 
     def items(self) -> list[tuple[Key, Object]]:
-        return [item for objects in self._store.values() for item in objects.items()]
+        return self._store.items()
 
     def __len__(self) -> int:
-        return sum(map(len, self._store.values()))
+        return len(self._store)
 
     def remember(self, obj: Object) -> None:
         """Keep the object that the server returned for our own write until the watch has caught up."""
@@ -124,9 +130,13 @@ class ObjectStore:
         key = key_of(kept)
         before = self._written.get(key)
         if before is None or not later(_version(before), than=_version(kept)):
-            self._written[key] = kept
+            self._written.put(key, kept)
 
     # What reflectors call
+
+    def shelf(self) -> Shelf:
+        """An empty one for the objects of a list, with the limit of the store."""
+        return Shelf(self._limit)
 
     def prepare(self, obj: Object) -> Object | None:
         """The object in the form that is kept; None if it has no name."""
@@ -156,14 +166,14 @@ class ObjectStore:
     async def replace(self, namespace: str, objects: list[Object], version: str) -> None:
         """Replace the content of the store, then call the handlers for the differences."""
         new = {key_of(obj): obj for obj in objects}
-        old = self._store.get(namespace, _NOTHING).copy() if namespace else dict(self.items())
+        old = dict(self._store.items(namespace))
         changes = [Change(EventKind.DELETED, key, obj, None) for key, obj in old.items() if key not in new]
         for key, obj in new.items():
             changes += _difference(key, old.get(key), obj)
         for key in old.keys() - new.keys():
-            self._remove(key)
+            self._store.pop(key)
         for key, obj in new.items():
-            self._store[key.namespace][key] = obj
+            self._store.put(key, obj)
         self._advance(namespace, version)
         for start in range(0, len(changes), SLICE):
             self._report(changes[start : start + SLICE])
@@ -179,17 +189,17 @@ class ObjectStore:
     def apply(self, namespace: str, kind: str, obj: Object, version: str) -> None:
         """Apply one event. The deletion of an unknown key is ignored: a relist has already reported it."""
         key = key_of(obj)
-        old = self._store.get(key.namespace, _NOTHING).get(key)
+        old = self._store.get(key)
         if kind == EventKind.DELETED:
-            self._remove(key)
+            self._store.pop(key)
             changes = [Change(EventKind.DELETED, key, old, None)] if old is not None else []
         else:
-            self._store[key.namespace][key] = obj
+            self._store.put(key, obj)
             changes = _difference(key, old, obj)
         self._seen[namespace] = version
         written = self._written.get(key)
         if written is not None and not later(_version(written), than=version):
-            del self._written[key]
+            self._written.pop(key)
         self._report(changes)
 
     def bookmark(self, namespace: str, version: str) -> None:
@@ -202,12 +212,6 @@ class ObjectStore:
 
     # The rest
 
-    def _remove(self, key: Key) -> None:
-        objects = self._store.get(key.namespace, _NOTHING)
-        objects.pop(key, None)
-        if not objects:
-            self._store.pop(key.namespace, None)
-
     def _check_synced(self) -> None:
         if self._listed and self._listed | self._refused >= self._namespaces:
             self.synced.set()
@@ -218,9 +222,9 @@ class ObjectStore:
     def _advance(self, namespace: str, version: str) -> None:
         """All changes up to this version are in the store, including our own writes before it."""
         self._seen[namespace] = version
-        for key, written in list(self._written.items()):
-            if namespace in {"", key.namespace} and not later(_version(written), than=version):
-                del self._written[key]
+        for key, written in self._written.items(namespace):
+            if not later(_version(written), than=version):
+                self._written.pop(key)
 
     def _report(self, changes: Sequence[Change]) -> None:
         for change in changes:

@@ -55,6 +55,7 @@ from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.restarter import Restarter
 from secretsyncer.sync.rotation import rows
 from secretsyncer.sync.stores import MarkedSecrets, Stores
+from secretsyncer.sync.stubs import OBJECT_LIMIT, SECRET_LIMIT
 from secretsyncer.sync.workload_api import Workloads
 
 
@@ -241,6 +242,7 @@ def _informers(
             namespaces=watched,
             label_selector=settings.watch_selector,
             transform=synced_secret_view,
+            limit=OBJECT_LIMIT,
         ),
         informer(
             namespaces,
@@ -249,7 +251,14 @@ def _informers(
             streamed=streamed if namespaces is client else None,
             transform=namespace_view(settings.ns_annotation),
         ),
-        informer(client, SECRETS, namespaces=watched, label_selector=SELECTOR, transform=summarise),
+        informer(
+            client,
+            SECRETS,
+            namespaces=watched,
+            label_selector=SELECTOR,
+            transform=summarise,
+            limit=SECRET_LIMIT,
+        ),
         informer(
             client,
             SECRETS,
@@ -257,6 +266,7 @@ def _informers(
             namespaces=watched,
             label_selector=OLD_SELECTOR,
             transform=summarise,
+            limit=SECRET_LIMIT,
         ),
     )
 

@@ -15,10 +15,11 @@ from typing import NamedTuple, Protocol
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.awaited import Awaited
 from secretsyncer.sync.damping import Damping, dispute, turf
 from secretsyncer.sync.marks import MARKED, is_managed, is_watched
-from secretsyncer.sync.observed import fingerprint, summarise
+from secretsyncer.sync.observed import fingerprint, summarise, synced_secret_view
 from secretsyncer.sync.owners import NOBODY, Peers
 from secretsyncer.sync.planner import Planner, Wish
 from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
@@ -120,7 +121,7 @@ class Writer:
                 if not raced or is_denial(error):
                     raise await refusal(self._api, error, synced.secret, data.values()) from None
             else:
-                self._check_unchanged(wish, wanted, written, made)
+                await self._check_unchanged(wish, wanted, written, made)
                 self._damping.wrote(place, wanted)
                 if seconds := self._damping.on_trial(place):
                     raise await self._disputed(synced.secret, place, seconds)
@@ -138,7 +139,8 @@ class Writer:
         One that is not watched may exist all the same. If it does not, it is awaited from before it is read.
         """
         observed = None if again else self._secrets.get(synced.secret)
-        if observed is None and (again or synced.spec.merges or not synced.spec.creates):
+        unknown = observed is None and (again or synced.spec.merges or not synced.spec.creates)
+        if unknown or is_stub(observed):
             if not synced.spec.creates:
                 self._awaited.wait(synced.key, synced.secret)
             observed = await self._read(synced.secret)
@@ -183,6 +185,22 @@ class Writer:
                 extra={"error": f"missing: {', '.join(missing)}"},
             )
 
+    async def whole(self, obj: Object) -> Object | None:
+        """This very object with all of its spec; None if it is gone. Raises Unavailable."""
+        if not is_stub(obj):
+            return obj
+        key = key_of(obj)
+        try:
+            found = synced_secret_view(await self._api.get(SYNCED_SECRETS, key.namespace, key.name))
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise as_failure(error, "its spec") from error
+        gone = found["metadata"].get("uid") != obj["metadata"].get("uid") or found["metadata"].get(
+            "deletionTimestamp"
+        )
+        return None if gone else found
+
     def present(self, obj: Object) -> Object | None:
         """The object as it is now; None if it is gone, or there is a new one with the same name."""
         now = self._objects.get(key_of(obj))
@@ -217,10 +235,14 @@ class Writer:
             )
         return Written(answer["metadata"]["resourceVersion"], action)
 
-    def _check_unchanged(self, wish: Wish, wanted: bytes, written: Written, revision: Revision | None) -> None:
+    async def _check_unchanged(
+        self, wish: Wish, wanted: bytes, written: Written, revision: Revision | None
+    ) -> None:
         """Raises Rejected if the API server stored something else than what was sent."""
         synced = wish.synced
         stored = self._secrets.get(synced.secret)
+        if is_stub(stored):
+            stored = await self._read(synced.secret)
         if stored is None or stored["metadata"]["resourceVersion"] != written.version:
             return  # somebody else has changed it since
         left = self._planner.step(wish, stored, revision)

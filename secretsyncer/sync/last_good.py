@@ -18,6 +18,7 @@ from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER, named, n
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Object, unpacked
+from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.status import sources_of
 from secretsyncer.sync.templates import RenderedTemplate
 
@@ -62,6 +63,8 @@ def in_use(objects: Iterable[Object], region: str) -> Iterator[str]:
             if home is None or home[1] == region:
                 yield arn
                 continue
+            if is_stub(obj):
+                continue  # its spec may name that region, and one doubt too many would hold up a whole listing
             text = text or json.dumps(unpacked(obj.get("spec")))
             if home[1] not in text:
                 yield arn

@@ -22,6 +22,7 @@ from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.expressions.patience import OutOfPatience
 from secretsyncer.kube.objects import Key, Object, unpacked
 from secretsyncer.kube.reflector import OUTDATED
+from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Grant, Rules, authorize
 from secretsyncer.sync.budget import Exhausted
@@ -117,6 +118,10 @@ class Reconciler:
             return Outcome("gone")
         obj, namespace = found
         try:
+            whole = await self._writer.whole(obj)
+            if whole is None:
+                return Outcome("gone")  # which the watch is about to show
+            obj = whole
             record, synced = await self._parsed(key, obj)
             record.in_step = False
             if synced.spec.suspend:
@@ -159,6 +164,8 @@ class Reconciler:
             if found is None:
                 return set()
             obj, namespace = found
+            if is_stub(obj):
+                return set()
             record, synced = self._parse(key, obj)
             spec = synced.spec
             grant = self._authorize(synced, namespace, self._operator.known_account)

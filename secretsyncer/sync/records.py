@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.services import SERVICES
-from secretsyncer.errors import Reason, Rejected
+from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key, Object, unpacked
+from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.budget import Exhausted, Version
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import digest_of, listing_remarks
@@ -156,6 +157,8 @@ class Records:
 
         Raises Rejected if its spec is invalid, also without parsing it again. What else `parse` raises changes nothing.
         """
+        if is_stub(obj):
+            raise Unavailable(Reason.KUBERNETES_ERROR, "spec: has to be read first")
         record = self._records.get(key)
         if record is not None and record.is_of(obj):
             return record, parse(obj)

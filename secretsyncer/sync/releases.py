@@ -14,6 +14,7 @@ from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.kube.feed import read_page
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.damping import Damping, part_of
 from secretsyncer.sync.holders import Holders
 from secretsyncer.sync.merge_plan import plan_release
@@ -135,7 +136,7 @@ class Releases:
 
         With deletionPolicy: Delete it is deleted. Otherwise it stays, without an owner reference to the object.
         """
-        observed = self._secrets.get(secret)
+        observed = await self._find(secret)
         if observed is None or not is_ours(synced, observed):
             return
         metadata = observed["metadata"]
@@ -159,7 +160,7 @@ class Releases:
 
     async def _release_keys(self, secret: Key, names: Collection[str], *, delete: bool) -> bool:
         """Give up the keys of these objects. Returns whether there was anything to do."""
-        observed = self._secrets.get(secret)
+        observed = await self._find(secret)
         for _ in range(TRIES):
             step = plan_release(observed, names, delete=delete) if observed else None
             if step is None:
@@ -176,6 +177,10 @@ class Releases:
                 return True
             observed = await self._read(secret)
         raise Unavailable(Reason.KUBERNETES_ERROR, f"Secret {secret} keeps being modified concurrently")
+
+    async def _find(self, secret: Key) -> Object | None:
+        observed = self._secrets.get(secret)
+        return await self._read(secret) if is_stub(observed) else observed
 
     async def _read(self, secret: Key) -> Object | None:
         try:

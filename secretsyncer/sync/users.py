@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from secretsyncer.aws.services import PARAMETER_STORE, SERVICES, Service
 from secretsyncer.kube.objects import Key, Object, packed
+from secretsyncer.kube.shelf import is_stub
 
 _TEXTS = {PARAMETER_STORE.name: ('"parameterRef"', '"parameters"', "getParameter")}
 """What the specs of such objects contain. A service that is not here is always used."""
@@ -16,17 +17,14 @@ _TEXTS = {PARAMETER_STORE.name: ('"parameterRef"', '"parameters"', "getParameter
 
 def used_services(objects: Iterable[Object]) -> set[str]:
     """The services that these objects use, and those that are always used."""
-    specs = [_text(obj) for obj in objects]
-    return {name for name in SERVICES if name not in _TEXTS or any(_uses(spec, name) for spec in specs)}
+    listed = list(objects)
+    return {name for name in SERVICES if name not in _TEXTS or any(_uses(obj, name) for obj in listed)}
 
 
-def _text(obj: Object) -> str:
+def _uses(obj: Object, service: str) -> bool:
     spec = obj.get("spec")
-    return (spec if isinstance(spec, bytes) else packed(spec)).decode()
-
-
-def _uses(spec: str, service: str) -> bool:
-    return any(text in spec for text in _TEXTS[service])
+    text = (spec if isinstance(spec, bytes) else packed(spec)).decode()
+    return is_stub(obj) or any(part in text for part in _TEXTS[service])
 
 
 class Users:
@@ -47,7 +45,7 @@ class Users:
             return
         if old and new and old.get("spec") == new.get("spec"):
             return  # most changes are of the status
-        if new is None or not _uses(_text(new), self._service):
+        if new is None or not _uses(new, self._service):
             self._keys.discard(key)
             return
         is_first = not self._keys

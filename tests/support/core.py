@@ -41,7 +41,8 @@ class InlineEngine:
 class Core:
     """Wired as `operator/parts.py` does it. `events` are the Kubernetes Events: type, reason and message.
 
-    The operator's own identity reads everything; the namespace `team` is there, and AWS has not been listed.
+    The operator's own identity reads everything; the namespace `team` is there, and AWS has not been listed. With
+    `stubs`, the stores have room for nothing but stubs.
     """
 
     def __init__(
@@ -50,11 +51,12 @@ class Core:
         *,
         sync_interval: float = 120.0,
         require_annotation: bool = False,
+        stubs: bool = False,
     ) -> None:
         self.aws = Rig()
         self.world = self.aws.world
         self.calls = self.aws.api.calls
-        self.cluster = MemoryCluster()
+        self.cluster = MemoryCluster(stubs=stubs)
         self.stores = self.cluster.stores
         self.registry = self.aws.registry
         self.metrics = metrics = self.aws.cache._metrics

@@ -13,11 +13,13 @@ from secretsyncer.errors import KubeError
 from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS, WORKLOADS, Resource
+from secretsyncer.kube.shelf import Limit
 from secretsyncer.kube.store import ObjectStore
 from secretsyncer.kube.streamed_lists import END_OF_LIST
 from secretsyncer.sync.marks import MARK, OLD_SELECTOR, SELECTOR, has_old_mark
 from secretsyncer.sync.observed import namespace_view, summarise, synced_secret_view
 from secretsyncer.sync.stores import Stores
+from secretsyncer.sync.stubs import OBJECT_LIMIT, SECRET_LIMIT
 from tests.support.builders import ANNOTATION
 
 KINDS = (SYNCED_SECRETS, NAMESPACES, SECRETS, LEASES, EVENTS, *WORKLOADS.values())
@@ -29,19 +31,19 @@ class MemoryCluster:
     Users write with `put`, `edit` and `remove`. `writes`, and `reads` of workloads, are the operator's: verb, plural and
     key. `refuse` gives the error with which one is answered, None for one that works. `stores` show every change; informers,
     for which it lists and watches as a `KubeClient` does, have stores of their own. `lists` says which kinds' lists are
-    answered.
+    answered. With `stubs`, the stores have room for nothing but stubs.
     """
 
     namespace = "operator"
     refused_for = 0.0
 
-    def __init__(self, *, latency: float = 0.01, lag: float = 0.02) -> None:
+    def __init__(self, *, latency: float = 0.01, lag: float = 0.02, stubs: bool = False) -> None:
         self.latency = latency
         self.lag = lag
         self.stores = Stores(
-            ObjectStore(SYNCED_SECRETS, transform=synced_secret_view),
+            ObjectStore(SYNCED_SECRETS, transform=synced_secret_view, limit=_limit(OBJECT_LIMIT, stubs=stubs)),
             ObjectStore(NAMESPACES, transform=namespace_view(ANNOTATION)),
-            ObjectStore(SECRETS, transform=summarise),
+            ObjectStore(SECRETS, transform=summarise, limit=_limit(SECRET_LIMIT, stubs=stubs)),
         )
         self.writes: list[tuple[str, str, Key]] = []
         self.reads: list[tuple[str, str, Key]] = []
@@ -265,6 +267,10 @@ class MemoryCluster:
                 labels = obj["metadata"].get("labels") or {}
                 watched = resource is not SECRETS or MARK in labels or has_old_mark(labels)
                 store.apply("", kind if watched else "DELETED", kept, obj["metadata"]["resourceVersion"])
+
+
+def _limit(limit: Limit, *, stubs: bool) -> Limit:
+    return limit._replace(most=0) if stubs else limit
 
 
 def _is_selected(selector: str, obj: Object) -> bool:

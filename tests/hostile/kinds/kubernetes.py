@@ -13,6 +13,7 @@ from tests.support.eventually import eventually
 from tests.support.specs import literal
 
 _MARK = {"secrets.contentful.com/managed": "true"}
+_OLD_MARK = {"app.kubernetes.io/managed-by": "kube-secret-syncer"}
 _ACCOUNT = "kubernetes.io/service-account.name"
 
 
@@ -22,6 +23,23 @@ async def labelled_secrets(scene: Scene) -> None:
         for number in range(3):
             data = {f"{one:x}": "" for one in range(0x10000, 0x10000 + 110_000)}
             await _create(tenant, f"keys-{number}", data=data)
+        await scene.stay()
+
+
+async def labelled_keys(scene: Scene) -> None:
+    """150 Secrets with the operator's label, new or old, and as many keys as the operator looks at."""
+    data = {f"{one:x}": "" for one in range(0x10000, 0x10000 + 19_990)}
+    async with scene.tenant() as tenant:
+        for number in range(150):
+            await _create(tenant, f"keys-{number}", labels=scene.rand.choice([_MARK, _OLD_MARK]), data=data)
+        await scene.stay()
+
+
+async def long_specs(scene: Scene) -> None:
+    """60 objects of 1 MB, which are suspended: they only have to be kept."""
+    async with scene.tenant() as tenant:
+        for number in range(60):
+            await tenant.write(f"long-{number}", data=[literal("a", "x" * 1_000_000)], suspend=True)
         await scene.stay()
 
 
@@ -157,6 +175,8 @@ async def types_and_owners(scene: Scene) -> None:
 
 KINDS = table(
     labelled_secrets,
+    labelled_keys,
+    long_specs,
     labelled_crowd,
     large_annotations,
     namespace_annotations,

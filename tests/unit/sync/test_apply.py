@@ -23,9 +23,9 @@ CANARY = "c4n4ry-v4lu3"
 SYNCED = parsed(literal("a", "1"))
 
 
-@pytest.fixture
-async def cluster():
-    return MemoryCluster(latency=0, lag=0)
+@pytest.fixture(params=[False, True], ids=["kept", "stubs"])
+async def cluster(request):
+    return MemoryCluster(latency=0, lag=0, stubs=request.param)
 
 
 @pytest.fixture
@@ -386,6 +386,7 @@ async def test_a_webhook_that_refuses_with_the_status_of_a_race_is_not_asked_aga
     assert tries == ["create"]
 
 
+@pytest.mark.parametrize("cluster", [False], ids=["kept"], indirect=True)  # a stub is read before
 @pytest.mark.parametrize("error", [KubeError(403, "Forbidden", "no"), KubeError(0, "", "no connection")])
 async def test_a_refusal_is_withheld_if_the_values_that_it_may_quote_are_not_known(writer, cluster, error):
     await writer.write_secret(SYNCED, {"a": CANARY.encode()})

@@ -9,6 +9,8 @@ import pytest
 from secretsyncer.errors import Rejected
 from secretsyncer.sync import status
 from secretsyncer.sync.last_good import in_use
+from secretsyncer.sync.observed import synced_secret_view
+from secretsyncer.sync.stubs import stub_of_object
 from tests.support.builders import secret_arn, synced_secret
 from tests.support.core import KEY, Core
 from tests.support.specs import all_keys, key, literal, template
@@ -61,6 +63,12 @@ def test_a_source_of_a_region_that_the_object_names_is_not_expected_in_another(s
 
 def test_a_source_of_another_region_is_expected_unless_a_spec_names_that_region():
     assert len(list(in_use([with_status(source("a", "us-west-2"), dataFrom=all_keys("a"))], "eu-west-1"))) == 1
+
+
+def test_a_source_of_another_region_is_not_expected_if_the_spec_is_not_known():
+    objects = [with_status(source("a", "us-west-2"), source("b"), dataFrom=all_keys("a"))]
+    stubs = [stub_of_object(synced_secret_view(obj)) for obj in objects]
+    assert list(in_use(stubs, "eu-west-1")) == [secret_arn("b")]
 
 
 @pytest.mark.parametrize("broken", [None, {}, [5], [{"name": 5}], [{"arn": None}]])

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.looptime
 TEAM = Key("", "team")
 
 
-@pytest.fixture
-async def core():
-    return Core()
+@pytest.fixture(params=[False, True], ids=["kept", "stubs"])
+async def core(request):
+    return Core(stubs=request.param)
 
 
 @pytest.fixture
@@ -507,6 +507,7 @@ async def test_a_template_depends_on_what_it_read_once_it_works(templates):
 # Prefetch
 
 
+@pytest.mark.parametrize("core", [False], ids=["kept"], indirect=True)  # the spec of a stub is not known
 async def test_values_are_prefetched_in_full_batches(core):
     for number in range(40):
         core.world.create(f"app-{number}", "x")

@@ -37,8 +37,8 @@ DEPLOYMENTS = WORKLOADS["Deployment"]
 class Site:
     """A cluster, and processes that restart workloads in it. Its clock is the loop's, from noon on."""
 
-    def __init__(self, *, min_interval=300.0):
-        self.cluster = MemoryCluster(lag=0.01)
+    def __init__(self, *, min_interval=300.0, stubs=False):
+        self.cluster = MemoryCluster(lag=0.01, stubs=stubs)
         self.events = []
         self.min_interval = min_interval
         self.start_process()
@@ -49,7 +49,7 @@ class Site:
         self.fresh = True
         stores = self.cluster.stores
         stores.objects._handlers.clear()
-        stores.objects._written.clear()
+        stores.objects._written = stores.objects.shelf()
         writer = Writer(self.cluster, stores, damping(), adopt=True, may_write=lambda: self.fresh)
         self.restarter = Restarter(
             Workloads(self.cluster, now=self.now),
@@ -114,9 +114,9 @@ class Site:
         return self.cluster.writes.count(("patch", "deployments", Key("team", name)))
 
 
-@pytest.fixture
-async def site():
-    return Site()
+@pytest.fixture(params=[False, True], ids=["kept", "stubs"])
+async def site(request):
+    return Site(stubs=request.param)
 
 
 async def test_a_due_restart_is_done_and_the_status_says_so(site):

@@ -1,0 +1,170 @@
+"""What informers keep takes a limited amount of memory, whatever tenants create."""
+
+from __future__ import annotations
+
+import json
+from sys import getsizeof
+
+import pytest
+
+from secretsyncer.errors import Unavailable
+from secretsyncer.kube.objects import Key, unpacked
+from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
+from secretsyncer.kube.shelf import is_stub
+from secretsyncer.kube.store import ObjectStore
+from secretsyncer.sync.held_keys import HELD
+from secretsyncer.sync.holders import Holders
+from secretsyncer.sync.marks import MARK
+from secretsyncer.sync.observed import summarise, synced_secret_view
+from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.records import Records
+from secretsyncer.sync.restart_memory import is_behind
+from secretsyncer.sync.secret_plan import is_ours
+from secretsyncer.sync.stubs import (
+    OBJECT_LIMIT,
+    SECRET_LIMIT,
+    SHORT,
+    stub_of_object,
+    stub_of_secret,
+    weight_of_secret,
+    weight_of_spec,
+)
+from secretsyncer.sync.users import used_services
+from tests.support.builders import kube_secret, parsed, synced_secret
+from tests.support.specs import literal
+
+MOST = 256 << 10
+KEY = Key("team", "demo")
+
+
+def deep(value):
+    """The bytes of the value and of everything in it."""
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return getsizeof(value) + sum(map(deep, inner))
+
+
+def many_keys(number):
+    return kube_secret({f"key-{n}": "" for n in range(number)}, annotations={HELD: "x" * 5000})
+
+
+HOSTILE = {
+    "keys": lambda: many_keys(500),
+    "annotations": lambda: kube_secret({}, annotations={f"theirs-{n}": "x" * 1000 for n in range(100)}),
+    "an annotation of ours": lambda: kube_secret({}, annotations={f"{MARK}-metadata": "x" * 200_000}),
+    "labels": lambda: kube_secret({}, labels={f"theirs-{n}": f"x{n}" for n in range(500)}),
+    "finalizers": lambda: (
+        kube_secret({}) | {"metadata": {"name": "demo", "finalizers": [f"example.com/{n}" for n in range(1000)]}}
+    ),
+    "owners": lambda: kube_secret(
+        {}, owners=[{"kind": "App", "apiVersion": "v1", "name": f"x{n}", "uid": f"u{n}"} for n in range(500)]
+    ),
+}
+
+
+def fill(store, make, number=50):
+    for each in range(number):
+        obj = make()
+        obj["metadata"] |= {
+            "name": f"o-{each}",
+            "namespace": f"hostile-{each % 2}",
+            "uid": "u",
+            "resourceVersion": "1",
+        }
+        store.apply("", "ADDED", store.prepare(obj), "1")
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_secrets_of_tenants_take_no_more_than_the_limit_and_leave_others_alone(what):
+    store = ObjectStore(SECRETS, transform=summarise, limit=SECRET_LIMIT._replace(most=MOST))
+    honest = {**kube_secret({"a": "1"}), "type": "Opaque"}
+    honest["metadata"] |= {"uid": "u", "resourceVersion": "1"}
+    store.apply("", "ADDED", store.prepare(honest), "1")
+    fill(store, HOSTILE[what])
+    assert len(store) == 51
+    assert (
+        sum(deep(obj) for _, obj in store.items()) < 1.25 * MOST + 51 * 2500
+    )  # each takes that, with no data at all
+    assert not is_stub(store.get(KEY))
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_what_a_stub_saves_is_about_what_is_counted(what):
+    secret = summarise(HOSTILE[what]())
+    stub = stub_of_secret(secret)
+    saved = deep(secret) - deep(stub)
+    assert 0.6 * saved < weight_of_secret(secret) < 1.5 * saved
+    assert weight_of_secret(stub) == 0
+
+
+def test_specs_take_no_more_than_the_limit():
+    store = ObjectStore(SYNCED_SECRETS, transform=synced_secret_view, limit=OBJECT_LIMIT._replace(most=MOST))
+    fill(store, lambda: synced_secret(literal("a", "x" * 20_000)))
+    assert sum(deep(obj) for _, obj in store.items()) < MOST + 50 * 2500
+    obj = store.get(Key("hostile-0", "o-0"))
+    assert (is_stub(obj), weight_of_spec(obj)) == (True, 0)
+
+
+def test_the_stub_of_a_secret_says_whose_it_is():
+    owner = {
+        "apiVersion": "secrets.contentful.com/v1",
+        "kind": "SyncedSecret",
+        "name": "demo",
+        "uid": "uid-1",
+        "controller": True,
+    }
+    held = {"web": {"keys": ["a"], "deletionPolicy": "Delete"}, "other": {"keys": ["b"]}}
+    secret = kube_secret(
+        {"a": "1"},
+        annotations={HELD: json.dumps(held), "theirs": "x"},
+        owners=[{"kind": "App"}, owner],
+        type="custom",
+    )
+    stub = stub_of_secret(summarise(secret))
+    assert stub["metadata"]["labels"] == {MARK: "true"}
+    assert stub["metadata"]["ownerReferences"] == [owner]
+    assert (stub["type"], stub["digests"], stub["whole"]) == ("custom", {}, False)
+    assert is_ours(parsed(literal("a", "1"), uid="uid-1"), stub)
+    of_stub, of_secret = Holders(), Holders()
+    of_stub.note(KEY, stub)
+    of_secret.note(KEY, summarise(secret))
+    web, other = Key("team", "web"), Key("team", "other")
+    for holders in (of_stub, of_secret):
+        assert holders.temporary(KEY) == [web]
+        assert holders.secrets_of(web) == holders.secrets_of(other) == {KEY}
+
+
+def test_the_stub_of_an_object_says_what_it_claims_and_which_restarts_are_due():
+    long = literal("a", "x" * 20_000)
+    spec = {"target": {"name": "app", "policy": "Merge"}, "restart": {"targets": []}}
+    obj = synced_secret_view({**synced_secret(long, **spec), "status": {"revision": 2, "restartedRevision": 1}})
+    stub = stub_of_object(obj)
+    assert unpacked(stub["spec"]) == spec
+    assert is_behind(stub)
+    of_stub, of_object = Owners(), Owners()
+    of_stub.note(KEY, stub)
+    of_object.note(KEY, obj)
+    assert of_stub._claims == of_object._claims
+
+
+def test_a_stub_has_no_more_of_a_spec_than_a_few_kilobytes():
+    spec = {f"field-{n}": "x" * 3000 for n in range(20)} | {"target": {"name": "x" * 200}, "data": "x" * 9000}
+    stub = stub_of_object(synced_secret_view({**synced_secret(), "spec": spec}))
+    assert len(stub["spec"]) <= SHORT
+    assert unpacked(stub["spec"]).keys() == {"target", "field-0", "field-1"}
+
+
+@pytest.mark.parametrize("spec", [None, [], "x"])
+def test_an_object_with_a_strange_spec_has_a_stub(spec):
+    assert unpacked(stub_of_object(synced_secret_view({**synced_secret(), "spec": spec}))["spec"]) == {}
+
+
+def test_an_object_whose_spec_is_not_known_counts_as_one_that_uses_every_service():
+    obj = synced_secret_view(synced_secret(literal("a", "1")))
+    assert used_services([obj]) == {"SecretsManager"}
+    assert used_services([stub_of_object(obj)]) == {"SecretsManager", "ParameterStore"}
+
+
+def test_a_stub_is_never_taken_for_the_object():
+    stub = stub_of_object(synced_secret_view(synced_secret(literal("a", "1"))))
+    with pytest.raises(Unavailable, match="has to be read first"):
+        Records().parse(KEY, stub)
