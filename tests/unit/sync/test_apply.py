@@ -12,8 +12,10 @@ from secretsyncer.kube.objects import Key, unpacked
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.sync.apply import TRIES, Writer, Written
 from secretsyncer.sync.holders import Holders
+from secretsyncer.sync.observed import synced_secret_view
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.releases import Releases
+from secretsyncer.sync.stubs import stub_of_object
 from tests.support.builders import damping, kube_secret, parsed, synced_secret
 from tests.support.core import KEY
 from tests.support.memory_cluster import MemoryCluster
@@ -447,3 +449,33 @@ async def test_an_older_definition_of_the_resource_is_logged_once(writer, cluste
         assert await writer.write_status(obj, {"status": {"currentVersionID": str(number), "sources": []}})
     (record,) = [r for r in caplog.records if r.message.startswith("status fields dropped")]
     assert record.error == "missing: sources"
+
+
+# What is not kept
+
+
+async def test_the_whole_object_is_read_if_only_its_stub_is_kept(writer, cluster):
+    obj = synced_secret_view(cluster.put(synced_secret(literal("a", "1"))))
+    assert await writer.whole(obj) is obj
+    assert await writer.whole(stub_of_object(obj)) == obj
+
+
+async def test_the_whole_of_an_object_that_is_gone_or_recreated_is_none(writer, cluster):
+    stub = stub_of_object(synced_secret_view(cluster.put(synced_secret(literal("a", "1")))))
+    cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"deletionTimestamp": "now"}})
+    assert await writer.whole(stub) is None
+    cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"deletionTimestamp": None, "uid": "another"}})
+    assert await writer.whole(stub) is None
+    cluster.remove(SYNCED_SECRETS, KEY)
+    assert await writer.whole(stub) is None
+
+
+async def test_an_object_that_cannot_be_read_is_tried_again(writer, cluster):
+    stub = stub_of_object(synced_secret_view(cluster.put(synced_secret(literal("a", "1")))))
+
+    async def unreadable(*_):
+        raise KubeError(500, "", "no")
+
+    cluster.get = unreadable
+    with pytest.raises(Unavailable, match="its spec"):
+        await writer.whole(stub)

@@ -599,3 +599,16 @@ async def test_a_former_target_of_another_object_stays(core):
     core.owners.note(Key("team", "other"), synced_secret(literal("a", "1"), name="other", target={"name": "old"}))
     await sync(core, literal("a", "1"), target={"name": "new"}, deletionPolicy="Delete")
     assert core.data(Key("team", "old")) == {"a": b"1"}
+
+
+# What is not kept
+
+
+async def test_an_object_that_is_gone_when_its_spec_is_read_is_left_to_the_watch():
+    core = Core(stubs=True)
+    core.cluster.lag = 60
+    core.cluster.put(synced_secret(literal("a", "1")))
+    await shown(core)
+    core.cluster.remove(SYNCED_SECRETS, KEY)
+    assert await core.reconciler.reconcile(KEY) == Outcome("gone")
+    assert core.cluster.writes == []
