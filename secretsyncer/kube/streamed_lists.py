@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.errors import BAD_ANSWER, CONNECTION
 from secretsyncer.kube.feed import WatchEvent
-from secretsyncer.kube.objects import Key, Object, key_of
+from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.kube.recovery import ENDED
 from secretsyncer.kube.store import ObjectStore
 from secretsyncer.kube.stream import DISCONNECTED
@@ -96,7 +96,7 @@ async def read_streamed_list(
     events: AsyncIterator[WatchEvent], store: ObjectStore, *, known: Callable[[WatchEvent], bool]
 ) -> tuple[list[Object], str]:
     """The objects and the version of the list at the beginning of a watch. `known` returns whether an event counts."""
-    objects: dict[Key, Object] = {}
+    objects = store.shelf()
     latest = loop_time() + LONGEST
     while True:
         event = await _next(events, min(latest, loop_time() + STALLED))
@@ -105,13 +105,13 @@ async def read_streamed_list(
         version = event.version
         if event.kind == "BOOKMARK":
             _check_end(event)
-            return list(objects.values()), version
+            return [obj for _, obj in objects.items()], version
         if (kept := store.prepare(event.obj)) is None:
             continue
         if event.kind == "DELETED":
-            objects.pop(key_of(kept), None)
+            objects.pop(key_of(kept))
         else:
-            objects[key_of(kept)] = kept
+            objects.put(key_of(kept), kept)
 
 
 async def _next(events: AsyncIterator[WatchEvent], limit: float) -> WatchEvent:

@@ -21,23 +21,26 @@ from secretsyncer.sync.marks import MARK_NAMES
 MOST_OF_SECRETS = 32 << 20
 MOST_OF_SPECS = 48 << 20
 """Bytes of all of them, by the informer; also during a list, beside what it replaces."""
+ORDINARY = 4096
+"""Bytes of a Secret that are not counted. An ordinary one takes less, and a quota limits how many there are."""
 OWNERS = 8
 """Owner references of a Secret that a stub has: one is usual."""
 SHORT = 8192
-"""Bytes of the fields of a spec that a stub has, too."""
+"""Bytes of the fields of a spec that a stub has, too: all of an ordinary spec."""
 _FIRST = ("target", "suspend", "restart")
 """The fields that are needed without a reconcile. Pages show others."""
 
 
 def weight_of_secret(secret: Object) -> int:
-    """About how many bytes the summary takes beyond its stub."""
+    """About how many bytes the summary takes beyond that of an ordinary Secret."""
     if STUB in secret:
         return 0
     metadata = secret["metadata"]
     maps = [secret.get("digests"), metadata.get("labels"), metadata.get("annotations")]
     maps += metadata.get("ownerReferences") or []
     finalizers = metadata.get("finalizers") or []
-    return sum(_bytes(values) for values in maps if values) + sum(map(getsizeof, finalizers))
+    taken = sum(_bytes(values) for values in maps if values) + sum(map(getsizeof, finalizers))
+    return max(0, taken - ORDINARY)
 
 
 def _bytes(values: Mapping[str, Any]) -> int:
@@ -72,8 +75,8 @@ def stub_of_secret(secret: Object) -> Object:
 
 
 def weight_of_spec(obj: Object) -> int:
-    """How many bytes the packed spec takes. A stub has only its short fields."""
-    return 0 if STUB in obj else getsizeof(obj.get("spec"))
+    """How many bytes the packed spec takes beyond those of its short fields."""
+    return 0 if STUB in obj else max(0, getsizeof(obj.get("spec")) - SHORT)
 
 
 def stub_of_object(obj: Object) -> Object:

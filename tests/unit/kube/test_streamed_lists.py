@@ -10,6 +10,7 @@ import pytest
 
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.reflector import INACTIVITY
+from secretsyncer.kube.shelf import Limit, is_stub
 from secretsyncer.kube.stream import WatchStream
 from secretsyncer.kube.streamed_lists import LONGEST, REMEMBERED, STALLED, StreamedLists
 from tests.support.scripted_api import (
@@ -53,6 +54,22 @@ async def test_the_watch_goes_on_where_the_list_ends(api, running, heard, value)
     assert api.verbs() == ["stream", "watch"]
     assert api.versions() == ["8"]
     assert value("secretsyncer_relists_total", resource="syncedsecrets") == 1
+
+
+async def test_the_limit_of_the_store_holds_while_the_list_is_read(api, running, heard):
+    stubs = []
+
+    def stub(obj):
+        stubs.append(obj["metadata"]["name"])
+        return {"metadata": obj["metadata"], "stub": True}
+
+    api.streams += [[added("x", 1), added("y", 2), 5.0, end_of_list(7)]]
+    informer = running(limit=Limit(1, lambda obj: "stub" not in obj, stub))
+    await asyncio.sleep(1)
+    assert stubs == ["x", "y"]
+    assert not informer.has_synced()
+    await asyncio.sleep(5)
+    assert [is_stub(obj) for _, obj in informer.items()] == [True, True]
 
 
 async def test_nothing_is_used_before_the_end(api, running, heard):

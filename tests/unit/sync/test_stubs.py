@@ -22,6 +22,7 @@ from secretsyncer.sync.restart_memory import is_behind
 from secretsyncer.sync.secret_plan import is_ours
 from secretsyncer.sync.stubs import (
     OBJECT_LIMIT,
+    ORDINARY,
     SECRET_LIMIT,
     SHORT,
     stub_of_object,
@@ -81,9 +82,8 @@ def test_secrets_of_tenants_take_no_more_than_the_limit_and_leave_others_alone(w
     store.apply("", "ADDED", store.prepare(honest), "1")
     fill(store, HOSTILE[what])
     assert len(store) == 51
-    assert (
-        sum(deep(obj) for _, obj in store.items()) < 1.25 * MOST + 51 * 2500
-    )  # each takes that, with no data at all
+    without_data = 2500
+    assert sum(deep(obj) for _, obj in store.items()) < 1.25 * MOST + 51 * (without_data + ORDINARY)
     assert not is_stub(store.get(KEY))
 
 
@@ -96,10 +96,18 @@ def test_what_a_stub_saves_is_about_what_is_counted(what):
     assert weight_of_secret(stub) == 0
 
 
+@pytest.mark.parametrize("number", [1, 20])
+def test_however_many_ordinary_objects_there_are_all_are_kept(number):
+    secret = summarise(kube_secret({f"KEY_NUMBER_{n}": "x" * 100 for n in range(number)}, annotations={"x": "y" * 200}))
+    assert weight_of_secret(secret) == 0
+    literals = [literal(f"KEY_NUMBER_{n}", "x" * 200) for n in range(number)]
+    assert weight_of_spec(synced_secret_view(synced_secret(*literals))) == 0
+
+
 def test_specs_take_no_more_than_the_limit():
     store = ObjectStore(SYNCED_SECRETS, transform=synced_secret_view, limit=OBJECT_LIMIT._replace(most=MOST))
     fill(store, lambda: synced_secret(literal("a", "x" * 20_000)))
-    assert sum(deep(obj) for _, obj in store.items()) < MOST + 50 * 2500
+    assert sum(deep(obj) for _, obj in store.items()) < MOST + 50 * (2500 + SHORT)
     obj = store.get(Key("hostile-0", "o-0"))
     assert (is_stub(obj), weight_of_spec(obj)) == (True, 0)
 
