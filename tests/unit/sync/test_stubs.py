@@ -98,7 +98,9 @@ def test_what_a_stub_saves_is_about_what_is_counted(what):
 
 @pytest.mark.parametrize("number", [1, 20])
 def test_however_many_ordinary_objects_there_are_all_are_kept(number):
-    secret = summarise(kube_secret({f"KEY_NUMBER_{n}": "x" * 100 for n in range(number)}, annotations={"x": "y" * 200}))
+    secret = summarise(
+        kube_secret({f"KEY_NUMBER_{n}": "x" * 100 for n in range(number)}, annotations={"x": "y" * 200})
+    )
     assert weight_of_secret(secret) == 0
     literals = [literal(f"KEY_NUMBER_{n}", "x" * 200) for n in range(number)]
     assert weight_of_spec(synced_secret_view(synced_secret(*literals))) == 0
