@@ -3,6 +3,9 @@
 Reconciles record what they read. The controller calls `affected` after each poll. Secrets and parameters
 are indexed by service and name. The end of an ARN may be a random suffix or part of the name, so an ARN is indexed under
 both names. A needless key costs a comparison in memory.
+
+An object may read thousands of AWS secrets, and each of them takes almost a kilobyte here and in its record. So there is
+a limit of what objects that read many may take. Beyond that, an object depends on everything that is listed.
 """
 
 from __future__ import annotations
@@ -24,6 +27,11 @@ RECURSIVE = "recursive"
 """Argument of the filter of a path."""
 MOST_FILTERS = 50
 """Filters of one object that are kept: of one tag, and in all."""
+FEW = 100
+"""References of an object that are always kept."""
+MOST_REFS_OF_NAMESPACE = 20_000
+MOST_REFS = 60_000
+"""References of all objects that have more than FEW."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +67,51 @@ def _at_most(filters: Collection[Filter], instead: Filter) -> frozenset[Filter]:
     return frozenset(filters) if len(filters) <= MOST_FILTERS else frozenset({instead})
 
 
+class _Room:
+    """How many references the objects have that have more than FEW."""
+
+    def __init__(self) -> None:
+        self._taken: dict[Key, int] = {}
+        self._of_namespace: Counter[str] = Counter()
+
+    def take(self, key: Key, number: int) -> bool:
+        """Take room for this object, in place of what it has; False if there is too little."""
+        self.free(key)
+        if number <= FEW:
+            return True
+        of_namespace = self._of_namespace[key.namespace] + number
+        if of_namespace > MOST_REFS_OF_NAMESPACE or self._of_namespace.total() + number > MOST_REFS:
+            return False
+        self._taken[key] = number
+        self._of_namespace[key.namespace] = of_namespace
+        return True
+
+    def free(self, key: Key) -> None:
+        if number := self._taken.pop(key, 0):
+            self._of_namespace[key.namespace] -= number
+            self._of_namespace += Counter()  # without namespaces that have none
+
+
 class DependencyIndex:
     """Dependencies by key, and keys by dependency."""
 
     def __init__(self) -> None:
+        self._room = _Room()
         self._of: dict[Key, Dependencies] = {}
         self._by_ref = KeysBy[SecretRef]()
         self._by_name = KeysBy[Named]()
         self._by_filter = KeysBy[Filter | None]()
 
-    def note(self, key: Key, dependencies: Dependencies) -> None:
-        """Replace the dependencies of the object."""
+    def note(self, key: Key, dependencies: Dependencies) -> bool:
+        """Replace the dependencies of the object. False if they are too many, so that it depends on all that is listed."""
+        kept = self._room.take(key, len(dependencies.refs))
+        self._replace(key, dependencies if kept else _EVERYTHING)
+        return kept
+
+    def _replace(self, key: Key, dependencies: Dependencies) -> None:
         if self._of.get(key) == dependencies:
             return
-        self.drop(key)
+        self._forget(key)
         self._of[key] = dependencies
         for ref in dependencies.refs:
             self._by_ref.add(ref, key)
@@ -83,6 +122,10 @@ class DependencyIndex:
 
     def drop(self, key: Key) -> None:
         """The object is gone."""
+        self._room.free(key)
+        self._forget(key)
+
+    def _forget(self, key: Key) -> None:
         dependencies = self._of.pop(key, None)
         if dependencies is None:
             return
@@ -135,6 +178,9 @@ def digest_of(what: Filter | None, listings: Listings) -> str:
 def below(path: str, *, recursive: bool = True) -> Filter:
     """What selects the parameters below a path that ends with a slash; an empty one selects all."""
     return Filter("path", (path, RECURSIVE if recursive else ""))
+
+
+_EVERYTHING = Dependencies(filters=frozenset([below("")]), whole_catalogue=True)
 
 
 def _service_of(what: Filter | None) -> str:

@@ -147,10 +147,12 @@ class Reconciler:
         status_changed = await self._reporter.synced(
             obj, synced, content, written.action, revision=written.revision
         )
-        self._index.note(key, content.dependencies)
-        # Only AWS can tell whether tags still grant access, and whether what was missing still is.
-        in_step = content.complete and not grant.tag
-        record.keep(content, listings, namespace, secret_version=written.version, in_step=in_step)
+        if self._index.note(key, content.dependencies):
+            # Only AWS can tell whether tags still grant access, and whether what was missing still is.
+            in_step = content.complete and not grant.tag
+            record.keep(content, listings, namespace, secret_version=written.version, in_step=in_step)
+        else:
+            record.keep_little()
         done: Literal["changed", "unchanged"] = "changed" if written.action or status_changed else "unchanged"
         return Outcome(done, refresh_after=self._refreshes.due_in(obj, synced))
 
@@ -291,5 +293,7 @@ class Reconciler:
                 namespace=synced.key.namespace,
             )
         except Exhausted as failure:
-            record.give_up(failure, listings if reads_unknown else None, namespace)
+            read = Dependencies(refs | failure.read.keys(), paths, whole_catalogue=reads_unknown)
+            kept = self._index.note(synced.key, read)
+            record.give_up(failure, listings if reads_unknown or not kept else None, namespace, kept=kept)
             raise

@@ -94,14 +94,20 @@ class Record:
         self.remarks = content.remarks
         self.in_step = in_step
 
-    def give_up(self, failure: Exhausted, listings: Listings | None, namespace: Object) -> None:
+    def keep_little(self) -> None:
+        """Of a successful reconcile whose inputs are too many to be recorded: the next one reads them again."""
+        self.versions = self.digests = _NONE
+        self.selected, self.template_reads, self.in_step = None, frozenset(), False
+
+    def give_up(self, failure: Exhausted, listings: Listings | None, namespace: Object, *, kept: bool) -> None:
         """The object uses too much. It will do so again, until one of its inputs changes.
 
-        `listings`: None if the object does not look at it. The failure itself is not kept: its frames hold values.
+        `listings`: None if the object does not depend on all of them. `kept`: whether what it read may be kept. The
+        failure itself is not kept: its frames hold values.
         """
         listing = _digest(listings) if listings else None
         fields = _access_fields(namespace)
-        self.given_up = GivenUp(failure.reason, failure.message, failure.read, fields, listing)
+        self.given_up = GivenUp(failure.reason, failure.message, failure.read if kept else _NONE, fields, listing)
 
     def gave_up(
         self, namespace: Object, listings: Listings, known: Callable[[SecretRef, Listings], Version | None]

@@ -13,7 +13,7 @@ from secretsyncer.errors import KubeError
 from secretsyncer.kube.feed import WatchEvent
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import EVENTS, LEASES, NAMESPACES, SECRETS, SYNCED_SECRETS, WORKLOADS, Resource
-from secretsyncer.kube.shelf import Limit
+from secretsyncer.kube.shelf import Limit, is_stub
 from secretsyncer.kube.store import ObjectStore
 from secretsyncer.kube.streamed_lists import END_OF_LIST
 from secretsyncer.sync.marks import MARK, OLD_SELECTOR, SELECTOR, has_old_mark
@@ -270,7 +270,8 @@ class MemoryCluster:
 
 
 def _limit(limit: Limit, *, stubs: bool) -> Limit:
-    return limit._replace(most=0) if stubs else limit
+    """The limit, or one that leaves room for nothing but stubs."""
+    return limit._replace(most=0, weigh=lambda obj: int(not is_stub(obj))) if stubs else limit
 
 
 def _is_selected(selector: str, obj: Object) -> bool:

@@ -8,7 +8,14 @@ from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.changes import diff
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key
-from secretsyncer.sync.dependencies import Dependencies, DependencyIndex, coarse
+from secretsyncer.sync.dependencies import (
+    FEW,
+    MOST_REFS,
+    MOST_REFS_OF_NAMESPACE,
+    Dependencies,
+    DependencyIndex,
+    coarse,
+)
 from tests.support.builders import catalogue, entry, secret_arn
 
 ROLE = Identity("arn:aws:iam::123456789012:role/reader")
@@ -160,3 +167,45 @@ def test_a_thousand_values_of_a_tag_are_compared_in_one_pass(index):
     began = time.process_time()
     assert not index.affected(before, after, diff(before, after), ())
     assert time.process_time() - began < 0.5
+
+
+def many(number):
+    return on(*(f"secret-{n}" for n in range(number)))
+
+
+def full(index, namespaces, each=5_000):
+    """Objects that read this much, until each of these namespaces has as much as it may."""
+    for namespace in namespaces:
+        for number in range(MOST_REFS_OF_NAMESPACE // each):
+            assert index.note(Key(namespace, f"o-{number}"), many(each))
+
+
+def test_objects_of_a_namespace_that_read_too_much_together_depend_on_all_that_is_listed(index):
+    full(index, ["hostile"])
+    beyond, few = Key("hostile", "beyond"), Key("hostile", "few")
+    assert not index.note(beyond, many(FEW + 1))
+    assert index.note(few, many(FEW))
+    assert index.note(A, many(5_000))
+    assert woken(index, with_change(other=entry("other", version="v2"))) == {beyond}
+    assert len(index.refs()) == 5_000
+
+
+def test_objects_of_all_namespaces_that_read_too_much_together_depend_on_all_that_is_listed(index):
+    full(index, [f"hostile-{n}" for n in range(MOST_REFS // MOST_REFS_OF_NAMESPACE)])
+    assert not index.note(A, many(FEW + 1))
+    assert index.note(B, many(FEW))
+    assert woken(index, with_change(other=entry("other", version="v2"))) == {A}
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_an_object_that_goes_or_reads_less_makes_room(index, gone):
+    full(index, ["hostile"])
+    for _ in range(3):
+        if gone:
+            index.drop(Key("hostile", "o-0"))
+        else:
+            index.note(Key("hostile", "o-0"), many(1))
+        assert index.note(Key("hostile", "new"), many(5_000))
+        assert not index.note(Key("hostile", "o-0"), many(5_000))
+        index.drop(Key("hostile", "new"))
+        assert index.note(Key("hostile", "o-0"), many(5_000))

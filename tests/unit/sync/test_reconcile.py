@@ -11,7 +11,9 @@ from secretsyncer.aws.listing.changes import diff
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
+from secretsyncer.sync import dependencies
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL, NAMESPACE_TYPE_TAG
+from secretsyncer.sync.budget import Limits
 from secretsyncer.sync.observed import REFRESH_ANNOTATION
 from secretsyncer.sync.reconcile import Outcome
 from secretsyncer.synced_secret.formats import MIN_REFRESH
@@ -473,6 +475,49 @@ async def test_a_failure_waits_for_the_secret_that_it_misses_and_for_no_other(co
     assert [ref.id for ref in core.index.refs()] == ["app"]
     assert core.index.by_ids(["app"]) == {KEY}
     assert core.index.by_ids(["other"]) == set()
+
+
+@pytest.fixture
+def no_room(monkeypatch):
+    """Nothing is kept of what objects read."""
+    monkeypatch.setattr(dependencies, "FEW", 0)
+    monkeypatch.setattr(dependencies, "MOST_REFS", 0)
+
+
+async def test_an_object_that_reads_too_much_for_its_inputs_to_be_kept_is_synced_all_the_same(no_room, core):
+    core.world.create("app/one", '{"a": "1"}', tags={"app": ""})
+    await sync(core, dataFrom={"find": {"tagKey": "app", "merge": True}})
+    assert core.index.refs() == ()
+    assert await in_step(core) is None
+    before = list(core.cluster.writes)
+    await reconcile(core)
+    assert core.cluster.writes == before
+    async with core.running():
+        core.world.put("app/one", '{"a": "2"}')
+        await core.list_aws()
+        await asyncio.sleep(1)
+    assert core.data() == {"a": b"2"}
+    core.world.delete("app/one", force=True)
+    await core.list_aws()
+    assert (await failure(core)).reason == Reason.SECRET_NOT_FOUND
+    assert core.data() == {"a": b"2"}
+
+
+async def test_an_object_that_uses_too_much_waits_for_the_listing_if_what_it_read_is_not_kept(
+    no_room, core, monkeypatch
+):
+    core.world.create("app", "xxxxx")
+    core.cluster.put(synced_secret(whole("a", "app")))
+    await core.list_aws()
+    monkeypatch.setattr(core.reconciler._contents, "_limits", Limits(fetched=3))
+    assert "the limit is 3" in (await failure(core)).message
+    before = core.calls.copy()
+    assert "the limit is 3" in (await failure(core)).message
+    assert core.calls == before
+    core.world.put("app", "x")
+    await core.list_aws()
+    await reconcile(core)
+    assert core.data() == {"a": b"x"}
 
 
 @renders
