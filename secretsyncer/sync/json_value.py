@@ -250,6 +250,9 @@ def _fraction(text: str) -> Fraction:
     return number
 
 
+_encoded = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each value
+
+
 class _Compact:
     """Writes compact JSON, and charges the budget meanwhile, because the result of JMESPath can repeat its parts."""
 
@@ -269,12 +272,12 @@ class _Compact:
             case list():
                 self._elements(value)
             case _:
-                self._add(json.dumps(value, ensure_ascii=False))
+                self._add(_encoded(value))
 
     def _members(self, members: dict[str, Any]) -> None:
         separator = "{"
         for key, value in members.items():
-            self._add(f"{separator}{json.dumps(str(key), ensure_ascii=False)}:")
+            self._add(f"{separator}{_encoded(str(key))}:")
             self.write(value)
             separator = ","
         self._add("}" if members else "{}")

@@ -1,13 +1,14 @@
-"""The garbage collector skips long-lived objects, and still frees those that are not used."""
+"""The garbage collector skips long-lived objects, and still frees those that are not used. Threads take short turns."""
 
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 
 import pytest
 
-from secretsyncer.operator.gc_pauses import LONG, short_pauses
+from secretsyncer.operator.pauses import LONG, TURN, short_pauses
 
 
 class Node:
@@ -59,3 +60,11 @@ def test_frozen_objects_go_when_nothing_refers_to_them(collect):
     collect(2 * LONG)
     del kept
     assert seen() is None
+
+
+def test_threads_take_short_turns_only_while_the_operator_runs():
+    before = sys.getswitchinterval()
+    with short_pauses():
+        assert sys.getswitchinterval() == pytest.approx(TURN)
+    assert sys.getswitchinterval() == before
+    assert before > TURN
