@@ -25,8 +25,8 @@ from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.informer import Informer
 from secretsyncer.loops import GuardedLoops, LoopEndedError, measure_lag
 from secretsyncer.metrics import Metrics
-from secretsyncer.operator.pauses import short_pauses
 from secretsyncer.operator.parts import Parts, build
+from secretsyncer.operator.pauses import short_pauses
 from secretsyncer.settings import Settings
 
 log = logging.getLogger(__name__)
