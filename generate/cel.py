@@ -113,6 +113,8 @@ def _checks(node: Node) -> Iterator[_Check]:
     if least := node.get("minLength"):
         message = MESSAGES["string_too_short"].format(min_length=least)
         yield _Check(message, f"size(self) >= {least}")
+    if (lowest := node.get("minimum")) is not None:
+        yield _Check(MESSAGES["greater_than_equal"].format(ge=lowest), f"self >= {lowest}")
     if form := node.get("patternErrorMessage"):
         yield _Check(form, f"self.matches({_text(node['pattern'])})")
     for check in node.get("checks", ()):

@@ -25,9 +25,9 @@ with the deletionPolicy Delete, while `kubectl get all` shows no Secrets."""
 SELECTABLE_FIELDS = [".spec.IAMRole", ".spec.target.name"]
 """`kubectl get syncedsecrets --field-selector spec.IAMRole=...`"""
 DESCRIPTION = (
-    "SyncedSecret creates a Kubernetes Secret from secrets in AWS Secrets Manager, and keeps it up to date. By default "
-    "the Secret has the name and the namespace of the SyncedSecret. If a sync fails, the condition Ready explains why, and "
-    "the Secret stays as it is."
+    "SyncedSecret creates a Kubernetes Secret from secrets in AWS Secrets Manager and parameters in Parameter Store, and "
+    "keeps it up to date. By default the Secret has the name and the namespace of the SyncedSecret. If a sync fails, the "
+    "condition Ready explains why, and the Secret stays as it is."
 )
 _READY = '.status.conditions[?(@.type=="Ready")]'
 _HEADER = """\

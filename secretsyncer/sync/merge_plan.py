@@ -166,8 +166,8 @@ def _check_keys(synced: SyncedSecret, data: Mapping[str, bytes], state: _State, 
     if taken and not synced.spec.adopt:
         raise Rejected(
             Reason.CONFLICT,
-            f"Secret {synced.secret}: this object has not written its {listed_keys(taken)}, nor has another one that "
-            "exists; choose other keys, or set spec.adopt: true to take them over",
+            f"Secret {synced.secret} has the {listed_keys(taken)} already, written by no SyncedSecret that exists; "
+            "choose other keys, or set spec.adopt: true to take them over",
         )
 
 

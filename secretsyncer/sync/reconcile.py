@@ -216,7 +216,8 @@ class Reconciler:
         if owner is not None:
             raise Rejected(
                 Reason.CONFLICT,
-                f"Secret {synced.secret.name} is already the target of the older SyncedSecret {owner.name}",
+                f"Secret {synced.secret} is already the target of the older SyncedSecret {owner.name}; delete one of "
+                "them, change its spec.target.name, or set spec.target.policy: Merge in both",
             )
 
     def _refresh(self, obj: Object, record: Record, synced: SyncedSecret, grant: Grant) -> None:

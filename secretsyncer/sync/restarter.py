@@ -167,7 +167,7 @@ class Restarter:
         return await (self._explain(asked, obstacles) if obstacles else self._finish(asked, refs))
 
     async def _finish(self, asked: Due, refs: list[Ref]) -> float | None:
-        shown = ", ".join(map(str, refs[:SHOWN])) or "no workload uses the Secret"
+        shown = ", ".join(map(str, refs[:SHOWN])) or "spec.restart selects no workload"
         more = f" and {len(refs) - SHOWN} more" if len(refs) > SHOWN else ""
         message = f"revision {asked.revision}: {shown}{more}"
         generation, now = asked.synced.generation, self._now()

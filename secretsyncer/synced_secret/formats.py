@@ -163,6 +163,37 @@ Path = Annotated[
 """Names and numbers, separated by dots."""
 
 
+_PARAMETER_ID = re.compile(r"[\w.-]+|(arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter)?(/[\w.-]+)+", re.ASCII)
+_NO_PARAMETER = (
+    "must be the name of a parameter (A-Z a-z 0-9 _ . -, and a slash before each level if there are several) or its ARN "
+    "(arn:aws:ssm:<region>:<account>:parameter/<name>)"
+)
+
+
+def _parameter_id(text: str) -> str:
+    if not _PARAMETER_ID.fullmatch(text):
+        raise ValueError(_NO_PARAMETER)
+    return text
+
+
+ParameterID = Annotated[
+    str,
+    Field(min_length=1, max_length=1011),
+    AfterValidator(_parameter_id),
+    # The API server checks what people get wrong: by its estimate, the pattern costs too much.
+    Field(
+        json_schema_extra={
+            "checks": [
+                {
+                    "message": _NO_PARAMETER,
+                    "cel": "self.startsWith('arn:') ? self.contains(':ssm:') : self.startsWith('/') || !self.contains('/')",
+                }
+            ]
+        }
+    ),
+]
+"""The name or the ARN of a parameter. How many levels it may have, the operator tells."""
+
 _PARAMETER_PATH = re.compile(r"/([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]*", re.ASCII)
 _NO_PATH = "must begin with a slash and have letters, digits, '_', '.', '-' and '/'"
 

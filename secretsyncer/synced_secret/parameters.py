@@ -8,7 +8,7 @@ from pydantic import Field
 
 from secretsyncer.aws.services import PARAMETER_STORE
 from secretsyncer.synced_secret.fields import Fields, Rule, at_most_one_of, exactly_one_of
-from secretsyncer.synced_secret.formats import JMESPath, Literally, ParameterPath, Region
+from secretsyncer.synced_secret.formats import JMESPath, Literally, ParameterID, ParameterPath, Region
 
 
 class _OneVersion(Fields):
@@ -29,9 +29,8 @@ class _OneVersion(Fields):
     order."""
 
     optional: bool = False
-    """If true, the reference is omitted while the parameter, or the key that it names, does not exist, and a path may
-    select nothing. Denied access is an error, unless the operator's list of parameters shows that there is no such
-    parameter. Defaults to false."""
+    """If true, the reference is omitted while it finds nothing: the parameter, its key, or all below a path. Denied access
+    is an error, unless the operator's list of parameters shows that there is no such parameter. Defaults to false."""
 
     @property
     def version_id(self) -> str | None:
@@ -47,7 +46,7 @@ class ParameterReference(_OneVersion):
 
     rules: ClassVar[tuple[Rule, ...]] = (at_most_one_of("version", "label"), at_most_one_of("key", "jmesPath"))
 
-    name: str = Field(min_length=1, max_length=1011)
+    name: ParameterID
     """Name or ARN of the parameter. One that another account shares needs the ARN. A StringList is text with commas."""
 
     key: str | None = Field(None, min_length=1, max_length=4096)
@@ -91,7 +90,7 @@ class Parameters(_OneVersion):
     """If true, each parameter below the path must hold a JSON object, and its keys are copied to the Secret. The
     parameters are taken in the order of their names, and a later one takes precedence. Defaults to false."""
 
-    name: str | None = Field(None, min_length=1, max_length=1011)
+    name: ParameterID | None = None
     """Name or ARN of one parameter that holds a JSON object. All its top-level keys are copied."""
 
     decode: Literal["base64", "base64url", "auto"] | None = None

@@ -20,6 +20,8 @@ MESSAGES = {
     "string_too_long": "length must be at most {max_length}",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    "greater_than_equal": "must be at least {ge}",
     "literal_error": "must be {expected}",
     "tuple_type": "must be a list",
     "too_long": "must have at most {max_length} items",

@@ -118,7 +118,7 @@ async def test_the_keys_of_a_deleted_object_go_with_it_only_if_it_says_so(operat
         await space.cluster.delete("SyncedSecret", space.name, obj)
     await until_data(space, b="1")
     await space.write("next", target=MERGE, data=[literal("b", "2")])
-    assert "its key b" in await space.until_failed("next", "Conflict")
+    assert "has the key b already" in await space.until_failed("next", "Conflict")
     await space.write("next", target=MERGE, adopt=True, data=[literal("b", "2")])
     await until_data(space, b="2")
 
@@ -174,7 +174,7 @@ async def test_a_secret_that_cannot_be_filled_stays_as_it_is(operator, space):
     await space.write("typed", target=MERGE, type="x/y", data=[literal("b", "1")])
     assert "policy Merge changes no type" in await space.until_failed("typed", "Conflict")
     await space.write("theirs", target=MERGE, data=[literal("admin.password", "ours")])
-    assert "its key admin.password" in await space.until_failed("theirs", "Conflict")
+    assert "has the key admin.password already" in await space.until_failed("theirs", "Conflict")
     assert await space.secret("argocd-secret") == before
 
 

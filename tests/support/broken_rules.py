@@ -52,7 +52,15 @@ def _everywhere(wrong: Spec) -> list[Spec]:
     ]
 
 
-NO_PARAMETER = ({"name": ""}, {"region": "EU_WEST"}, {"label": ""}, {"version": 1, "label": "live"})
+NO_PARAMETER: tuple[Spec, ...] = (
+    {"name": ""},
+    {"name": "app/db"},
+    {"name": f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:app"},
+    {"region": "EU_WEST"},
+    {"label": ""},
+    {"version": 0},
+    {"version": 1, "label": "live"},
+)
 """What a reference to a parameter must not say."""
 NO_PARAMETERS = (
     *({"name": "/a", **wrong} for wrong in NO_PARAMETER),

@@ -196,7 +196,7 @@ async def test_a_key_that_an_older_object_has_taken_and_retained_is_not_taken_ba
         assert ready(one, "young")["reason"] == "Conflict"
         one.cluster.remove(SYNCED_SECRETS, Key("team", "old"))
         await asyncio.sleep(5)
-        assert "this object has not written its key a" in ready(one, "young")["message"]
+        assert "has the key a already, written by no SyncedSecret" in ready(one, "young")["message"]
         one.cluster.put(fills("young", "a", adopt=True))
         await asyncio.sleep(1)
         assert ready(one, "young")["reason"] == "Synced"

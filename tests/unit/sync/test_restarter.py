@@ -319,7 +319,7 @@ async def test_nothing_that_uses_the_secret_is_no_failure(site):
     site.put(revision=1, restart={"consumers": True, "delay": "0s"})
     async with site.running():
         await asyncio.sleep(2)
-    assert site.told() == ("True", "Restarted", "revision 1: no workload uses the Secret")
+    assert site.told() == ("True", "Restarted", "revision 1: spec.restart selects no workload")
 
 
 async def test_more_workloads_than_a_status_can_hold_are_refused(site):
