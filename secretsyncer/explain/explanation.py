@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.explain.access import Decision, decision
-from secretsyncer.explain.state import Acts, State, state_of
+from secretsyncer.explain.state import Acts, State, Told, blocked_restart, state_of
 from secretsyncer.kube.objects import Key, Object, key_of, unpacked
 from secretsyncer.sync.authorize import Rules
+from secretsyncer.sync.restart_memory import Reason as RestartReason
 from secretsyncer.sync.restart_memory import entries
 from secretsyncer.sync.status import RESTARTED, condition, number
 from secretsyncer.synced_secret import merges, parse, target_of
+from secretsyncer.synced_secret.restart import DEFAULT_DELAY
 
 EVENTS = 5
 """Maximum number of Events: the last ones."""
@@ -38,12 +40,22 @@ NEXT = {
     Reason.INVALID_SECRET_VALUE: "Correct the AWS secret or parameter, or what the spec reads of it.",
     Reason.TEMPLATE_ERROR: "Correct the template. To try it without the cluster: kubectl secretsyncer render --help",
     Reason.SECRET_MISSING: "Nothing, if somebody creates the Secret. Otherwise correct spec.target.name, or set target.create.",
-    Reason.CONFLICT: "Let one owner write the Secret: the message says who else claims it.",
+    Reason.CONFLICT: "Do what the message says, or let only one owner write the Secret.",
     Reason.AWS_UNAVAILABLE: "Nothing, if it is short. Otherwise check the network and the credentials of the operator.",
     Reason.KUBERNETES_ERROR: "Nothing, if it is short. Otherwise check what the message says of the Kubernetes API.",
     Reason.ADMISSION_DENIED: "Change the SyncedSecret so that the policy accepts its Secret, or exempt the operator.",
 }
 """What to do next, in one line; the runbook has the rest."""
+NEXT_OF_RESTARTS = {
+    RestartReason.PAUSED: "Resume the workload that the message names.",
+    RestartReason.NOT_FOUND: "Create the workload that the message names, or correct spec.restart.",
+    RestartReason.FORBIDDEN: "Grant the operator the permissions: the component restarts, or restarts.enabled of the chart.",
+    RestartReason.REFUSED: "Exempt the operator from the policy or webhook that the message names.",
+    RestartReason.TOO_MANY: "Let spec.restart select fewer workloads.",
+    RestartReason.KUBERNETES_ERROR: "Nothing, if it is short. Otherwise check what the message says of the Kubernetes API.",
+}
+"""What to do next about restarts that are blocked."""
+_UNKNOWN = "This version does not know the reason. Use the version of the operator."
 CHECK_THE_OPERATOR = (
     "Check that the operator runs, and that it watches this namespace: its /readyz and its log say so."
 )
@@ -118,11 +130,12 @@ class Explanation(NamedTuple):
 def explain(facts: Facts, rules: Rules, *, account: str = "", otherwise: str = "") -> Explanation:
     """The explanation. `account` is the id of the operator's AWS account; `otherwise`: what to do if it is needed."""
     obj, state = facts.obj, state_of(facts.obj)
+    blocked = blocked_restart(obj) if state.acts is Acts.NOBODY else None
     status = unpacked(obj.get("status")) or {}
     return Explanation(
         key=key_of(obj),
         state=state,
-        headline=_HEADLINES[state.acts],
+        headline=_HEADLINES[state.acts] + (", but workloads could not be restarted" if blocked else ""),
         access=_access(facts, rules, account, otherwise),
         secret=target_of(obj),
         merges=merges(obj),
@@ -131,7 +144,7 @@ def explain(facts: Facts, rules: Rules, *, account: str = "", otherwise: str = "
         sources=tuple(sources_of(status)),
         events=tuple(_events(facts.events)),
         events_problem=facts.problems.get("events", ""),
-        next_steps=tuple(_next(state, key_of(obj))),
+        next_steps=tuple(_next_of_restarts(blocked) if blocked else _next(state, key_of(obj))),
     )
 
 
@@ -142,13 +155,21 @@ def _restarts(obj: Object) -> Restarts | None:
         return None
     told = condition(status, RESTARTED) or {}
     return Restarts(
-        f"revision {number(status.get('revision'))}, restarted for {number(status.get('restartedRevision'))}",
+        _progress(spec["restart"], status),
         tuple(
             RestartLine(f"{entry.kind} {entry.name}", entry.revision, entry.time, entry.pending)
             for entry in entries(status).values()
         ),
         *(str(told.get(field, "")) for field in ("reason", "lastTransitionTime", "message")),
     )
+
+
+def _progress(asked: Any, status: Mapping[str, Any]) -> str:
+    revision, done = number(status.get("revision")), number(status.get("restartedRevision"))
+    if done >= revision:
+        return f"nothing is due: revision {revision}" if revision else "nothing is due: the data have not changed"
+    delay = asked.get("delay", f"{DEFAULT_DELAY:.0f}s") if isinstance(asked, dict) else ""
+    return f"due for revision {revision} of {status.get('revisionTime', '')}, after a delay of {delay}"
 
 
 def sources_of(status: Mapping[str, Any]) -> Iterator[SourceLine]:
@@ -194,7 +215,16 @@ def _next(state: State, key: Key) -> Iterator[str]:
     try:
         advice = NEXT[Reason(state.reason)]
     except ValueError:
-        yield "This version does not know the reason. Use the version of the operator."
+        yield _UNKNOWN
     else:
         yield advice.format(key=key, namespace=key.namespace, name=key.name)
         yield f"docs/runbook.md#{state.reason.lower()}"
+
+
+def _next_of_restarts(blocked: Told) -> Iterator[str]:
+    try:
+        yield NEXT_OF_RESTARTS[RestartReason(blocked.reason)]
+    except ValueError:
+        yield _UNKNOWN
+    else:
+        yield "docs/restarts.md#the-condition-restarted"

@@ -95,7 +95,7 @@ def _restarts(frame: Frame, restarts: Restarts) -> list[h.Node]:
         for line in restarts.workloads
     ]
     shown = table("Restarts", ("Workload", "Revision", "Restarted"), rows) if rows else None
-    return [h.p[f"{restarts.progress.capitalize()}{told}."], shown]
+    return [h.p[f"{restarts.progress[0].upper()}{restarts.progress[1:]}{told}."], shown]
 
 
 def _events(frame: Frame, found: Explanation) -> h.Node:

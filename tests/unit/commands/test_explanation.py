@@ -11,11 +11,11 @@ from secretsyncer.commands.status import report
 from secretsyncer.commands.steering import patch
 from secretsyncer.commands.terminal import Screen
 from secretsyncer.errors import Reason, Rejected, Unavailable
-from secretsyncer.explain.explanation import CHECK_THE_OPERATOR, EVENTS, NEXT, Facts, explain
+from secretsyncer.explain.explanation import CHECK_THE_OPERATOR, EVENTS, NEXT, NEXT_OF_RESTARTS, Facts, explain
 from secretsyncer.explain.state import Acts, state_of
 from secretsyncer.sync import status
 from secretsyncer.sync.authorize import Rules
-from secretsyncer.sync.restart_memory import Entry, with_entry
+from secretsyncer.sync.restart_memory import WAITING, Entry, with_entry
 from secretsyncer.sync.restart_memory import Reason as RestartReason
 from secretsyncer.sync.restart_memory import explained as explained_restart
 from secretsyncer.sync.status import Source, timestamp
@@ -212,20 +212,24 @@ def test_status_shows_restarts_that_somebody_has_to_make_possible():
 
 
 def test_why_shows_restarts_if_the_object_asks_for_any():
-    content = synced() | {"revision": 3, "restartedRevision": 2}
+    content = synced() | {"revision": 3, "restartedRevision": 2, "revisionTime": timestamp(NOON)}
     content = with_entry(content, Entry("Deployment", "web", 3, timestamp(NOON + 60)))
     content = with_entry(content, Entry("StatefulSet", "db", 3, timestamp(NOON + 120), pending=True))
     content = explained_restart(content, RestartReason.PAUSED, "it is paused", generation=1, now=NOON)
     shown = sections(explained(obj(content=content, restart={"consumers": True})))
     assert shown["Restarts"] == [
-        "revision 3, restarted for 2, Paused since 2026-01-01T12:00:00Z (5 min ago)",
+        "due for revision 3 of 2026-01-01T12:00:00Z, after a delay of 30s, Paused since 2026-01-01T12:00:00Z (5 min ago)",
         "it is paused",
         "WORKLOAD         REVISION   RESTARTED",
         "Deployment web   3          2026-01-01T12:01:00Z (4 min ago)",
         "StatefulSet db   3          begun",
     ]
     assert sections(explained(obj(content=synced(), restart={"consumers": True})))["Restarts"] == [
-        "revision 0, restarted for 0"
+        "nothing is due: the data have not changed"
+    ]
+    done = synced() | {"revision": 3, "restartedRevision": 3}
+    assert sections(explained(obj(content=done, restart={"consumers": True})))["Restarts"] == [
+        "nothing is due: revision 3"
     ]
     assert "Restarts" not in sections(explained(obj(content=synced())))
 
@@ -276,6 +280,25 @@ def test_every_reason_has_a_next_step(reason):
     advice, link = sections(explained(obj(content=content)))["What to do next"]
     assert advice == NEXT[reason].format(key="team/demo", namespace="team", name="demo")
     assert link == f"docs/runbook.md#{reason.lower()}"
+
+
+@pytest.mark.parametrize("reason", {*RestartReason} - WAITING - {RestartReason.RESTARTED})
+def test_every_reason_that_blocks_restarts_has_a_next_step(reason):
+    content = explained_restart(synced(), reason, "it is", generation=1, now=NOON)
+    shown = explained(obj(content=content, restart={"consumers": True}))
+    assert shown[0] == "SyncedSecret team/demo is ready, but workloads could not be restarted"
+    assert sections(shown)["What to do next"] == [
+        NEXT_OF_RESTARTS[reason],
+        "docs/restarts.md#the-condition-restarted",
+    ]
+
+
+def test_why_of_what_is_not_ready_speaks_of_that_first():
+    content = explained_restart(failed(DENIED), RestartReason.PAUSED, "it is", generation=1, now=NOON)
+    assert sections(explained(obj(content=content, restart={"consumers": True})))["What to do next"] == [
+        NEXT[Reason.ACCESS_DENIED],
+        "docs/runbook.md#accessdenied",
+    ]
 
 
 # refresh, suspend, resume

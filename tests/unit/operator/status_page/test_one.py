@@ -60,19 +60,22 @@ def test_it_says_what_why_says(reason):
 
 
 def test_it_shows_restarts_if_the_object_asks_for_any():
-    content = failed(Reason.CONFLICT) | {"revision": 3, "restartedRevision": 2}
+    content = failed(Reason.CONFLICT) | {"revision": 3, "restartedRevision": 2, "revisionTime": timestamp(NOON)}
     content = with_entry(content, Entry("Deployment", "web", 3, timestamp(NOON - 60)))
     content = with_entry(content, Entry("StatefulSet", "db", 3, timestamp(NOON), pending=True))
     content = explained(content, RestartReason.PAUSED, "StatefulSet db is paused", generation=1, now=NOON)
     _, reading = shown(reported("demo", "team", content, restart={"consumers": True}))
     assert "Restarts" in reading.headings
-    assert "Revision 3, restarted for 2 (Paused: StatefulSet db is paused)." in reading.text
+    assert (
+        "Due for revision 3 of 2026-01-01T12:00:00Z, after a delay of 30s (Paused: StatefulSet db is paused)."
+        in reading.text
+    )
     assert reading.tables[1][1:] == [
         {"": "Deployment web", "Revision": "3", "Restarted": "1 min ago"},
         {"": "StatefulSet db", "Revision": "3", "Restarted": "begun"},
     ]
     _, reading = shown(reported("demo", "team", failed(Reason.CONFLICT), restart={"consumers": True}))
-    assert "Revision 0, restarted for 0." in reading.text
+    assert "Nothing is due: the data have not changed." in reading.text
 
 
 def test_what_is_not_there_is_said():
