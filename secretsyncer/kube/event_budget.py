@@ -94,17 +94,17 @@ class LeftOut:
 
     namespace: str
     reason: str
-    kind: str
     first: str
     last: str
     events: int = 0
     objects: tuple[str, ...] = ()
+    """Their kinds and names: an Event with this reason may be about a workload."""
 
     @property
     def message(self) -> str:
         more = f"{self.events} more Event{'s' * (self.events != 1)} with this reason"
         named = ", ".join(self.objects)
-        return f"{more} in this namespace, such as of {self.kind} {named}; the status of each object shows the rest"
+        return f"{more} in this namespace, for example about {named}; the status of each object shows the rest"
 
 
 class Summaries:
@@ -120,11 +120,12 @@ class Summaries:
         if entry is None:
             if len(self._left_out) >= MOST_SUMMARIES:
                 return False
-            entry = self._left_out[about] = LeftOut(namespace, reason, kind, time, time)
+            entry = self._left_out[about] = LeftOut(namespace, reason, time, time)
         entry.events += 1
         entry.last = time
-        if len(entry.objects) < SHOWN and name not in entry.objects:
-            entry.objects += (name,)
+        shown = f"{kind} {name}"
+        if len(entry.objects) < SHOWN and shown not in entry.objects:
+            entry.objects += (shown,)
         return True
 
     def take(self) -> Iterator[LeftOut]:

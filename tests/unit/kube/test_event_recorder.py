@@ -184,7 +184,7 @@ async def test_talkative_object_is_slowed_down_and_others_are_not(recorder, clus
     await asyncio.sleep(600)
     [message] = about_namespaces(cluster)
     assert message == (
-        "15 more Events with this reason in this namespace, such as of SyncedSecret loud; "
+        "15 more Events with this reason in this namespace, for example about SyncedSecret loud; "
         "the status of each object shows the rest"
     )
     for number in range(40, 45):
@@ -205,12 +205,22 @@ async def test_many_of_one_namespace_are_summarised_and_those_of_others_are_not(
     assert summary["involvedObject"] == {"apiVersion": "v1", "kind": "Namespace", "name": "a", "namespace": "a"}
     assert (summary["type"], summary["reason"]) == ("Normal", "Synced")
     assert summary["message"].startswith(
-        "290 more Events with this reason in this namespace, such as of SyncedSecret x10,"
+        "290 more Events with this reason in this namespace, for example about SyncedSecret x10,"
     )
     assert summary["firstTimestamp"] == "2026-01-01T00:00:00Z"
     assert value("secretsyncer_events_total", outcome="summarised") == 290
     await asyncio.sleep(600)
     assert len(about_namespaces(cluster)) == 1
+
+
+async def test_a_summary_names_the_kind_of_each_object(recorder, cluster):
+    for number in range(10):
+        recorder.event(synced_secret(f"x{number}"), "Normal", "Restarted", "m")
+    for obj in (synced_secret("app"), {**synced_secret("web"), "kind": "Deployment"}):
+        recorder.event(obj, "Normal", "Restarted", "m")
+    await asyncio.sleep(61)
+    [message] = about_namespaces(cluster)
+    assert "for example about SyncedSecret app, Deployment web;" in message
 
 
 @pytest.mark.timeout(20)
