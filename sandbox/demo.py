@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from sandbox.kubernetes_client import Object
 from sandbox.operator import OperatorProcess
@@ -163,6 +164,7 @@ async def _sandbox() -> int:
             print(f"Kubernetes is {ground.description}. In another terminal:\n", file=sys.stderr, flush=True)
             variables = {"KUBECONFIG": str(ground.kubeconfig), **ground.aws.environment()}
             say("\n".join(f"export {name}={value}" for name, value in variables.items()))
+            say(f'export PATH="{Path(sys.executable).parent}:$PATH"')
             print(_HINTS.format(port=operator.port, log=operator.log_file), file=sys.stderr, flush=True)
             ended = asyncio.create_task(operator.wait(limit=10**9))
             waiting = asyncio.create_task(stopping.wait())
@@ -178,11 +180,14 @@ async def _sandbox() -> int:
 _HINTS = """
 kubectl get syncedsecrets -n demo
 kubectl get secret -n demo single-keys -o yaml
-kubectl describe syncedsecret -n demo broken
+kubectl secretsyncer status -n demo
+kubectl secretsyncer why demo/broken
 aws secretsmanager put-secret-value --secret-id mysql \\
     --secret-string '{{"user": "me", "password": "new", "port": 1}}'
+aws ssm put-parameter --name /demo/web/timeout --value 60s --overwrite
 
-Metrics: http://127.0.0.1:{port}/metrics   Log: {log}
+Status page: http://127.0.0.1:{port}/   Metrics: http://127.0.0.1:{port}/metrics
+Log: {log}
 Ctrl-C stops everything."""
 
 if __name__ == "__main__":
