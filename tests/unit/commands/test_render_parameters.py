@@ -83,7 +83,7 @@ async def test_every_form_of_reference_is_found_in_the_section(render):
         (parameter("a", "/none"), "parameter /none is not in the file of secrets"),
         (parameter("a", "plain", version=9), "parameter plain has no version 9 in the file of secrets"),
         (parameter("a", "plain", label="x"), "parameter plain has no label x in the file of secrets"),
-        (parameter("a", "not a name"), "is not the name of a parameter"),
+        (parameter("a", "not a name"), "parameterRef.name: must be the name of a parameter"),
     ],
 )
 async def test_what_is_not_there_is_named(render, item, problem):
