@@ -68,6 +68,7 @@ def register(commands: Subcommands) -> None:
     )
     command.add_argument(
         "--kms-key",
+        type=_kms_key,
         action="append",
         default=[],
         metavar="ARN",
@@ -93,6 +94,14 @@ def _action(chosen: argparse.Namespace) -> int:
     print(json.dumps(found.documents, indent=2))
     manifests.report([*loaded.problems, *found.failures, *found.notes])
     return int(not objects or bool(loaded.problems or found.failures))
+
+
+def _kms_key(text: str) -> str:
+    if not re.fullmatch(r"arn:[\w-]+:kms:[\w*-]+:[\d*]+:key/\S+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(
+            "must be the ARN of the key itself, and not of an alias: arn:aws:kms:<region>:<account>:key/<id>"
+        )
+    return text
 
 
 class Policies(NamedTuple):

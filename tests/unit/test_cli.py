@@ -74,6 +74,7 @@ def test_the_version_is_printed(run):
         (["status", "-A", "-n", "team-a"], "not allowed with argument"),
         (["why"], "the following arguments are required: [NAMESPACE/]NAME"),
         (["why", "--account", "1", "a/b"], "an AWS account has 12 digits"),
+        (["iam-policy", "-f", "x", "--kms-key", "arn:aws:kms:eu-west-1:1:alias/a"], "and not of an alias"),
         (["refresh"], "the following arguments are required: [NAMESPACE/]NAME"),
     ],
 )
