@@ -12,14 +12,19 @@ Object = dict[str, Any]
 """A Kubernetes object as the API sends it."""
 
 
+_encoded = json.JSONEncoder(
+    separators=(",", ":"), sort_keys=True
+).encode  # json.dumps would make one for each value
+
+
 def packed(value: Any) -> bytes:
     """JSON text, the same for equal values: a fifth of the memory of what it says."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+    return _encoded(value).encode()
 
 
 def unpacked(value: Any) -> Any:
     """The value that was packed. What is not packed stays as it is."""
-    return json.loads(value) if isinstance(value, bytes) else value
+    return json.loads(value.decode()) if isinstance(value, bytes) else value
 
 
 class Key(NamedTuple):

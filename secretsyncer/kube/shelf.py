@@ -41,6 +41,7 @@ class Shelf:
     def __init__(self, limit: Limit | None = None) -> None:
         self._limit = limit
         self._objects: dict[str, dict[Key, Object]] = {}
+        self._weights: dict[Key, int] = {}  # of those that have one
         self._bytes: defaultdict[str, int] = defaultdict(int)  # by namespace
         self._total = 0
         self._told: set[str] = set()
@@ -61,20 +62,17 @@ class Shelf:
 
     def put(self, key: Key, obj: Object) -> None:
         """Keep the object, or a stub of it."""
-        objects = self._objects.setdefault(key.namespace, {})
-        before = objects.get(key)
-        objects[key] = obj
+        self._objects.setdefault(key.namespace, {})[key] = obj
         if self._limit:
-            self._count(key.namespace, self._limit.weigh(obj) - (self._limit.weigh(before) if before else 0))
+            self._weigh(key, self._limit.weigh(obj))
             while self._total > self._limit.most:
                 self._reduce(max(self._bytes, key=self._bytes.__getitem__), self._limit)
 
     def pop(self, key: Key) -> None:
         """Forget the object, if it is there."""
         objects = self._objects.get(key.namespace, {})
-        before = objects.pop(key, None)
-        if before is not None and self._limit:
-            self._count(key.namespace, -self._limit.weigh(before))
+        objects.pop(key, None)
+        self._weigh(key, 0)
         if not objects:
             self._objects.pop(key.namespace, None)
             self._bytes.pop(key.namespace, None)
@@ -91,10 +89,14 @@ class Shelf:
                 extra={"namespace": namespace, "objects": len(objects)},
             )
         for key, obj in objects.items():
-            if limit.weigh(obj):
+            if key in self._weights:
                 objects[key] = limit.stub(obj)
-        self._count(namespace, -self._bytes[namespace])
+                self._weigh(key, 0)
 
-    def _count(self, namespace: str, change: int) -> None:
-        self._bytes[namespace] += change
-        self._total += change
+    def _weigh(self, key: Key, weight: int) -> None:
+        change = weight - self._weights.pop(key, 0)
+        if weight:
+            self._weights[key] = weight
+        if change:
+            self._bytes[key.namespace] += change
+            self._total += change

@@ -32,6 +32,7 @@ KEEP_ALIVE = 30.0
 """Seconds that an idle connection is kept: less than in the API server, so that it never closes first."""
 
 JSON = "application/json"
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 _METHODS = {"create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}
 _LARGE = 2**20
 _ERRORS = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, TimeoutError, OSError)
@@ -131,7 +132,7 @@ class Transport:
         data: bytes | BytesIO | None = None
         if request.body is not None:
             headers["Content-Type"] = request.content_type
-            data = json.dumps(request.body, separators=(",", ":")).encode()
+            data = _encoded(request.body).encode()
             if len(data) > _LARGE:
                 data = BytesIO(data)  # sent in chunks: aiohttp warns about large bodies, which block the loop
         status = 0

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -52,6 +53,11 @@ class Source(NamedTuple):
 
 def timestamp(now: float) -> str:
     """RFC 3339 with seconds, as metav1.Time."""
+    return _timestamp(int(now))
+
+
+@lru_cache(8)
+def _timestamp(now: int) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

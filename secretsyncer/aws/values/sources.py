@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.errors import SyncFailure
+
+T = TypeVar("T")
 
 
 class Sources:
@@ -30,22 +33,22 @@ class Sources:
         self, refs: Collection[SecretRef], listings: Listings, *, max_size: int | None = None
     ) -> dict[SecretRef, SecretValue | SyncFailure]:
         parts = _by_service(refs)
-        read = (
-            self._caches[name].get_many(some, listings.of(name), max_size=max_size) for name, some in parts.items()
+        return await _together(
+            [
+                self._caches[name].get_many(some, listings.of(name), max_size=max_size)
+                for name, some in parts.items()
+            ]
         )
-        return {ref: result for found in await asyncio.gather(*read) for ref, result in found.items()}
 
     async def likely(self, refs: Collection[SecretRef], listings: Listings) -> dict[SecretRef, SecretValue]:
         parts = _by_service(refs)
-        read = (self._caches[name].likely(some, listings.of(name)) for name, some in parts.items())
-        return {ref: value for found in await asyncio.gather(*read) for ref, value in found.items()}
+        return await _together([self._caches[name].likely(some, listings.of(name)) for name, some in parts.items()])
 
     async def tags(
         self, refs: Collection[SecretRef], listings: Listings
     ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:
         parts = _by_service(refs)
-        read = (self._caches[name].tags(some, listings.of(name)) for name, some in parts.items())
-        return {ref: tags for found in await asyncio.gather(*read) for ref, tags in found.items()}
+        return await _together([self._caches[name].tags(some, listings.of(name)) for name, some in parts.items()])
 
     def prefetch(self, refs: Collection[SecretRef], listings: Listings) -> None:
         for name, some in _by_service(refs).items():
@@ -55,6 +58,13 @@ class Sources:
         """Fetch what these references name again on the next request of this identity."""
         for name, some in _by_service(refs).items():
             self._caches[name].invalidate({ref.id for ref in some}, identity)
+
+
+async def _together(reads: Collection[Coroutine[Any, Any, dict[SecretRef, T]]]) -> dict[SecretRef, T]:
+    """What all of these read. Most objects use one service, for which no task is needed."""
+    if len(reads) == 1:
+        return await next(iter(reads))
+    return {ref: result for found in await asyncio.gather(*reads) for ref, result in found.items()}
 
 
 def _by_service(refs: Iterable[SecretRef]) -> dict[str, list[SecretRef]]:
