@@ -18,7 +18,7 @@ from secretsyncer.aws.failures import AwsError, Failure, from_code
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
 from secretsyncer.aws.regions import REGIONS
 from secretsyncer.aws.services import SECRETS_MANAGER
-from secretsyncer.aws.services.secretsmanager import tags_of
+from secretsyncer.aws.services.service import tags_of
 from secretsyncer.aws.value import SecretValue
 from tests.support.memory_queue import MemoryQueue
 
