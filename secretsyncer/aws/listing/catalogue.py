@@ -120,14 +120,14 @@ class Catalogue:
         """This catalogue for its own service (see `Listings`)."""
         return self if service == self.service.name else Catalogue(service=SERVICES[service])
 
-    def at_round(self, number: int, doubt: str | None = None, *, denied: str = "") -> Catalogue:
+    def at_round(self, number: int, doubt: str | None = None, *, denied: str | None = None) -> Catalogue:
         """The same entries in a later round whose listing failed, was denied or was not believed."""
         later = Catalogue.__new__(Catalogue)
         for slot in self.__slots__:
             setattr(later, slot, getattr(self, slot))
         later.round = number
         later.doubt = self.doubt if doubt is None else doubt
-        later.denied = denied
+        later.denied = self.denied if denied is None else denied
         return later
 
     def with_entries(

@@ -247,7 +247,7 @@ class Poller:
         """The known entries, in a new round if the interval has passed since the last one began."""
         old, now = self.catalogue, loop_time()
         error = exc.failure.error() if isinstance(exc, AwsError) else exc
-        if denied := denial(exc, self.service):
+        if denied := denial(exc, self.service) or old.denied:
             self._metrics.forget_catalogue(self.service.name)
         self._failures += 1
         self._failing = (self._failing[0] if self._failing else now, error.message)
