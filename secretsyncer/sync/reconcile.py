@@ -26,11 +26,12 @@ from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Grant, Rules, authorize
 from secretsyncer.sync.budget import Exhausted
-from secretsyncer.sync.content import Content, ContentRenderer, named_by
+from secretsyncer.sync.content import Content, ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex, below
 from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.parsing import Parse, Parser, at_once
+from secretsyncer.sync.prefetch import foreseen
 from secretsyncer.sync.records import Record, Records
 from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.sync.releases import Releases
@@ -176,7 +177,7 @@ class Reconciler:
         # The reconcile itself reads tags, and a suspended object reads nothing.
         if grant.tag or spec.suspend:
             return set()
-        return named_by(spec, grant, self._listings()) | {ref_for(grant, i) for i in record.template_reads}
+        return foreseen(spec, grant, self._listings()) | {ref_for(grant, i) for i in record.template_reads}
 
     # fetch
 

@@ -215,12 +215,16 @@ class Catalogue:
             known = self._homes[identity] = role_account(identity.role) == self.account
         return known
 
-    def below(self, path: str, *, recursive: bool = True) -> list[Entry]:
-        """The entries whose names begin with this path, in order; without `recursive`, one level below it."""
+    def below(self, path: str, *, recursive: bool = True, most: int | None = None) -> list[Entry]:
+        """The entries whose names begin with this path, in order; without `recursive`, one level below it.
+
+        `most`: of how many names at most.
+        """
         if self._sorted is None:
             self._sorted = sorted(self.entries)
         start = bisect_left(self._sorted, path)
-        names = takewhile(lambda name: name.startswith(path), islice(self._sorted, start, None))
+        end = None if most is None else start + most
+        names = takewhile(lambda name: name.startswith(path), islice(self._sorted, start, end))
         length = len(path)
         return [self.entries[name] for name in names if name[length:] and (recursive or "/" not in name[length:])]
 

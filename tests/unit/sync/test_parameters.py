@@ -293,3 +293,27 @@ def test_the_first_user_is_reported_and_the_last_one_ends_the_need():
 
 def test_secrets_manager_is_listed_in_any_case():
     assert Users(SECRETS_MANAGER).exist()
+
+
+async def test_a_path_that_selects_too_much_reads_nothing(core):
+    for number in range(5001):
+        put(core, f"/app/{number}", "x")
+    await sync(core, dataFrom={"parameters": [{"path": "/"}]})
+    async with core.running():
+        message = await until_reason(core, "InvalidSpec")
+        assert "the object reads 5001 " in message
+        put(core, "/app/0", "new")
+        await core.list_parameters()
+        await asyncio.sleep(300)
+    assert core.calls["GetParameters"] == 0
+
+
+async def test_what_is_below_the_paths_of_several_objects_is_fetched_together(core):
+    for number in range(20):
+        put(core, f"/app/{number}", "x")
+        path = {"dataFrom": {"parameters": [{"path": "/app/"}, {"path": "/app"}]}}
+        core.cluster.put(synced_secret(name=f"o-{number}", uid=str(number), **path))
+    await core.list_parameters()
+    async with core.running():
+        await until_true(lambda: all(core.data(Key("team", f"o-{number}")) for number in range(20)))
+        assert core.calls["GetParameters"] == 2
