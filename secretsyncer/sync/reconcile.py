@@ -18,7 +18,7 @@ from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.values.sources import Sources
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import Awaited, Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.expressions.patience import OutOfPatience
 from secretsyncer.kube.objects import Key, Object, unpacked
 from secretsyncer.kube.reflector import OUTDATED
@@ -112,7 +112,7 @@ class Reconciler:
         return Outcome("unchanged", refresh_after=self._refreshes.due_in(obj, record)) if unchanged else None
 
     async def reconcile(self, key: Key) -> Outcome:
-        """Reconcile one object. Raises Rejected or Unavailable, after its status says so."""
+        """Reconcile one object. Raises Rejected or Unavailable, after its status says so; Awaited without."""
         found = self._fetch(key)
         if found is None:
             await self._releases.gone(key)
@@ -142,6 +142,8 @@ class Reconciler:
             written = await self._writer.write_secret(synced, content.data, revision=revision, peers=peers)
             await self._releases.leave(synced, record.left)
             record.left = None
+        except Awaited:
+            raise
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
             raise

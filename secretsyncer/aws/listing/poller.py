@@ -254,7 +254,7 @@ class Poller:
         self._metrics.polls.labels(self.service.name, "failure").inc()
         log.warning("listing failed", extra={"failures": self._failures, "error": error.message})
         if old.round and now - self._round_began < self._interval * (1 - _JITTER):
-            same = doubt is None and denied == old.denied
+            same = doubt is None and denied == old.denied and not old.awaited
             return old if same else old.at_round(old.round, doubt, denied=denied)
         self._round_began = now
         return old.at_round(old.round + 1, doubt, denied=denied)

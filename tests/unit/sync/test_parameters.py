@@ -174,7 +174,27 @@ async def test_a_path_with_nothing_below_it_does_not_empty_the_secret(core):
 async def test_a_path_waits_for_the_first_listing(core):
     put(core, "/app/a", "1")
     core.cluster.put(synced_secret(dataFrom={"parameters": [{"path": "/app/"}]}))
+    core.cluster.put(
+        synced_secret(template("t", '{{ range getParameters "/app/" }}{{ . }}{{ end }}'), name="other", uid="2")
+    )
+    other = Key("team", "other")
     async with core.running():
+        await asyncio.sleep(30)
+        assert (core.ready(), core.ready(other), core.events) == ({}, {}, [])
+        assert core.count("unavailable") == 0
+        before = asyncio.get_running_loop().time()
+        await core.list_parameters()
+        await until_true(lambda: (core.data(), core.data(other)) == ({"a": b"1"}, {"t": b"1"}))
+        assert asyncio.get_running_loop().time() - before < 2
+    assert {kind for kind, *_ in core.events} == {"Normal"}
+
+
+async def test_a_first_listing_that_fails_is_reported(core):
+    put(core, "/app/a", "1")
+    core.cluster.put(synced_secret(dataFrom={"parameters": [{"path": "/app/"}]}))
+    async with core.running():
+        await asyncio.sleep(1)
+        core.aws.parameter_catalogue = core.aws.parameter_catalogue.at_round(1)
         message = await until_reason(core, "AWSUnavailable")
         assert "the list of parameters, which has not been read yet" in message
         await core.list_parameters()
