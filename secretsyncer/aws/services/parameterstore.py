@@ -75,6 +75,7 @@ class ParameterStoreService(Service):
     batch_size = 10
     page_size = 50
     batches_versions = True
+    repeats_versions = True
     denies_whole_batches = True
     lists_tags = False
     reads_without_listing = True
@@ -129,6 +130,9 @@ class ParameterStoreService(Service):
             return None
         resources = event.get("resources")
         return [detail.get("name"), *(resources if isinstance(resources, list) else ())]
+
+    def continues(self, before: str, now: str) -> bool:
+        return now == before or int(self.shown_version(now)) > int(self.shown_version(before))
 
     def shown_version(self, version_id: str) -> str:
         return version_id.partition("@")[0]

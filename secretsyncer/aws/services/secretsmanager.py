@@ -107,6 +107,7 @@ class SecretsManagerService(Service):
     batch_size = 20
     page_size = 100
     batches_versions = False
+    repeats_versions = False
     denies_whole_batches = False
     lists_tags = True
     reads_without_listing = False

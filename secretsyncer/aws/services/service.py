@@ -93,6 +93,9 @@ class Service(ABC):
     batches_versions: ClassVar[bool]
     """Whether one call can read other versions than the current ones."""
 
+    repeats_versions: ClassVar[bool]
+    """Whether a version can come again with another value, after a deletion."""
+
     denies_whole_batches: ClassVar[bool]
     """Whether a call fails as a whole because one of its ids may not be read."""
 
@@ -155,6 +158,10 @@ class Service(ABC):
             return self.parse(text).names
         except ValueError:
             return (text,)
+
+    def continues(self, before: str, now: str) -> bool:
+        """Whether the second version can follow the first one without a deletion in between."""
+        return before == now or not self.repeats_versions
 
     def shown_version(self, version_id: str) -> str:
         """A version as users know it."""

@@ -60,9 +60,12 @@ class Resolver:
         return lookup
 
     def _resolve(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
-        secret = SERVICES[ref.service].parse(ref.id)
+        service = SERVICES[ref.service]
+        secret = service.parse(ref.id)
         region = self._regions.of(ref) or self._region
         stage = "" if ref.stage == CURRENT and not ref.version_id else ref.stage
+        if ref.version_id and service.repeats_versions:
+            return Lookup(ref._replace(region=region, stage=stage), catalogue.find(ref))
         entry = None if ref.version_id or stage else catalogue.find(ref)
         if entry is not None and catalogue.is_home(ref.identity):
             key = SecretRef(ref.identity, entry.name, region, service=ref.service)
