@@ -22,7 +22,7 @@ from secretsyncer.aws.services.service import Listed, SecretId, Service, Texts, 
 
 _LONGEST = 1011
 _LEVELS = 15
-_NAME = re.compile(r"/?[\w.-]+(/[\w.-]+)*", re.ASCII)
+_NAME = re.compile(r"[\w.-]+|(/[\w.-]+)+", re.ASCII)
 _ARN = re.compile(r"arn:(aws[\w-]*):ssm:([a-z0-9-]{1,64}):(\d{12}):parameter/([\w.-]+(/[\w.-]+)*)", re.ASCII)
 _CHANGES = frozenset({"Create", "Update", "Delete", "LabelParameterVersion"})
 _ALLOW_READING = (
@@ -36,8 +36,8 @@ def parse_parameter_id(text: str) -> SecretId:
     if not text.startswith("arn:"):
         if len(text) > _LONGEST or not _NAME.fullmatch(text) or text.count("/") > _LEVELS:
             raise ValueError(
-                f"{shown(text)} is not the name of a parameter (A-Z a-z 0-9 _ . -, and / between levels, of which there "
-                f"are at most {_LEVELS})"
+                f"{shown(text)} is not the name of a parameter (A-Z a-z 0-9 _ . -; a name of several levels begins "
+                f"with / and has at most {_LEVELS})"
             )
         return SecretId(text)
     match = _ARN.fullmatch(text) if len(text) <= _LONGEST else None

@@ -116,7 +116,7 @@ class SecretCache:
             again = await self._fetch(some, catalogue, results)
             wanted = {ref: lookup for ref, lookup in wanted.items() if ref not in some} | again
             if (denials := sum(map(is_denied, results.values()))) >= DENIED:
-                return results | dict.fromkeys(wanted, too_many_denied(denials))
+                return results | dict.fromkeys(wanted, too_many_denied(denials, self._service))
         return results
 
     def prefetch(self, refs: Collection[SecretRef], catalogue: Catalogue) -> None:

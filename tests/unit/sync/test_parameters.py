@@ -266,6 +266,16 @@ async def test_the_tag_rule_holds_for_parameters(core):
     assert message == f"data.a: parameter /app/a does not carry the tag {tag}=1, which this namespace needs"
 
 
+@pytest.mark.parametrize("label", ["1", "1st", "AWSCURRENT", "awsome", "SSM-x", "a b", "a:1", "ä", "a\n"])
+async def test_a_label_that_cannot_exist_is_invalid_and_nothing_is_read(core, label):
+    put(core, "/app/a", "one")
+    await sync(core, parameter("a", "/app/a", label=label))
+    async with core.running():
+        message = await until_reason(core, "InvalidSpec")
+    assert message.startswith("spec.data[0].valueFrom.parameterRef.label: must have letters")
+    assert core.calls["GetParameters"] == 0
+
+
 async def test_messages_speak_of_parameters(core):
     put(core, "/app/a", "{}")
     put(core, "/app/text", "no JSON")
