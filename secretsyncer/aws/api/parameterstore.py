@@ -31,7 +31,10 @@ _PAGES = 20
 
 
 class ParameterStore:
-    """ServiceApi for Parameter Store. `per_second`: calls per account and region."""
+    """ServiceApi for Parameter Store.
+
+    `per_second`: reads per account and region, and as many listings, which wait for no read.
+    """
 
     service: Service = PARAMETER_STORE
 
@@ -124,7 +127,8 @@ class ParameterStore:
         secret: str = "",
         own: bool = False,
     ) -> dict[str, Any]:
-        await self._paces.turn((self._account_of(identity), region), identity.role)
+        await self._sessions.assume(identity)  # first, because a role that cannot be assumed must take no turn
+        await self._paces.turn((self._account_of(identity), region, own), identity.role)
         return await self._sessions.call(
             identity, region, operation, params, service=self.service.endpoint, secret=secret, own=own
         )
