@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -191,3 +193,63 @@ def _filled(what, path):
 async def _not_ready(space, name):
     ready = await space.ready(name)
     assert ready["status"] == "False", ready
+
+
+def made_again(world, name, value):
+    """The parameter, deleted and created again half a minute later, as AWS requires it."""
+    world.delete(name)
+    made = world.put(name, value)
+    made.versions[1] = (value, made.versions[1][1] + timedelta(seconds=30))
+    return made
+
+
+@pytest.mark.timeout(180)
+async def test_what_changes_while_nobody_leads_arrives_from_the_next_leader(small_operator, small_cluster, aws):
+    space = await small_cluster.space()
+    aws.faults.clear()
+    put, path = aws.world.parameters.put, f"/handed/{uuid.uuid4().hex[:8]}"
+    for name in ("changed", "gone", "again", "suspended"):
+        put(f"{path}/{name}", "old")
+    put(f"{path}/labelled", "old").labels["live"] = 1
+    references = [parameter("changed", f"{path}/changed"), parameter("again", f"{path}/again", version=1)]
+    await space.write("named", data=[*references, parameter("labelled", f"{path}/labelled", label="live")])
+    await space.write("path", dataFrom={"parameters": [{"path": path}]})
+    suspended = {"data": [parameter("a", f"{path}/suspended")]}
+    await space.write("suspended", **suspended)
+    lease = {"LEADER_ELECTION": "true", "POD_NAMESPACE": "default"}
+    leader = await small_operator(**SETTINGS, **lease)
+    await space.until_data("named", {"changed": b"old", "again": b"old", "labelled": b"old"})
+    await space.until_data("suspended", {"a": b"old"})
+    standby = await small_operator(**SETTINGS, **lease)
+    await space.write("suspended", **suspended, suspend=True)
+    await space.until_failed("suspended", "Suspended")
+    assert await measured(standby, "secretsyncer_aws_calls_total", operation="DescribeParameters") == 0
+
+    leader.send(signal.SIGKILL)
+    for name in ("changed", "suspended"):
+        put(f"{path}/{name}", "new")
+    aws.world.parameters.delete(f"{path}/gone")
+    made_again(aws.world.parameters, f"{path}/again", "new")
+    labelled = put(f"{path}/labelled", "new")
+    labelled.labels["live"] = 2
+    await space.until_data("named", {"changed": b"new", "again": b"new", "labelled": b"new"}, within=60)
+    await space.until_data("path", dict.fromkeys(("changed", "again", "suspended", "labelled"), b"new"))
+    assert await space.data("suspended") == {"a": b"old"}
+    await space.write("suspended", **suspended)
+    await space.until_data("suspended", {"a": b"new"})
+
+
+async def test_a_parameter_that_is_made_again_with_the_same_version_is_noticed(honest, aws):
+    world = aws.world.parameters
+    pinned = {"data": [parameter("a", f"{honest.path}/02", version=1)]}
+    await honest.space.write("pinned", IAMRole=honest.role, **pinned)
+    await honest.space.until_data("pinned", {"a": b"0"})
+    before = world.get(f"{honest.path}/02").version
+    assert made_again(world, f"{honest.path}/02", "again").version == before
+    await honest.space.until_data("pinned", {"a": b"again"})
+
+    async def follows():
+        assert (await honest.space.data("path"))["02"] == b"again"
+        assert b"02=again;" in (await honest.space.data("loop"))["t"]
+
+    await eventually(follows)
