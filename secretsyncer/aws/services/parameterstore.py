@@ -5,7 +5,8 @@ levels. A name of several levels begins with a slash, which its ARN does not rep
 names. With the ARN before it, a name has up to 1011 characters.
 
 A listing shows the number of the current version. It begins at 1 again after a parameter was deleted and created again, so
-a version is the number with the date on which it was made. Users see the number alone.
+a version is the number with the second in which it was made: AWS asks to wait 30 seconds after a deletion. Users see the
+number alone.
 """
 
 from __future__ import annotations
