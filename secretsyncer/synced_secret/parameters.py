@@ -8,7 +8,14 @@ from pydantic import Field
 
 from secretsyncer.aws.services import PARAMETER_STORE
 from secretsyncer.synced_secret.fields import Fields, Rule, at_most_one_of, exactly_one_of
-from secretsyncer.synced_secret.formats import JMESPath, Literally, ParameterID, ParameterLabel, ParameterPath, Region
+from secretsyncer.synced_secret.formats import (
+    JMESPath,
+    Literally,
+    ParameterID,
+    ParameterLabel,
+    ParameterPath,
+    Region,
+)
 
 
 class _OneVersion(Fields):
