@@ -18,7 +18,7 @@ from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.values.sources import Sources
-from secretsyncer.errors import Awaited, Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.expressions.patience import OutOfPatience
 from secretsyncer.kube.objects import Key, Object, unpacked
 from secretsyncer.kube.reflector import OUTDATED
@@ -39,7 +39,6 @@ from secretsyncer.sync.render import finds, references, templates
 from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.status import number
 from secretsyncer.sync.stores import Stores
-from secretsyncer.sync.template_ids import ref_for
 from secretsyncer.synced_secret import SyncedSecret
 
 log = logging.getLogger(__name__)
@@ -142,8 +141,6 @@ class Reconciler:
             written = await self._writer.write_secret(synced, content.data, revision=revision, peers=peers)
             await self._releases.leave(synced, record.left)
             record.left = None
-        except Awaited:
-            raise
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
             raise
@@ -179,7 +176,7 @@ class Reconciler:
         # The reconcile itself reads tags, and a suspended object reads nothing.
         if grant.tag or spec.suspend:
             return set()
-        return foreseen(spec, grant, self._listings()) | {ref_for(grant, i) for i in record.template_reads}
+        return foreseen(spec, grant, self._listings(), record.template_reads)
 
     # fetch
 
