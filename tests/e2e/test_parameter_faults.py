@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 
+from sandbox.kubernetes_client import KubernetesError
 from tests.support.eventually import eventually
 from tests.support.measures import measured
 from tests.support.specs import parameter, template, whole
@@ -171,9 +173,13 @@ async def test_objects_that_mean_harm_harm_nobody_of_the_same_role(honest, opera
         **{name: _filled(spec, honest.path) for name, spec in HOSTILE.items()},
         **{f"denied-{number}": {"data": [parameter("a", name)]} for number, name in enumerate(denied)},
     }
+    written = []
     for name, spec in specs.items():
-        await theirs.write(name, IAMRole=honest.role, **spec)
-    for name in specs:
+        with suppress(KubernetesError):  # the API server refuses some
+            await theirs.write(name, IAMRole=honest.role, **spec)
+            written.append(name)
+    assert len(written) > len(denied) + 10
+    for name in written:
         await eventually(lambda name=name: _not_ready(theirs, name))
     await honest.change()
     for name in specs:
