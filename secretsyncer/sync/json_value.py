@@ -32,6 +32,7 @@ _WIDE_MARKS = {
 _INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
 _MARK = "\ufeff"
 _NEEDED = "but a JSON object is required"
+_encoded = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each value
 
 
 class Number(str):
@@ -248,9 +249,6 @@ def _fraction(text: str) -> Fraction:
     number = Fraction(text)
     number.text = text
     return number
-
-
-_encoded = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each value
 
 
 class _Compact:

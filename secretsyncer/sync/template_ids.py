@@ -10,6 +10,7 @@ from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.services import PARAMETER_STORE
 from secretsyncer.aws.value import SecretValue
+from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.dependencies import below
@@ -44,7 +45,12 @@ def filter_of(id_: str) -> Filter:
 
 
 def selection(id_: str, listings: Listings) -> SecretValue:
-    """What is listed below a path, for the engine: a line for each, with the rest of its name, a tab, and its ARN."""
+    """What is listed below a path, for the engine: a line for each, with the rest of its name, a tab, and its ARN.
+
+    Raises Rejected for a path that can select nothing. The message does not show it: it may contain a value.
+    """
+    if not id_.startswith(f"{_BELOW}/"):
+        raise Rejected(Reason.INVALID_SPEC, "a path of getParameters does not begin with a slash")
     folder, catalogue = _search(id_).folder, listings.of(PARAMETER_STORE.name)
     lines = [f"{entry.name.removeprefix(folder)}\t{entry.arn}\n" for entry in catalogue.below(folder)]
     digest = catalogue.path_digest(folder, recursive=True)

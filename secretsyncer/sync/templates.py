@@ -260,9 +260,9 @@ def payload(value: SecretValue) -> str | bytes:
 def _selection(id_: str, listings: Listings) -> SecretValue | SyncFailure:
     try:
         check_listed(listings.of(PARAMETER_STORE.name), "getParameters")
+        return selection(id_, listings)
     except SyncFailure as failure:
         return failure
-    return selection(id_, listings)
 
 
 def _rendered(grant: Grant, result: Rendered, found: Mapping[str, SecretValue | SyncFailure]) -> RenderedTemplate:

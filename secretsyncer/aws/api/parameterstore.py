@@ -143,25 +143,35 @@ def selected(ref: SecretRef) -> str:
 def batch_of(asked: Mapping[str, SecretRef], answer: Mapping[str, Any], request_id: str = "") -> Batch:
     """The result by reference. `asked` has the references by what AWS was asked for."""
     values: dict[SecretRef, SecretValue] = {}
-    for raw in entries_of(answer.get("Parameters")):
-        value = _value(raw)
-        for form in (raw.get("Name"), raw.get("ARN")):
-            ref = _meant(asked, str(form), str(raw.get("Selector") or ""))
-            if value is not None and ref is not None:
-                values[ref] = value
+    entries = entries_of(answer.get("Parameters"))
+    selected_too = {form for raw in entries if raw.get("Selector") for form in _forms(raw)}
+    for raw in entries:
+        if value := _value(raw):
+            values |= dict.fromkeys(_meant(asked, raw, selected_too), value)
     missing = [
         asked[text] for text in answer.get("InvalidParameters") or () if isinstance(text, str) and text in asked
     ]
     return Batch(values, {ref: _absent(ref, "GetParameters", request_id) for ref in missing if ref not in values})
 
 
-def _meant(asked: Mapping[str, SecretRef], form: str, selector: str) -> SecretRef | None:
-    """What a response with this name or ARN is for. Some implementations leave out the selector."""
-    exact = asked.get(f"{form}{selector}")
-    if exact or selector:
-        return exact
-    same = [ref for ref in asked.values() if ref.id == form]
-    return same[0] if len(same) == 1 else None
+def _meant(
+    asked: Mapping[str, SecretRef], raw: Mapping[str, Any], selected_too: Collection[str]
+) -> list[SecretRef]:
+    """What a part of the response is for. Nothing, if that is not certain: these references are then read one by one.
+
+    Some implementations leave out the selector. `selected_too`: the names and ARNs that came with one.
+    """
+    forms, selector = _forms(raw), str(raw.get("Selector") or "")
+    same = {ref: text.removeprefix(ref.id) for text, ref in asked.items() if ref.id in forms}
+    if not selector and len(set(same.values())) == 1:
+        return list(same)
+    if not selector and selected_too.isdisjoint(forms):
+        return []
+    return [ref for ref, asked_for in same.items() if asked_for == selector]
+
+
+def _forms(raw: Mapping[str, Any]) -> set[str]:
+    return {str(raw.get("Name")), str(raw.get("ARN"))}
 
 
 def _absent(ref: SecretRef, operation: str, request_id: str) -> Failure:

@@ -220,6 +220,14 @@ async def test_templates_read_parameters_in_as_few_rounds_as_secrets(core):
         await until_true(lambda: b"01=" not in core.data()["t"])
 
 
+async def test_a_template_with_a_path_that_can_select_nothing_fails(core):
+    put(core, "/app/a", "1")
+    await sync(core, template("t", '{{ range getParameters "app/" }}{{ . }}{{ end }}'))
+    async with core.running():
+        message = await until_reason(core, "InvalidSpec")
+    assert "a path of getParameters does not begin with a slash" in message
+
+
 async def test_a_template_whose_path_loses_everything_keeps_the_secret(core):
     put(core, "/app/a", "1")
     put(core, "/other", "1")
