@@ -1,16 +1,21 @@
-"""Which restarts are due for an object, and for whom a restart counts. Pure."""
+"""Which restarts are due for an object, and for whom a restart counts. Pure.
+
+Only `spec.restart` and the name of the Secret are parsed: the expressions of a whole spec can take seconds to compile.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from secretsyncer.errors import Rejected
+from pydantic import ValidationError
+
 from secretsyncer.kube.objects import Key, Object, key_of, unpacked
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.restart_memory import Entry
 from secretsyncer.sync.status import number
-from secretsyncer.sync.workloads import Ref, Workload, seconds
-from secretsyncer.synced_secret import SyncedSecret, parse
+from secretsyncer.sync.workloads import Ref, Workload, concerns, seconds
+from secretsyncer.synced_secret import target_of
 from secretsyncer.synced_secret.restart import Restart
 
 
@@ -18,26 +23,36 @@ class Due(NamedTuple):
     """An object with restarts that are due."""
 
     obj: Object
-    synced: SyncedSecret
+    key: Key
+    secret: Key
     restart: Restart
     revision: int
+    entries: Mapping[tuple[str, str], Entry]
+    """The last restart of each workload for the object."""
+    since: float
+    """When its restarts became due, as Unix time."""
 
     @property
-    def key(self) -> Key:
-        return self.synced.key
+    def generation(self) -> int:
+        return number(self.obj["metadata"].get("generation"))
+
+    @property
+    def version(self) -> tuple[object, ...]:
+        """What of the object its spec depends on."""
+        return _version(self.obj)
 
     @property
     def about(self) -> tuple[object, ...]:
         """What makes its restarts due."""
-        return _asked(self.obj)
+        return *self.version, self.revision
 
-    def entry(self, ref: Ref) -> Entry | None:
-        """The last restart of this workload for the object."""
-        return memory.entries(unpacked(self.obj["status"])).get(ref)
+    def names(self, workload: Workload) -> bool:
+        """Whether the workload has to be restarted for the object."""
+        return concerns(self.restart, self.secret.name, workload)
 
     def covers(self, ref: Ref) -> bool:
         """Whether this workload was restarted for the present revision."""
-        entry = self.entry(ref)
+        entry = self.entries.get(ref)
         return entry is not None and entry.covers(self.revision)
 
     def unconfirmed(self, workload: Workload) -> int | None:
@@ -45,57 +60,41 @@ class Due(NamedTuple):
 
         The process that restarted it has ended, or could not write the status.
         """
-        entry = self.entry(workload.ref)
+        entry = self.entries.get(workload.ref)
         restarted = entry and entry.pending and workload.restarted >= seconds(entry.time) > 0
         return entry.revision if entry and restarted else None
 
 
-class Specs:
-    """The objects that have been looked at, each parsed once per generation: a pass looks at all for each workload."""
+def due(obj: Object, before: Due | None, now: float) -> Due | None:
+    """The object, if restarts are due and spec.restart is valid. Otherwise the condition Ready says what is wrong.
 
-    def __init__(self) -> None:
-        self._parsed: dict[Key, tuple[object, SyncedSecret]] = {}
-
-    def of(self, obj: Object) -> SyncedSecret:
-        """The object, checked. Raises Rejected."""
-        key, metadata = key_of(obj), obj["metadata"]
-        version = metadata.get("uid"), metadata.get("generation")
-        known = self._parsed.get(key)
-        if known is None or known[0] != version:
-            known = self._parsed[key] = version, parse(obj)
-        return known[1]
-
-    def forget(self, key: Key) -> None:
-        """The object is gone, or nothing is due for it."""
-        self._parsed.pop(key, None)
-
-
-def due(obj: Object | None, specs: Specs) -> Due | None:
-    """The object, if restarts are due and its spec is valid. Otherwise the condition Ready says what is wrong."""
-    if obj is None or not memory.is_behind(obj):
+    `before` is what was known of the object. Its restarts are due since the first change after the last restarts, so that
+    one change after the other cannot put a restart off.
+    """
+    if not memory.is_behind(obj):
         return None
+    status = unpacked(obj["status"])
+    restart = before.restart if before and before.version == _version(obj) else _restart(obj)
+    if restart is None:
+        return None
+    since = min(seconds(status.get("revisionTime")) or now, now)
+    if before and restarted_revision(before.obj) == restarted_revision(obj):
+        since = min(since, before.since)
+    return Due(obj, key_of(obj), target_of(obj), restart, number(status["revision"]), memory.entries(status), since)
+
+
+def restarted_revision(obj: Object) -> int:
+    """The revision that all workloads were restarted for."""
+    return number((unpacked(obj.get("status")) or {}).get("restartedRevision"))
+
+
+def _restart(obj: Object) -> Restart | None:
     try:
-        synced = specs.of(obj)
-    except Rejected:
+        return Restart.model_validate(unpacked(obj["spec"])["restart"])
+    except ValidationError:
         return None
-    restart = synced.spec.restart
-    return Due(obj, synced, restart, number(unpacked(obj["status"])["revision"])) if restart else None
 
 
-def caught_up(old: Object | None, new: Object) -> bool:
-    """Whether workloads were restarted in between."""
-    return _restarted(old) != _restarted(new)
-
-
-def asks_more(old: Object | None, new: Object) -> bool:
-    """Whether the spec or the revision differ, and not only what is reported of restarts."""
-    return _asked(old) != _asked(new)
-
-
-def _restarted(obj: Object | None) -> int:
-    return number((unpacked((obj or {}).get("status")) or {}).get("restartedRevision"))
-
-
-def _asked(obj: Object | None) -> tuple[object, ...]:
-    metadata, status = (obj or {}).get("metadata", {}), unpacked((obj or {}).get("status")) or {}
-    return metadata.get("uid"), metadata.get("generation"), status.get("revision")
+def _version(obj: Object) -> tuple[object, ...]:
+    metadata = obj["metadata"]
+    return metadata.get("uid"), metadata.get("generation")

@@ -71,15 +71,17 @@ def restart(**fields):
 def test_whom_a_restart_concerns():
     web = view("Deployment", workload("team", labels={"app": "a", "tier": "b"}))
     label = lambda **labels: [{"kind": "Deployment", "selector": {"matchLabels": labels}}]  # noqa: E731
-    assert concerns(restart(targets=[{"kind": "Deployment", "name": "web"}]), web)
-    assert concerns(restart(targets=label(app="a")), web)
-    assert not concerns(restart(targets=label(app="a", tier="c")), web)
-    assert not concerns(restart(targets=[{"kind": "StatefulSet", "name": "web"}]), web)
-    assert not concerns(restart(consumers=True), web)
-    assert not concerns(parsed(literal("a", "1")), web)
-    assert concerns(
-        restart(consumers=True), view("Deployment", workload("team", annotations=OPT_IN, **REFERS["env"]))
-    )
+
+    def concerned(found, **fields):
+        return concerns(restart(**fields).spec.restart, "demo", found)
+
+    assert concerned(web, targets=[{"kind": "Deployment", "name": "web"}])
+    assert concerned(web, targets=label(app="a"))
+    assert not concerned(web, targets=label(app="a", tier="c"))
+    assert not concerned(web, targets=[{"kind": "StatefulSet", "name": "web"}])
+    assert not concerned(web, consumers=True)
+    user = view("Deployment", workload("team", annotations=OPT_IN, **REFERS["env"]))
+    assert concerned(user, consumers=True)
 
 
 @pytest.mark.parametrize(

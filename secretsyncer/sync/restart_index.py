@@ -1,0 +1,127 @@
+"""The objects with due restarts, by what they restart, and when each workload was restarted last. No I/O.
+
+Each restart of a workload asks whom it counts for. The answer takes as long as it has lines, however many objects there are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from secretsyncer.kube.objects import Key, KeysBy, Object, unpacked
+from secretsyncer.sync import restart_memory as memory
+from secretsyncer.sync.restart_due import Due, due
+from secretsyncer.sync.workloads import Ref, Workload, seconds, selector
+
+
+class _Named(NamedTuple):
+    namespace: str
+    ref: Ref
+
+
+class _Selected(NamedTuple):
+    """`label` is one of those that the workload must have."""
+
+    namespace: str
+    kind: str
+    label: tuple[str, str]
+
+
+class _Consumer(NamedTuple):
+    secret: Key
+
+
+_Way = _Named | _Selected | _Consumer
+
+
+class RestartIndex:
+    """What is known of all objects of one process."""
+
+    def __init__(self) -> None:
+        self._due: defaultdict[str, dict[Key, Due]] = defaultdict(dict)
+        self._ways = KeysBy[_Way]()
+        self._restarted: defaultdict[_Named, dict[Key, float]] = defaultdict(dict)
+        self._workloads: dict[Key, list[_Named]] = {}
+
+    def note(self, key: Key, obj: Object | None, now: float) -> Due | None:
+        """Record the object; None if it is gone. Returns it if restarts are due."""
+        self._note_restarts(key, obj)
+        before = self.due(key)
+        found = due(obj, before, now) if obj else None
+        if before:
+            for way in _ways(before):
+                self._ways.discard(way, key)
+        if found:
+            self._due[key.namespace][key] = found
+            for way in _ways(found):
+                self._ways.add(way, key)
+        elif before:
+            del self._due[key.namespace][key]
+            if not self._due[key.namespace]:
+                del self._due[key.namespace]
+        return found
+
+    def due(self, key: Key) -> Due | None:
+        """The object, if restarts are due."""
+        return self._due.get(key.namespace, {}).get(key)
+
+    def due_in(self, namespace: str) -> Collection[Key]:
+        """The objects with due restarts."""
+        return self._due.get(namespace, {}).keys()
+
+    def namespaces(self) -> list[str]:
+        """Those that have objects with due restarts."""
+        return list(self._due)
+
+    def __len__(self) -> int:
+        return sum(map(len, list(self._due.values())))
+
+    def concerned(self, namespace: str, workload: Workload) -> list[Due]:
+        """The objects with due restarts for which this workload has to be restarted."""
+        found = {
+            key: each
+            for way in _ways_to(namespace, workload)
+            for key in self._ways.get(way)
+            if (each := self.due(key)) and each.names(workload) and not each.covers(workload.ref)
+        }
+        return list(found.values())
+
+    def last_restart(self, namespace: str, ref: Ref, until: float) -> float:
+        """When the workload was restarted last, for whichever object; 0 if never. What is after `until` is no restart."""
+        times = self._restarted.get(_Named(namespace, ref), {}).values()
+        return max((moment for moment in times if moment <= until), default=0.0)
+
+    def _note_restarts(self, key: Key, obj: Object | None) -> None:
+        for way in self._workloads.pop(key, ()):
+            self._restarted[way].pop(key, None)
+            if not self._restarted[way]:
+                del self._restarted[way]
+        status = unpacked(obj.get("status")) if obj else None
+        if not isinstance(status, dict) or not status.get("restarts"):
+            return
+        for entry in memory.entries(status).values():
+            if not entry.pending:
+                way = _Named(key.namespace, Ref(entry.kind, entry.name))
+                self._restarted[way][key] = seconds(entry.time)
+                self._workloads.setdefault(key, []).append(way)
+
+
+def _ways(found: Due) -> Iterator[_Way]:
+    """By what a workload leads to the object."""
+    namespace = found.key.namespace
+    for target in found.restart.targets:
+        if target.name is not None:
+            yield _Named(namespace, Ref(target.kind, target.name))
+        else:
+            yield _Selected(namespace, target.kind, min(selector(target).items()))
+    if found.restart.consumers:
+        yield _Consumer(found.secret)
+
+
+def _ways_to(namespace: str, workload: Workload) -> Iterator[_Way]:
+    yield _Named(namespace, workload.ref)
+    for label in workload.labels.items():
+        yield _Selected(namespace, workload.ref.kind, label)
+    for secret in workload.secrets:
+        yield _Consumer(Key(namespace, secret))
