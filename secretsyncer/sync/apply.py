@@ -9,7 +9,7 @@ was paused for longer than its duration, must not write.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
@@ -64,6 +64,14 @@ class Written(NamedTuple):
     revision: int | None = None
 
 
+Announce = Callable[[int], Awaitable[None]]
+"""Says in the status which revision a Secret gets that is deleted now. Raises SyncFailure."""
+
+
+async def _to_nobody(revision: int) -> None:
+    pass
+
+
 class Writer:
     """Writes Secrets and statuses."""
 
@@ -88,19 +96,28 @@ class Writer:
         self._told_of_crd = False
 
     async def write_secret(
-        self, synced: SyncedSecret, data: Mapping[str, bytes], *, revision: int = 0, peers: Peers = NOBODY
+        self,
+        synced: SyncedSecret,
+        data: Mapping[str, bytes],
+        *,
+        revision: int = 0,
+        next_revision: int = 0,
+        announce: Announce = _to_nobody,
+        peers: Peers = NOBODY,
     ) -> Written:
         """Write the Secret so that it has exactly this data, or with policy Merge so that it has these keys, too.
 
-        `revision` is the last one that was reported. `peers`: the other objects that fill the Secret. Raises Rejected or
-        Unavailable.
+        `revision` is the last one that was reported, and `next_revision` the last one that was announced: before a Secret
+        is deleted, to be created with other data. The process may end in between. `peers`: the other objects that fill
+        the Secret. Raises Rejected or Unavailable.
         """
         wanted, place, wish = fingerprint(synced, data), turf(synced), Wish(synced, data, peers)
         observed = await self._find(synced)
         if seconds := self._damping.until_retry(place, wanted, is_known=observed is not None):
             raise await self._disputed(synced.secret, place, seconds)
         for _ in range(TRIES):
-            made = await self._planner.revision(wish, observed, reported=revision)
+            known = revision if observed else max(revision, next_revision)
+            made = await self._planner.revision(wish, observed, reported=known)
             step = self._planner.step(wish, observed, made)
             seconds = self._damping.wait(place, wanted) if step else self._damping.on_trial(place)
             if seconds:
@@ -113,6 +130,9 @@ class Writer:
             if step is None:
                 self._planner.done(wish, self._secrets.get(synced.secret))
                 return Written(observed["metadata"]["resourceVersion"] if observed else "", revision=number)
+            if isinstance(step, Recreate) and number and number > revision:
+                await announce(number)
+                next_revision = number
             try:
                 written = await self._write(synced, step, wanted)
             except KubeError as error:

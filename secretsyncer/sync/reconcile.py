@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Literal, NamedTuple
 
 from secretsyncer.aws.api.sessions import Sessions
@@ -136,9 +137,15 @@ class Reconciler:
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             if not self._is_still_granted(record, synced, grant):
                 return Outcome("unchanged")  # edited meanwhile, and queued again for that
-            revision = number((unpacked(obj.get("status")) or {}).get("revision"))
-            peers = self._owners.peers(synced.secret, key)
-            written = await self._writer.write_secret(synced, content.data, revision=revision, peers=peers)
+            status = unpacked(obj.get("status")) or {}
+            written = await self._writer.write_secret(
+                synced,
+                content.data,
+                revision=number(status.get("revision")),
+                next_revision=number(status.get("nextRevision")),
+                announce=partial(self._reporter.recreating, obj),
+                peers=self._owners.peers(synced.secret, key),
+            )
             await self._releases.leave(synced, record.left)
             record.left = None
         except SyncFailure as failure:

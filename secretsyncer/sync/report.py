@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 from weakref import WeakValueDictionary
 
-from secretsyncer.errors import Reason, SyncFailure
+from secretsyncer.errors import Reason, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of, packed, unpacked
 from secretsyncer.sync import status
 from secretsyncer.sync.apply import Writer
@@ -103,6 +103,12 @@ class Reporter:
         elif status.ready_reason(change.old) not in {"", str(Reason.SYNCED)}:
             self._event(obj, "Normal", "Synced", "in sync with AWS again")
         return change.wrote
+
+    async def recreating(self, obj: Object, revision: int) -> None:
+        """The Secret is deleted now, and gets this revision. Raises SyncFailure, also if the object has changed."""
+        change = await self.change(obj, lambda old: {**old, "nextRevision": revision})
+        if change.stored is None:
+            raise Unavailable(Reason.KUBERNETES_ERROR, f"SyncedSecret {key_of(obj)} has changed meanwhile")
 
     async def suspended(self, obj: Object, synced: SyncedSecret) -> bool:
         """The object is suspended. Returns whether the status has changed."""

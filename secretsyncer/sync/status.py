@@ -25,7 +25,7 @@ READY, STALLED, RECONCILING = "Ready", "Stalled", "Reconciling"
 _OURS = {READY, STALLED, RECONCILING}
 RESTARTED = "Restarted"
 """The condition about workloads. It changes without the others, and `restart_memory` creates it."""
-RESTART_FIELDS = ("revision", "revisionTime", "restartedRevision", "restarts")
+RESTART_FIELDS = ("revision", "nextRevision", "revisionTime", "restartedRevision", "restarts")
 
 SOURCES_LIMIT = 50
 """Maximum number of sources in a status. A template may read hundreds."""
@@ -151,7 +151,8 @@ def _revision(old: dict[str, Any], revision: int, now: float) -> dict[str, Any]:
     """
     before = number(old.get("revision"))
     since = old.get("revisionTime")
-    return {
+    done: dict[str, Any] = {"nextRevision": None} if "nextRevision" in old else {}
+    return done | {
         "revision": revision,
         "revisionTime": since if since and revision == before else timestamp(now),
         "restartedRevision": min(number(old.get("restartedRevision", before)), revision),
