@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
@@ -68,7 +69,7 @@ Announce = Callable[[int], Awaitable[None]]
 """Says in the status which revision a Secret gets that is deleted now. Raises SyncFailure."""
 
 
-async def _to_nobody(revision: int) -> None:
+async def _nothing(*_: int) -> None:
     pass
 
 
@@ -102,7 +103,7 @@ class Writer:
         *,
         revision: int = 0,
         next_revision: int = 0,
-        announce: Announce = _to_nobody,
+        announce: Announce = _nothing,
         peers: Peers = NOBODY,
     ) -> Written:
         """Write the Secret so that it has exactly this data, or with policy Merge so that it has these keys, too.
@@ -130,11 +131,12 @@ class Writer:
             if step is None:
                 self._planner.done(wish, self._secrets.get(synced.secret))
                 return Written(observed["metadata"]["resourceVersion"] if observed else "", revision=number)
-            if isinstance(step, Recreate) and number and number > revision:
-                await announce(number)
-                next_revision = number
+            counts = isinstance(step, Recreate) and number is not None and number > revision
+            next_revision = max(next_revision, number or 0) if counts else next_revision
             try:
-                written = await self._write(synced, step, wanted)
+                written = await self._write(
+                    synced, step, wanted, before_deletion=partial(announce, next_revision) if counts else _nothing
+                )
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: read it again.
                 raced = error.status == 409 or (error.status == 404 and not isinstance(step, Create))
@@ -230,11 +232,19 @@ class Writer:
         """Whether the object still exists, and is not a new one with the same name."""
         return self.present(obj) is not None
 
-    async def _write(self, synced: SyncedSecret, step: Create | Recreate | Patch, wanted: bytes) -> Written:
+    async def _write(
+        self,
+        synced: SyncedSecret,
+        step: Create | Recreate | Patch,
+        wanted: bytes,
+        *,
+        before_deletion: Callable[[], Awaitable[None]],
+    ) -> Written:
         key = synced.secret
         check_lease(self._may_write)
         if isinstance(step, Recreate):
             await self._check_successor(key, step)
+            await before_deletion()
             await self._api.delete(
                 SECRETS, key.namespace, key.name, uid=step.uid, resource_version=step.resource_version
             )

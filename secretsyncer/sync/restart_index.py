@@ -6,7 +6,8 @@ Each restart of a workload asks whom it counts for. The answer takes as long as 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from secretsyncer.kube.objects import Key, KeysBy, Object, unpacked
@@ -66,7 +67,7 @@ class RestartIndex:
         """The object, if restarts are due."""
         return self._due.get(key.namespace, {}).get(key)
 
-    def due_in(self, namespace: str) -> Set[Key]:
+    def due_in(self, namespace: str) -> AbstractSet[Key]:
         """The objects with due restarts."""
         return self._due.get(namespace, {}).keys()
 
