@@ -191,7 +191,7 @@ class Restarter:
             left = refs, refs, obstacles
         todo, refs, obstacles = left
         if len(refs) > memory.MOST_WORKLOADS:
-            message = f"spec.restart selects {len(refs)} workloads; at most {memory.MOST_WORKLOADS} are possible"
+            message = f"spec.restart selects more than {memory.MOST_WORKLOADS} workloads; select fewer"
             return await self._explain(asked, [Obstacle(Reason.TOO_MANY, message, now + 300)])
         for number, ref in enumerate(todo):
             if number and asyncio.get_running_loop().time() >= end:

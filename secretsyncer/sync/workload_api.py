@@ -17,7 +17,7 @@ from secretsyncer.errors import KubeError
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import WORKLOADS, Resource
 from secretsyncer.sync.refusals import is_denial
-from secretsyncer.sync.restart_memory import Reason
+from secretsyncer.sync.restart_memory import MOST_WORKLOADS, Reason
 from secretsyncer.sync.workloads import CONSUMERS, Ref, Workload, patch, selector, view
 from secretsyncer.synced_secret.restart import Restart
 
@@ -110,9 +110,14 @@ class Workloads:
         return found
 
     async def selected(self, namespace: str, kind: str, labels: dict[str, str]) -> list[Workload]:
-        """The workloads of a kind with these labels. Raises Obstacle."""
+        """The workloads of a kind with these labels, or more of them than are possible. Raises Obstacle."""
         text = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
-        return [found async for found in self._list(namespace, kind, text)]
+        found: list[Workload] = []
+        async for one in self._list(namespace, kind, text):
+            found.append(one)
+            if len(found) > MOST_WORKLOADS:
+                break
+        return found
 
     async def _list(self, namespace: str, kind: str, labels: str = "") -> AsyncIterator[Workload]:
         about, token = (namespace, kind, ""), ""
@@ -189,6 +194,8 @@ class Look:
         found: dict[Ref, None] = {}
         obstacles: list[Obstacle] = []
         for target in restart.targets:
+            if len(found) > MOST_WORKLOADS:
+                break  # too many: the other lists do not matter
             if target.name is not None:
                 found[Ref(target.kind, target.name)] = None
                 continue
@@ -197,7 +204,7 @@ class Look:
                 obstacles.append(some)
             else:
                 found |= {one.ref: None for one in some}
-        if restart.consumers:
+        if restart.consumers and len(found) <= MOST_WORKLOADS:
             all_of_them = await self._all_consumers()
             if isinstance(all_of_them, Obstacle):
                 obstacles.append(all_of_them)

@@ -8,9 +8,11 @@ from collections import Counter
 
 import pytest
 
-from secretsyncer.sync.workload_api import Workloads
+from secretsyncer.sync.restart_memory import MOST_WORKLOADS
+from secretsyncer.sync.workload_api import Look, Workloads
 from secretsyncer.sync.workloads import Ref
 from secretsyncer.synced_secret import SyncedSecretSpec
+from secretsyncer.synced_secret.restart import Restart
 from tests.support.restart_site import Site
 from tests.support.workloads import OPT_IN, RESTARTED_AT, workload
 
@@ -216,3 +218,25 @@ async def test_failures_of_one_namespace_do_not_push_out_those_of_others(site, m
     asked = len(site.cluster.reads)
     await ask("team", "web")
     assert len(site.cluster.reads) == asked
+
+
+class Crowded:
+    """An API with an endless list of large pages."""
+
+    def __init__(self):
+        self.asked = 0
+
+    async def list(self, resource, namespace, *, label_selector="", continue_=""):
+        self.asked += 1
+        items = [workload(namespace, f"web-{self.asked}-{number}") for number in range(500)]
+        return {"items": items, "metadata": {"continue": "more"}}
+
+
+async def test_a_list_that_selects_too_many_is_not_read_to_its_end():
+    api = Crowded()
+    targets = [{"kind": "Deployment", "selector": {"matchLabels": {"app": f"a-{number}"}}} for number in range(50)]
+    restart = Restart.model_validate({"targets": targets, "consumers": True})
+    refs, obstacles = await Look(Workloads(api, now=lambda: 0.0), "team").targets(restart, "demo")
+    assert len(refs) > MOST_WORKLOADS
+    assert obstacles == []
+    assert api.asked == 1
