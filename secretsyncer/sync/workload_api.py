@@ -49,8 +49,8 @@ class Api(Protocol):
     async def merge_patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object: ...
 
 
-_About = tuple[str, ...]
-"""Namespace, kind and name of a workload, or namespace and kind of a missing permission."""
+_About = tuple[str, str, str]
+"""Namespace, kind and name of a workload; of a missing permission, what the operator may not do, which is no name."""
 
 
 class Obstacle(Exception):  # noqa: N818 - not an error of this program
@@ -79,7 +79,7 @@ class Workloads:
     async def get(self, namespace: str, ref: Ref) -> Workload:
         """The workload. Raises Obstacle."""
         about = (namespace, *ref)
-        self._check(about)
+        self._check(about, "get", "patch")
         try:
             found = view(ref.kind, await self._api.get(WORKLOADS[ref.kind], namespace, ref.name))
         except KubeError as error:
@@ -97,8 +97,7 @@ class Workloads:
                 raise Changed from None
             raise self._failure(about, "patch", error) from None
         # Only now, because a workload that can be read may still refuse its restart.
-        self._succeeded(about)
-        self._succeeded(about[:2])
+        self._succeeded(about, "get", "patch")
 
     async def consumers(self, namespace: str) -> Mapping[str, list[Ref]]:
         """The workloads that want to be restarted with the Secrets that they use, by these. Raises Obstacle."""
@@ -121,7 +120,7 @@ class Workloads:
 
     async def _list(self, namespace: str, kind: str, labels: str = "") -> AsyncIterator[Workload]:
         about, token = (namespace, kind, ""), ""
-        self._check(about)
+        self._check(about, "list")
         for _ in range(MOST_PAGES):
             try:
                 page = await self._api.list(WORKLOADS[kind], namespace, label_selector=labels, continue_=token)
@@ -133,26 +132,26 @@ class Workloads:
             token = str((page.get("metadata") or {}).get("continue") or "")
             if not token:
                 break
-        self._succeeded(about)
+        self._succeeded(about, "list")
 
     # What failed
 
-    def _check(self, about: tuple[str, str, str]) -> None:
-        """Raises Obstacle before the end of the backoff of this workload, or of its kind."""
-        for what in (about[:2], about):
+    def _check(self, about: _About, *verbs: str) -> None:
+        """Raises Obstacle before the end of the backoff of this workload, or of a permission that it takes."""
+        for what in (*(_permission(about, verb) for verb in verbs), about):
             failed = self._failed.get(about[0], {}).get(what)
             if failed and failed[1].until > self._now():
                 raise failed[1].with_traceback(None)
 
-    def _failure(self, about: tuple[str, str, str], verb: str, error: KubeError) -> Obstacle:
+    def _failure(self, about: _About, verb: str, error: KubeError) -> Obstacle:
         namespace, kind, name = about
         what, backoff = f"{kind} {name}".rstrip(), BACKOFF
-        key: _About = about
+        key = about
         if is_denial(error):
             # Its words may quote the pod template, with whatever is in its environment.
             reason, message = Reason.REFUSED, f"an admission policy or webhook refuses the restart of {what}"
         elif error.status in {401, 403}:
-            plural, key, backoff = WORKLOADS[kind].plural, about[:2], DENIED
+            plural, key, backoff = WORKLOADS[kind].plural, _permission(about, verb), DENIED
             reason = Reason.FORBIDDEN
             message = (
                 f"the operator may not {verb} {plural} in namespace {namespace}: install the component restarts "
@@ -160,6 +159,8 @@ class Workloads:
             )
         elif error.status == 404:
             reason, message = Reason.NOT_FOUND, f"there is no {what} in namespace {namespace}"
+            if not name:
+                message = f"the Kubernetes API does not know {WORKLOADS[kind].plural}: install their definition"
         else:
             said = f"{error.status} {error.reason}" if error.status else error.reason
             reason, message = Reason.KUBERNETES_ERROR, f"{what}: the Kubernetes API says {said}"
@@ -173,11 +174,16 @@ class Workloads:
             del failed[next(iter(failed))]
         return obstacle
 
-    def _succeeded(self, about: _About) -> None:
+    def _succeeded(self, about: _About, *verbs: str) -> None:
         if failed := self._failed.get(about[0]):
-            failed.pop(about, None)
+            for what in (*(_permission(about, verb) for verb in verbs), about):
+                failed.pop(what, None)
             if not failed:
                 del self._failed[about[0]]
+
+
+def _permission(about: _About, verb: str) -> _About:
+    return about[0], about[1], f"may not {verb}"
 
 
 class Look:

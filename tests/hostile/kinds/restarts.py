@@ -10,7 +10,6 @@ from sandbox.kubernetes_client import KubernetesError, Object
 from tests.hostile.kinds.table import table
 from tests.hostile.scene import Scene, Tenant, again_and_again, each
 from tests.hostile.watch import Stopwatch
-from tests.support.builders import ANNOTATION
 from tests.support.specs import literal
 from tests.support.workloads import OPT_IN, RESTARTED_AT, workload
 
@@ -23,7 +22,7 @@ _NAMESPACES = 5
 @asynccontextmanager
 async def _honest(scene: Scene) -> AsyncIterator[None]:
     """A workload of an honest tenant, whose Secret changes after a while: it must be restarted."""
-    space = await scene.cluster.space(annotations={ANNOTATION: "[]"})
+    space = await scene.cluster.space()
     spec = {"restart": {"targets": [{"kind": "Deployment", "name": "web"}], "delay": "0s"}}
     await scene.cluster.create(workload(space.name))
     await space.write("demo", data=[literal("a", "1")], **spec)

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from secretsyncer.errors import KubeError
 from secretsyncer.sync.restart_memory import MOST_WORKLOADS
 from secretsyncer.sync.workload_api import Look, Workloads
 from secretsyncer.sync.workloads import Ref
@@ -240,3 +241,25 @@ async def test_a_list_that_selects_too_many_is_not_read_to_its_end():
     assert len(refs) > MOST_WORKLOADS
     assert obstacles == []
     assert api.asked == 1
+
+
+async def test_a_missing_permission_to_list_holds_up_no_workload_that_is_named(site):
+    site.deploy()
+    refused = KubeError(403, "Forbidden", "no")
+    site.cluster.refuse = lambda verb, plural, _: refused if (verb, plural) == ("list", "deployments") else None
+    site.put("users", revision=1, restart={"consumers": True, "delay": "0s"})
+    async with site.running():
+        await asyncio.sleep(2)
+        site.put("named", revision=1)
+        await asyncio.sleep(10)
+    assert "may not list deployments" in site.told("users")[2]
+    assert site.told("named")[0] == "True"
+
+
+async def test_a_kind_that_the_api_does_not_know_is_told(site):
+    site.cluster.refuse = lambda verb, plural, _: KubeError(404, "NotFound", "no") if plural == "rollouts" else None
+    selected = {"targets": [{"kind": "Rollout", "selector": {"matchLabels": {"app": "a"}}}], "delay": "0s"}
+    site.put(revision=1, restart=selected)
+    async with site.running():
+        await asyncio.sleep(10)
+    assert site.told()[1:] == ("NotFound", "the Kubernetes API does not know rollouts: install their definition")
