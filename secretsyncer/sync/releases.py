@@ -22,7 +22,6 @@ from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
 from secretsyncer.sync.secret_plan import is_ours, owned_secrets
-from secretsyncer.sync.secret_rules import listed_keys
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -173,14 +172,7 @@ class Releases:
             try:
                 written = await self._api.merge_patch(SECRETS, secret.namespace, secret.name, step.body)
             except KubeError as error:
-                if error.status == 422 and step.keys and not is_denial(error):
-                    # The type of the Secret requires them. Somebody has to delete it, and the operator may not.
-                    log.warning(
-                        "keys of deleted objects retained: the type of the Secret requires them",
-                        extra={"secret": str(secret), "retained": listed_keys(step.keys)},
-                    )
-                    delete = False
-                elif error.status not in {404, 409} or is_denial(error):
+                if error.status not in {404, 409} or is_denial(error):
                     raise await refusal(self._api, error, secret, ()) from None
             else:
                 self._secrets.remember(written)

@@ -257,28 +257,3 @@ async def test_long_names_of_keys_of_objects_that_are_gone_leave_room_for_others
             assert ready(one, f"o{number}")["reason"] == "Synced", number
             one.cluster.remove(SYNCED_SECRETS, Key("team", f"o{number}"))
             await asyncio.sleep(1)
-
-
-async def test_keys_that_the_type_of_the_secret_requires_stay_and_nobody_tries_for_ever(process):
-    one = process(sync_interval_sec=10)
-    one.cluster.put(foreign())
-    one.cluster.put(fills(deletionPolicy="Delete"))
-    async with one.running():
-        await asyncio.sleep(1)
-        real, asked = one.cluster.merge_patch, 0
-
-        async def patch(resource, namespace, name, body, **options):
-            nonlocal asked
-            if None in body.get("data", {}).values():
-                asked += 1
-                raise KubeError(422, "Invalid", "data[a]: Required value")
-            return await real(resource, namespace, name, body, **options)
-
-        one.cluster.merge_patch = patch
-        one.cluster.remove(SYNCED_SECRETS, Key("team", "web"))
-        await asyncio.sleep(100)
-        assert one.data() == {"x": b"theirs", "a": b"1"}
-        metadata = one.cluster.secret(KEY)["metadata"]
-        assert HELD not in metadata["annotations"]
-        assert MARK not in metadata["labels"]
-        assert asked == 1
