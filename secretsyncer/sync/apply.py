@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of
-from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.awaited import Awaited
 from secretsyncer.sync.damping import Damping, dispute, turf
@@ -25,6 +25,7 @@ from secretsyncer.sync.owners import NOBODY, Peers
 from secretsyncer.sync.planner import Planner, Wish
 from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
 from secretsyncer.sync.revision import Count, Revision, following
+from secretsyncer.sync.secret_api import Api, check_successor
 from secretsyncer.sync.secret_plan import Create, Patch, Recreate
 from secretsyncer.sync.secret_rules import listed_keys
 from secretsyncer.sync.stores import Stores
@@ -34,24 +35,6 @@ log = logging.getLogger(__name__)
 
 TRIES = 4
 """Attempts of one reconcile to write a Secret that others change meanwhile."""
-
-
-class Api(Protocol):
-    """The part of `KubeClient` that writes."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
-
-    async def create(
-        self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False
-    ) -> Object: ...
-
-    async def merge_patch(
-        self, resource: Resource, namespace: str, name: str, body: Object, *, subresource: str | None = None
-    ) -> Object: ...
-
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, *, uid: str = "", resource_version: str = ""
-    ) -> Object: ...
 
 
 class Written(NamedTuple):
@@ -243,7 +226,7 @@ class Writer:
         key = synced.secret
         check_lease(self._may_write)
         if isinstance(step, Recreate):
-            await self._check_successor(key, step)
+            await check_successor(self._api, key, step.body)
             await before_deletion()
             await self._api.delete(
                 SECRETS, key.namespace, key.name, uid=step.uid, resource_version=step.resource_version
@@ -303,14 +286,6 @@ class Writer:
             message = dispute(key, stored)
             self._damping.explain(place, message)
         return Rejected(Reason.CONFLICT, message, retry_after=seconds)
-
-    async def _check_successor(self, key: Key, step: Recreate) -> None:
-        """Raises KubeError if the API server would refuse it: then the Secret that is there must not be deleted."""
-        try:
-            await self._api.create(SECRETS, key.namespace, step.body, dry_run=True)
-        except KubeError as error:
-            if error.status != 409 or error.reason != "AlreadyExists":  # checked, and only the name is taken
-                raise
 
     async def _read(self, key: Key) -> Object | None:
         try:

@@ -1,31 +1,35 @@
 """Which restarts are due for an object, and for whom a restart counts. Pure.
 
-Only `spec.restart` and the name of the Secret are parsed: the expressions of a whole spec can take seconds to compile.
+Only `spec.restart` and the name of the Secret are read: the expressions of a whole spec can take seconds to compile. What
+is kept of an object is short: its metadata, its status, and `spec.restart` as text, which is parsed when it is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from secretsyncer.kube.objects import Key, Object, key_of, unpacked
+from secretsyncer.kube.objects import Key, Object, key_of, packed, unpacked
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.restart_memory import Entry
 from secretsyncer.sync.status import number
 from secretsyncer.sync.workloads import Ref, Workload, concerns, seconds
 from secretsyncer.synced_secret import target_of
-from secretsyncer.synced_secret.restart import Restart
+from secretsyncer.synced_secret.restart import LONGEST, Restart
 
 
 class Due(NamedTuple):
     """An object with restarts that are due."""
 
     obj: Object
+    """Without its spec."""
     key: Key
     secret: Key
-    restart: Restart
+    asks: bytes
+    """spec.restart, packed."""
     revision: int
     entries: Mapping[tuple[str, str], Entry]
     """The last restart of each workload for the object."""
@@ -33,18 +37,19 @@ class Due(NamedTuple):
     """When its restarts became due, as Unix time."""
 
     @property
+    def restart(self) -> Restart:
+        found = _parsed(self.asks)
+        assert found, "it was valid when the object was noted"  # noqa: S101
+        return found
+
+    @property
     def generation(self) -> int:
         return number(self.obj["metadata"].get("generation"))
 
     @property
-    def version(self) -> tuple[object, ...]:
-        """What of the object its spec depends on."""
-        return _version(self.obj)
-
-    @property
     def about(self) -> tuple[object, ...]:
         """What makes its restarts due."""
-        return *self.version, self.revision
+        return _asked(self.obj)
 
     def names(self, workload: Workload) -> bool:
         """Whether the workload has to be restarted for the object."""
@@ -73,14 +78,19 @@ def due(obj: Object, before: Due | None, now: float) -> Due | None:
     """
     if not memory.is_behind(obj):
         return None
-    status = unpacked(obj["status"])
-    restart = before.restart if before and before.version == _version(obj) else _restart(obj)
-    if restart is None:
+    status, asks = unpacked(obj["status"]), packed(unpacked(obj["spec"])["restart"])
+    if len(asks) > LONGEST or _parsed(asks) is None:
         return None
     since = min(seconds(status.get("revisionTime")) or now, now)
     if before and restarted_revision(before.obj) == restarted_revision(obj):
         since = min(since, before.since)
-    return Due(obj, key_of(obj), target_of(obj), restart, number(status["revision"]), memory.entries(status), since)
+    kept = {field: value for field, value in obj.items() if field != "spec"}
+    return Due(kept, key_of(obj), target_of(obj), asks, number(status["revision"]), memory.entries(status), since)
+
+
+def asks_more(old: Object | None, new: Object) -> bool:
+    """Whether the spec or the revision differ, and not only what is reported of restarts."""
+    return old is None or _asked(old) != _asked(new)
 
 
 def restarted_revision(obj: Object) -> int:
@@ -88,13 +98,14 @@ def restarted_revision(obj: Object) -> int:
     return number((unpacked(obj.get("status")) or {}).get("restartedRevision"))
 
 
-def _restart(obj: Object) -> Restart | None:
+@lru_cache(256)
+def _parsed(asks: bytes) -> Restart | None:
     try:
-        return Restart.model_validate(unpacked(obj["spec"])["restart"])
+        return Restart.model_validate(unpacked(asks))
     except ValidationError:
         return None
 
 
-def _version(obj: Object) -> tuple[object, ...]:
-    metadata = obj["metadata"]
-    return metadata.get("uid"), metadata.get("generation")
+def _asked(obj: Object) -> tuple[object, ...]:
+    metadata, status = obj["metadata"], unpacked(obj.get("status")) or {}
+    return metadata.get("uid"), metadata.get("generation"), status.get("revision")

@@ -6,7 +6,7 @@ Each restart of a workload asks whom it counts for. The answer takes as long as 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -37,35 +37,50 @@ _Way = _Named | _Selected | _Consumer
 
 
 class RestartIndex:
-    """What is known of all objects of one process."""
+    """What is known of all objects of one process.
 
-    def __init__(self) -> None:
+    `latest` gives the object with this process's own writes, before the watch shows them. `now`: Unix time in seconds.
+    """
+
+    def __init__(self, latest: Callable[[Key], Object | None], *, now: Callable[[], float]) -> None:
+        self._latest = latest
+        self._now = now
         self._due: defaultdict[str, dict[Key, Due]] = defaultdict(dict)
         self._ways = KeysBy[_Way]()
+        self._ways_of: dict[Key, frozenset[_Way]] = {}
         self._restarted: defaultdict[_Named, dict[Key, float]] = defaultdict(dict)
         self._workloads: dict[Key, list[_Named]] = {}
 
-    def note(self, key: Key, obj: Object | None, now: float) -> Due | None:
+    def note(self, key: Key, obj: Object | None) -> Due | None:
         """Record the object; None if it is gone. Returns it if restarts are due."""
         self._note_restarts(key, obj)
-        before = self.due(key)
-        found = due(obj, before, now) if obj else None
-        if before:
-            for way in _ways(before):
-                self._ways.discard(way, key)
+        before = self._due.get(key.namespace, {}).get(key)
+        found = due(obj, before, self._now()) if obj else None
         if found:
             self._due[key.namespace][key] = found
-            for way in _ways(found):
-                self._ways.add(way, key)
         elif before:
             del self._due[key.namespace][key]
             if not self._due[key.namespace]:
                 del self._due[key.namespace]
+        if found is None or before is None or (before.asks, before.secret) != (found.asks, found.secret):
+            self._note_ways(key, found)
         return found
+
+    def _note_ways(self, key: Key, found: Due | None) -> None:
+        for way in self._ways_of.pop(key, ()):
+            self._ways.discard(way, key)
+        if found:
+            self._ways_of[key] = frozenset(_ways(found))
+            for way in self._ways_of[key]:
+                self._ways.add(way, key)
 
     def due(self, key: Key) -> Due | None:
         """The object, if restarts are due."""
-        return self._due.get(key.namespace, {}).get(key)
+        found = self._due.get(key.namespace, {}).get(key)
+        if found is None:
+            return None
+        latest = self._latest(key)
+        return found if latest is not None and _version(latest) == _version(found.obj) else self.note(key, latest)
 
     def due_in(self, namespace: str) -> AbstractSet[Key]:
         """The objects with due restarts."""
@@ -83,7 +98,7 @@ class RestartIndex:
         found = {
             key: each
             for way in _ways_to(namespace, workload)
-            for key in self._ways.get(way)
+            for key in tuple(self._ways.get(way))
             if (each := self.due(key)) and each.names(workload) and not each.covers(workload.ref)
         }
         return list(found.values())
@@ -106,6 +121,10 @@ class RestartIndex:
                 way = _Named(key.namespace, Ref(entry.kind, entry.name))
                 self._restarted[way][key] = seconds(entry.time)
                 self._workloads.setdefault(key, []).append(way)
+
+
+def _version(obj: Object) -> object:
+    return obj["metadata"].get("resourceVersion")
 
 
 def _ways(found: Due) -> Iterator[_Way]:

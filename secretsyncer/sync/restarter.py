@@ -21,7 +21,7 @@ from secretsyncer.kube.workqueue import QueueClosed, WorkQueue
 from secretsyncer.metrics import RestartMetrics
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.report import EventSink, Reporter
-from secretsyncer.sync.restart_due import Due
+from secretsyncer.sync.restart_due import Due, asks_more
 from secretsyncer.sync.restart_index import RestartIndex
 from secretsyncer.sync.restart_memory import Reason
 from secretsyncer.sync.restart_windows import opening
@@ -75,7 +75,7 @@ class Restarter:
         self._count = metrics.total
         self._now = now
         self._leading = False
-        self._index = RestartIndex()
+        self._index = RestartIndex(stores.objects.get, now=now)
         self._one = WorkloadRestart(
             workloads,
             self._index,
@@ -102,15 +102,13 @@ class Restarter:
         for namespace in self._index.namespaces():
             self._queue.add(namespace)
 
-    def _on_object(self, _kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
-        before = self._index.due(key)
-        found = self._index.note(key, new, self._now())
-        if found is None:
+    def _on_object(self, _kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
+        if self._index.note(key, new) is None or new is None:
             self._blocked.discard(key)
             self._waits.pop(key, None)
             self._crashes.pop(key, None)
         # Our own reports are changes, too.
-        elif before is None or before.about != found.about:
+        elif asks_more(old, new):
             if going := self._passes.get(key.namespace):
                 going.done.discard(key)
                 going.rest.pop(key, None)
@@ -207,7 +205,7 @@ class Restarter:
 
     async def _finish(self, asked: Due, refs: list[Ref]) -> float | None:
         now, present = self._now(), self._index.due(asked.key)
-        if present and present.version != asked.version:
+        if present and present.generation != asked.generation:
             return now + SOON  # spec.restart may name other workloads now
         shown = ", ".join(map(str, refs[:SHOWN])) or "spec.restart selects no workload"
         more = f" and {len(refs) - SHOWN} more" if len(refs) > SHOWN else ""

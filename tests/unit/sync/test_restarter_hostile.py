@@ -8,21 +8,22 @@ from collections import Counter
 
 import pytest
 
-from secretsyncer.errors import KubeError
+from secretsyncer.errors import KubeError, Rejected
+from secretsyncer.kube.objects import Key
 from secretsyncer.sync.restart_memory import MOST_WORKLOADS
 from secretsyncer.sync.workload_api import Look, Workloads
 from secretsyncer.sync.workloads import Ref
-from secretsyncer.synced_secret import SyncedSecretSpec
+from secretsyncer.synced_secret import SyncedSecretSpec, parse
 from secretsyncer.synced_secret.restart import Restart
-from tests.support.restart_site import Site
+from tests.support.restart_site import WEB, Site
 from tests.support.workloads import OPT_IN, RESTARTED_AT, workload
 
 pytestmark = pytest.mark.looptime
 
 
-@pytest.fixture
-async def site():
-    return Site()
+@pytest.fixture(params=[False, True], ids=["kept", "stubs"])
+async def site(request):
+    return Site(stubs=request.param)
 
 
 def named(*names, kind="Deployment"):
@@ -263,3 +264,33 @@ async def test_a_kind_that_the_api_does_not_know_is_told(site):
     async with site.running():
         await asyncio.sleep(10)
     assert site.told()[1:] == ("NotFound", "the Kubernetes API does not know rollouts: install their definition")
+
+
+async def test_what_this_process_has_written_counts_before_the_watch_shows_it():
+    site = Site(min_interval=0.0)
+    site.cluster.lag = 5.0
+    site.deploy()
+    site.put(revision=1)
+    await asyncio.sleep(2)
+    site.put("late", revision=1, restart=named("another"))
+    async with site.running():
+        await asyncio.sleep(60)
+    assert site.restarts() == 1
+    assert site.status()["restartedRevision"] == 1
+
+
+async def test_of_objects_that_are_too_large_to_be_kept_nothing_large_is_kept(site):
+    site.deploy()
+    site.put(revision=1, restart={**WEB, "delay": "10s"}, secretMetadata={"annotations": {"large": "x" * 100_000}})
+    async with site.running():
+        await asyncio.sleep(5)
+        assert len(str(vars(site.restarter._index))) < 10_000
+        await asyncio.sleep(20)
+    assert site.restarts() == 1
+    too_long = [{"kind": "Deployment", "name": f"{number:0250}"} for number in range(50)]
+    site.put("long", revision=1, restart={"targets": too_long})
+    with pytest.raises(Rejected, match=r"spec\.restart: is longer than 7000 bytes"):
+        parse(site.cluster.synced_secret(Key("team", "long")))
+    async with site.running():
+        await asyncio.sleep(60)
+    assert "restarts" not in site.status("long")
