@@ -28,6 +28,7 @@ from secretsyncer.sync.revision import Count, Revision, following
 from secretsyncer.sync.secret_api import Api, check_successor
 from secretsyncer.sync.secret_plan import Create, Patch, Recreate
 from secretsyncer.sync.secret_rules import listed_keys
+from secretsyncer.sync.status import NOTHING_REPORTED, Reported
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -48,11 +49,11 @@ class Written(NamedTuple):
     revision: int | None = None
 
 
-Announce = Callable[[int], Awaitable[None]]
+Announce = Callable[[SyncedSecret, int], Awaitable[None]]
 """Says in the status which revision a Secret gets that is deleted now. Raises SyncFailure."""
 
 
-async def _nothing(*_: int) -> None:
+async def _nothing(*_: object) -> None:
     pass
 
 
@@ -84,23 +85,21 @@ class Writer:
         synced: SyncedSecret,
         data: Mapping[str, bytes],
         *,
-        revision: int = 0,
-        next_revision: int = 0,
+        reported: Reported = NOTHING_REPORTED,
         announce: Announce = _nothing,
         peers: Peers = NOBODY,
     ) -> Written:
         """Write the Secret so that it has exactly this data, or with policy Merge so that it has these keys, too.
 
-        `revision` is the last one that was reported, and `next_revision` the last one that was announced: before a Secret
-        is deleted, to be created with other data. The process may end in between. `peers`: the other objects that fill
-        the Secret. Raises Rejected or Unavailable.
+        `announce` is called before a Secret is deleted, to be created with other data: the process may end in between.
+        `peers`: the other objects that fill the Secret. Raises Rejected or Unavailable.
         """
         wanted, place, wish = fingerprint(synced, data), turf(synced), Wish(synced, data, peers)
         observed = await self._find(synced)
         if seconds := self._damping.until_retry(place, wanted, is_known=observed is not None):
             raise await self._disputed(synced.secret, place, seconds)
         for _ in range(TRIES):
-            known = revision if observed else max(revision, next_revision)
+            known = reported.revision if observed else max(reported)
             made = await self._planner.revision(wish, observed, reported=known)
             step = self._planner.step(wish, observed, made)
             seconds = self._damping.wait(place, wanted) if step else self._damping.on_trial(place)
@@ -114,11 +113,14 @@ class Writer:
             if step is None:
                 self._planner.done(wish, self._secrets.get(synced.secret))
                 return Written(observed["metadata"]["resourceVersion"] if observed else "", revision=number)
-            counts = isinstance(step, Recreate) and number is not None and number > revision
-            next_revision = max(next_revision, number or 0) if counts else next_revision
+            counts = isinstance(step, Recreate) and number is not None and number > reported.revision
+            reported = reported._replace(following=max(reported.following, number or 0)) if counts else reported
             try:
                 written = await self._write(
-                    synced, step, wanted, before_deletion=partial(announce, next_revision) if counts else _nothing
+                    synced,
+                    step,
+                    wanted,
+                    before_deletion=partial(announce, synced, reported.following) if counts else _nothing,
                 )
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: read it again.

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Literal, NamedTuple
 
 from secretsyncer.aws.api.sessions import Sessions
@@ -21,7 +20,7 @@ from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.values.sources import Sources
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.expressions.patience import OutOfPatience
-from secretsyncer.kube.objects import Key, Object, unpacked
+from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.apply import Writer
@@ -37,7 +36,7 @@ from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.sync.releases import Releases
 from secretsyncer.sync.render import finds, references, templates
 from secretsyncer.sync.report import Reporter
-from secretsyncer.sync.status import number
+from secretsyncer.sync.status import reported_of
 from secretsyncer.sync.stores import Stores
 from secretsyncer.sync.template_ids import ref_for
 from secretsyncer.synced_secret import SyncedSecret
@@ -137,14 +136,9 @@ class Reconciler:
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             if not self._is_still_granted(record, synced, grant):
                 return Outcome("unchanged")  # edited meanwhile, and queued again for that
-            status = unpacked(obj.get("status")) or {}
+            peers = self._owners.peers(synced.secret, key)
             written = await self._writer.write_secret(
-                synced,
-                content.data,
-                revision=number(status.get("revision")),
-                next_revision=number(status.get("nextRevision")),
-                announce=partial(self._reporter.recreating, obj),
-                peers=self._owners.peers(synced.secret, key),
+                synced, content.data, reported=reported_of(obj), announce=self._reporter.recreating, peers=peers
             )
             await self._releases.leave(synced, record.left)
             record.left = None

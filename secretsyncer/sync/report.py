@@ -104,11 +104,13 @@ class Reporter:
             self._event(obj, "Normal", "Synced", "in sync with AWS again")
         return change.wrote
 
-    async def recreating(self, obj: Object, revision: int) -> None:
-        """The Secret is deleted now, and gets this revision. Raises SyncFailure, also if the object has changed."""
+    async def recreating(self, synced: SyncedSecret, revision: int) -> None:
+        """The Secret is deleted now, and gets this revision. Raises SyncFailure, also if the object is gone."""
+        namespace, name = synced.key
+        obj: Object = {"metadata": {"namespace": namespace, "name": name, "uid": synced.uid}}
         change = await self.change(obj, lambda old: {**old, "nextRevision": revision})
         if change.stored is None:
-            raise Unavailable(Reason.KUBERNETES_ERROR, f"SyncedSecret {key_of(obj)} has changed meanwhile")
+            raise Unavailable(Reason.KUBERNETES_ERROR, f"SyncedSecret {synced.key} is gone")
 
     async def suspended(self, obj: Object, synced: SyncedSecret) -> bool:
         """The object is suspended. Returns whether the status has changed."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES
 from secretsyncer.errors import Reason, SyncFailure, Unavailable, clip
+from secretsyncer.kube.objects import Object, unpacked
 
 # Each attempt has a new one, which is not a change.
 _REQUEST_ID = re.compile(r" \(request id [^)]*\)")
@@ -137,6 +138,21 @@ def synced(
     stale = any(status[field] != old.get(field) for field in status)
     status["lastSyncTime"] = timestamp(now) if stale or not old.get("lastSyncTime") else old["lastSyncTime"]
     return status
+
+
+class Reported(NamedTuple):
+    """Revisions in a status: the last one, and the one that was announced before its Secret was deleted."""
+
+    revision: int = 0
+    following: int = 0
+
+
+NOTHING_REPORTED = Reported()
+
+
+def reported_of(obj: Object) -> Reported:
+    status = unpacked(obj.get("status")) or {}
+    return Reported(number(status.get("revision")), number(status.get("nextRevision")))
 
 
 def number(value: Any) -> int:
