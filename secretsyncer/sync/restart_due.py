@@ -16,7 +16,7 @@ from secretsyncer.kube.objects import Key, Object, key_of, packed, unpacked
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.restart_memory import Entry
 from secretsyncer.sync.status import number
-from secretsyncer.sync.workloads import Ref, Workload, concerns, seconds
+from secretsyncer.sync.workloads import Ref, Workload, seconds
 from secretsyncer.synced_secret import target_of
 from secretsyncer.synced_secret.restart import LONGEST, Restart
 
@@ -50,10 +50,6 @@ class Due(NamedTuple):
     def about(self) -> tuple[object, ...]:
         """What makes its restarts due."""
         return _asked(self.obj)
-
-    def names(self, workload: Workload) -> bool:
-        """Whether the workload has to be restarted for the object."""
-        return concerns(self.restart, self.secret.name, workload)
 
     def covers(self, ref: Ref) -> bool:
         """Whether this workload was restarted for the present revision."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from secretsyncer.kube.objects import Key, KeysBy, Object, unpacked
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.restart_due import Due, due
-from secretsyncer.sync.workloads import Ref, Workload, seconds, selector
+from secretsyncer.sync.workloads import Ref, Workload, consumed, seconds, selector
 
 
 class _Named(NamedTuple):
@@ -22,11 +22,14 @@ class _Named(NamedTuple):
 
 
 class _Selected(NamedTuple):
-    """`label` is one of those that the workload must have."""
-
     namespace: str
     kind: str
-    label: tuple[str, str]
+    labels: frozenset[tuple[str, str]]
+
+    @property
+    def one(self) -> tuple[str, str, tuple[str, str]]:
+        """By what it is found: one of the labels."""
+        return self.namespace, self.kind, min(self.labels)
 
 
 class _Consumer(NamedTuple):
@@ -48,6 +51,7 @@ class RestartIndex:
         self._due: defaultdict[str, dict[Key, Due]] = defaultdict(dict)
         self._ways = KeysBy[_Way]()
         self._ways_of: dict[Key, frozenset[_Way]] = {}
+        self._selections: defaultdict[tuple[str, str, tuple[str, str]], set[_Selected]] = defaultdict(set)
         self._restarted: defaultdict[_Named, dict[Key, float]] = defaultdict(dict)
         self._workloads: dict[Key, list[_Named]] = {}
 
@@ -69,10 +73,25 @@ class RestartIndex:
     def _note_ways(self, key: Key, found: Due | None) -> None:
         for way in self._ways_of.pop(key, ()):
             self._ways.discard(way, key)
+            if isinstance(way, _Selected) and not self._ways.get(way):
+                self._selections[way.one].discard(way)
+                if not self._selections[way.one]:
+                    del self._selections[way.one]
         if found:
             self._ways_of[key] = frozenset(_ways(found))
             for way in self._ways_of[key]:
                 self._ways.add(way, key)
+                if isinstance(way, _Selected):
+                    self._selections[way.one].add(way)
+
+    def _ways_to(self, namespace: str, workload: Workload) -> list[_Way]:
+        """By what the workload leads to objects."""
+        kind, labels = workload.ref.kind, workload.labels.items()
+        found: list[_Way] = [_Named(namespace, workload.ref)]
+        for label in labels:
+            selections = self._selections.get((namespace, kind, label), ())
+            found += [selected for selected in selections if selected.labels <= labels]
+        return found + [_Consumer(Key(namespace, secret)) for secret in consumed(workload)]
 
     def due(self, key: Key) -> Due | None:
         """The object, if restarts are due."""
@@ -97,9 +116,9 @@ class RestartIndex:
         """The objects with due restarts for which this workload has to be restarted."""
         found = {
             key: each
-            for way in _ways_to(namespace, workload)
+            for way in self._ways_to(namespace, workload)
             for key in tuple(self._ways.get(way))
-            if (each := self.due(key)) and each.names(workload) and not each.covers(workload.ref)
+            if (each := self.due(key)) and not each.covers(workload.ref)
         }
         return list(found.values())
 
@@ -134,14 +153,6 @@ def _ways(found: Due) -> Iterator[_Way]:
         if target.name is not None:
             yield _Named(namespace, Ref(target.kind, target.name))
         else:
-            yield _Selected(namespace, target.kind, min(selector(target).items()))
+            yield _Selected(namespace, target.kind, frozenset(selector(target).items()))
     if found.restart.consumers:
         yield _Consumer(found.secret)
-
-
-def _ways_to(namespace: str, workload: Workload) -> Iterator[_Way]:
-    yield _Named(namespace, workload.ref)
-    for label in workload.labels.items():
-        yield _Selected(namespace, workload.ref.kind, label)
-    for secret in workload.secrets:
-        yield _Consumer(Key(namespace, secret))

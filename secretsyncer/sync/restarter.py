@@ -50,6 +50,8 @@ class _Pass:
         """When to look again."""
         self.rest: dict[Key, tuple[list[Ref], list[Ref], list[Obstacle]]] = {}
         """Of an object with workloads that are left to do: those, all of them, and what was in the way so far."""
+        self.obstacles: dict[Ref, Obstacle] = {}
+        """What was in the way of a workload, for whichever object."""
 
 
 class Restarter:
@@ -148,6 +150,7 @@ class Restarter:
         for key in [key for key in self._index.due_in(namespace) if key not in going.done]:
             if asyncio.get_running_loop().time() >= end:
                 return None
+            await asyncio.sleep(0)  # there may be thousands, and each has to be parsed
             going.done.add(key)  # before it is looked at, as it may change meanwhile
             asked = self._index.due(key)
             again = await self._look_at(asked, going, end) if asked else None
@@ -195,13 +198,24 @@ class Restarter:
             if number and asyncio.get_running_loop().time() >= end:
                 going.rest[key] = todo[number:], refs, obstacles
                 return None
-            try:
-                await self._one.restart(key, ref)
-            except Obstacle as obstacle:
+            if obstacle := await self._restart_one(key, ref, going):
                 obstacles.append(obstacle)
-            except SyncFailure as failure:  # the status could not be written
-                obstacles.append(Obstacle(Reason.KUBERNETES_ERROR, failure.message, self._now() + 5, quiet=True))
         return await (self._explain(asked, obstacles) if obstacles else self._finish(asked, refs))
+
+    async def _restart_one(self, key: Key, ref: Ref, going: _Pass) -> Obstacle | None:
+        """Restart one workload. Returns what is in the way."""
+        present, known = self._index.due(key), going.obstacles.get(ref)
+        if known and known.until > self._now() and present and not present.covers(ref):
+            return known
+        try:
+            await self._one.restart(key, ref)
+        except Obstacle as obstacle:
+            if not obstacle.quiet:
+                going.obstacles[ref] = obstacle
+            return obstacle
+        except SyncFailure as failure:  # the status could not be written
+            return Obstacle(Reason.KUBERNETES_ERROR, failure.message, self._now() + 5, quiet=True)
+        return None
 
     async def _finish(self, asked: Due, refs: list[Ref]) -> float | None:
         now, present = self._now(), self._index.due(asked.key)

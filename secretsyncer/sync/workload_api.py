@@ -18,7 +18,7 @@ from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import WORKLOADS, Resource
 from secretsyncer.sync.refusals import is_denial
 from secretsyncer.sync.restart_memory import MOST_WORKLOADS, Reason
-from secretsyncer.sync.workloads import CONSUMERS, Ref, Workload, patch, selector, view
+from secretsyncer.sync.workloads import CONSUMERS, Ref, Workload, consumed, patch, selector, view
 from secretsyncer.synced_secret.restart import Restart
 
 BACKOFF = Backoff(initial=5.0, factor=2.0, cap=300.0, jitter=0.3)
@@ -104,7 +104,7 @@ class Workloads:
         found: dict[str, list[Ref]] = {}
         for kind in CONSUMERS:
             async for one in self._list(namespace, kind):
-                for secret in one.secrets if one.opted_in else ():
+                for secret in consumed(one):
                     found.setdefault(secret, []).append(one.ref)
         return found
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import WORKLOADS
 from secretsyncer.sync.status import timestamp
-from secretsyncer.synced_secret.restart import Restart, RestartTarget
+from secretsyncer.synced_secret.restart import RestartTarget
 
 RESTARTED_AT = "secrets.contentful.com/restarted-at"
 """The annotation of the pod template: the time of the last restart."""
@@ -79,26 +79,15 @@ def patch(workload: Workload, at: float) -> Object:
     return {"metadata": metadata, "spec": {"template": {"metadata": {"annotations": annotations}}}}
 
 
-def concerns(restart: Restart, secret: str, workload: Workload) -> bool:
-    """Whether a change of the Secret has to restart the workload."""
-    named = any(target.kind == workload.ref.kind and _selects(target, workload) for target in restart.targets)
-    return named or (restart.consumers and uses(workload, secret))
-
-
-def uses(workload: Workload, secret: str) -> bool:
-    """Whether the workload wants to be restarted with this Secret."""
-    return workload.ref.kind in CONSUMERS and workload.opted_in and secret in workload.secrets
+def consumed(workload: Workload) -> frozenset[str]:
+    """The Secrets with which the workload wants to be restarted."""
+    wants = workload.ref.kind in CONSUMERS and workload.opted_in
+    return workload.secrets if wants else frozenset()
 
 
 def selector(target: RestartTarget) -> dict[str, str]:
     """The labels that a workload of the target must have; none if it is named."""
     return (target.selector and target.selector.match_labels) or {}
-
-
-def _selects(target: RestartTarget, workload: Workload) -> bool:
-    if target.name is not None:
-        return target.name == workload.ref.name
-    return selector(target).items() <= workload.labels.items()
 
 
 def seconds(timestamp: Any) -> float:

@@ -294,3 +294,26 @@ async def test_of_objects_that_are_too_large_to_be_kept_nothing_large_is_kept(si
     async with site.running():
         await asyncio.sleep(60)
     assert "restarts" not in site.status("long")
+
+
+async def test_what_objects_ask_for_is_not_parsed_for_each_workload(site, monkeypatch):
+    """Many objects, each with other words, wait for the same workload."""
+    site.deploy("a", labels={"app": "a"}, annotations=OPT_IN, **uses("o-0"))
+    for number in range(300):
+        labels = [{"app": "a"}, {"app": f"none-{number}"}]
+        targets = [{"kind": "Deployment", "selector": {"matchLabels": one}} for one in labels]
+        site.put(f"o-{number}", revision=1, restart={"targets": targets, "consumers": True, "delay": "0s"})
+    async with site.running():
+        await asyncio.sleep(60)
+        assert {site.told(f"o-{number}")[0] for number in range(300)} == {"True"}
+        parsed = Counter()
+        real = Restart.model_validate
+        monkeypatch.setattr(Restart, "model_validate", lambda given: parsed.update(["all"]) or real(given))
+        for number in range(300):
+            site.changes(f"o-{number}", 2)
+        asked = len(site.cluster.reads)
+        await asyncio.sleep(60)
+        assert sum(read[0] == "get" for read in site.cluster.reads[asked:]) < 10
+        assert {site.told(f"o-{number}")[1] for number in range(300)} == {"WaitingForInterval"}
+    assert site.restarts("a") == 1
+    assert parsed["all"] < 300 * 10
