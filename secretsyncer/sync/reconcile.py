@@ -1,8 +1,7 @@
 """Reconciles one object: fetch, authorize, render, apply, report.
 
-A reconcile is level-triggered: it looks at the current state, not at events, so a needless or late one does no harm. It
-returns an `Outcome` or raises a SyncFailure, which the status of the object then shows already. It does not know the
-queue. `in_step` finds at once whether anything has changed since the last reconcile.
+A reconcile looks at the current state, not at events: a needless or late one does no harm. It returns an `Outcome` or raises
+a SyncFailure, which the status then shows already. `in_step` finds at once whether anything has changed since the last one.
 """
 
 from __future__ import annotations
