@@ -10,6 +10,7 @@ import pytest
 
 from secretsyncer.errors import KubeError, Rejected
 from secretsyncer.kube.objects import Key
+from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.sync.restart_memory import MOST_WORKLOADS
 from secretsyncer.sync.workload_api import Look, Workloads
 from secretsyncer.sync.workloads import Ref
@@ -317,3 +318,41 @@ async def test_what_objects_ask_for_is_not_parsed_for_each_workload(site, monkey
         assert {site.told(f"o-{number}")[1] for number in range(300)} == {"WaitingForInterval"}
     assert site.restarts("a") == 1
     assert parsed["all"] < 300 * 10
+
+
+async def test_an_edit_while_a_restart_goes_on_is_looked_at_again(site):
+    """Workloads that the spec names now are not taken for restarted."""
+    for name in ("a", "b", "c"):
+        site.deploy(name)
+    real = site.cluster.get
+
+    async def get(*arguments):
+        await asyncio.sleep(1.5)
+        return await real(*arguments)
+
+    site.cluster.get = get
+    site.put(revision=1, restart=named("a", "b"))
+    async with site.running():
+        await asyncio.sleep(2)
+        edit = {"metadata": {"generation": 2}, "spec": {"restart": named("a", "c")}}
+        site.cluster.edit(SYNCED_SECRETS, Key("team", "demo"), edit)
+        await asyncio.sleep(60)
+    assert site.restarted_at("c")
+    assert site.told() == ("True", "Restarted", "revision 1: Deployment a, Deployment c")
+
+
+async def test_a_worker_outlives_what_nobody_expected_of_a_whole_namespace(site, monkeypatch, caplog):
+    site.deploy()
+    site.put(revision=1)
+    real, broken = site.restarter._index.due_in, iter([ValueError("what nobody expected")])
+
+    def due_in(namespace):
+        if error := next(broken, None):
+            raise error
+        return real(namespace)
+
+    monkeypatch.setattr(site.restarter._index, "due_in", due_in)
+    async with site.running():
+        await asyncio.sleep(10)
+    assert site.restarts() == 1
+    assert "restarts failed" in caplog.text
