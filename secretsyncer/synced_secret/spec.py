@@ -260,7 +260,8 @@ class SyncedSecretSpec(Fields):
     the operator's setting ADOPT_EXISTING, which never removes a key."""
 
     restart: ShortRestart | None = None
-    """Workloads to restart when the Secret has changed. The operator needs permissions for it: see docs/restarts.md."""
+    """Workloads to restart when the Secret has changed. The operator needs permissions for it: see docs/restarts.md. As
+    JSON, it has at most 7000 bytes."""
 
     suspend: bool = False
     """If true, syncing stops, and the Secret stays as it is. Defaults to false."""
