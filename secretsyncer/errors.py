@@ -5,6 +5,7 @@
     │   ├── Rejected           somebody has to change something: wait for a change or the next resync, no backoff
     │   │   └── Unlisted       denied, and missing in the listing: handled like a secret that does not exist
     │   └── Unavailable        retry with backoff and jitter, after at least `retry_after` seconds
+    │       └── Awaited        the first listing of AWS has not ended: no failure, and not reported
     ├── KubeError              the Kubernetes API responded with an error, or did not respond
     └── SettingsError          a setting is wrong: exit code 2
 
@@ -70,13 +71,20 @@ class Unavailable(SyncFailure):
     """May succeed later: throttling, timeouts, a namespace that is not known yet."""
 
 
+class Awaited(Unavailable):
+    """Needs the first listing of a service, which has not ended. It is tried again as soon as that ends."""
+
+
 def combine(failures: Sequence[SyncFailure]) -> SyncFailure:
-    """One failure for several, with all messages and the first reason. Retried if one of them is temporary."""
+    """One failure for several, with all messages and the first reason. Retried if one of them is temporary, and
+    not reported if one of them is awaited: the next attempt tells.
+    """
     waiting = [failure for failure in failures if isinstance(failure, Unavailable)]
     first = (waiting or failures)[0]
     message = "; ".join(dict.fromkeys(failure.message for failure in failures))
     if waiting:
-        return Unavailable(first.reason, message, retry_after=max(f.retry_after or 0 for f in waiting) or None)
+        kind = Awaited if any(isinstance(failure, Awaited) for failure in waiting) else Unavailable
+        return kind(first.reason, message, retry_after=max(f.retry_after or 0 for f in waiting) or None)
     return Rejected(first.reason, message)
 
 

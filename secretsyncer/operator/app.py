@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 DRAIN_DEADLINE = 10.0
 """Seconds for running reconciles to end at a stop."""
 FLUSH_DEADLINE = 2.0
+PATIENCE = 10.0
+"""Seconds for the first listings of other services than Secrets Manager. Only objects that need them wait for longer."""
 RESTARTERS = ("restarts 0", "restarts 1", "restarts 2")
 """Loops that restart workloads. A slow answer holds up one of them."""
 POLLER_LIMIT = 600.0
@@ -129,8 +131,12 @@ class App:
         for poller in parts.pollers:
             name = _poller_name(poller)
             loops.start(name, poller.run(parts.heartbeats.register(name, limit=POLLER_LIMIT)))
-        for poller in parts.pollers:
-            await poller.first_round.wait()
+        secrets, *others = parts.pollers
+        await secrets.first_round.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                for poller in others:
+                    await poller.first_round.wait()
         with suppress(SyncFailure):
             # Role names need the account. With it, the secrets of such objects are prefetched in full batches, too.
             await parts.sessions.account()

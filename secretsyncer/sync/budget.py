@@ -62,10 +62,10 @@ class Limits:
 
 
 _EXCEEDED = {
-    "reads": (Reason.INVALID_SPEC, "the object reads {used} AWS secrets; the limit is {limit}"),
+    "reads": (Reason.INVALID_SPEC, "the object reads {used} AWS secrets and parameters; the limit is {limit}"),
     "fetched": (
         Reason.INVALID_SPEC,
-        "the AWS secrets of the object have {used} bytes or more; the limit is {limit}, and a Secret holds 1048576",
+        "what the object reads from AWS has {used} bytes or more; the limit is {limit}, and a Secret holds 1048576",
     ),
     "parsed": (Reason.INVALID_SECRET_VALUE, "the object reads {used} bytes of JSON; the limit is {limit}"),
     "produced": (

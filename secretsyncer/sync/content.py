@@ -224,12 +224,6 @@ class _Length(Enum):
     LONG = auto()
 
 
-def named_by(spec: SyncedSecretSpec, grant: Grant, listings: Listings) -> set[SecretRef]:
-    """What the spec itself names, and what is listed below its paths."""
-    paths = (refs_below(search, grant, listings) for search in finds(spec) if isinstance(search, Parameters))
-    return {ref_of(grant, reference) for reference in references(spec)}.union(*paths)
-
-
 def _length_of(spec: SyncedSecretSpec, values: Iterable[SecretValue | SyncFailure]) -> _Length:
     """How long rendering may take. Patterns and expressions can be short and take seconds.
 

@@ -18,7 +18,7 @@ from secretsyncer import logs
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.changes import Changes
-from secretsyncer.errors import Reason, Rejected, Unavailable
+from secretsyncer.errors import Awaited, Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
@@ -39,6 +39,9 @@ DEADLINE = 120.0
 """Deadline of one reconcile in seconds: more than an AWS call with all its retries."""
 
 STUCK = 2 * DEADLINE
+
+_ATTEMPT = 2.0
+"""Seconds between two looks whether the first attempt to list has ended."""
 
 SLICE = 200
 """Objects that are queued per slice; other work runs in between."""
@@ -218,6 +221,9 @@ class Controller:
                 else:
                     self._queue.add_after(key, seconds, Priority.LOW)
                 log.info("reconcile rejected", extra={"reason": str(reason), "error": message})
+            case Awaited():  # the first listing reconciles it, unless that fails
+                self._count(key, "unchanged", None)
+                self._queue.add_after(key, _ATTEMPT, Priority.LOW)
             case Unavailable(reason=reason, message=message, retry_after=at_least):
                 self._count(key, "unavailable", reason)
                 seconds = self._queue.retry(key, at_least=at_least or 0.0)

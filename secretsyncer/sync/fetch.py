@@ -48,9 +48,9 @@ def ref_of(grant: Grant, reference: AnyReference) -> SecretRef:
     )
 
 
-def refs_below(search: Parameters, grant: Grant, listings: Listings) -> list[SecretRef]:
-    """The listed parameters below a path, with the identity of the grant."""
-    found = listings.of(PARAMETER_STORE.name).below(search.folder, recursive=search.recursive)
+def refs_below(search: Parameters, grant: Grant, listings: Listings, *, most: int | None = None) -> list[SecretRef]:
+    """The listed parameters below a path, with the identity of the grant. `most`: of how many names at most."""
+    found = listings.of(PARAMETER_STORE.name).below(search.folder, recursive=search.recursive, most=most)
     return [grant.ref(entry.arn, service=PARAMETER_STORE.name) for entry in found]
 
 

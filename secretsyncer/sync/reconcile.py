@@ -25,11 +25,12 @@ from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Grant, Rules, authorize
 from secretsyncer.sync.budget import Exhausted
-from secretsyncer.sync.content import Content, ContentRenderer, named_by
+from secretsyncer.sync.content import Content, ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex, below
 from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.parsing import Parse, Parser, at_once
+from secretsyncer.sync.prefetch import foreseen
 from secretsyncer.sync.records import Record, Records
 from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.sync.releases import Releases
@@ -37,7 +38,6 @@ from secretsyncer.sync.render import finds, references, templates
 from secretsyncer.sync.report import Reporter
 from secretsyncer.sync.status import reported_of
 from secretsyncer.sync.stores import Stores
-from secretsyncer.sync.template_ids import ref_for
 from secretsyncer.synced_secret import SyncedSecret
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Reconciler:
         return Outcome("unchanged", refresh_after=self._refreshes.due_in(obj, record)) if unchanged else None
 
     async def reconcile(self, key: Key) -> Outcome:
-        """Reconcile one object. Raises Rejected or Unavailable, after its status says so."""
+        """Reconcile one object. Raises Rejected or Unavailable, after its status says so; Awaited without."""
         found = self._fetch(key)
         if found is None:
             await self._releases.gone(key)
@@ -176,7 +176,7 @@ class Reconciler:
         # The reconcile itself reads tags, and a suspended object reads nothing.
         if grant.tag or spec.suspend:
             return set()
-        return named_by(spec, grant, self._listings()) | {ref_for(grant, i) for i in record.template_reads}
+        return foreseen(spec, grant, self._listings(), record.template_reads)
 
     # fetch
 

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 from weakref import WeakValueDictionary
 
-from secretsyncer.errors import Reason, SyncFailure, Unavailable
+from secretsyncer.errors import Awaited, Reason, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of, packed, unpacked
 from secretsyncer.sync import status
 from secretsyncer.sync.apply import Writer
@@ -122,6 +122,8 @@ class Reporter:
 
     async def failed(self, obj: Object, failure: SyncFailure) -> None:
         """The reconcile has failed. The Event is first, because writing the status may fail as well."""
+        if isinstance(failure, Awaited):
+            return
         generation = obj["metadata"].get("generation", 0)
         await self.change(
             obj,

@@ -16,7 +16,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable, combine
+from secretsyncer.errors import Awaited, Reason, Rejected, SyncFailure, Unavailable, combine
 from secretsyncer.gotemplate.engine import (
     INSTANCES,
     EngineCatalogue,
@@ -221,7 +221,7 @@ def _digest(inputs: Mapping[str, bytes]) -> str:
 
 
 def check_listed(catalogue: Catalogue, what: str) -> None:
-    """Raises Unavailable before the first listing, because a missing listing is not an empty one.
+    """Raises Awaited before the first listing, because a missing listing is not an empty one, and Unavailable if it failed.
 
     If listing is denied, somebody has to change that: raises Rejected.
     """
@@ -230,7 +230,8 @@ def check_listed(catalogue: Catalogue, what: str) -> None:
     needed = f"{what} needs the list of {catalogue.service.noun}s"
     if catalogue.denied:
         raise Rejected(Reason.ACCESS_DENIED, f"{needed}: {catalogue.denied}")
-    raise Unavailable(Reason.AWS_UNAVAILABLE, f"{needed}, which has not been read yet")
+    kind = Awaited if catalogue.awaited else Unavailable
+    raise kind(Reason.AWS_UNAVAILABLE, f"{needed}, which has not been read yet")
 
 
 def _check_listed(result: Rendered | Needs | TemplateFailure, catalogue: Catalogue) -> None:

@@ -213,6 +213,20 @@ ParameterPath = Annotated[
 ]
 """A path of parameters."""
 
+
+_PARAMETER_LABEL = re.compile(r"(?!aws|ssm)[A-Z_.-][A-Z0-9_.-]*", re.ASCII | re.IGNORECASE)
+
+
+def _parameter_label(text: str) -> str:
+    # AWS would read a number as a version.
+    if not _PARAMETER_LABEL.fullmatch(text):
+        raise ValueError("must have letters, digits, '_', '.' and '-', and must not begin with a digit, aws or ssm")
+    return text
+
+
+ParameterLabel = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_parameter_label)]
+"""A label of a version of a parameter (AWS, "Working with parameter labels")."""
+
 _CLUSTER_ACCESS = f"{' and '.join(CLUSTER_CREDENTIALS)} grant access to the cluster itself and cannot be synced"
 
 

@@ -8,7 +8,14 @@ from pydantic import Field
 
 from secretsyncer.aws.services import PARAMETER_STORE
 from secretsyncer.synced_secret.fields import Fields, Rule, at_most_one_of, exactly_one_of
-from secretsyncer.synced_secret.formats import JMESPath, Literally, ParameterID, ParameterPath, Region
+from secretsyncer.synced_secret.formats import (
+    JMESPath,
+    Literally,
+    ParameterID,
+    ParameterLabel,
+    ParameterPath,
+    Region,
+)
 
 
 class _OneVersion(Fields):
@@ -20,7 +27,7 @@ class _OneVersion(Fields):
     """Number of the version to read. A pinned version is read once, and later versions are ignored. Defaults to the
     current version."""
 
-    label: str | None = Field(None, min_length=1, max_length=100)
+    label: ParameterLabel | None = None
     """Label of the version to read. A label can move without a new version, so the parameter is read each time the
     operator lists AWS."""
 

@@ -172,6 +172,23 @@ async def test_parameters_are_listed_only_while_an_object_needs_them(run_operato
     assert listings(aws) > before
 
 
+async def test_the_first_object_with_a_path_waits_for_the_listing_without_a_failure(run_operator, aws, space, path):
+    aws.world.parameters.put(f"{path}/a", "one")
+    await run_operator(**SETTINGS, WATCH_NAMESPACE=space.name)
+    slow = aws.fault("slow", operation="DescribeParameters", delay=2)
+    await space.write("demo", dataFrom={"parameters": [{"path": path}]})
+    await space.until_data("demo", {"a": b"one"})
+    aws.faults.remove(slow)
+    ready = (await space.until_synced("demo"))["status"]["conditions"]
+    assert [condition["reason"] for condition in ready] == ["Synced"]
+
+    async def told():
+        events = await space.events("demo")
+        assert [(event["type"], event["reason"]) for event in events] == [("Normal", "Synced")]
+
+    await eventually(told)
+
+
 async def _at_least(operator, name, number, **labels):
     assert await measured(operator, name, **labels) >= number
 

@@ -174,7 +174,7 @@ async def test_the_operators_own_figures_are_on_the_page_about_aws(operator, sho
     listing, *calls = await browser.evaluate(script)
     assert listing[""].startswith("Secrets Manager in eu-west-1")
     assert listing["Listed"].endswith("s ago")
-    assert listing["Secrets"] == "7"
+    assert listing["Entries"] == "7"
     assert listing["Next listing"] == "now" or listing["Next listing"].startswith("in ")
     assert float(listing["Dollars per day"].replace(",", "")) > 0
     made = {call[""]: int(call["Calls so far"].replace(",", "")) for call in calls}

@@ -18,7 +18,7 @@ from secretsyncer.aws.failures import AwsError, Failure, from_code
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
 from secretsyncer.aws.regions import REGIONS
 from secretsyncer.aws.services import SECRETS_MANAGER
-from secretsyncer.aws.services.secretsmanager import tags_of
+from secretsyncer.aws.services.service import tags_of
 from secretsyncer.aws.value import SecretValue
 from tests.support.memory_queue import MemoryQueue
 
@@ -111,6 +111,14 @@ class WorldApi:
             return answer | {"Parameters": [_dated(raw) for raw in answer["Parameters"]]}
         return _dated(answer) if "LastChangedDate" in answer else answer
 
+    async def assume(self, identity: Identity) -> None:
+        """As `Sessions` does it, without a call of its own."""
+        if identity.role and not self._role(identity).trusted:
+            raise AwsError(_failure("AccessDenied", "", "AssumeRole", identity, ""))
+
+    def _role(self, identity: Identity) -> Role:
+        return self.world.roles.get(identity.role, Role(identity.role, trusted=False))
+
     async def _perform(
         self, operation: str, identity: Identity, region: str, params: dict[str, Any], ids: tuple[str, ...]
     ) -> dict[str, Any]:
@@ -123,7 +131,7 @@ class WorldApi:
             await asyncio.sleep(self.latency)
             if code := self.broken(operation, identity):
                 raise AwsError(_failure(code, "on demand", operation, identity, secret))
-            role = self.world.roles.get(identity.role, Role(identity.role, trusted=False))
+            role = self._role(identity)
             if identity.role and not role.trusted:
                 raise AwsError(_failure("AccessDenied", "", "AssumeRole", identity, secret))
             who = Principal(role.account, identity.role, "test") if identity.role else Principal(OPERATOR_ACCOUNT)

@@ -19,14 +19,22 @@ from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import PARAMETER_STORE, Service
 from secretsyncer.aws.services.parameterstore import parameter_arn, version_of
+from secretsyncer.aws.services.service import entries_of, tags_of
 from secretsyncer.aws.value import SecretValue
 
 CALLS_PER_SECOND = 20.0
 """Half of the quota of an account: 40 GetParameters per second (AWS, "Systems Manager endpoints and quotas")."""
 
 
+_PAGES = 20
+"""Pages of a description: there are as few as AWS needs to find one parameter."""
+
+
 class ParameterStore:
-    """ServiceApi for Parameter Store. `per_second`: calls per account and region."""
+    """ServiceApi for Parameter Store.
+
+    `per_second`: reads per account and region, and as many listings, which wait for no read.
+    """
 
     service: Service = PARAMETER_STORE
 
@@ -61,18 +69,29 @@ class ParameterStore:
                 raise
             params["ResourceId"] = parameter.alias
             answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id)
-        return {tag["Key"]: tag.get("Value") or "" for tag in answer["TagList"] or () if tag.get("Key")}
+        try:
+            return tags_of(answer, "TagList")
+        except (AttributeError, TypeError):
+            raise AwsError(unreadable(operation, ref.identity, ref.id)) from None
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
-        names = self.service.parse(ref.id).names
-        params = {"ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": list(names)}]}
-        operation = "DescribeParameters"
-        answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id, own=True)
-        entries = answer["Parameters"]
-        if not entries:
-            raise AwsError(_absent(ref, operation, ""))
-        described: dict[str, Any] = self._with_arn(entries[0], ref.identity, ref.region)
-        return described
+        """One entry of a listing. AWS may return a page without any, and a token, before it has looked at everything."""
+        names, operation = self.service.parse(ref.id).names, "DescribeParameters"
+        params: dict[str, Any] = {
+            "ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": list(names)}],
+        }
+        for _ in range(_PAGES):
+            answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id, own=True)
+            for raw in answer["Parameters"] or ():
+                if not isinstance(raw, dict) or raw.get("Name") not in names:
+                    raise AwsError(unreadable(operation, ref.identity, ref.id))
+                described: dict[str, Any] = self._with_arn(raw, ref.identity, ref.region)
+                return described
+            token = answer.get("NextToken")
+            if not token:
+                raise AwsError(_absent(ref, operation, ""))
+            params["NextToken"] = token
+        raise AwsError(unreadable(operation, ref.identity, ref.id))
 
     async def list_page(self, identity: Identity, region: str, token: str, *, latest_first: bool = False) -> Page:
         assert not latest_first  # noqa: S101 - the service says so
@@ -108,7 +127,8 @@ class ParameterStore:
         secret: str = "",
         own: bool = False,
     ) -> dict[str, Any]:
-        await self._paces.turn((self._account_of(identity), region), identity.role)
+        await self._sessions.assume(identity)  # first, because a role that cannot be assumed must take no turn
+        await self._paces.turn((self._account_of(identity), region, own), identity.role)
         return await self._sessions.call(
             identity, region, operation, params, service=self.service.endpoint, secret=secret, own=own
         )
@@ -123,13 +143,15 @@ def selected(ref: SecretRef) -> str:
 def batch_of(asked: Mapping[str, SecretRef], answer: Mapping[str, Any], request_id: str = "") -> Batch:
     """The result by reference. `asked` has the references by what AWS was asked for."""
     values: dict[SecretRef, SecretValue] = {}
-    for raw in answer.get("Parameters") or ():
+    for raw in entries_of(answer.get("Parameters")):
         value = _value(raw)
         for form in (raw.get("Name"), raw.get("ARN")):
             ref = _meant(asked, str(form), str(raw.get("Selector") or ""))
             if value is not None and ref is not None:
                 values[ref] = value
-    missing = [asked[text] for text in answer.get("InvalidParameters") or () if text in asked]
+    missing = [
+        asked[text] for text in answer.get("InvalidParameters") or () if isinstance(text, str) and text in asked
+    ]
     return Batch(values, {ref: _absent(ref, "GetParameters", request_id) for ref in missing if ref not in values})
 
 
@@ -159,8 +181,8 @@ def _value(raw: Mapping[str, Any]) -> SecretValue | None:
         return None
     try:
         version = version_of(raw)
-    except (KeyError, TypeError):
+        if name.startswith("arn:"):  # of a parameter that another account shares
+            name = PARAMETER_STORE.parse(name).name
+    except (KeyError, TypeError, ValueError):
         return None
-    if name.startswith("arn:"):  # of a parameter that another account shares
-        name = PARAMETER_STORE.parse(name).name
     return SecretValue(name, arn, version, text, None, service=PARAMETER_STORE.name)

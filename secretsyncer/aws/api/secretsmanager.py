@@ -14,7 +14,8 @@ from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
 from secretsyncer.aws.services import SECRETS_MANAGER, Service
-from secretsyncer.aws.services.secretsmanager import tags_of, without_suffix
+from secretsyncer.aws.services.secretsmanager import without_suffix
+from secretsyncer.aws.services.service import entries_of, tags_of
 from secretsyncer.aws.value import SecretValue
 
 _SERVICE = SECRETS_MANAGER.endpoint
@@ -58,10 +59,10 @@ class SecretsManager:
                 secret=error["SecretId"],
                 request_id=request_id,
             )
-            for error in answer.get("Errors") or ()
-            if "SecretId" in error
+            for error in entries_of(answer.get("Errors"))
+            if isinstance(error.get("SecretId"), str)
         }
-        values = [value for raw in answer.get("SecretValues") or () if (value := _value(raw))]
+        values = [value for raw in entries_of(answer.get("SecretValues")) if (value := _value(raw))]
         return batch_of(refs, values, failures)
 
     async def tags(self, ref: SecretRef) -> Mapping[str, str]:
@@ -79,7 +80,10 @@ class SecretsManager:
                     secret=ref.id,
                 )
             )
-        return tags_of(answer)
+        try:
+            return tags_of(answer)
+        except (AttributeError, TypeError):
+            raise AwsError(unreadable("DescribeSecret", ref.identity, ref.id)) from None
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
         answer = await self._describe(ref, own=True)

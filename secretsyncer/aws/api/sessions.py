@@ -162,6 +162,11 @@ class Sessions:
             failure = self._nobody.note(failure, loop_time())
         raise failure.error()
 
+    async def assume(self, identity: Identity) -> None:
+        """Assume the role of this identity, if it has one and that was not done. Raises AwsError."""
+        if (role := self._role(identity)) is not None:
+            await role.get_frozen_credentials()
+
     async def call(
         self,
         identity: Identity,

@@ -57,7 +57,8 @@ class Catalogue:
     """One listing of one service. Immutable; digests are computed on first use.
 
     `round` counts the rounds of polling since the start, including failed ones. `listed_round` and `listed_at` (wall
-    clock; None: never) belong to the last complete listing, which the entries are from. `own_account`: the operator's
+    clock; None: never) belong to the last complete listing, which the entries are from. `awaited`: no attempt to list has
+    ended, whether or not it succeeded. `own_account`: the operator's
     own credentials belong to the listed account. `without_current` are the names of secrets that exist without
     a current version. `deleted` are the secrets that are scheduled for deletion, by name. `doubt`: why the last listing was
     not believed. Then the entries are from the one before. `denied`: why listing is not allowed. Then no reference has an
@@ -72,6 +73,7 @@ class Catalogue:
         "_newest",
         "_sorted",
         "account",
+        "awaited",
         "deleted",
         "denied",
         "doubt",
@@ -103,6 +105,7 @@ class Catalogue:
         self.round = round
         self.listed_at = listed_at
         self.listed_round = round
+        self.awaited = listed_at is None
         self.own_account = own_account
         self.without_current = without_current
         self.deleted: Mapping[str, Deleted] = deleted or {}
@@ -120,14 +123,15 @@ class Catalogue:
         """This catalogue for its own service (see `Listings`)."""
         return self if service == self.service.name else Catalogue(service=SERVICES[service])
 
-    def at_round(self, number: int, doubt: str | None = None, *, denied: str = "") -> Catalogue:
+    def at_round(self, number: int, doubt: str | None = None, *, denied: str | None = None) -> Catalogue:
         """The same entries in a later round whose listing failed, was denied or was not believed."""
         later = Catalogue.__new__(Catalogue)
         for slot in self.__slots__:
             setattr(later, slot, getattr(self, slot))
         later.round = number
+        later.awaited = False
         later.doubt = self.doubt if doubt is None else doubt
-        later.denied = denied
+        later.denied = self.denied if denied is None else denied
         return later
 
     def with_entries(
@@ -135,6 +139,7 @@ class Catalogue:
     ) -> Catalogue:
         """The same listing with these entries replaced or added, and those removed, of which some are `deleted`."""
         later = self.at_round(self.round)
+        later.awaited = self.awaited
         new = {entry.name: entry for entry in changed}
         entries = {**self.entries, **new}
         for name in removed:
@@ -215,12 +220,16 @@ class Catalogue:
             known = self._homes[identity] = role_account(identity.role) == self.account
         return known
 
-    def below(self, path: str, *, recursive: bool = True) -> list[Entry]:
-        """The entries whose names begin with this path, in order; without `recursive`, one level below it."""
+    def below(self, path: str, *, recursive: bool = True, most: int | None = None) -> list[Entry]:
+        """The entries whose names begin with this path, in order; without `recursive`, one level below it.
+
+        `most`: of how many names at most.
+        """
         if self._sorted is None:
             self._sorted = sorted(self.entries)
         start = bisect_left(self._sorted, path)
-        names = takewhile(lambda name: name.startswith(path), islice(self._sorted, start, None))
+        end = None if most is None else start + most
+        names = takewhile(lambda name: name.startswith(path), islice(self._sorted, start, end))
         length = len(path)
         return [self.entries[name] for name in names if name[length:] and (recursive or "/" not in name[length:])]
 

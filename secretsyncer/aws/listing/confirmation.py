@@ -3,8 +3,8 @@
 A wrong region, a broken proxy or a changed permission can make a listing empty or incomplete. Such a listing would empty
 the results of templates and `find`. A listing is suspicious if it lacks everything, half of the previous listing, or a
 large share of the AWS secrets that objects were made from. It is used after two checks: a second complete listing lacks
-the same, and DescribeSecret finds none of a sample of the missing secrets. If DescribeSecret is not permitted, a listing
-of a later round must lack the same. Until then, the old entries stay.
+the same, and DescribeSecret finds none of a sample of the missing secrets. If DescribeSecret is not permitted, or only the
+listing itself can describe, a listing of a later round must lack the same. Until then, the old entries stay.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ class Confirmation:
         try:
             entry = entry_of(await self._api.describe(ref), self._service)
         except AwsError as exc:
-            return False if exc.failure.outcome is CallOutcome.NOT_FOUND else None
+            is_witness = self._service.describes != self._service.lists
+            return False if exc.failure.outcome is CallOutcome.NOT_FOUND and is_witness else None
         return entry is not None and bool(entry.version_id)
 
 

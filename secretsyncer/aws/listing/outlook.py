@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES, Service
+from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES, Service, service_of_operation
 
 DAY = 86_400
 PRICES = {
@@ -27,6 +27,11 @@ class Outlook(NamedTuple):
     due: float | None
     problem: str | None
     calls_per_day: float
+
+    @property
+    def kind(self) -> str:
+        """What is listed, in one word."""
+        return service_of_operation(self.operation).kind
 
     @property
     def dollars_per_day(self) -> float:

@@ -247,14 +247,14 @@ class Poller:
         """The known entries, in a new round if the interval has passed since the last one began."""
         old, now = self.catalogue, loop_time()
         error = exc.failure.error() if isinstance(exc, AwsError) else exc
-        if denied := denial(exc, self.service):
+        if denied := denial(exc, self.service) or old.denied:
             self._metrics.forget_catalogue(self.service.name)
         self._failures += 1
         self._failing = (self._failing[0] if self._failing else now, error.message)
         self._metrics.polls.labels(self.service.name, "failure").inc()
         log.warning("listing failed", extra={"failures": self._failures, "error": error.message})
         if old.round and now - self._round_began < self._interval * (1 - _JITTER):
-            same = doubt is None and denied == old.denied
+            same = doubt is None and denied == old.denied and not old.awaited
             return old if same else old.at_round(old.round, doubt, denied=denied)
         self._round_began = now
         return old.at_round(old.round + 1, doubt, denied=denied)

@@ -5,7 +5,8 @@ levels. A name of several levels begins with a slash, which its ARN does not rep
 names. With the ARN before it, a name has up to 1011 characters.
 
 A listing shows the number of the current version. It begins at 1 again after a parameter was deleted and created again, so
-a version is the number with the date on which it was made. Users see the number alone.
+a version is the number with the second in which it was made: AWS asks to wait 30 seconds after a deletion. Users see the
+number alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from secretsyncer.aws.services.service import Listed, SecretId, Service, Texts, 
 
 _LONGEST = 1011
 _LEVELS = 15
-_NAME = re.compile(r"/?[\w.-]+(/[\w.-]+)*", re.ASCII)
+_NAME = re.compile(r"[\w.-]+|(/[\w.-]+)+", re.ASCII)
 _ARN = re.compile(r"arn:(aws[\w-]*):ssm:([a-z0-9-]{1,64}):(\d{12}):parameter/([\w.-]+(/[\w.-]+)*)", re.ASCII)
 _CHANGES = frozenset({"Create", "Update", "Delete", "LabelParameterVersion"})
 _ALLOW_READING = (
@@ -36,8 +37,8 @@ def parse_parameter_id(text: str) -> SecretId:
     if not text.startswith("arn:"):
         if len(text) > _LONGEST or not _NAME.fullmatch(text) or text.count("/") > _LEVELS:
             raise ValueError(
-                f"{shown(text)} is not the name of a parameter (A-Z a-z 0-9 _ . -, and / between levels, of which there "
-                f"are at most {_LEVELS})"
+                f"{shown(text)} is not the name of a parameter (A-Z a-z 0-9 _ . -; a name of several levels begins "
+                f"with / and has at most {_LEVELS})"
             )
         return SecretId(text)
     match = _ARN.fullmatch(text) if len(text) <= _LONGEST else None
@@ -75,6 +76,7 @@ class ParameterStoreService(Service):
     batch_size = 10
     page_size = 50
     batches_versions = True
+    repeats_versions = True
     denies_whole_batches = True
     lists_tags = False
     reads_without_listing = True
@@ -129,6 +131,9 @@ class ParameterStoreService(Service):
             return None
         resources = event.get("resources")
         return [detail.get("name"), *(resources if isinstance(resources, list) else ())]
+
+    def continues(self, before: str, now: str) -> bool:
+        return now == before or int(self.shown_version(now)) > int(self.shown_version(before))
 
     def shown_version(self, version_id: str) -> str:
         return version_id.partition("@")[0]

@@ -11,13 +11,21 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
-from sys import intern
 from typing import Any, ClassVar
 
 from secretsyncer.aws.arn import shown
 from secretsyncer.aws.identity import CURRENT
 from secretsyncer.aws.outcome import CallOutcome
-from secretsyncer.aws.services.service import Listed, Rotation, SecretId, Service, Texts, moment_of, text_of
+from secretsyncer.aws.services.service import (
+    Listed,
+    Rotation,
+    SecretId,
+    Service,
+    Texts,
+    moment_of,
+    tags_of,
+    text_of,
+)
 
 _ARN_PREFIX = r"arn:aws[-\w]*:secretsmanager:[a-z0-9-]{1,64}:\d{12}:secret:"
 _NAME_CHARACTER = r"[-\w/+=.@!]"
@@ -87,12 +95,6 @@ def looks_random(suffix: str) -> bool:
     return not (suffix.isalpha() and suffix.islower())
 
 
-def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of an entry or a description. A tag without a value is empty."""
-    # Interned, because thousands of secrets have the same few keys.
-    return {intern(tag["Key"]): tag.get("Value") or "" for tag in raw.get("Tags") or () if tag.get("Key")}
-
-
 class SecretsManagerService(Service):
     """Secrets Manager."""
 
@@ -105,6 +107,7 @@ class SecretsManagerService(Service):
     batch_size = 20
     page_size = 100
     batches_versions = False
+    repeats_versions = False
     denies_whole_batches = False
     lists_tags = True
     reads_without_listing = False
@@ -140,14 +143,11 @@ class SecretsManagerService(Service):
         return (arn, without_suffix(arn))
 
     def listed(self, raw: Mapping[str, Any]) -> Listed:
-        tags = tags_of(raw)
-        if not all(isinstance(value, str) for value in tags.values()):
-            raise TypeError("a tag")
         return Listed(
             text_of(raw["Name"]),
             text_of(raw["ARN"]),
             _current(raw),
-            tags,
+            tags_of(raw),
             moment_of(raw.get("LastChangedDate")),
             deleted=bool(raw.get("DeletedDate")),
             deletion_date=moment_of(raw.get("DeletedDate")),

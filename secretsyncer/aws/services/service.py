@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from sys import intern
 from typing import Any, ClassVar, NamedTuple
 
 from secretsyncer.aws.outcome import CallOutcome
@@ -92,6 +93,9 @@ class Service(ABC):
     batches_versions: ClassVar[bool]
     """Whether one call can read other versions than the current ones."""
 
+    repeats_versions: ClassVar[bool]
+    """Whether a version can come again with another value, after a deletion."""
+
     denies_whole_batches: ClassVar[bool]
     """Whether a call fails as a whole because one of its ids may not be read."""
 
@@ -155,6 +159,10 @@ class Service(ABC):
         except ValueError:
             return (text,)
 
+    def continues(self, before: str, now: str) -> bool:
+        """Whether the second version can follow the first one without a deletion in between."""
+        return before == now or not self.repeats_versions
+
     def shown_version(self, version_id: str) -> str:
         """A version as users know it."""
         return version_id
@@ -165,6 +173,21 @@ def moment_of(value: Any) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def entries_of(value: Any) -> list[dict[str, Any]]:
+    """The entries of a list in a response, without what is none."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def tags_of(raw: Mapping[str, Any], field: str = "Tags") -> dict[str, str]:
+    """The tags of an entry or a response. A tag without a value is empty. Raises AttributeError or TypeError."""
+    # Interned, because thousands of secrets have the same few keys.
+    return {
+        intern(tag["Key"]): text_of(value) if (value := tag.get("Value")) else ""
+        for tag in raw.get(field) or ()
+        if tag.get("Key")
+    }
 
 
 def text_of(value: Any) -> str:

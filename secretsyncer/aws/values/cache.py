@@ -6,7 +6,7 @@ When a cached value is current:
   fetched in this round, because the listing can lag or be ahead. Versions are compared for equality, not for age: a
   rollback moves AWSCURRENT back.
 - The secret is not in the catalogue: the value was fetched in this round.
-- The version is pinned: always.
+- The version is pinned: always; where versions can repeat, while the catalogue shows that it was not deleted since.
 
 Keys include the identity, so no value crosses roles. If the catalogue resolves a reference, all spellings of a secret
 share one key, and AWS is called with the name. A response with another ARN (the secret was recreated) is not returned to
@@ -116,7 +116,7 @@ class SecretCache:
             again = await self._fetch(some, catalogue, results)
             wanted = {ref: lookup for ref, lookup in wanted.items() if ref not in some} | again
             if (denials := sum(map(is_denied, results.values()))) >= DENIED:
-                return results | dict.fromkeys(wanted, too_many_denied(denials))
+                return results | dict.fromkeys(wanted, too_many_denied(denials, self._service))
         return results
 
     def prefetch(self, refs: Collection[SecretRef], catalogue: Catalogue) -> None:
@@ -148,7 +148,7 @@ class SecretCache:
                 tagged.setdefault(lookup.tag_key(ref), []).append(ref)
             if lookup.entry is not None:
                 continue
-            if not ref.version_id and self._slots.get(lookup.key):
+            if self._slots.get(lookup.key) and (self._service.repeats_versions or not ref.version_id):
                 asked.setdefault(lookup.key, []).append(ref)
         flights = [
             self._batcher.want(key, catalogue.round, urgent=False)
@@ -198,8 +198,8 @@ class SecretCache:
         def is_meant(key: SecretRef) -> bool:
             return identity in {None, key.identity} and not names.isdisjoint(self._service.parse(key.id).names)
 
-        for key in {key for key, _ in self._slots if self._is_own(key) and is_meant(key)}:
-            if slot := self._slots.get(key):
+        for key, slot in self._slots:
+            if self._is_own(key) and is_meant(key):
                 slot.stale, slot.failed = True, None
         self._batcher.disown({key for key in self._batcher if is_meant(key)})
         self._tags.invalidate(names)
@@ -220,9 +220,9 @@ class SecretCache:
         """Whether the version of the slot is current."""
         if slot.stale or not slot.version_id:
             return False
-        if lookup.key.version_id:
-            return True
         entry = lookup.entry
+        if lookup.key.version_id and slot.keeps_version(entry, self._service):
+            return True
         if entry is not None and slot.version_id == entry.version_id and slot.arn == entry.arn:
             return True
         return slot.round >= catalogue.round
@@ -274,6 +274,7 @@ class SecretCache:
         if isinstance(result, SecretValue):
             self._slots.hold(key, slot, result)
             slot.round, slot.stale, slot.failed = round_, False, None
+            slot.seen = self._resolver.latest.find(key) if key.version_id else None
         else:
             slot.failed = slot.failed or FailureMemory()
             result = slot.failed.note(result, loop_time())

@@ -11,7 +11,7 @@ from secretsyncer.aws.identity import CURRENT, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.regions import Regions
-from secretsyncer.aws.services import SERVICES
+from secretsyncer.aws.services import SERVICES, Service
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted
 
 _DENIALS = {"AccessDeniedException", "AccessDenied"}
@@ -60,9 +60,12 @@ class Resolver:
         return lookup
 
     def _resolve(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
-        secret = SERVICES[ref.service].parse(ref.id)
+        service = SERVICES[ref.service]
+        secret = service.parse(ref.id)
         region = self._regions.of(ref) or self._region
         stage = "" if ref.stage == CURRENT and not ref.version_id else ref.stage
+        if ref.version_id and service.repeats_versions:
+            return Lookup(ref._replace(region=region, stage=stage), catalogue.find(ref))
         entry = None if ref.version_id or stage else catalogue.find(ref)
         if entry is not None and catalogue.is_home(ref.identity):
             key = SecretRef(ref.identity, entry.name, region, service=ref.service)
@@ -99,10 +102,10 @@ def is_denied(result: object) -> bool:
     return isinstance(result, Rejected) and result.reason is Reason.ACCESS_DENIED
 
 
-def too_many_denied(number: int) -> Rejected:
-    """The result for the secrets of an object that are not read any more."""
+def too_many_denied(number: int, service: Service) -> Rejected:
+    """The result for what of an object is not read any more."""
     return Rejected(
         Reason.ACCESS_DENIED,
-        f"AWS denied {number} secrets of this object, so its other secrets are not read. Remove those that the role may "
-        "not read, or allow it to read them",
+        f"AWS denied {number} {service.noun}s of this object, so its other {service.noun}s are not read. Remove those that "
+        "the role may not read, or allow it to read them",
     )

@@ -14,6 +14,7 @@ from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import Failure
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Entry
+from secretsyncer.aws.services import Service
 from secretsyncer.aws.value import SecretValue
 
 MAX_VALUES = 20_000
@@ -30,7 +31,8 @@ class Slot:
 
     `arn` and `version_id` are those of the last value, empty after a denial. `round` is the round of the last response,
     `used_round` that of the last request. `failed` is created at the first failure. `seen` is the entry in the catalogue
-    at a denial. `reported` is the state that `recheck` reported last. `stale`: fetch again, whatever the catalogue shows.
+    at a denial, or the last one that a pinned version is known to be of. `reported` is the state that `recheck` reported
+    last. `stale`: fetch again, whatever the catalogue shows.
     """
 
     __slots__ = ("arn", "failed", "reported", "round", "seen", "stale", "used_round", "value", "version_id")
@@ -52,6 +54,15 @@ class Slot:
         unread = ("", "") if self.round >= 0 else None
         self.reported = (self.arn, self.version_id) if self.version_id else unread
         return self.reported != before
+
+    def keeps_version(self, entry: Entry | None, service: Service) -> bool:
+        """Whether a pinned version is still the same, as far as the catalogue shows."""
+        if not service.repeats_versions:
+            return True
+        if self.seen is None or entry is None or not service.continues(self.seen.version_id, entry.version_id):
+            return False
+        self.seen = entry
+        return True
 
     def standing(self, now: float) -> Failure | None:
         """The failure, if it is still remembered."""

@@ -14,7 +14,7 @@ from secretsyncer.operator.status_page.layout import Frame, document, icon, numb
 
 ENOUGH = 600.0
 """Seconds of a process after which its calls say something about a day."""
-_LISTINGS = ("Source", "Listed", "Next listing", "Secrets", "Calls so far", "Calls per day", "Dollars per day")
+_LISTINGS = ("Source", "Listed", "Next listing", "Entries", "Calls so far", "Calls per day", "Dollars per day")
 _CALLS = ("Operation", "Calls so far", "Failed", "Calls per day", "Dollars per day")
 
 
@@ -48,7 +48,7 @@ def aws(frame: Frame, listings: Sequence[Outlook], calls: Sequence[Calls], pace:
                 "Listing", _LISTINGS, [_listing(frame, one, made.get(one.operation, 0), pace) for one in listings]
             ),
             h.p(".muted")[
-                "Calls per day are those of the settings: all secrets at each listing, and the first page of what "
+                "Calls per day are those of the settings: everything at each listing, and the first page of what "
                 "changed last in between."
             ],
         ],
@@ -71,7 +71,7 @@ def _listing(frame: Frame, one: Outlook, made: float, pace: Pace) -> h.Element:
         "Source": (f"{one.service} in {one.region}", h.small["as ", one.identity]),
         "Listed": "not yet" if one.listed_at is None else f"{seconds(frame.now - one.listed_at)} ago",
         "Next listing": "not planned" if left is None else f"in {seconds(left)}" if left > 0 else "now",
-        "Secrets": number(one.secrets),
+        "Entries": number(one.secrets),
         "Calls so far": number(made),
         "Calls per day": number(one.calls_per_day),
         "Dollars per day": dollars(one.dollars_per_day),

@@ -25,7 +25,7 @@ SPACES = 8
 """Namespaces that are shown at first."""
 _SAID = {Acts.OPERATOR, Acts.PENDING}
 """States that neither the reason nor the section says."""
-_COLUMNS = ("Object", "State", "Since", "Last synced", "AWS secrets", "Message")
+_COLUMNS = ("Object", "State", "Since", "Last synced", "Sources", "Message")
 
 
 def front(frame: Frame, seen: Overview, listings: Sequence[Outlook]) -> bytes:
@@ -104,7 +104,7 @@ def _listing(frame: Frame, one: Outlook) -> h.Element:
     if one.listed_at is None:
         return h.p(".note")[f"{one.service} has not been listed yet. ", link]
     age = seconds(frame.now - one.listed_at)
-    text = f"{one.service} in {one.region}: {plural(one.secrets, 'secret')}, all listed {age} ago. "
+    text = f"{one.service} in {one.region}: {plural(one.secrets, one.kind)}, all listed {age} ago. "
     return h.p(".note")[text, link]
 
 
@@ -161,7 +161,7 @@ def _search(seen: Overview) -> h.Element:
     view = seen.view
     return h.form(method="get", role="search")[
         h.label(for_="q")["Search"],
-        h.input("#q", type="search", name="q", value=view.words, placeholder="name, reason, AWS secret"),
+        h.input("#q", type="search", name="q", value=view.words, placeholder="name, reason, source"),
         (h.input(type="hidden", name=name, value=text) for name, text in view.filters.items()),
         h.button["Search"],
         h.p(".chips")[
@@ -210,7 +210,7 @@ def _row(frame: Frame, one: Row) -> h.Element:
         ),
         "Since": ago(state.since, frame.now),
         "Last synced": ago(str(status.get("lastSyncTime")), frame.now),
-        "AWS secrets": _sources(one),
+        "Sources": _sources(one),
         "Message": clip(state.message, MESSAGE),
     }
     return row(cells, class_=SLUGS[state.acts], data_object=str(key))

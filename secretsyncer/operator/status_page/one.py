@@ -30,7 +30,7 @@ def one(frame: Frame, found: Explanation) -> bytes:
         ],
         h.section[h.h2["What to do next"], h.p[advice], (h.p["More: ", h.code[line]] for line in more)],
         h.section[h.h2["State"], _facts(frame, found)],
-        h.section[h.h2["AWS secrets"], _sources(found)],
+        h.section[h.h2["Sources"], _sources(found)],
         found.restarts and h.section[h.h2["Restarts"], _restarts(frame, found.restarts)],
         h.section(".events")[h.h2["Events"], _events(frame, found)],
         h.section[
@@ -79,7 +79,7 @@ def _sources(found: Explanation) -> h.Node:
         )
         for source in found.sources
     ]
-    return table("AWS secrets", ("Name", "Service", "Version ID", "ARN"), rows)
+    return table("Sources", ("Name", "Service", "Version ID", "ARN"), rows)
 
 
 def _restarts(frame: Frame, restarts: Restarts) -> list[h.Node]:

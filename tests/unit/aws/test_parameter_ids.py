@@ -33,6 +33,7 @@ def test_an_arn_of_one_level_may_mean_a_name_with_a_slash_or_without():
         "/",
         "a b",
         "/app/",
+        "app/db",
         "//app",
         "app:1",
         "ä",

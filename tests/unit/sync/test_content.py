@@ -348,7 +348,7 @@ async def test_each_limit_ends_the_object_with_its_number(aws, engine, metrics):
     filters = template("t", "{{ range $i := 20 }}{{ $_ := filterByTagKey $.Secrets (print $i) }}{{ end }}")
     slow = template("t", "{{ range 300000 }}{{ end }}")
     both = (whole("a", "app"), whole("b", "cert"))
-    assert await message(*both, reads=1) == "the object reads 2 AWS secrets; the limit is 1"
+    assert await message(*both, reads=1) == "the object reads 2 AWS secrets and parameters; the limit is 1"
     assert "the limit is 3" in await message(
         loop, whole("x", "pg/a"), whole("y", "pg/b"), whole("z", "cert"), reads=3
     )
@@ -356,7 +356,7 @@ async def test_each_limit_ends_the_object_with_its_number(aws, engine, metrics):
         await message(filters, filters=9)
         == "the templates call filters with 20 different arguments; the limit is 9"
     )
-    assert "have 37 bytes or more; the limit is 36," in await message(*both, fetched=36)
+    assert "has 37 bytes or more; the limit is 36," in await message(*both, fetched=36)
     assert "the limit is 0.0 s" in await message(slow, template_seconds=0.001)
     assert "produces 10 bytes or more; the limit is 9" in await message(whole("b", "cert"), produced=9)
 

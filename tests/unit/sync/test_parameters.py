@@ -174,7 +174,27 @@ async def test_a_path_with_nothing_below_it_does_not_empty_the_secret(core):
 async def test_a_path_waits_for_the_first_listing(core):
     put(core, "/app/a", "1")
     core.cluster.put(synced_secret(dataFrom={"parameters": [{"path": "/app/"}]}))
+    core.cluster.put(
+        synced_secret(template("t", '{{ range getParameters "/app/" }}{{ . }}{{ end }}'), name="other", uid="2")
+    )
+    other = Key("team", "other")
     async with core.running():
+        await asyncio.sleep(30)
+        assert (core.ready(), core.ready(other), core.events) == ({}, {}, [])
+        assert core.count("unavailable") == 0
+        before = asyncio.get_running_loop().time()
+        await core.list_parameters()
+        await until_true(lambda: (core.data(), core.data(other)) == ({"a": b"1"}, {"t": b"1"}))
+        assert asyncio.get_running_loop().time() - before < 2
+    assert {kind for kind, *_ in core.events} == {"Normal"}
+
+
+async def test_a_first_listing_that_fails_is_reported(core):
+    put(core, "/app/a", "1")
+    core.cluster.put(synced_secret(dataFrom={"parameters": [{"path": "/app/"}]}))
+    async with core.running():
+        await asyncio.sleep(1)
+        core.aws.parameter_catalogue = core.aws.parameter_catalogue.at_round(1)
         message = await until_reason(core, "AWSUnavailable")
         assert "the list of parameters, which has not been read yet" in message
         await core.list_parameters()
@@ -246,6 +266,16 @@ async def test_the_tag_rule_holds_for_parameters(core):
     assert message == f"data.a: parameter /app/a does not carry the tag {tag}=1, which this namespace needs"
 
 
+@pytest.mark.parametrize("label", ["1", "1st", "AWSCURRENT", "awsome", "SSM-x", "a b", "a:1", "ä", "a\n"])
+async def test_a_label_that_cannot_exist_is_invalid_and_nothing_is_read(core, label):
+    put(core, "/app/a", "one")
+    await sync(core, parameter("a", "/app/a", label=label))
+    async with core.running():
+        message = await until_reason(core, "InvalidSpec")
+    assert message.startswith("spec.data[0].valueFrom.parameterRef.label: must have letters")
+    assert core.calls["GetParameters"] == 0
+
+
 async def test_messages_speak_of_parameters(core):
     put(core, "/app/a", "{}")
     put(core, "/app/text", "no JSON")
@@ -293,3 +323,27 @@ def test_the_first_user_is_reported_and_the_last_one_ends_the_need():
 
 def test_secrets_manager_is_listed_in_any_case():
     assert Users(SECRETS_MANAGER).exist()
+
+
+async def test_a_path_that_selects_too_much_reads_nothing(core):
+    for number in range(5001):
+        put(core, f"/app/{number}", "x")
+    await sync(core, dataFrom={"parameters": [{"path": "/"}]})
+    async with core.running():
+        message = await until_reason(core, "InvalidSpec")
+        assert "the object reads 5001 " in message
+        put(core, "/app/0", "new")
+        await core.list_parameters()
+        await asyncio.sleep(300)
+    assert core.calls["GetParameters"] == 0
+
+
+async def test_what_is_below_the_paths_of_several_objects_is_fetched_together(core):
+    for number in range(20):
+        put(core, f"/app/{number}", "x")
+        path = {"dataFrom": {"parameters": [{"path": "/app/"}, {"path": "/app"}]}}
+        core.cluster.put(synced_secret(name=f"o-{number}", uid=str(number), **path))
+    await core.list_parameters()
+    async with core.running():
+        await until_true(lambda: all(core.data(Key("team", f"o-{number}")) for number in range(20)))
+        assert core.calls["GetParameters"] == 2

@@ -181,6 +181,8 @@ async def test_a_listing_that_loses_much_that_is_really_gone_is_believed(rig, wa
     for one in made[:25]:
         rig.world.parameters.delete(one.name)
     await watch.poll()
+    assert len(watch.poller.catalogue.entries) == 30  # DescribeParameters alone cannot confirm itself
+    await watch.poll()
     assert len(watch.poller.catalogue.entries) == 5
 
 
@@ -194,3 +196,48 @@ async def test_what_an_event_names_is_described_at_once(rig, watch):
     await watch.poller.refresh(watch.poller.admit(["/app/a", gone.arn]))
     (changes, _) = watch.reports[0]
     assert (changes.updated, changes.removed) == ({"/app/a"}, {"/app/gone"})
+
+
+async def test_an_event_while_listing_is_denied_does_not_make_the_old_listing_count_again(rig, watch):
+    watch.put("/app/a", "one")
+    watch.refs = [watch.ref("/app/a")]
+    await watch.poll()
+    watch.denied = True
+    await watch.poll()
+    denied = watch.poller.catalogue.denied
+    await watch.poller.refresh(watch.poller.admit(["/app/a"]))
+    assert denied
+    assert watch.poller.catalogue.denied == denied
+    assert watch.poller.catalogue.find(watch.refs[0]) is None
+
+
+async def test_another_failure_after_a_denial_does_not_bring_the_listing_before_it_back(rig, watch):
+    made = watch.put("/app/a", "one")
+    by_path = watch.ref(made.arn)
+    watch.refs = [by_path]
+    await watch.poll()
+    assert (await watch.get(by_path)).text == "one"
+    watch.denied = True
+    watch.put("/app/a", "two")
+    await watch.poll()
+    assert (await watch.get(by_path)).text == "two"
+    rig.api.broken = lambda operation, _: "ThrottlingException" if operation == "DescribeParameters" else ""
+    await watch.poll()
+    assert (await watch.get(by_path)).text == "two"
+
+
+async def test_a_listing_and_a_description_that_are_both_empty_have_to_be_confirmed_by_a_later_round(rig, watch):
+    made = [watch.put(f"/app/{number}", "x") for number in range(30)]
+    watch.in_use = [one.arn for one in made]
+    await watch.poll()
+    watch.reports.clear()
+    there = dict(rig.world.parameters._all)
+    rig.world.parameters._all.clear()
+    await asyncio.sleep(30)
+    await watch.poller.poll_once()
+    assert len(watch.poller.catalogue.entries) == 30
+    assert "the listing of the next round has to confirm that" in watch.poller.health()
+    rig.world.parameters._all.update(there)
+    await watch.poll()
+    assert watch.reports == []
+    assert watch.poller.health() is None

@@ -105,6 +105,54 @@ async def test_a_pinned_version_is_read_once_and_later_ones_do_not_matter(rig):
     assert rig.api.calls == {"GetParameters": 1}
 
 
+async def test_a_pinned_version_of_a_parameter_that_was_made_again_is_read_again(rig):
+    rig.put("/app/a", "one")
+    rig.put("/app/a", "two")
+    pinned = rig.parameter("/app/a", version_id="1")
+    await rig.poll_parameters()
+    assert await rig.read(pinned) == "one"
+    for number in range(3, 6):
+        rig.put("/app/a", str(number))
+    await rig.poll_parameters()
+    assert await rig.read(pinned) == "one"
+    rig.world.parameters.delete("/app/a")
+    rig.clock.advance(minutes=1)
+    for value in ("another", "2", "3"):
+        rig.put("/app/a", value)
+    await rig.poll_parameters()
+    assert rig.parameters.known(pinned, rig.parameter_catalogue) is None
+    assert await rig.read(pinned) == "another"
+    assert rig.api.calls == {"GetParameters": 2}
+
+
+async def test_a_pinned_version_of_a_parameter_that_is_gone_is_not_found(rig):
+    rig.put("/app/a", "one")
+    pinned = rig.parameter("/app/a", version_id="1")
+    await rig.poll_parameters()
+    assert await rig.read(pinned) == "one"
+    rig.world.parameters.delete("/app/a")
+    await rig.poll_parameters()
+    assert (await rig.read(pinned)).reason is Reason.SECRET_NOT_FOUND
+    rig.clock.advance(minutes=1)
+    rig.put("/app/a", "another")
+    await rig.poll_parameters()
+    assert await rig.read(pinned) == "another"
+
+
+async def test_a_pinned_version_that_is_not_listed_is_read_once_per_round(rig):
+    made = rig.put("/shared/a", "one", account=FOREIGN, shared_with=[rig.reader.role])
+    pinned = rig.parameter(made.arn, version_id="1")
+    await rig.poll_parameters()
+    assert await rig.read(pinned) == await rig.read(pinned) == "one"
+    assert rig.api.calls == {"GetParameters": 1}
+    rig.world.parameters.delete("/shared/a", account=FOREIGN)
+    rig.clock.advance(minutes=1)
+    rig.put("/shared/a", "another", account=FOREIGN, shared_with=[rig.reader.role])
+    await rig.poll_parameters()
+    assert await rig.recheck(pinned) == {pinned}
+    assert await rig.read(pinned) == "another"
+
+
 async def test_labels_are_read_once_per_round_ten_in_a_call_and_a_moved_label_is_a_change(rig):
     names = [f"/app/{number}" for number in range(30)]
     for name in names:

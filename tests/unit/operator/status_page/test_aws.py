@@ -26,7 +26,7 @@ def test_a_source_of_the_listing_has_its_age_its_next_poll_its_calls_and_their_c
         "": "Secrets Manager in eu-west-1as role lister",
         "Listed": "1 min ago",
         "Next listing": "in 4 min",
-        "Secrets": "5,000",
+        "Entries": "5,000",
         "Calls so far": "1,000",
         "Calls per day": "23,040",
         "Dollars per day": "0.1152",

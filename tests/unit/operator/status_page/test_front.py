@@ -106,7 +106,7 @@ def test_a_row_has_object_state_times_sources_and_message():
         "State": "Synced",
         "Since": "2 min ago",
         "Last synced": "2 min ago",
-        "AWS secrets": "appdb",
+        "Sources": "appdb",
         "Message": "2 keys from 2 AWS secrets",
     }
     assert reading.rows["team/broken"] == {
@@ -114,7 +114,7 @@ def test_a_row_has_object_state_times_sources_and_message():
         "State": "AccessDenied",
         "Since": "1 min ago",
         "Last synced": "2 min ago",
-        "AWS secrets": "app",
+        "Sources": "app",
         "Message": "no permission",
     }
     assert reading.kinds == {"team/broken": "change-needed", "team/demo": "ready"}
@@ -127,7 +127,7 @@ def test_a_row_has_object_state_times_sources_and_message():
 def test_an_object_with_any_status_has_a_row(content):
     reading = shown({**reported("demo", "team", {}), "status": content, "spec": None})
     row = reading.rows["team/demo"]
-    assert (row["State"], row["Since"], row["Last synced"], row["AWS secrets"]) == (
+    assert (row["State"], row["Since"], row["Last synced"], row["Sources"]) == (
         "NotReportedpending",
         "-",
         "-",
@@ -138,7 +138,7 @@ def test_an_object_with_any_status_has_a_row(content):
 
 def test_of_many_sources_and_of_a_long_message_the_first_are_shown():
     one = good(sources=[(f"app-{n}", "v") for n in range(SOURCES + 2)])
-    assert shown(one).rows["team/demo"]["AWS secrets"] == "app-0app-1app-2and 2 more"
+    assert shown(one).rows["team/demo"]["Sources"] == "app-0app-1app-2and 2 more"
     assert shown(bad(message="x" * 1000)).rows["team/broken"]["Message"] == "x" * (MESSAGE - 1) + "…"
 
 
@@ -175,6 +175,10 @@ def test_reasons_beyond_the_most_frequent_are_counted():
     ("options", "text"),
     [
         ({}, "Secrets Manager in eu-west-1: 7 secrets, all listed 12 s ago."),
+        (
+            {"listings": [LISTED._replace(service="Parameter Store", operation="DescribeParameters")]},
+            "Parameter Store in eu-west-1: 7 parameters, all listed 12 s ago.",
+        ),
         ({"listings": [LISTED._replace(listed_at=None)]}, "Secrets Manager has not been listed yet."),
         (
             {"listings": [LISTED._replace(problem="listing AWS has failed")]},
@@ -212,7 +216,7 @@ def test_nothing_that_users_write_becomes_html():
         "thead", "tbody", "tr", "th", "td", "small", "time", "footer",
     }  # fmt: skip
     row = reading.rows[f"{EVIL}/{EVIL}"]
-    assert (row["State"], row["Message"], row["AWS secrets"]) == (EVIL, EVIL, EVIL)
+    assert (row["State"], row["Message"], row["Sources"]) == (EVIL, EVIL, EVIL)
     assert row[""] == f"{EVIL}in {EVIL}writes the Secret {EVIL}x"
 
 

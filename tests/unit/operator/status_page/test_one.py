@@ -45,7 +45,7 @@ def test_it_says_what_why_says(reason):
         "lastTimestamp": timestamp(NOON - 60),
     }
     found, reading = shown(reported("demo", "team", failed(reason), target={"name": "web"}), events=[event])
-    assert reading.headings == ["demo", "What to do next", "State", "AWS secrets", "Events", "In a terminal"]
+    assert reading.headings == ["demo", "What to do next", "State", "Sources", "Events", "In a terminal"]
     for text in (found.state.reason, found.state.message, f"It {found.headline}.", *found.next_steps):
         assert text in reading.text
     assert reading.facts == {
