@@ -9,12 +9,13 @@ was paused for longer than its duration, must not write.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import NamedTuple
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of
-from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.awaited import Awaited
 from secretsyncer.sync.damping import Damping, dispute, turf
@@ -24,8 +25,10 @@ from secretsyncer.sync.owners import NOBODY, Peers
 from secretsyncer.sync.planner import Planner, Wish
 from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
 from secretsyncer.sync.revision import Count, Revision, following
+from secretsyncer.sync.secret_api import Api, check_successor
 from secretsyncer.sync.secret_plan import Create, Patch, Recreate
 from secretsyncer.sync.secret_rules import listed_keys
+from secretsyncer.sync.status import NOTHING_REPORTED, Reported
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -33,24 +36,6 @@ log = logging.getLogger(__name__)
 
 TRIES = 4
 """Attempts of one reconcile to write a Secret that others change meanwhile."""
-
-
-class Api(Protocol):
-    """The part of `KubeClient` that writes."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
-
-    async def create(
-        self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False
-    ) -> Object: ...
-
-    async def merge_patch(
-        self, resource: Resource, namespace: str, name: str, body: Object, *, subresource: str | None = None
-    ) -> Object: ...
-
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, *, uid: str = "", resource_version: str = ""
-    ) -> Object: ...
 
 
 class Written(NamedTuple):
@@ -62,6 +47,14 @@ class Written(NamedTuple):
     version: str
     action: str = ""
     revision: int | None = None
+
+
+Announce = Callable[[SyncedSecret, int], Awaitable[None]]
+"""Says in the status which revision a Secret gets that is deleted now. Raises SyncFailure."""
+
+
+async def _nothing(*_: object) -> None:
+    pass
 
 
 class Writer:
@@ -88,19 +81,26 @@ class Writer:
         self._told_of_crd = False
 
     async def write_secret(
-        self, synced: SyncedSecret, data: Mapping[str, bytes], *, revision: int = 0, peers: Peers = NOBODY
+        self,
+        synced: SyncedSecret,
+        data: Mapping[str, bytes],
+        *,
+        reported: Reported = NOTHING_REPORTED,
+        announce: Announce = _nothing,
+        peers: Peers = NOBODY,
     ) -> Written:
         """Write the Secret so that it has exactly this data, or with policy Merge so that it has these keys, too.
 
-        `revision` is the last one that was reported. `peers`: the other objects that fill the Secret. Raises Rejected or
-        Unavailable.
+        `announce` is called before a Secret is deleted, to be created with other data: the process may end in between.
+        `peers`: the other objects that fill the Secret. Raises Rejected or Unavailable.
         """
         wanted, place, wish = fingerprint(synced, data), turf(synced), Wish(synced, data, peers)
         observed = await self._find(synced)
         if seconds := self._damping.until_retry(place, wanted, is_known=observed is not None):
             raise await self._disputed(synced.secret, place, seconds)
         for _ in range(TRIES):
-            made = await self._planner.revision(wish, observed, reported=revision)
+            known = reported.revision if observed else max(reported)
+            made = await self._planner.revision(wish, observed, reported=known)
             step = self._planner.step(wish, observed, made)
             seconds = self._damping.wait(place, wanted) if step else self._damping.on_trial(place)
             if seconds:
@@ -113,8 +113,15 @@ class Writer:
             if step is None:
                 self._planner.done(wish, self._secrets.get(synced.secret))
                 return Written(observed["metadata"]["resourceVersion"] if observed else "", revision=number)
+            counts = isinstance(step, Recreate) and number is not None and number > reported.revision
+            reported = reported._replace(following=max(reported.following, number or 0)) if counts else reported
             try:
-                written = await self._write(synced, step, wanted)
+                written = await self._write(
+                    synced,
+                    step,
+                    wanted,
+                    before_deletion=partial(announce, synced, reported.following) if counts else _nothing,
+                )
             except KubeError as error:
                 # Created by somebody else, changed, or deleted meanwhile: read it again.
                 raced = error.status == 409 or (error.status == 404 and not isinstance(step, Create))
@@ -210,11 +217,19 @@ class Writer:
         """Whether the object still exists, and is not a new one with the same name."""
         return self.present(obj) is not None
 
-    async def _write(self, synced: SyncedSecret, step: Create | Recreate | Patch, wanted: bytes) -> Written:
+    async def _write(
+        self,
+        synced: SyncedSecret,
+        step: Create | Recreate | Patch,
+        wanted: bytes,
+        *,
+        before_deletion: Callable[[], Awaitable[None]],
+    ) -> Written:
         key = synced.secret
         check_lease(self._may_write)
         if isinstance(step, Recreate):
-            await self._check_successor(key, step)
+            await check_successor(self._api, key, step.body)
+            await before_deletion()
             await self._api.delete(
                 SECRETS, key.namespace, key.name, uid=step.uid, resource_version=step.resource_version
             )
@@ -273,14 +288,6 @@ class Writer:
             message = dispute(key, stored)
             self._damping.explain(place, message)
         return Rejected(Reason.CONFLICT, message, retry_after=seconds)
-
-    async def _check_successor(self, key: Key, step: Recreate) -> None:
-        """Raises KubeError if the API server would refuse it: then the Secret that is there must not be deleted."""
-        try:
-            await self._api.create(SECRETS, key.namespace, step.body, dry_run=True)
-        except KubeError as error:
-            if error.status != 409 or error.reason != "AlreadyExists":  # checked, and only the name is taken
-                raise
 
     async def _read(self, key: Key) -> Object | None:
         try:

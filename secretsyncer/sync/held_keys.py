@@ -3,8 +3,8 @@
     {"web": {"keys": ["password", "user"], "deletionPolicy": "Delete"}}
 
 Objects are known by their names, as they are in the namespace of the Secret. An object that is recreated goes on with its
-keys. Whoever may write the Secret can also write the annotation, so it decides only about keys of this very Secret. One
-that cannot be read says nothing.
+keys, also if they were retained: it is remembered as long as there is room. Whoever may write the Secret can also write
+the annotation, so it decides only about keys of this very Secret. One that cannot be read says nothing.
 
 Server-side apply with one field manager for each object would record the same. The operator does not use it:
 
@@ -65,6 +65,12 @@ def _held(entry: Any) -> Held | None:
         return None
     uid = entry.get("uid")
     return Held(frozenset(keys), entry.get("deletionPolicy") == _DELETE, uid if isinstance(uid, str) else "")
+
+
+def is_crowded(annotations: Mapping[str, str]) -> bool:
+    """Whether there is little room left, so that objects that are gone are not remembered any more."""
+    text = annotations.get(HELD, "")
+    return len(text) > LONGEST // 2 or len(read(annotations)) > MOST_HOLDERS // 2
 
 
 def written(held: Mapping[str, Held]) -> str | None:

@@ -22,13 +22,17 @@ class Holders:
 
     def note(self, secret: Key, obj: Object | None) -> None:
         """Record the summary of the Secret; None if it is gone or not watched any more."""
-        held = held_keys.read(obj["metadata"].get("annotations") or {}) if obj else {}
+        annotations = (obj["metadata"].get("annotations") or {}) if obj else {}
+        held = held_keys.read(annotations)
         for holder in self._holders.pop(secret, {}):
             self._secrets[holder].discard(secret)
             if not self._secrets[holder]:
                 del self._secrets[holder]
         if held:
-            self._holders[secret] = {Key(secret.namespace, name): entry.delete for name, entry in held.items()}
+            crowded = held_keys.is_crowded(annotations)
+            self._holders[secret] = {
+                Key(secret.namespace, name): entry.delete or crowded for name, entry in held.items()
+            }
             for holder in self._holders[secret]:
                 self._secrets[holder].add(secret)
 
@@ -37,11 +41,11 @@ class Holders:
         return frozenset(self._secrets.get(holder, ()))
 
     def temporary(self, secret: Key) -> list[Key]:
-        """The objects whose keys go with them, in order."""
+        """The objects that are forgotten when they are gone, in order: their keys go, too, or there is little room."""
         return sorted(holder for holder, delete in self._holders.get(secret, {}).items() if delete)
 
     def orphaned(self, secret: Key, exists: Callable[[Key], bool]) -> list[Key]:
-        """The first object that is gone and whose keys are to go, too. It stands for all of this Secret."""
+        """The first object that is gone and is to be forgotten. It stands for all of this Secret."""
         return [key for key in self.temporary(secret) if not exists(key)][:1]
 
     def all_orphaned(self, exists: Callable[[Key], bool]) -> list[Key]:

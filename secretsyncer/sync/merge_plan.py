@@ -29,6 +29,7 @@ from secretsyncer.sync.secret_rules import (
     check_type,
     is_synced_secret,
     listed_keys,
+    required_by_type,
 )
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -101,18 +102,22 @@ def creation(synced: SyncedSecret, data: Mapping[str, bytes], revision: Revision
     return Create({**body, "data": {key: _encoded(value) for key, value in data.items()}})
 
 
-def plan_release(observed: Mapping[str, Any], names: Collection[str], *, delete: bool) -> Patch | None:
+def plan_release(observed: Mapping[str, Any], names: Collection[str], *, delete: bool | None) -> Patch | None:
     """The write after which the Secret has nothing of these objects any more; None if it has nothing.
 
-    With `delete`, their keys go, unless another object has them, too. Without other objects, the mark goes as well.
+    With `delete`, their keys go, unless another object has them, too, or the type of the Secret requires them; None: as
+    the annotation says of each. Without other objects, the mark goes as well.
     """
     held = held_keys.read(observed["metadata"]["annotations"])
     left_by = [held.pop(name) for name in names if name in held]
     if not left_by:
         return None
-    mine = frozenset[str]().union(*(entry.keys for entry in left_by))
+    goes = [entry.delete if delete is None else delete for entry in left_by]
+    mine = frozenset[str]().union(*(entry.keys for entry, go in zip(left_by, goes, strict=True) if go))
     others = frozenset().union(*(entry.keys for entry in held.values()))
-    gone = (mine - others) & observed["digests"].keys() if delete and not observed["immutable"] else ()
+    present = observed["digests"].keys()
+    gone = (mine - others) & present if not observed["immutable"] else frozenset()
+    gone -= required_by_type(observed["type"], present, gone)
     left = held_keys.written(held)
     annotations = observed["metadata"]["annotations"]
     revisions = [name for entry in left_by if (name := annotation(entry.uid)) in annotations]

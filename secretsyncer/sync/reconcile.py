@@ -1,8 +1,7 @@
 """Reconciles one object: fetch, authorize, render, apply, report.
 
-A reconcile is level-triggered: it looks at the current state, not at events, so a needless or late one does no harm. It
-returns an `Outcome` or raises a SyncFailure, which the status of the object then shows already. It does not know the
-queue. `in_step` finds at once whether anything has changed since the last reconcile.
+A reconcile looks at the current state, not at events: a needless or late one does no harm. It returns an `Outcome` or raises
+a SyncFailure, which the status then shows already. `in_step` finds at once whether anything has changed since the last one.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.values.sources import Sources
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.expressions.patience import OutOfPatience
-from secretsyncer.kube.objects import Key, Object, unpacked
+from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.apply import Writer
@@ -37,7 +36,7 @@ from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.sync.releases import Releases
 from secretsyncer.sync.render import finds, references, templates
 from secretsyncer.sync.report import Reporter
-from secretsyncer.sync.status import number
+from secretsyncer.sync.status import reported_of
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -136,9 +135,10 @@ class Reconciler:
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             if not self._is_still_granted(record, synced, grant):
                 return Outcome("unchanged")  # edited meanwhile, and queued again for that
-            revision = number((unpacked(obj.get("status")) or {}).get("revision"))
             peers = self._owners.peers(synced.secret, key)
-            written = await self._writer.write_secret(synced, content.data, revision=revision, peers=peers)
+            written = await self._writer.write_secret(
+                synced, content.data, reported=reported_of(obj), announce=self._reporter.recreating, peers=peers
+            )
             await self._releases.leave(synced, record.left)
             record.left = None
         except SyncFailure as failure:

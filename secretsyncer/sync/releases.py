@@ -98,7 +98,7 @@ class Releases:
                 await self._release_gone(secret)
 
     async def _release_gone(self, secret: Key) -> None:
-        """Remove the keys of all objects that are gone, with one write.
+        """Forget all objects that are gone, and remove their keys where they ask for it, with one write.
 
         Whoever may write the Secret can name any objects in its annotation, again and again, which is damped.
         """
@@ -111,7 +111,7 @@ class Releases:
             )
         candidates = [key for key in self._holders.temporary(secret) if self._objects.get(key) is None]
         gone = [key.name for key in candidates if await self._is_gone(key)]
-        if gone and await self._release_keys(secret, gone, delete=True):
+        if gone and await self._release_keys(secret, gone):
             self._damping.wrote(place, _RELEASED)
 
     async def _is_gone(self, key: Key) -> bool:
@@ -158,8 +158,11 @@ class Releases:
             if error.status not in {404, 409}:
                 raise await refusal(self._api, error, secret, ()) from None
 
-    async def _release_keys(self, secret: Key, names: Collection[str], *, delete: bool) -> bool:
-        """Give up the keys of these objects. Returns whether there was anything to do."""
+    async def _release_keys(self, secret: Key, names: Collection[str], *, delete: bool | None = None) -> bool:
+        """Give up the keys of these objects, with or without removing them; None: as the annotation says.
+
+        Returns whether there was anything to do.
+        """
         observed = await self._find(secret)
         for _ in range(TRIES):
             step = plan_release(observed, names, delete=delete) if observed else None

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 from weakref import WeakValueDictionary
 
-from secretsyncer.errors import Awaited, Reason, SyncFailure
+from secretsyncer.errors import Awaited, Reason, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key, Object, key_of, packed, unpacked
 from secretsyncer.sync import status
 from secretsyncer.sync.apply import Writer
@@ -103,6 +103,14 @@ class Reporter:
         elif status.ready_reason(change.old) not in {"", str(Reason.SYNCED)}:
             self._event(obj, "Normal", "Synced", "in sync with AWS again")
         return change.wrote
+
+    async def recreating(self, synced: SyncedSecret, revision: int) -> None:
+        """The Secret is deleted now, and gets this revision. Raises SyncFailure, also if the object is gone."""
+        namespace, name = synced.key
+        obj: Object = {"metadata": {"namespace": namespace, "name": name, "uid": synced.uid}}
+        change = await self.change(obj, lambda old: {**old, "nextRevision": revision})
+        if change.stored is None:
+            raise Unavailable(Reason.KUBERNETES_ERROR, f"SyncedSecret {synced.key} is gone")
 
     async def suspended(self, obj: Object, synced: SyncedSecret) -> bool:
         """The object is suspended. Returns whether the status has changed."""

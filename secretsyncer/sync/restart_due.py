@@ -1,43 +1,59 @@
-"""Which restarts are due for an object, and for whom a restart counts. Pure."""
+"""Which restarts are due for an object, and for whom a restart counts. Pure.
+
+Only `spec.restart` and the name of the Secret are read: the expressions of a whole spec can take seconds to compile. What
+is kept of an object is short: its metadata, its status, and `spec.restart` as text, which is parsed when it is needed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
-from secretsyncer.errors import Rejected
-from secretsyncer.kube.objects import Key, Object, key_of, unpacked
+from pydantic import ValidationError
+
+from secretsyncer.kube.objects import Key, Object, key_of, packed, unpacked
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.restart_memory import Entry
 from secretsyncer.sync.status import number
 from secretsyncer.sync.workloads import Ref, Workload, seconds
-from secretsyncer.synced_secret import SyncedSecret, parse
-from secretsyncer.synced_secret.restart import Restart
+from secretsyncer.synced_secret import target_of
+from secretsyncer.synced_secret.restart import LONGEST, Restart
 
 
 class Due(NamedTuple):
     """An object with restarts that are due."""
 
     obj: Object
-    synced: SyncedSecret
-    restart: Restart
+    """Without its spec."""
+    key: Key
+    secret: Key
+    asks: bytes
+    """spec.restart, packed."""
     revision: int
+    entries: Mapping[tuple[str, str], Entry]
+    """The last restart of each workload for the object."""
+    since: float
+    """When its restarts became due, as Unix time."""
 
     @property
-    def key(self) -> Key:
-        return self.synced.key
+    def restart(self) -> Restart:
+        found = _parsed(self.asks)
+        assert found, "it was valid when the object was noted"  # noqa: S101
+        return found
+
+    @property
+    def generation(self) -> int:
+        return number(self.obj["metadata"].get("generation"))
 
     @property
     def about(self) -> tuple[object, ...]:
         """What makes its restarts due."""
         return _asked(self.obj)
 
-    def entry(self, ref: Ref) -> Entry | None:
-        """The last restart of this workload for the object."""
-        return memory.entries(unpacked(self.obj["status"])).get(ref)
-
     def covers(self, ref: Ref) -> bool:
         """Whether this workload was restarted for the present revision."""
-        entry = self.entry(ref)
+        entry = self.entries.get(ref)
         return entry is not None and entry.covers(self.revision)
 
     def unconfirmed(self, workload: Workload) -> int | None:
@@ -45,57 +61,47 @@ class Due(NamedTuple):
 
         The process that restarted it has ended, or could not write the status.
         """
-        entry = self.entry(workload.ref)
+        entry = self.entries.get(workload.ref)
         restarted = entry and entry.pending and workload.restarted >= seconds(entry.time) > 0
         return entry.revision if entry and restarted else None
 
 
-class Specs:
-    """The objects that have been looked at, each parsed once per generation: a pass looks at all for each workload."""
+def due(obj: Object, before: Due | None, now: float) -> Due | None:
+    """The object, if restarts are due and spec.restart is valid. Otherwise the condition Ready says what is wrong.
 
-    def __init__(self) -> None:
-        self._parsed: dict[Key, tuple[object, SyncedSecret]] = {}
-
-    def of(self, obj: Object) -> SyncedSecret:
-        """The object, checked. Raises Rejected."""
-        key, metadata = key_of(obj), obj["metadata"]
-        version = metadata.get("uid"), metadata.get("generation")
-        known = self._parsed.get(key)
-        if known is None or known[0] != version:
-            known = self._parsed[key] = version, parse(obj)
-        return known[1]
-
-    def forget(self, key: Key) -> None:
-        """The object is gone, or nothing is due for it."""
-        self._parsed.pop(key, None)
-
-
-def due(obj: Object | None, specs: Specs) -> Due | None:
-    """The object, if restarts are due and its spec is valid. Otherwise the condition Ready says what is wrong."""
-    if obj is None or not memory.is_behind(obj):
+    `before` is what was known of the object. Its restarts are due since the first change after the last restarts, so that
+    one change after the other cannot put a restart off.
+    """
+    if not memory.is_behind(obj):
         return None
-    try:
-        synced = specs.of(obj)
-    except Rejected:
+    status, asks = unpacked(obj["status"]), packed(unpacked(obj["spec"])["restart"])
+    if len(asks) > LONGEST or _parsed(asks) is None:
         return None
-    restart = synced.spec.restart
-    return Due(obj, synced, restart, number(unpacked(obj["status"])["revision"])) if restart else None
-
-
-def caught_up(old: Object | None, new: Object) -> bool:
-    """Whether workloads were restarted in between."""
-    return _restarted(old) != _restarted(new)
+    since = min(seconds(status.get("revisionTime")) or now, now)
+    if before and restarted_revision(before.obj) == restarted_revision(obj):
+        since = min(since, before.since)
+    kept = {field: value for field, value in obj.items() if field != "spec"}
+    return Due(kept, key_of(obj), target_of(obj), asks, number(status["revision"]), memory.entries(status), since)
 
 
 def asks_more(old: Object | None, new: Object) -> bool:
     """Whether the spec or the revision differ, and not only what is reported of restarts."""
-    return _asked(old) != _asked(new)
+    return old is None or _asked(old) != _asked(new)
 
 
-def _restarted(obj: Object | None) -> int:
-    return number((unpacked((obj or {}).get("status")) or {}).get("restartedRevision"))
+def restarted_revision(obj: Object) -> int:
+    """The revision that all workloads were restarted for."""
+    return number((unpacked(obj.get("status")) or {}).get("restartedRevision"))
 
 
-def _asked(obj: Object | None) -> tuple[object, ...]:
-    metadata, status = (obj or {}).get("metadata", {}), unpacked((obj or {}).get("status")) or {}
+@lru_cache(256)
+def _parsed(asks: bytes) -> Restart | None:
+    try:
+        return Restart.model_validate(unpacked(asks))
+    except ValidationError:
+        return None
+
+
+def _asked(obj: Object) -> tuple[object, ...]:
+    metadata, status = obj["metadata"], unpacked(obj.get("status")) or {}
     return metadata.get("uid"), metadata.get("generation"), status.get("revision")

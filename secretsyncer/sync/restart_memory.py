@@ -52,14 +52,15 @@ class Entry(NamedTuple):
 
 def is_behind(obj: Object) -> bool:
     """Whether restarts are due for this object."""
-    spec, status = unpacked(obj.get("spec")), unpacked(obj.get("status"))
+    status = unpacked(obj.get("status"))
+    if not isinstance(status, dict) or number(status.get("restartedRevision")) >= number(status.get("revision")):
+        return False  # as almost always: a spec can be long
+    spec = unpacked(obj.get("spec"))
     return (
         isinstance(spec, dict)
-        and isinstance(status, dict)
         and isinstance(spec.get("restart"), dict)
         and not spec.get("suspend")
         and not obj["metadata"].get("deletionTimestamp")
-        and number(status.get("restartedRevision")) < number(status.get("revision"))
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from secretsyncer.errors import Reason, Rejected, Unavailable
@@ -155,6 +156,16 @@ def check_type(kind: str | None, data: Mapping[str, bytes]) -> None:
         else:
             continue
         raise Rejected(Reason.INVALID_SECRET_VALUE, problem)
+
+
+def required_by_type(kind: str, present: AbstractSet[str], gone: AbstractSet[str]) -> set[str]:
+    """Keys that cannot be removed together with the others that are to go."""
+    return {
+        key
+        for alternatives in _REQUIRED_KEYS.get(kind, ())
+        if not any(key in present - gone for key in alternatives)
+        for key in gone & set(alternatives)
+    }
 
 
 def check_controller(synced: SyncedSecret, observed: list[dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES
 from secretsyncer.errors import Reason, SyncFailure, Unavailable, clip
+from secretsyncer.kube.objects import Object, unpacked
 
 # Each attempt has a new one, which is not a change.
 _REQUEST_ID = re.compile(r" \(request id [^)]*\)")
@@ -25,7 +26,7 @@ READY, STALLED, RECONCILING = "Ready", "Stalled", "Reconciling"
 _OURS = {READY, STALLED, RECONCILING}
 RESTARTED = "Restarted"
 """The condition about workloads. It changes without the others, and `restart_memory` creates it."""
-RESTART_FIELDS = ("revision", "revisionTime", "restartedRevision", "restarts")
+RESTART_FIELDS = ("revision", "nextRevision", "revisionTime", "restartedRevision", "restarts")
 
 SOURCES_LIMIT = 50
 """Maximum number of sources in a status. A template may read hundreds."""
@@ -139,6 +140,21 @@ def synced(
     return status
 
 
+class Reported(NamedTuple):
+    """Revisions in a status: the last one, and the one that was announced before its Secret was deleted."""
+
+    revision: int = 0
+    following: int = 0
+
+
+NOTHING_REPORTED = Reported()
+
+
+def reported_of(obj: Object) -> Reported:
+    status = unpacked(obj.get("status")) or {}
+    return Reported(number(status.get("revision")), number(status.get("nextRevision")))
+
+
 def number(value: Any) -> int:
     """A revision in a status, which may contain anything."""
     return value if type(value) is int and value >= 0 else 0
@@ -151,7 +167,8 @@ def _revision(old: dict[str, Any], revision: int, now: float) -> dict[str, Any]:
     """
     before = number(old.get("revision"))
     since = old.get("revisionTime")
-    return {
+    done: dict[str, Any] = {"nextRevision": None} if "nextRevision" in old else {}
+    return done | {
         "revision": revision,
         "revisionTime": since if since and revision == before else timestamp(now),
         "restartedRevision": min(number(old.get("restartedRevision", before)), revision),

@@ -8,7 +8,8 @@ and a missing permission is remembered for its kind and namespace.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 from secretsyncer.backoff import Backoff
@@ -16,17 +17,19 @@ from secretsyncer.errors import KubeError
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import WORKLOADS, Resource
 from secretsyncer.sync.refusals import is_denial
-from secretsyncer.sync.restart_memory import Reason
-from secretsyncer.sync.workloads import CONSUMERS, Ref, Workload, patch, selector, uses, view
-from secretsyncer.synced_secret import SyncedSecret
+from secretsyncer.sync.restart_memory import MOST_WORKLOADS, Reason
+from secretsyncer.sync.workloads import CONSUMERS, Ref, Workload, consumed, patch, selector, view
+from secretsyncer.synced_secret.restart import Restart
 
 BACKOFF = Backoff(initial=5.0, factor=2.0, cap=300.0, jitter=0.3)
 DENIED = Backoff(initial=60.0, factor=2.0, cap=1800.0, jitter=0.3)
 """Delays after a missing permission: somebody has to grant it, and there may be thousands of namespaces."""
 MOST_PAGES = 200
 """Pages of one list, of 500 workloads or 4 MiB."""
-REMEMBERED = 10_000
-"""Failed requests that are remembered; the oldest are forgotten."""
+REMEMBERED = 1_000
+"""Failed requests of one namespace that are remembered; the oldest are forgotten."""
+AHEAD = 3600.0
+"""Seconds by which a clock may be ahead. A later time is of no restart by the operator, and would delay all others."""
 
 
 class Api(Protocol):
@@ -46,8 +49,8 @@ class Api(Protocol):
     async def merge_patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object: ...
 
 
-_About = tuple[str, ...]
-"""Namespace, kind and name of a workload, or namespace and kind of a missing permission."""
+_About = tuple[str, str, str]
+"""Namespace, kind and name of a workload; of a missing permission, what the operator may not do, which is no name."""
 
 
 class Obstacle(Exception):  # noqa: N818 - not an error of this program
@@ -71,16 +74,17 @@ class Workloads:
     def __init__(self, api: Api, *, now: Callable[[], float]) -> None:
         self._api = api
         self._now = now
-        self._failed: dict[_About, tuple[int, Obstacle]] = {}
+        self._failed: defaultdict[str, dict[_About, tuple[int, Obstacle]]] = defaultdict(dict)
 
     async def get(self, namespace: str, ref: Ref) -> Workload:
         """The workload. Raises Obstacle."""
         about = (namespace, *ref)
-        self._check(about)
+        self._check(about, "get", "patch")
         try:
-            return view(ref.kind, await self._api.get(WORKLOADS[ref.kind], namespace, ref.name))
+            found = view(ref.kind, await self._api.get(WORKLOADS[ref.kind], namespace, ref.name))
         except KubeError as error:
             raise self._failure(about, "get", error) from None
+        return found if found.restarted <= self._now() + AHEAD else found._replace(restarted=0.0)
 
     async def restart(self, namespace: str, workload: Workload, at: float) -> None:
         """Give the workload this time. Raises Changed or Obstacle."""
@@ -93,26 +97,30 @@ class Workloads:
                 raise Changed from None
             raise self._failure(about, "patch", error) from None
         # Only now, because a workload that can be read may still refuse its restart.
-        self._failed.pop(about, None)
-        self._failed.pop(about[:2], None)
+        self._succeeded(about, "get", "patch")
 
-    async def consumers(self, namespace: str) -> list[Workload]:
-        """The workloads that want to be restarted with the Secrets that they use. Raises Obstacle."""
-        return [
-            found
-            for kind in CONSUMERS
-            async for found in self._list(namespace, kind)
-            if found.opted_in and found.secrets
-        ]
+    async def consumers(self, namespace: str) -> Mapping[str, list[Ref]]:
+        """The workloads that want to be restarted with the Secrets that they use, by these. Raises Obstacle."""
+        found: dict[str, list[Ref]] = {}
+        for kind in CONSUMERS:
+            async for one in self._list(namespace, kind):
+                for secret in consumed(one):
+                    found.setdefault(secret, []).append(one.ref)
+        return found
 
     async def selected(self, namespace: str, kind: str, labels: dict[str, str]) -> list[Workload]:
-        """The workloads of a kind with these labels. Raises Obstacle."""
+        """The workloads of a kind with these labels, or more of them than are possible. Raises Obstacle."""
         text = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
-        return [found async for found in self._list(namespace, kind, text)]
+        found: list[Workload] = []
+        async for one in self._list(namespace, kind, text):
+            found.append(one)
+            if len(found) > MOST_WORKLOADS:
+                break
+        return found
 
     async def _list(self, namespace: str, kind: str, labels: str = "") -> AsyncIterator[Workload]:
         about, token = (namespace, kind, ""), ""
-        self._check(about)
+        self._check(about, "list")
         for _ in range(MOST_PAGES):
             try:
                 page = await self._api.list(WORKLOADS[kind], namespace, label_selector=labels, continue_=token)
@@ -124,26 +132,26 @@ class Workloads:
             token = str((page.get("metadata") or {}).get("continue") or "")
             if not token:
                 break
-        self._failed.pop(about, None)
+        self._succeeded(about, "list")
 
     # What failed
 
-    def _check(self, about: tuple[str, str, str]) -> None:
-        """Raises Obstacle before the end of the backoff of this workload, or of its kind."""
-        for what in (about[:2], about):
-            failed = self._failed.get(what)
+    def _check(self, about: _About, *verbs: str) -> None:
+        """Raises Obstacle before the end of the backoff of this workload, or of a permission that it takes."""
+        for what in (*(_permission(about, verb) for verb in verbs), about):
+            failed = self._failed.get(about[0], {}).get(what)
             if failed and failed[1].until > self._now():
                 raise failed[1].with_traceback(None)
 
-    def _failure(self, about: tuple[str, str, str], verb: str, error: KubeError) -> Obstacle:
+    def _failure(self, about: _About, verb: str, error: KubeError) -> Obstacle:
         namespace, kind, name = about
         what, backoff = f"{kind} {name}".rstrip(), BACKOFF
-        key: _About = about
+        key = about
         if is_denial(error):
             # Its words may quote the pod template, with whatever is in its environment.
             reason, message = Reason.REFUSED, f"an admission policy or webhook refuses the restart of {what}"
         elif error.status in {401, 403}:
-            plural, key, backoff = WORKLOADS[kind].plural, about[:2], DENIED
+            plural, key, backoff = WORKLOADS[kind].plural, _permission(about, verb), DENIED
             reason = Reason.FORBIDDEN
             message = (
                 f"the operator may not {verb} {plural} in namespace {namespace}: install the component restarts "
@@ -151,17 +159,31 @@ class Workloads:
             )
         elif error.status == 404:
             reason, message = Reason.NOT_FOUND, f"there is no {what} in namespace {namespace}"
+            if not name:
+                message = f"the Kubernetes API does not know {WORKLOADS[kind].plural}: install their definition"
         else:
             said = f"{error.status} {error.reason}" if error.status else error.reason
             reason, message = Reason.KUBERNETES_ERROR, f"{what}: the Kubernetes API says {said}"
-        before = self._failed.pop(key, None)
+        failed = self._failed[namespace]
+        before = failed.pop(key, None)
         failures = before[0] + 1 if before else 1
         until = self._now() + max(backoff.delay(failures), error.retry_after or 0.0)
         obstacle = Obstacle(reason, message, until)
-        self._failed[key] = failures, obstacle
-        if len(self._failed) > REMEMBERED:
-            del self._failed[next(iter(self._failed))]
+        failed[key] = failures, obstacle
+        if len(failed) > REMEMBERED:
+            del failed[next(iter(failed))]
         return obstacle
+
+    def _succeeded(self, about: _About, *verbs: str) -> None:
+        if failed := self._failed.get(about[0]):
+            for what in (*(_permission(about, verb) for verb in verbs), about):
+                failed.pop(what, None)
+            if not failed:
+                del self._failed[about[0]]
+
+
+def _permission(about: _About, verb: str) -> _About:
+    return about[0], about[1], f"may not {verb}"
 
 
 class Look:
@@ -170,15 +192,16 @@ class Look:
     def __init__(self, workloads: Workloads, namespace: str) -> None:
         self._workloads = workloads
         self._namespace = namespace
-        self._consumers: list[Workload] | Obstacle | None = None
+        self._consumers: Mapping[str, list[Ref]] | Obstacle | None = None
         self._selected: dict[tuple[str, frozenset[tuple[str, str]]], list[Workload] | Obstacle] = {}
 
-    async def targets(self, synced: SyncedSecret) -> tuple[list[Ref], list[Obstacle]]:
-        """The workloads that a change of the object's Secret has to restart, and why some of them are not known."""
-        restart = synced.spec.restart
+    async def targets(self, restart: Restart, secret: str) -> tuple[list[Ref], list[Obstacle]]:
+        """The workloads that a change of the Secret has to restart, and why some of them are not known."""
         found: dict[Ref, None] = {}
         obstacles: list[Obstacle] = []
-        for target in restart.targets if restart else ():
+        for target in restart.targets:
+            if len(found) > MOST_WORKLOADS:
+                break  # too many: the other lists do not matter
             if target.name is not None:
                 found[Ref(target.kind, target.name)] = None
                 continue
@@ -187,12 +210,12 @@ class Look:
                 obstacles.append(some)
             else:
                 found |= {one.ref: None for one in some}
-        if restart and restart.consumers:
+        if restart.consumers and len(found) <= MOST_WORKLOADS:
             all_of_them = await self._all_consumers()
             if isinstance(all_of_them, Obstacle):
                 obstacles.append(all_of_them)
             else:
-                found |= {one.ref: None for one in all_of_them if uses(one, synced.secret.name)}
+                found |= dict.fromkeys(all_of_them.get(secret, ()))
         return list(found), obstacles
 
     async def _all_selected(self, kind: str, labels: dict[str, str]) -> list[Workload] | Obstacle:
@@ -204,7 +227,8 @@ class Look:
                 self._selected[what] = obstacle
         return self._selected[what]
 
-    async def _all_consumers(self) -> list[Workload] | Obstacle:
+    async def _all_consumers(self) -> Mapping[str, list[Ref]] | Obstacle:
+        """The workloads by the Secrets that they use."""
         if self._consumers is None:
             try:
                 self._consumers = await self._workloads.consumers(self._namespace)

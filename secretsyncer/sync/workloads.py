@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import WORKLOADS
 from secretsyncer.sync.status import timestamp
-from secretsyncer.synced_secret import SyncedSecret
 from secretsyncer.synced_secret.restart import RestartTarget
 
 RESTARTED_AT = "secrets.contentful.com/restarted-at"
@@ -55,19 +54,16 @@ class Workload(NamedTuple):
 def view(kind: str, obj: Object) -> Workload:
     """The workload, without what nobody needs."""
     metadata, spec = obj["metadata"], obj.get("spec") or {}
-    template = spec.get("template") or {}
-    stamp = (
-        spec.get("restartAt")
-        if kind == "Rollout"
-        else ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT)
-    )
+    stamp, used = _read_template(spec.get("template"))
+    if kind == "Rollout":
+        stamp = spec.get("restartAt")
     kept = {name: metadata[name] for name in ("name", "namespace", "uid") if name in metadata}
     return Workload(
         Ref(kind, metadata["name"]),
         metadata.get("resourceVersion", ""),
         metadata.get("labels") or {},
         (metadata.get("annotations") or {}).get(OPT_IN) == "true",
-        frozenset(_secrets(template.get("spec") or {})),
+        used,
         seconds(stamp),
         spec.get("paused") is True,
         {"apiVersion": WORKLOADS[kind].api_version, "kind": kind, "metadata": kept},
@@ -83,29 +79,15 @@ def patch(workload: Workload, at: float) -> Object:
     return {"metadata": metadata, "spec": {"template": {"metadata": {"annotations": annotations}}}}
 
 
-def concerns(synced: SyncedSecret, workload: Workload) -> bool:
-    """Whether a change of the object's Secret has to restart the workload."""
-    restart = synced.spec.restart
-    if restart is None:
-        return False
-    named = any(target.kind == workload.ref.kind and _selects(target, workload) for target in restart.targets)
-    return named or (restart.consumers and uses(workload, synced.secret.name))
-
-
-def uses(workload: Workload, secret: str) -> bool:
-    """Whether the workload wants to be restarted with this Secret."""
-    return workload.ref.kind in CONSUMERS and workload.opted_in and secret in workload.secrets
+def consumed(workload: Workload) -> frozenset[str]:
+    """The Secrets with which the workload wants to be restarted."""
+    wants = workload.ref.kind in CONSUMERS and workload.opted_in
+    return workload.secrets if wants else frozenset()
 
 
 def selector(target: RestartTarget) -> dict[str, str]:
     """The labels that a workload of the target must have; none if it is named."""
     return (target.selector and target.selector.match_labels) or {}
-
-
-def _selects(target: RestartTarget, workload: Workload) -> bool:
-    if target.name is not None:
-        return target.name == workload.ref.name
-    return selector(target).items() <= workload.labels.items()
 
 
 def seconds(timestamp: Any) -> float:
@@ -114,6 +96,15 @@ def seconds(timestamp: Any) -> float:
         return datetime.fromisoformat(timestamp).timestamp()
     except (TypeError, ValueError, OverflowError):
         return 0.0
+
+
+def _read_template(template: Any) -> tuple[Any, frozenset[str]]:
+    """The time of the last restart, and the Secrets that the pods use."""
+    try:
+        metadata, pod = (template or {}).get("metadata") or {}, (template or {}).get("spec") or {}
+        return (metadata.get("annotations") or {}).get(RESTARTED_AT), frozenset(_secrets(pod))
+    except (AttributeError, TypeError):  # the definition of Argo's Rollout lets parts of it have any form
+        return None, frozenset()
 
 
 def _secrets(pod: Object) -> Iterator[str]:

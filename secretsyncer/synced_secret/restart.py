@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from secretsyncer.kube.objects import packed
 from secretsyncer.synced_secret.fields import NOT_EMPTY, Fields, Rule, at_least_one_of, exactly_one_of
 from secretsyncer.synced_secret.formats import Format, ObjectName, duration_schema, seconds_of
 from secretsyncer.synced_secret.labels import LABEL_KEY, NAME
@@ -18,6 +19,8 @@ _TOO_LONG = "must be at most 24h"
 MOST_TARGETS = 50
 MOST_WINDOWS = 20
 MOST_LABELS = 20
+LONGEST = 7000
+"""Bytes of the whole field as JSON: it is kept in memory, also of an object that is too large to be kept."""
 
 Kind = Literal["Deployment", "StatefulSet", "DaemonSet", "Rollout"]
 Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -143,3 +146,13 @@ class Restart(Fields):
     def seconds(self) -> float:
         """The delay."""
         return DEFAULT_DELAY if self.delay is None else self.delay
+
+
+def _check_length(value: Any) -> Any:
+    if len(packed(value)) > LONGEST:
+        raise ValueError(f"is longer than {LONGEST} bytes: name fewer workloads, or select them by shorter labels")
+    return value
+
+
+ShortRestart = Annotated[Restart, BeforeValidator(_check_length)]
+"""The operator alone checks the length: a rule of the API server would cost too much."""

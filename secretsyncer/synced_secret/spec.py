@@ -25,7 +25,7 @@ from secretsyncer.synced_secret.formats import (
 )
 from secretsyncer.synced_secret.parameters import ParameterReference, Parameters
 from secretsyncer.synced_secret.references import SecretKeyReference, SecretReference, ValueReference
-from secretsyncer.synced_secret.restart import Restart
+from secretsyncer.synced_secret.restart import ShortRestart
 from secretsyncer.synced_secret.target import NOT_WITH_MERGE, SecretMetadata, Target
 
 __all__ = [
@@ -259,8 +259,9 @@ class SyncedSecretSpec(Fields):
     """Whether to take over an existing Secret that the operator does not manage, and remove its other keys. Defaults to
     the operator's setting ADOPT_EXISTING, which never removes a key."""
 
-    restart: Restart | None = None
-    """Workloads to restart when the Secret has changed. The operator needs permissions for it: see docs/restarts.md."""
+    restart: ShortRestart | None = None
+    """Workloads to restart when the Secret has changed. The operator needs permissions for it: see docs/restarts.md. As
+    JSON, it has at most 7000 bytes."""
 
     suspend: bool = False
     """If true, syncing stops, and the Secret stays as it is. Defaults to false."""

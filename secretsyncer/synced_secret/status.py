@@ -98,6 +98,10 @@ class SyncedSecretStatus(Fields):
     """With spec.restart, how many times the data of the Secret have changed since. The creation of the Secret, changes of
     its metadata, and repairs to the same data do not count."""
 
+    next_revision: Revision | None = None
+    """The revision that the Secret gets when it is created again. It is set before a Secret is deleted that cannot be
+    changed, so that its restarts are not forgotten."""
+
     revision_time: Time | None = None
     """Time when the revision last grew."""
 

@@ -13,17 +13,15 @@ import uuid
 
 import pytest
 import pytest_asyncio
-import yaml
 
 from sandbox.apiserver import EmbeddedKubernetes
 from sandbox.aws.http import FakeAws
 from sandbox.aws.moto_secrets import MotoSecrets
 from sandbox.operator import OperatorProcess
-from tests.support.cluster import MANIFESTS, Cluster, Kubectl
+from tests.support.cluster import Cluster, Kubectl
 from tests.support.eventually import eventually
 from tests.support.measures import complaints, total
 from tests.support.stand_in import stand_in
-from tests.support.workloads import ROLLOUTS
 
 SERVICE_ACCOUNT = "k8s-secret-syncer", "secretsyncer"
 
@@ -154,13 +152,7 @@ async def operator(request, operators_kubeconfig, environment):
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def restart_component(cluster, controllers):
     """What manifests/components/restarts has, and Argo's Rollout, while the tests of a module run."""
-    files = [MANIFESTS / "components/restarts" / name for name in ("policy.yaml", "rbac.yaml")]
-    made = [obj for file in files for obj in yaml.safe_load_all(file.read_text())]
-    if not await cluster.get("CustomResourceDefinition", "", ROLLOUTS["metadata"]["name"]):
-        await cluster.create(ROLLOUTS)  # it stays: a definition takes long to go
-    for obj in made:
-        await cluster.create(obj)
-    await cluster.until_served("Rollout")
+    made = await cluster.install_restarts()
     yield
     for obj in made:
         await cluster.delete(obj["kind"], "", obj["metadata"]["name"])

@@ -201,3 +201,20 @@ async def test_no_write_of_a_busy_owner_is_lost(operator, aws, space, name):
         await space.until_synced(obj)
     refused = series(await operator.metrics(), "secretsyncer_kubernetes_requests_total", status="403")
     assert refused == {}, "the permissions of the manifest are enough"
+
+
+async def test_keys_that_the_type_requires_stay_when_their_object_is_deleted(operator, space):
+    data = [literal("tls.crt", "c"), literal("tls.key", "k"), literal("more", "1")]
+    target = {**MERGE, "create": True}
+    await space.write("demo", target=target, type="kubernetes.io/tls", deletionPolicy="Delete", data=data)
+    expected = {"tls.crt": b"c", "tls.key": b"k", "more": b"1"}
+    await space.until_data("argocd-secret", expected)
+    await space.cluster.delete("SyncedSecret", space.name, "demo")
+
+    async def released():
+        metadata = (await space.secret("argocd-secret"))["metadata"]
+        assert not metadata.get("annotations")
+        assert not metadata.get("labels")
+
+    await eventually(released)
+    await space.until_data("argocd-secret", {"tls.crt": b"c", "tls.key": b"k"})

@@ -6,13 +6,12 @@ import copy
 
 import pytest
 import pytest_asyncio
-import yaml
 
 from sandbox.envtest import RealKubernetes
 from sandbox.kubernetes_client import MERGE_PATCH, KubernetesClient, path_of
 from tests.support.cluster import MANIFESTS, Cluster
 from tests.support.eventually import eventually
-from tests.support.workloads import RESTARTED_AT, ROLLOUTS, workload
+from tests.support.workloads import RESTARTED_AT, workload
 
 pytestmark = pytest.mark.real
 
@@ -50,12 +49,7 @@ async def site(assets):
     """The administrator of a server with the component, once the policy is in force."""
     async with RealKubernetes(assets) as server, Cluster(server) as made:
         await made.install("crd.yaml", "namespace.yaml", "rbac.yaml")
-        for obj in [
-            ROLLOUTS,
-            *(o for n in ("policy", "rbac") for o in yaml.safe_load_all((COMPONENT / f"{n}.yaml").read_text())),
-        ]:
-            await made.create(obj)
-        await made.until_served("Rollout")
+        await made.install_restarts()
         server.start_controllers()
         yield made
 

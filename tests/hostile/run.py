@@ -70,6 +70,7 @@ async def run(
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
         async with RealKubernetes(assets) as server, FakeAws() as aws, Cluster(server) as cluster:
             await cluster.install("crd.yaml", "namespace.yaml", "rbac.yaml")
+            await cluster.install_restarts()
             token = await server.service_account_token(_NAMESPACE, _ACCOUNT)
             kubeconfig = server.write_kubeconfig(Path(folder) / "kubeconfig", "operator", token=token)
             environment = {
@@ -79,6 +80,7 @@ async def run(
                 "LEADER_ELECTION": "true",
                 "POD_NAMESPACE": _NAMESPACE,
                 "WORKERS": "16",
+                "RESTART_MIN_INTERVAL": "0",
             }
             operator = OperatorProcess(kubeconfig=kubeconfig, environment=environment)
             machine = Machine(operator, share)

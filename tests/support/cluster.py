@@ -19,6 +19,7 @@ from sandbox.access import KubernetesApi
 from sandbox.kubeapi.requests import WRITES
 from sandbox.kubernetes_client import KubernetesClient, KubernetesError, Object
 from tests.support.eventually import LIMIT, eventually
+from tests.support.workloads import ROLLOUTS
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 
@@ -50,6 +51,17 @@ class Cluster(KubernetesClient):
             for obj in yaml.safe_load_all((MANIFESTS / "base" / file).read_text()):
                 await self.create(obj)
         await self.until_served("SyncedSecret")
+
+    async def install_restarts(self) -> list[Object]:
+        """Create what manifests/components/restarts has, which it returns, and Argo's Rollout, which stays."""
+        files = [MANIFESTS / "components/restarts" / name for name in ("policy.yaml", "rbac.yaml")]
+        made = [obj for file in files for obj in yaml.safe_load_all(file.read_text())]
+        if not await self.get("CustomResourceDefinition", "", ROLLOUTS["metadata"]["name"]):
+            await self.create(ROLLOUTS)  # a definition takes long to go
+        for obj in made:
+            await self.create(obj)
+        await self.until_served("Rollout")
+        return made
 
     async def space(
         self,

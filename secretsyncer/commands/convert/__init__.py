@@ -2,7 +2,7 @@
 
 `convert_all` knows ExternalSecret of External Secrets Operator (v1, v1beta1, AWS Secrets Manager stores),
 ExternalSecret of kubernetes-external-secrets and AWSSecret of aws-secret-operator, and annotations of workloads for
-Reloader. A result makes the Secret that the
+Reloader. Of HashiCorp's operator, it says which restarts to ask for. A result makes the Secret that the
 original makes. Differences on purpose are noted. An object of which a part has no counterpart is not converted.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from secretsyncer.commands.convert import aso, eso, kes, reloader
+from secretsyncer.commands.convert import aso, eso, kes, reloader, vso
 from secretsyncer.commands.convert.draft import Draft
 from secretsyncer.commands.convert.eso_store import Around, Home, searches
 from secretsyncer.commands.convert.report import Report
@@ -56,8 +56,8 @@ def _draft(obj: Object, around: Around) -> Draft | None:
             return kes.convert(obj)
         case "AWSSecret", "mumoshu.github.io":
             return aso.convert(obj)
-    if obj.get("kind") in _PARTS or not group.endswith(_PEERS):
-        return None
+    if group == vso.GROUP or obj.get("kind") in _PARTS or not group.endswith(_PEERS):
+        return vso.convert(obj) if group == vso.GROUP else None
     draft = Draft(obj)
     draft.refuse(f"{obj.get('kind')} of {obj.get('apiVersion')} is not known here")
     return draft

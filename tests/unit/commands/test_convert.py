@@ -612,6 +612,23 @@ def test_rewrite_rules_come_along_and_named_groups_are_named(convert, rendered):
     assert any("the-$n" in problem for problem in problems), problems
 
 
+def vault(**spec):
+    metadata = {"name": "x", "namespace": "web"}
+    return {
+        "apiVersion": "secrets.hashicorp.com/v1beta1",
+        "kind": "VaultStaticSecret",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize("spec", [{}, {"rolloutRestartTargets": "x"}, {"rolloutRestartTargets": []}])
+def test_an_object_of_vault_without_restarts_says_nothing(convert, spec):
+    results, problems = convert(vault(**spec), aso())
+    assert results == []
+    assert not [problem for problem in problems if "Vault" in problem]
+
+
 @pytest.mark.parametrize(
     ("objects", "why"),
     [
@@ -625,6 +642,17 @@ def test_rewrite_rules_come_along_and_named_groups_are_named(convert, rendered):
         (
             [{"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": "x"}}],
             "PushSecret of external-secrets.io/v1alpha1 is not known",
+        ),
+        (
+            [
+                vault(
+                    rolloutRestartTargets=[
+                        {"kind": "Deployment", "name": "web"},
+                        {"kind": "argo.Rollout", "name": "a"},
+                    ]
+                )
+            ],
+            'spec.restart.targets [{"kind": "Deployment", "name": "web"}, {"kind": "Rollout", "name": "a"}]',
         ),
     ],
 )

@@ -12,7 +12,7 @@ from secretsyncer.errors import KubeError
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.sync import held_keys
-from secretsyncer.sync.held_keys import HELD
+from secretsyncer.sync.held_keys import HELD, MOST_HOLDERS
 from secretsyncer.sync.marks import MARK
 from tests.support.builders import kube_secret, namespace, synced_secret
 from tests.support.core import KEY
@@ -219,3 +219,41 @@ async def test_a_secret_that_goes_while_it_is_written_is_awaited(process):
         one.cluster.put(foreign())
         await asyncio.sleep(2)
         assert one.data() == {"x": b"theirs", "a": b"1"}
+
+
+async def test_objects_that_come_and_go_leave_room_for_others(process):
+    """Their keys stay, as they ask for, and what remembers them goes when it would fill the annotation."""
+    one = process(sync_interval_sec=3600)
+    one.cluster.put(foreign())
+    one.cluster.put(fills("lives", "a"))
+    async with one.running():
+        await asyncio.sleep(1)
+        for number in range(2 * MOST_HOLDERS):
+            one.cluster.put(fills(f"o{number}", f"k{number}"))
+            await asyncio.sleep(1)
+            assert ready(one, f"o{number}")["reason"] == "Synced", number
+            one.cluster.remove(SYNCED_SECRETS, Key("team", f"o{number}"))
+            await asyncio.sleep(1)
+        assert one.data() == {"x": b"theirs", "a": b"1", **{f"k{n}": b"1" for n in range(2 * MOST_HOLDERS)}}
+        held = held_keys.read(one.cluster.secret(KEY)["metadata"]["annotations"])
+        assert held["lives"].keys == {"a"}
+        assert len(held) < MOST_HOLDERS
+        # One that is made again goes on with its keys.
+        last = f"k{2 * MOST_HOLDERS - 1}"
+        one.cluster.put(fills(f"o{2 * MOST_HOLDERS - 1}", last, deletionPolicy="Delete"))
+        await asyncio.sleep(1)
+        one.cluster.remove(SYNCED_SECRETS, Key("team", f"o{2 * MOST_HOLDERS - 1}"))
+        await asyncio.sleep(1)
+        assert last not in one.data()
+
+
+async def test_long_names_of_keys_of_objects_that_are_gone_leave_room_for_others(process):
+    one = process(sync_interval_sec=3600)
+    one.cluster.put(foreign())
+    async with one.running():
+        for number in range(6):
+            one.cluster.put(fills(f"o{number}", *[f"{number}-{one}-{'k' * 240}" for one in range(100)]))
+            await asyncio.sleep(1)
+            assert ready(one, f"o{number}")["reason"] == "Synced", number
+            one.cluster.remove(SYNCED_SECRETS, Key("team", f"o{number}"))
+            await asyncio.sleep(1)

@@ -282,6 +282,29 @@ def test_what_is_retained_belongs_to_nobody_any_more():
     assert HELD not in after["metadata"]["annotations"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "left"),
+    [
+        ("kubernetes.io/tls", {"tls.crt": "c", "tls.key": "k", "more": "1"}, {"tls.crt": "c", "tls.key": "k"}),
+        ("kubernetes.io/basic-auth", {"password": "p", "more": "1"}, {"password": "p"}),
+        ("Opaque", {"tls.crt": "c"}, {}),
+    ],
+)
+def test_keys_that_the_type_of_the_secret_requires_stay(kind, data, left):
+    mine = foreign(data, held={"demo": list(data)})
+    after = released({**mine, "type": kind}, delete=True)
+    assert after["data"] == encoded(**left)
+    assert HELD not in after["metadata"]["annotations"]
+
+
+def test_a_required_key_goes_if_another_one_is_enough():
+    mine = {
+        **foreign({"password": "p", "username": "u"}, held={"demo": ["password"]}),
+        "type": "kubernetes.io/basic-auth",
+    }
+    assert released(mine, delete=True)["data"] == encoded(username="u")
+
+
 def test_a_key_that_another_object_has_taken_stays():
     both = foreign({"a": "1", "c": "1"}, held={"demo": ["a", "c"], "web": ["a"]})
     after = released(both, delete=True)

@@ -3,115 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from datetime import UTC, datetime
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.objects import Key
-from secretsyncer.kube.resources import SYNCED_SECRETS, WORKLOADS
-from secretsyncer.kube.workqueue import WorkQueue
-from secretsyncer.metrics import Metrics
-from secretsyncer.sync.apply import Writer
-from secretsyncer.sync.report import Reporter
-from secretsyncer.sync.restart_due import Specs
-from secretsyncer.sync.restarter import Restarter
-from secretsyncer.sync.status import condition
+from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.sync.workload_api import Obstacle, Workloads
 from secretsyncer.sync.workloads import Ref
-from tests.support.builders import damping, synced_secret
 from tests.support.core import KEY
-from tests.support.memory_cluster import MemoryCluster
-from tests.support.specs import literal
+from tests.support.restart_site import DEPLOYMENTS, WEB, Site
 from tests.support.workloads import OPT_IN, RESTARTED_AT, workload
 
 pytestmark = pytest.mark.looptime
-
-NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z, a Thursday
-WEB = {"targets": [{"kind": "Deployment", "name": "web"}], "delay": "0s"}
-DEPLOYMENTS = WORKLOADS["Deployment"]
-
-
-class Site:
-    """A cluster, and processes that restart workloads in it. Its clock is the loop's, from noon on."""
-
-    def __init__(self, *, min_interval=300.0, stubs=False):
-        self.cluster = MemoryCluster(lag=0.01, stubs=stubs)
-        self.events = []
-        self.min_interval = min_interval
-        self.start_process()
-
-    def start_process(self):
-        """A process that knows nothing but what the cluster has."""
-        self.metrics = Metrics(CollectorRegistry())
-        self.fresh = True
-        stores = self.cluster.stores
-        stores.objects._handlers.clear()
-        stores.objects._written = stores.objects.shelf()
-        writer = Writer(self.cluster, stores, damping(), adopt=True, may_write=lambda: self.fresh)
-        self.restarter = Restarter(
-            Workloads(self.cluster, now=self.now),
-            stores,
-            Reporter(writer, self.event, now=self.now),
-            WorkQueue(metrics=self.metrics),
-            event=self.event,
-            metrics=self.metrics.restarts,
-            min_interval=self.min_interval,
-            may_write=lambda: self.fresh,
-            now=self.now,
-        )
-
-    def event(self, obj, *said):
-        self.events.append((obj["metadata"]["name"], *said))
-
-    @staticmethod
-    def now():
-        return NOON + asyncio.get_running_loop().time()
-
-    @contextlib.asynccontextmanager
-    async def running(self):
-        for key, obj in self.cluster.stores.objects.items():  # what an informer reports at its start
-            self.restarter._on_object("ADDED", key, None, obj)
-        self.restarter.lead()
-        tasks = [asyncio.create_task(self.restarter.work()) for _ in range(2)]
-        try:
-            yield self
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-
-    def put(self, name="demo", *, revision=0, restart=WEB, **more):
-        """A SyncedSecret whose Secret has this revision, from now on."""
-        obj = synced_secret(literal("a", "1"), name=name, uid=f"uid-{name}", restart=restart, **more)
-        self.cluster.put({**obj, "status": self.revision(revision)})
-
-    def changes(self, name, revision):
-        """The data of its Secret have changed."""
-        self.cluster.edit(SYNCED_SECRETS, Key("team", name), {"status": self.revision(revision)})
-
-    def revision(self, number):
-        time = datetime.fromtimestamp(self.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"revision": number, "revisionTime": time}
-
-    def deploy(self, name="web", kind="Deployment", **parts):
-        self.cluster.put(workload("team", name, kind, **parts))
-
-    def status(self, name="demo"):
-        return self.cluster.synced_secret(Key("team", name)).get("status", {})
-
-    def told(self, name="demo"):
-        found = condition(self.status(name), "Restarted")
-        return found and (found["status"], found["reason"], found["message"])
-
-    def restarted_at(self, name="web"):
-        (found,) = (o for o in self.cluster.all(DEPLOYMENTS) if o["metadata"]["name"] == name)
-        return found["spec"]["template"]["metadata"].get("annotations", {}).get(RESTARTED_AT)
-
-    def restarts(self, name="web"):
-        return self.cluster.writes.count(("patch", "deployments", Key("team", name)))
 
 
 @pytest.fixture(params=[False, True], ids=["kept", "stubs"])
@@ -596,16 +500,3 @@ async def test_equal_selectors_are_one_list(site):
         await asyncio.sleep(10)
     assert [read[0] for read in site.cluster.reads].count("list") == 1
     assert site.restarts() == 1
-
-
-def test_a_spec_is_parsed_once_per_generation_however_many_workloads_are_restarted():
-    specs, obj = Specs(), synced_secret(literal("a", "1"), restart=WEB)
-    parsed = specs.of(obj)
-    assert specs.of(obj) is parsed
-    edited = synced_secret(literal("b", "2"), restart=WEB, generation=obj["metadata"]["generation"] + 1)
-    assert [item.name for item in specs.of(edited).spec.items] == ["b"]
-    assert specs.of(edited) is not parsed
-    recreated = {**edited, "metadata": {**edited["metadata"], "uid": "another"}}
-    assert specs.of(recreated).uid == "another"
-    specs.forget(KEY)
-    assert specs.of(obj) is not parsed

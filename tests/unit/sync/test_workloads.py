@@ -6,9 +6,11 @@ import pytest
 
 from sandbox.kubeapi.patches import merge_patch
 from secretsyncer.errors import Rejected
+from secretsyncer.kube.objects import key_of
+from secretsyncer.sync.restart_index import RestartIndex
 from secretsyncer.sync.restart_memory import MOST_WORKLOADS, Entry, entries, is_behind, with_entry
-from secretsyncer.sync.workloads import RESTARTED_AT, concerns, patch, seconds, uses, view
-from tests.support.builders import parsed
+from secretsyncer.sync.workloads import RESTARTED_AT, consumed, patch, seconds, view
+from tests.support.builders import parsed, synced_secret
 from tests.support.specs import literal
 from tests.support.workloads import OPT_IN, workload
 
@@ -34,9 +36,9 @@ NO_REFERENCES = {
 @pytest.mark.parametrize("parts", [*REFERS.values(), *NO_REFERENCES.values()], ids=[*REFERS, *NO_REFERENCES])
 def test_what_uses_a_secret(parts):
     found = view("Deployment", workload("team", annotations=OPT_IN, **parts))
-    assert uses(found, "demo") is (parts in REFERS.values())
-    assert not uses(view("Deployment", workload("team", **parts)), "demo")
-    assert not uses(view("Rollout", workload("team", kind="Rollout", annotations=OPT_IN, **parts)), "demo")
+    assert ("demo" in consumed(found)) is (parts in REFERS.values())
+    assert not consumed(view("Deployment", workload("team", **parts)))
+    assert not consumed(view("Rollout", workload("team", kind="Rollout", annotations=OPT_IN, **parts)))
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Rollout"])
@@ -71,15 +73,29 @@ def restart(**fields):
 def test_whom_a_restart_concerns():
     web = view("Deployment", workload("team", labels={"app": "a", "tier": "b"}))
     label = lambda **labels: [{"kind": "Deployment", "selector": {"matchLabels": labels}}]  # noqa: E731
-    assert concerns(restart(targets=[{"kind": "Deployment", "name": "web"}]), web)
-    assert concerns(restart(targets=label(app="a")), web)
-    assert not concerns(restart(targets=label(app="a", tier="c")), web)
-    assert not concerns(restart(targets=[{"kind": "StatefulSet", "name": "web"}]), web)
-    assert not concerns(restart(consumers=True), web)
-    assert not concerns(parsed(literal("a", "1")), web)
-    assert concerns(
-        restart(consumers=True), view("Deployment", workload("team", annotations=OPT_IN, **REFERS["env"]))
-    )
+
+    def concerned(found, **fields):
+        obj = {**synced_secret(literal("a", "1"), restart=fields), "status": {"revision": 1}}
+        index = RestartIndex(lambda _: obj, now=lambda: NOON)
+        key = key_of(obj)
+        index.note(key, obj)
+        answer = [each.key for each in index.concerned("team", found)]
+        assert index.concerned("other", found) == []
+        index.note(key, None)
+        assert index.concerned("team", found) == []
+        assert not any(
+            vars(index)[name] for name in ("_due", "_ways_of", "_selections", "_restarted", "_workloads")
+        )
+        return answer == [key]
+
+    assert concerned(web, targets=[{"kind": "Deployment", "name": "web"}])
+    assert concerned(web, targets=label(app="a"))
+    assert concerned(web, targets=[*label(app="a"), *label(app="a", tier="b")])
+    assert not concerned(web, targets=label(app="a", tier="c"))
+    assert not concerned(web, targets=[{"kind": "StatefulSet", "name": "web"}])
+    assert not concerned(web, consumers=True)
+    user = view("Deployment", workload("team", annotations=OPT_IN, **REFERS["env"]))
+    assert concerned(user, consumers=True)
 
 
 @pytest.mark.parametrize(
