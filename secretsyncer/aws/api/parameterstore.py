@@ -154,9 +154,7 @@ def batch_of(asked: Mapping[str, SecretRef], answer: Mapping[str, Any], request_
     return Batch(values, {ref: _absent(ref, "GetParameters", request_id) for ref in missing if ref not in values})
 
 
-def _meant(
-    asked: Mapping[str, SecretRef], raw: Mapping[str, Any], selected_too: Collection[str]
-) -> list[SecretRef]:
+def _meant(asked: Mapping[str, SecretRef], raw: Mapping[str, Any], selected_too: set[str]) -> list[SecretRef]:
     """What a part of the response is for. Nothing, if that is not certain: these references are then read one by one.
 
     Some implementations leave out the selector. `selected_too`: the names and ARNs that came with one.
