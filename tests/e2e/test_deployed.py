@@ -17,6 +17,7 @@ import yaml
 
 from sandbox.envtest import RealKubernetes
 from sandbox.operator import OperatorProcess
+from tests.support import fast_yaml
 from tests.support.cluster import MANIFESTS, Cluster, Kubectl, Space
 from tests.support.eventually import eventually
 from tests.support.specs import all_keys, key, literal, template
@@ -69,7 +70,7 @@ class Site:
         return run(tool("helm"), "--kubeconfig", self._kubeconfig, *arguments)
 
     async def build(self, folder: Path) -> list[dict[str, Any]]:
-        return list(yaml.safe_load_all(await self.kubectl("kustomize", str(folder))))
+        return list(fast_yaml.load_all(await self.kubectl("kustomize", str(folder))))
 
     async def apply(self, objects: list[dict[str, Any]], *options: str) -> None:
         await self.kubectl("apply", *options, "-f", "-", stdin=yaml.safe_dump_all(objects))
@@ -109,7 +110,7 @@ async def test_the_server_takes_all_of_it_with_monitoring(site, overlay, tmp_pat
     for obj in objects:
         kind, name = obj["kind"], obj["metadata"]["name"]
         place = ["--namespace", obj["metadata"]["namespace"]] if "namespace" in obj["metadata"] else []
-        stored = yaml.safe_load(await site.kubectl("get", kind, name, *place, "--output", "yaml"))
+        stored = fast_yaml.load(await site.kubectl("get", kind, name, *place, "--output", "yaml"))
         assert lacking(obj.get("spec", {}), stored.get("spec", {})) == [], kind
 
 
@@ -355,13 +356,13 @@ async def test_helm_installs_upgrades_and_takes_away_and_every_object_stays(site
     faster = ["--set", "settings.POLL_INTERVAL_SEC=60", "--set", "serviceMonitor.enabled=true"]
     await asyncio.to_thread(site.helm, "upgrade", "secretsyncer", *chart, *faster)
     place = ["--namespace", home, "--output", "yaml"]
-    deployment = yaml.safe_load(await site.kubectl("get", "deployment", "secretsyncer", *place))
+    deployment = fast_yaml.load(await site.kubectl("get", "deployment", "secretsyncer", *place))
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert {"name": "POLL_INTERVAL_SEC", "value": "60"} in container["env"]
-    assert yaml.safe_load(await site.kubectl("get", "servicemonitor", *place))["items"]
+    assert fast_yaml.load(await site.kubectl("get", "servicemonitor", *place))["items"]
 
     await asyncio.to_thread(site.helm, "uninstall", "secretsyncer", "--namespace", home)
-    left = yaml.safe_load(await site.kubectl("get", "deployments,roles,serviceaccounts", *place))["items"]
+    left = fast_yaml.load(await site.kubectl("get", "deployments,roles,serviceaccounts", *place))["items"]
     assert [obj["metadata"]["name"] for obj in left if obj["metadata"]["name"] != "default"] == []
     assert await space.synced("demo")
     assert await space.data("demo") == {"a": b"1"}

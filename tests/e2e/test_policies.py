@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-import yaml
 
 from sandbox.aws.state import OPERATOR_ACCOUNT
 from sandbox.envtest import RealKubernetes
@@ -20,6 +19,7 @@ from secretsyncer.errors import SyncFailure
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL, Rules, authorize
 from secretsyncer.synced_secret import SyncedSecretSpec
 from tests.e2e.test_authorization import ALLOWED, ANNOTATION, DENIED
+from tests.support import fast_yaml
 from tests.support.cluster import MANIFESTS, Cluster, Space
 from tests.support.eventually import eventually
 from tests.support.specs import literal
@@ -39,7 +39,7 @@ class Site(Cluster):
 
     async def apply_policies(self) -> None:
         for file in POLICIES:
-            for obj in yaml.safe_load_all((MANIFESTS / "policies" / f"{file}.yaml").read_text()):
+            for obj in fast_yaml.load_all((MANIFESTS / "policies" / f"{file}.yaml").read_text()):
                 if obj["kind"] == "ValidatingAdmissionPolicyBinding":
                     obj["spec"]["matchResources"] = {"namespaceSelector": {"matchLabels": {"policy": file}}}
                 await self.create(obj)

@@ -19,12 +19,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.errors import Reason
 from secretsyncer.metrics import RESULTS, Metrics
+from tests.support import fast_yaml
 from tests.support.cluster import MANIFESTS
 from tests.support.measures import declared
 from tests.support.tools import run, tool
 
 COMPONENT = MANIFESTS / "components" / "prometheus"
-RULE = yaml.safe_load((COMPONENT / "prometheusrule.yaml").read_text())
+RULE = fast_yaml.load((COMPONENT / "prometheusrule.yaml").read_text())
 ALERTS = {rule["alert"]: rule for group in RULE["spec"]["groups"] for rule in group["rules"]}
 DASHBOARD = json.loads((COMPONENT / "dashboard.json").read_text())
 RUNBOOK = (MANIFESTS.parent / "docs" / "runbook.md").read_text()

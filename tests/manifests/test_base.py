@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import secretsyncer
 from sandbox.operator import MEMORY_LIMIT
@@ -28,6 +27,7 @@ from secretsyncer.synced_secret import (
     SyncedSecretSpec,
     parse,
 )
+from tests.support import fast_yaml
 from tests.support.builders import catalogue, entry
 from tests.support.crd import nodes, schema, validator
 from tests.support.specs import PGBOUNCER
@@ -40,7 +40,7 @@ SAMPLES = MANIFESTS / "samples"
 
 @cache
 def documents(path: Path) -> list[dict[str, Any]]:
-    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+    return [document for document in fast_yaml.load_all(path.read_text()) if document]
 
 
 def the(kind: str) -> dict[str, Any]:

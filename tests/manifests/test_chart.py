@@ -12,13 +12,14 @@ import yaml
 
 import secretsyncer
 from secretsyncer.settings import Settings, load
+from tests.support import fast_yaml
 from tests.support.cluster import MANIFESTS
 from tests.support.tools import needs_kubectl, run, tool
 
 CHART = MANIFESTS / "chart"
 NAMESPACE = "k8s-secret-syncer"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+VALUES = fast_yaml.load((CHART / "values.yaml").read_text())
 HELMS_OWN = {
     "app.kubernetes.io/instance",
     "app.kubernetes.io/version",
@@ -33,7 +34,7 @@ Object = dict[str, Any]
 
 def render(release: str = "secretsyncer", namespace: str = NAMESPACE, **values: Any) -> list[Object]:
     text = template(release, namespace, yaml.safe_dump(values))
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in fast_yaml.load_all(text) if document]
 
 
 @cache
@@ -68,7 +69,7 @@ def by_name(objects: list[Object]) -> dict[tuple[str, str, str], Object]:
 
 
 def kustomized(folder: str) -> dict[tuple[str, str, str], Object]:
-    return by_name(list(yaml.safe_load_all(run("kubectl", "kustomize", MANIFESTS / folder))))
+    return by_name(list(fast_yaml.load_all(run("kubectl", "kustomize", MANIFESTS / folder))))
 
 
 def the(kind: str, objects: list[Object]) -> Object:
@@ -108,7 +109,7 @@ def test_with_monitoring_it_gives_what_the_component_gives():
     objects = by_name(render(serviceMonitor=enabled, prometheusRule=enabled, dashboard=enabled))
     component = MANIFESTS / "components/prometheus"
     for name in ("servicemonitor", "prometheusrule"):
-        wanted = yaml.safe_load((component / f"{name}.yaml").read_text())
+        wanted = fast_yaml.load((component / f"{name}.yaml").read_text())
         assert objects[wanted["kind"], NAMESPACE, "secretsyncer"] == wanted
     config = objects["ConfigMap", NAMESPACE, "secretsyncer-dashboard"]
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
@@ -119,7 +120,7 @@ def test_with_monitoring_it_gives_what_the_component_gives():
 def test_with_restarts_it_gives_what_the_component_gives():
     component = MANIFESTS / "components/restarts"
     files = [(component / name).read_text() for name in ("policy.yaml", "rbac.yaml")]
-    wanted = by_name([obj for text in files for obj in yaml.safe_load_all(text)])
+    wanted = by_name([obj for text in files for obj in fast_yaml.load_all(text)])
     without, with_it = by_name(render()), by_name(render(restarts={"enabled": True}))
     assert {key: obj for key, obj in with_it.items() if key not in without} == wanted
 
@@ -145,7 +146,7 @@ def test_for_one_namespace_it_gives_what_that_overlay_gives():
 
 
 def test_its_version_is_that_of_the_program():
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    chart = fast_yaml.load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (secretsyncer.__version__, secretsyncer.__version__)
 
 
@@ -153,7 +154,7 @@ def test_a_package_of_it_holds_what_its_links_lead_to(tmp_path):
     run(tool("helm"), "package", CHART, "--destination", tmp_path)
     (package,) = tmp_path.glob("*.tgz")
     text = run(tool("helm"), "template", "secretsyncer", package, "--namespace", NAMESPACE)
-    assert by_name([document for document in yaml.safe_load_all(text) if document]) == by_name(render())
+    assert by_name([document for document in fast_yaml.load_all(text) if document]) == by_name(render())
 
 
 # Values

@@ -6,8 +6,8 @@ import re
 import shutil
 
 import pytest
-import yaml
 
+from tests.support import fast_yaml
 from tests.support.cluster import MANIFESTS
 from tests.support.tools import needs_kubectl, run, tool
 
@@ -28,7 +28,7 @@ def kustomized(tmp_path_factory):
     mine = copy / "overlays/mine"
     mine.mkdir()
     (mine / "kustomization.yaml").write_text(OVERLAY)
-    return list(yaml.safe_load_all(run("kubectl", "kustomize", mine)))
+    return list(fast_yaml.load_all(run("kubectl", "kustomize", mine)))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def charted():
         tool("helm"), "template", "secretsyncer", MANIFESTS / "chart", "--namespace", "k8s-secret-syncer",
         "--values", "-", stdin=VALUES,
     )  # fmt: skip
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in fast_yaml.load_all(text) if document]
 
 
 @needs_kubectl
@@ -81,7 +81,7 @@ def test_every_folder_and_file_of_the_manifests_that_is_named_is_there():
 
 
 def test_every_value_that_is_named_is_one_of_the_chart():
-    values = yaml.safe_load((MANIFESTS / "chart/values.yaml").read_text())
+    values = fast_yaml.load((MANIFESTS / "chart/values.yaml").read_text())
     named = re.findall(r"(?:`|--set '?)(\w+)\.(\w+)[`:=]", PAGE)
     named = [pair for pair in named if pair[1] not in {"md", "yaml", "json"}]
     assert len(named) > 4

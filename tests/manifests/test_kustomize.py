@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from secretsyncer.settings import Settings
+from tests.support import fast_yaml
 from tests.support.cluster import MANIFESTS
 from tests.support.tools import needs_kubectl, run
 
@@ -28,7 +29,7 @@ every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 @cache
 def build(folder: Path) -> list[Object]:
-    return list(yaml.safe_load_all(run("kubectl", "kustomize", folder)))
+    return list(fast_yaml.load_all(run("kubectl", "kustomize", folder)))
 
 
 def kinds(objects: list[Object]) -> list[str]:
@@ -139,7 +140,7 @@ def test_each_policy_has_a_binding_that_denies_and_the_annotation_of_the_setting
     for file in (MANIFESTS / "policies").glob("*.yaml"):
         if file.name == "kustomization.yaml":
             continue
-        policy, binding, *_ = yaml.safe_load_all(file.read_text())
+        policy, binding, *_ = fast_yaml.load_all(file.read_text())
         assert {policy["metadata"]["name"], binding["spec"]["policyName"]} == {f"secretsyncer-{file.stem}"}
         assert binding["spec"]["validationActions"] == ["Deny"]
         variables = {variable["name"]: variable["expression"] for variable in policy["spec"].get("variables", ())}

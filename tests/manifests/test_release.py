@@ -16,9 +16,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 
 from secretsyncer import __version__
+from tests.support import fast_yaml
 from tests.support.tools import CACHE, needs_kubectl, run, tool
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def test_the_chart_of_the_release_renders_as_the_folder_does(built):
 
 @needs_kubectl
 def test_the_rendered_manifests_run_this_version(built):
-    objects = list(yaml.safe_load_all((built("manifests") / "install.yaml").read_text()))
+    objects = list(fast_yaml.load_all((built("manifests") / "install.yaml").read_text()))
     (deployment,) = (obj for obj in objects if obj["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"secretsyncer:{__version__}"

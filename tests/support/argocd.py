@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from lupa import lua51
 
+from tests.support import fast_yaml
 from tests.support.cluster import MANIFESTS
 
 FILE = MANIFESTS / "argocd/argocd-cm.yaml"
@@ -39,11 +39,11 @@ def run(script: str, obj: dict[str, Any]) -> Any:
 
 
 def _settings() -> dict[str, str]:
-    return dict(yaml.safe_load(FILE.read_text())["data"])
+    return dict(fast_yaml.load(FILE.read_text())["data"])
 
 
 def _actions() -> dict[str, Any]:
-    return dict(yaml.safe_load(_settings()[f"resource.customizations.actions.{KIND}"]))
+    return dict(fast_yaml.load(_settings()[f"resource.customizations.actions.{KIND}"]))
 
 
 def _python(value: Any) -> Any:

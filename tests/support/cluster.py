@@ -13,11 +13,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sandbox.access import KubernetesApi
 from sandbox.kubeapi.requests import WRITES
 from sandbox.kubernetes_client import KubernetesClient, KubernetesError, Object
+from tests.support import fast_yaml
 from tests.support.eventually import LIMIT, eventually
 from tests.support.workloads import ROLLOUTS
 
@@ -48,7 +47,7 @@ class Cluster(KubernetesClient):
     async def install(self, *files: str) -> None:
         """Create what is in these files of `manifests/base/`, and wait until our resource is served."""
         for file in files:
-            for obj in yaml.safe_load_all((MANIFESTS / "base" / file).read_text()):
+            for obj in fast_yaml.load_all((MANIFESTS / "base" / file).read_text()):
                 await self.create(obj)
         await self.until_served("SyncedSecret")
 

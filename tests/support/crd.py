@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 
 from sandbox.kubernetes_client import path_of
+from tests.support import fast_yaml
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
 
@@ -21,7 +21,7 @@ CRD = Path(__file__).resolve().parents[2] / "manifests" / "crd.yaml"
 
 @cache
 def schema() -> dict[str, Any]:
-    (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+    (version,) = fast_yaml.load(CRD.read_text())["spec"]["versions"]
     return dict(version["schema"]["openAPIV3Schema"])
 
 

@@ -14,6 +14,9 @@ HERE = Path(__file__).parent
 SHORT = {HERE, *(HERE / name for name in ("commands", "expressions", "operator", "sync"))}
 """Folders whose tests take less than two seconds each. On a busy machine, a second can become five."""
 
+ONE_LOOK = pytest.mark.looptime(noop_cycles=1)
+"""A loop in virtual time that has nothing to do looks once, not 42 times, for I/O before it moves its clock."""
+
 hypothesis.settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, print_blob=False, max_examples=100
 )
@@ -26,6 +29,8 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(items):
     for item in items:
+        if item.get_closest_marker("looptime"):
+            item.add_marker(ONE_LOOK)
         if item.path.parent in SHORT and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(15))
 

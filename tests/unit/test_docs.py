@@ -7,12 +7,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from generate.files import files
 from secretsyncer.errors import Reason
 from secretsyncer.settings import Settings
 from secretsyncer.synced_secret import parse
+from tests.support import fast_yaml
 from tests.support.measures import declared
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def test_the_readme_is_short():
 @every_page
 def test_every_synced_secret_that_is_shown_is_valid(page):
     for language, text in BLOCK.findall(page.read_text()):
-        for document in yaml.safe_load_all(text) if language == "yaml" else ():
+        for document in fast_yaml.load_all(text) if language == "yaml" else ():
             if isinstance(document, dict) and document.get("kind") == "SyncedSecret":
                 parse(document)
 

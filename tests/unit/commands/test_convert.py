@@ -13,6 +13,7 @@ from secretsyncer import cli, kube_yaml
 from secretsyncer.errors import Rejected
 from secretsyncer.settings import Settings
 from secretsyncer.synced_secret import parse
+from tests.support import fast_yaml
 from tests.support.crd import validator
 from tests.support.workloads import workload
 
@@ -43,7 +44,7 @@ def convert(capsys, monkeypatch, tmp_path):
             ["convert", "-f", str(path), "--account", "123456789012", "--region", "eu-west-1", *options]
         )
         out, err = capsys.readouterr()
-        results, lines = list(yaml.safe_load_all(out)), err.splitlines()
+        results, lines = list(fast_yaml.load_all(out)), err.splitlines()
         problems = [line for line in lines if line.startswith(("note: ", "not converted: "))]
         refused = [line for line in problems if line.startswith("not converted: ")]
         assert code == int(bool(refused) or not results or (bool(problems) and "--strict" in options))
@@ -70,7 +71,7 @@ def rendered(capsys, tmp_path):
         assert code == 0, err
         return {
             secret["metadata"]["name"]: {key: base64.b64decode(text) for key, text in secret["data"].items()}
-            for secret in yaml.safe_load_all(out)
+            for secret in fast_yaml.load_all(out)
         }
 
     return ran

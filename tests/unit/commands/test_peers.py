@@ -17,13 +17,13 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from secretsyncer import cli
 from secretsyncer.settings import Settings
 from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.secret_plan import Patch, plan
 from secretsyncer.synced_secret import parse
+from tests.support import fast_yaml
 from tests.support.builders import kube_secret
 
 pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
@@ -55,7 +55,7 @@ STORE = {
 
 
 def table(name):
-    cases = yaml.safe_load((TABLES / f"{name}.yaml").read_text())
+    cases = fast_yaml.load((TABLES / f"{name}.yaml").read_text())
     assert len({case["case"] for case in cases}) == len(cases)
     return [pytest.param(case, id=case["case"].replace(" ", "-")) for case in cases]
 
@@ -86,7 +86,7 @@ def run(capsys, monkeypatch, tmp_path):
             [command, "-f", str(path), *options, *(["--secrets", str(values)] if command == "render" else [])]
         )
         out, err = capsys.readouterr()
-        return code, list(yaml.safe_load_all(out)), err.splitlines()
+        return code, list(fast_yaml.load_all(out)), err.splitlines()
 
     return ran
 

@@ -4,12 +4,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 from jsonschema import Draft7Validator
 
 from generate import editor_schema
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.sync import status
+from tests.support import fast_yaml
 from tests.support.builders import synced_secret
 from tests.support.invalid_specs import INVALID
 from tests.support.specs import literal
@@ -44,7 +44,7 @@ def test_it_is_a_json_schema():
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_it_accepts_every_sample_and_recipe(path):
-    objects = [obj for obj in yaml.safe_load_all(path.read_text()) if obj and obj["kind"] == "SyncedSecret"]
+    objects = [obj for obj in fast_yaml.load_all(path.read_text()) if obj and obj["kind"] == "SyncedSecret"]
     assert [problems(obj) for obj in objects] == [[]] * len(objects)
     assert objects or path.name == "00-namespace.yaml"
 
@@ -93,7 +93,7 @@ def test_it_explains_every_field_in_the_words_of_the_definition():
         if "items" in node:
             yield from described(node["items"], f"{path}[]")
 
-    definition = yaml.safe_load((ROOT / "manifests" / "crd.yaml").read_text())
+    definition = fast_yaml.load((ROOT / "manifests" / "crd.yaml").read_text())
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     for part in ("spec", "status"):
         assert dict(described(editor_schema.schema()["properties"][part])) == dict(described(schema[part]))

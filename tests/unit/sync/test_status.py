@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from secretsyncer.errors import MESSAGE_LIMIT, Reason, Rejected, Unavailable
 from secretsyncer.sync import status
 from secretsyncer.sync.status import SOURCES_LIMIT, Source, timestamp
 from secretsyncer.synced_secret.status import SyncedSecretStatus
+from tests.support import fast_yaml
 
 NOON, LATER = 1_767_355_200.0, 1_767_358_800.0
 MYSQL = Source("mysql", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:mysql-AbCdEf", "v1")
@@ -291,7 +291,7 @@ def _pruned(schema, value):
     "made", [synced(sources=(MYSQL, REDIS)), failed(), status.suspended({}, generation=1, now=NOON)]
 )
 def test_the_api_server_keeps_every_field_so_that_a_status_becomes_stable(made):
-    (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+    (version,) = fast_yaml.load(CRD.read_text())["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]
     assert _pruned(schema, made) == made
 
