@@ -38,6 +38,8 @@ check: .venv/.installed .cache/actionlint ## lint, format, types, import layers,
 .cache/actionlint: .ci/actionlint/go.mod .ci/actionlint/go.sum | .venv/.installed
 	cd .ci/actionlint && GOTOOLCHAIN=local $(abspath $(BIN))/go build -buildvcs=false -o $(abspath $@) github.com/rhysd/actionlint/cmd/actionlint
 
+# Byte code is written even if the environment says not to: else each of hundreds of processes compiles what it imports.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/.installed ## run all tests that this machine can run (make envtest adds those on real servers)
 	$(BIN)/python -m pytest -n auto $(or $(ARGS),--cov --cov-report= --coverage-floors)
 

@@ -205,8 +205,8 @@ class RealKubernetes:
             "--listen-peer-urls=http://127.0.0.1:0",
             "--log-level=error",
             "--unsafe-no-fsync",
-            "--heartbeat-interval=20",  # of a cluster of one: it need not wait for others to vote
-            "--election-timeout=200",
+            "--heartbeat-interval=100",  # more often costs CPU time
+            "--election-timeout=500",  # of a cluster of one: it need not wait for others to vote
         ]
 
     def _server_arguments(self) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,6 @@ pytest_plugins = ["tests.support.coverage_floors"]
 pytest.register_assert_rewrite("tests.support.cluster", "tests.support.measures")
 
 TESTS = Path(__file__).parent
-FOLDERS = ("e2e", "sandbox", "integration", "manifests", "unit")
 LONGEST = (
     "test_fault_process.py",
     "test_fault_aws.py",
@@ -31,6 +31,8 @@ LONGEST = (
     "test_fault_objects.py",
     "test_event_queue_failures.py",
     "test_fault_answers.py",
+    "test_restart_faults.py",
+    "test_disputes.py",
 )
 """Files that take a minute and more. They begin first, so that no worker is left alone with one at the end."""
 
@@ -53,17 +55,24 @@ def pytest_xdist_auto_num_workers(config):
     return min(len(os.sched_getaffinity(0)), 3) + 2
 
 
-def _order(item):
-    """Where the item's file comes among all when workers share them."""
-    folder = item.path.relative_to(TESTS).parts[0]
-    rank = LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
-    return FOLDERS.index(folder), rank
+def _in_order(items):
+    """The items in the order in which workers take their files: the longest first, then those of each folder spread evenly.
+
+    End-to-end tests wait, and unit tests compute: so there is always a worker for each core that computes.
+    """
+    files = {item.path: None for item in items}
+    folders = defaultdict(list)
+    for path in files:
+        folders[path.relative_to(TESTS).parts[0]].append(path)
+    place = {path: at / len(group) for group in folders.values() for at, path in enumerate(group)}
+    longest = {path: LONGEST.index(path.name) - len(LONGEST) for path in files if path.name in LONGEST}
+    return sorted(items, key=lambda item: (place | longest)[item.path])
 
 
 def pytest_collection_modifyitems(config, items):
-    """Let the longest files begin, and skip what needs a real API server where there is none."""
+    """Order the files for workers, and skip what needs a real API server where there is none."""
     if hasattr(config, "workerinput"):
-        items.sort(key=_order)
+        items[:] = _in_order(items)
     if find_assets() is None:
         for item in items:
             if item.get_closest_marker("real"):
