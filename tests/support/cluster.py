@@ -54,7 +54,7 @@ class Cluster(KubernetesClient):
     async def install_restarts(self) -> list[Object]:
         """Create what manifests/components/restarts has, which it returns, and Argo's Rollout, which stays."""
         files = [MANIFESTS / "components/restarts" / name for name in ("policy.yaml", "rbac.yaml")]
-        made = [obj for file in files for obj in yaml.safe_load_all(file.read_text())]
+        made = [obj for file in files for obj in fast_yaml.load_all(file.read_text())]
         if not await self.get("CustomResourceDefinition", "", ROLLOUTS["metadata"]["name"]):
             await self.create(ROLLOUTS)  # a definition takes long to go
         for obj in made:

@@ -166,6 +166,7 @@ def test_timestamps_of_both_protocols_are_read(sent, moment):
     assert _timestamp(sent) == moment
 
 
+@pytest.mark.no_cover
 async def test_a_hundred_roles_cost_little_memory(aws, side, capsys):
     """Reports what a role costs; fails only if a client got a model or an SSL context of its own."""
     aws.world.create("app", "x")

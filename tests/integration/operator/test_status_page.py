@@ -85,6 +85,7 @@ async def test_no_page_is_rendered_in_the_loop(metrics, serve, monkeypatch):
     assert len(set(threads)) == 1
 
 
+@pytest.mark.no_cover  # the trace would slow down what is under load here
 @pytest.mark.timeout(120)
 async def test_probes_and_the_front_page_do_not_wait_for_a_client_that_asks_for_thousands_of_filters(metrics):
     async with site(many(5000), metrics) as page, served(page, metrics) as port:

@@ -371,6 +371,7 @@ async def test_flush_respects_its_deadline(recorder, cluster):
     assert asyncio.get_running_loop().time() - started == 5
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(20)
 async def test_memory_is_bounded(recorder, cluster):
     for number in range(6_000):
