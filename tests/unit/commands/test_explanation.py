@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from secretsyncer.commands import explanation, terminal
+from secretsyncer.commands import explanation, manifests, terminal
 from secretsyncer.commands.status import report
 from secretsyncer.commands.steering import patch
 from secretsyncer.commands.terminal import Screen
-from secretsyncer.errors import Reason, Rejected, Unavailable
+from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.explain.explanation import CHECK_THE_OPERATOR, EVENTS, NEXT, NEXT_OF_RESTARTS, Facts, explain
 from secretsyncer.explain.state import Acts, state_of
 from secretsyncer.sync import status
@@ -145,7 +145,16 @@ def test_nothing_from_the_cluster_controls_the_terminal(on_a_terminal):
     made["metadata"]["annotations"] = {"x": "\x1b"}
     screen = on_a_terminal(NO_COLOR="1")
     shown = [*lines(made, screen=screen), *explained(made, events=[event], screen=screen)]
+    problems = {"events": "forbidden: \x1b[2J", "namespace": "forbidden: \x1b[2J"}
+    shown += explained(made, space=False, problems=problems, screen=screen)
     assert all(line.isprintable() for line in shown), shown
+
+
+def test_nothing_in_an_answer_of_the_server_controls_the_terminal(capsys):
+    """A policy may quote what somebody else has written."""
+    denied = KubeError(422, "Invalid", "denied: \x1b[2J\r\nok")
+    manifests.report([f"SyncedSecret a/b: {denied}"])
+    assert capsys.readouterr().err == "secretsyncer: SyncedSecret a/b: Invalid: denied:  [2J  ok\n"
 
 
 # why
