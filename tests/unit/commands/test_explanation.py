@@ -10,7 +10,7 @@ from secretsyncer.commands import explanation, manifests, terminal
 from secretsyncer.commands.status import report
 from secretsyncer.commands.steering import patch
 from secretsyncer.commands.terminal import Screen
-from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
+from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.explain.explanation import CHECK_THE_OPERATOR, EVENTS, NEXT, NEXT_OF_RESTARTS, Facts, explain
 from secretsyncer.explain.state import Acts, state_of
 from secretsyncer.sync import status
@@ -150,11 +150,10 @@ def test_nothing_from_the_cluster_controls_the_terminal(on_a_terminal):
     assert all(line.isprintable() for line in shown), shown
 
 
-def test_nothing_in_an_answer_of_the_server_controls_the_terminal(capsys):
-    """A policy may quote what somebody else has written."""
-    denied = KubeError(422, "Invalid", "denied: \x1b[2J\r\nok")
-    manifests.report([f"SyncedSecret a/b: {denied}"])
-    assert capsys.readouterr().err == "secretsyncer: SyncedSecret a/b: Invalid: denied:  [2J  ok\n"
+def test_nothing_in_a_problem_controls_the_terminal(capsys):
+    """Names in the files of others are quoted."""
+    manifests.report(["object a/b: \x1b[2J\r\nok"])
+    assert capsys.readouterr().err == "secretsyncer: object a/b:  [2J  ok\n"
 
 
 # why
