@@ -14,6 +14,7 @@ from pathlib import Path
 
 from secretsyncer import __version__
 from secretsyncer.commands import conversion, iam_policy, render, run, status, steering, why
+from secretsyncer.commands.terminal import clean
 from secretsyncer.errors import SettingsError
 
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
         return 141
     except SettingsError as exc:
-        print(f"secretsyncer: {exc}", file=sys.stderr)
+        print(f"secretsyncer: {clean(str(exc))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -41,7 +41,13 @@ class Reason(StrEnum):
 
 
 def clip(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """The text, truncated to `limit` characters. A truncated text ends with an ellipsis."""
+    """The text on one line, truncated to `limit` characters. A truncated text ends with an ellipsis.
+
+    Messages quote what others have written, such as a regular expression. Characters that would control a terminal, break
+    the line or reorder it are shown as in a string of Python.
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

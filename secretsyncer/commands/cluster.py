@@ -53,7 +53,10 @@ def key(text: str, chosen: argparse.Namespace, client: KubeClient) -> Key:
 
 def namespace_of(chosen: argparse.Namespace, client: KubeClient) -> str:
     """The namespace of -n, or that of the context."""
-    return chosen.namespace or client.namespace or "default"
+    namespace: str = chosen.namespace or client.namespace or "default"
+    if not _NAME.fullmatch(namespace):
+        raise SettingsError(f"{namespace!a} is not the name of a namespace")
+    return namespace
 
 
 async def list_all(

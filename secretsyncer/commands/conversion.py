@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from secretsyncer.commands import Subcommands, add_command, manifests
 from secretsyncer.commands.convert import Home, convert_all, searches
+from secretsyncer.commands.terminal import clean
 from secretsyncer.errors import SettingsError, SyncFailure
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.metrics import Metrics
@@ -66,7 +67,7 @@ def _action(chosen: argparse.Namespace) -> int:
     if not (loaded.problems or report.refused or report.converted):
         print("nothing to convert: these files have no ExternalSecret and no AWSSecret", file=sys.stderr)
     for line in (*(f"not converted: {problem}" for problem in loaded.problems), *report.lines()):
-        print(line, file=sys.stderr)
+        print(clean(line), file=sys.stderr)
     failed = loaded.problems or report.refused or not report.converted
     return int(bool(failed or (chosen.strict and report.noted)))
 

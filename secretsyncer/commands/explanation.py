@@ -9,6 +9,7 @@ from secretsyncer.commands.terminal import Screen, clean
 from secretsyncer.explain.explanation import Explanation
 
 _INDENT = "  "
+_ACCESS = {True: "allowed: ", False: "denied: ", None: ""}
 
 
 def lines(explanation: Explanation, screen: Screen, *, now: float) -> Iterator[str]:
@@ -17,13 +18,8 @@ def lines(explanation: Explanation, screen: Screen, *, now: float) -> Iterator[s
     yield f"{title} {screen.state(explanation.headline, explanation.state.acts)}"
     sections = {
         "Condition": _condition(explanation, now),
-        "Access": [
-            clean(
-                {True: "allowed: ", False: "denied: ", None: ""}[explanation.access.allowed]
-                + explanation.access.rule
-            )
-        ],
-        "Secret": [clean(f"{explanation.secret}{_part(explanation)}, {_synced(explanation, now)}")],
+        "Access": [_ACCESS[explanation.access.allowed] + explanation.access.rule],
+        "Secret": [f"{explanation.secret}{_part(explanation)}, {_synced(explanation, now)}"],
         **_restarts(explanation, screen, now),
         "Sources": _sources(explanation, screen),
         "Events": _events(explanation, screen, now),
@@ -33,14 +29,14 @@ def lines(explanation: Explanation, screen: Screen, *, now: float) -> Iterator[s
         yield ""
         yield screen.bold(section)
         for line in inside:
-            yield _INDENT + line
+            yield _INDENT + clean(line)
 
 
 def _condition(explanation: Explanation, now: float) -> Iterator[str]:
     state = explanation.state
     since = f", since {_moment(state.since, now)}" if state.since else ""
-    yield clean(f"{state.reason}{since}")
-    yield clean(state.message)
+    yield f"{state.reason}{since}"
+    yield state.message
 
 
 def _part(explanation: Explanation) -> str:
@@ -57,7 +53,7 @@ def _restarts(explanation: Explanation, screen: Screen, now: float) -> dict[str,
     if restarts is None:
         return {}
     since = f", {restarts.reason} since {_moment(restarts.since, now)}" if restarts.reason else ""
-    first = [clean(f"{restarts.progress}{since}"), *([clean(restarts.message)] if restarts.message else [])]
+    first = [f"{restarts.progress}{since}", *([restarts.message] if restarts.message else [])]
     rows = [
         [line.workload, str(line.revision), "begun" if line.pending else _moment(line.time, now)]
         for line in restarts.workloads

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from secretsyncer import kube_yaml
+from secretsyncer.commands.terminal import clean
 from secretsyncer.errors import SettingsError
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import SYNCED_SECRETS
@@ -125,7 +126,7 @@ def synced_secrets(objects: list[Object]) -> list[Object]:
 def report(problems: Sequence[str]) -> None:
     """Print problems for people: on standard error, a line each."""
     for problem in problems:
-        print(f"secretsyncer: {problem}", file=sys.stderr)
+        print(f"secretsyncer: {clean(problem)}", file=sys.stderr)
 
 
 def dump(objects: Sequence[Object], style: str = "yaml") -> str:

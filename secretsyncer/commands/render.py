@@ -22,6 +22,7 @@ from secretsyncer.commands import Subcommands, add_command, manifests
 from secretsyncer.commands.file_fields import ACCOUNT
 from secretsyncer.commands.renderer import Renderer, Result, render_all
 from secretsyncer.commands.secrets_file import FileSecrets
+from secretsyncer.commands.terminal import clean
 from secretsyncer.errors import SettingsError
 from secretsyncer.gotemplate.engine import TemplateEngine
 from secretsyncer.kube.objects import Object, key_of
@@ -91,12 +92,12 @@ def _action(chosen: argparse.Namespace) -> int:
         print("secretsyncer: no SyncedSecret in these files", file=sys.stderr)
     for result in results:
         if result.secret is None:
-            print(f"{result.label}: {result.problem}", file=sys.stderr)
+            print(clean(f"{result.label}: {result.problem}"), file=sys.stderr)
     if chosen.diff:
         from secretsyncer.commands.diff import summary  # noqa: PLC0415 - as below
 
         for line in (line for difference in found for line in difference.lines):
-            print(line)
+            print(clean(line))
         print(summary(found, failed, [str(key_of(obj)) for obj in suspended]))
     else:
         print(manifests.dump(_secrets(results), chosen.output), end="")

@@ -135,6 +135,7 @@ class Reflector:
         await self._watch()
 
     async def _relist(self) -> None:
+        self._choice.pages_begin()
         try:
             objects, version = await self._list(self._page_size)
         except KubeError as error:
@@ -149,7 +150,6 @@ class Reflector:
         self._settled = False
         self._stuck = self._silent = 0
         self._confirmed = self._clock()
-        self._choice.listed()
         self._metrics.relists.labels(self._resource.plural).inc()
         self._well()
 

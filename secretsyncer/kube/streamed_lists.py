@@ -73,17 +73,17 @@ class ListChoice:
 
     def stream_failed(self, error: KubeError) -> bool:
         """A stream failed before the end of the list. True if pages are read at once, False after a pause."""
-        if self._streamed is None or error.status in _PASSING or error.reason == CONNECTION:
+        if self._streamed is None or error.status in _PASSING:
             return False
         refused = error.status in {400, 422} or error.reason == NOT_STREAMED
         if refused:
             self._streamed.refuse(error)
-        # Something may end long streams early, again and again. So the same list is not streamed twice.
+        # Something may end or reset all streams, and something else all pages. So the two take turns.
         self._failed = True
         return refused or error.status == 410
 
-    def listed(self) -> None:
-        """The list is complete."""
+    def pages_begin(self) -> None:
+        """Pages are read. The list after that is a stream again, also if these pages fail."""
         self._failed = False
 
     def broken(self, error: KubeError) -> None:

@@ -20,8 +20,10 @@ from sandbox.operator import OperatorProcess
 from tests.support import fast_yaml
 from tests.support.cluster import MANIFESTS, Cluster, Kubectl, Space
 from tests.support.eventually import eventually
+from tests.support.restarts import AT_ONCE, until_restarted
 from tests.support.specs import all_keys, key, literal, template
 from tests.support.tools import needs_kubectl, run, tool
+from tests.support.workloads import ROLLOUTS, workload
 
 pytestmark = [pytest.mark.real, needs_kubectl]
 
@@ -171,6 +173,22 @@ def used(entries: list[dict[str, Any]], named: set[Right]) -> set[Right]:
     return rights
 
 
+async def fill(space: Space, spec: dict[str, Any]) -> None:
+    """What it does with Secrets of others: one that is there, one that is awaited, one that it makes."""
+    merge = {"policy": "Merge"}
+    await space.put_foreign("theirs", {"b": "2"})
+    await space.write("filling", **spec, target={"name": "theirs", **merge}, deletionPolicy="Delete")
+    await space.write("waiting", **spec, target={"name": "later", **merge})
+    await space.write("parted", **spec, target={"name": "parts", **merge, "create": True})
+    await space.until_data("theirs", {"a": b"1", "b": b"2"})
+    await space.until_data("parts", {"a": b"1"})
+    await space.until_failed("waiting", "SecretMissing")
+    await space.put_foreign("later", {"b": "2"})
+    await space.until_data("later", {"a": b"1", "b": b"2"})
+    await space.cluster.delete("SyncedSecret", space.name, "filling")
+    await space.until_data("theirs", {"b": b"2"})
+
+
 async def live(space: Space, aws, name: str) -> None:
     """Everything that an operator does for its objects, in one namespace."""
     for adopted in ("adopted", "owned"):
@@ -201,6 +219,7 @@ async def live(space: Space, aws, name: str) -> None:
     await space.until_failed("failing", "InvalidSecretValue")
     await space.until_failed("denied", "RoleNotAllowed")
     await space.until_failed("suspended", "Suspended")
+    await fill(space, spec)
 
     await space.write("retyped", **typed, type="example.com/two")
     await space.write("owned", **spec, deletionPolicy="Retain")
@@ -267,6 +286,39 @@ async def test_the_cluster_wide_role_grants_what_the_operator_does_and_nothing_e
     assert used(asked, rights) | (IN_PAGES & rights) == rights
     assert [entry for entry in asked if entry["responseStatus"]["code"] == 403] == []
     assert {entry["objectRef"]["namespace"] for entry in asked if "leases" in entry["requestURI"]} == {HOME}
+
+
+async def test_the_component_for_restarts_grants_what_restarts_need_and_nothing_else(
+    site, aws, name, environment, tmp_path
+):
+    objects = await site.build(layered(tmp_path, "base", "components/restarts"))
+    await site.apply([ROLLOUTS, *objects])
+    await site.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout=30s")
+    kubeconfig = await site.kubeconfig(HOME, tmp_path)
+    space = await site.cluster.space()
+    kinds = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
+    for kind in kinds:
+        await site.cluster.create(workload(space.name, kind.lower(), kind))
+        await site.cluster.create(workload(space.name, f"{kind.lower()}-too", kind, labels={"app": "selected"}))
+    targets = [{"kind": kind, "name": kind.lower()} for kind in kinds]
+    targets += [{"kind": kind, "selector": {"matchLabels": {"app": "selected"}}} for kind in kinds]
+    again = settings(environment, HOME, RESTART_MIN_INTERVAL="0")
+    async with OperatorProcess(kubeconfig=kubeconfig, environment=again) as operator:
+        await operator.until_ready()
+        await space.write("named", dataFrom=all_keys(name), restart={"targets": targets, **AT_ONCE})
+        await space.write("used", dataFrom=all_keys(name), restart={"consumers": True, **AT_ONCE})
+        for obj in ("named", "used"):
+            await space.until_data(obj, {"a": b"1"})
+        aws.world.put(name, '{"a": "2"}')
+        for obj in ("named", "used"):
+            await until_restarted(space, 1, obj)
+        assert await operator.stop() == 0
+    await space.clear()
+    rights = granted(objects) - granted(await site.build(MANIFESTS / "base"))
+    asked = [entry for entry in await site.asked(HOME) if entry["objectRef"].get("namespace") == space.name]
+    workloads = [entry for entry in asked if entry["objectRef"].get("apiGroup") in {"apps", "argoproj.io"}]
+    assert used(workloads, rights) == rights
+    assert [entry for entry in asked if entry["responseStatus"]["code"] == 403] == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")

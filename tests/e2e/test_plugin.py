@@ -170,6 +170,8 @@ async def test_what_fails_is_a_line_that_names_it(plugin, space):
     code, out = await plugin("why", "a/b/c")
     assert (code, out.count("\n")) == (2, 1)
     assert "use NAMESPACE/NAME" in out
+    code, out = await plugin("status", "-n", "../../version")
+    assert (code, out) == (2, "secretsyncer: '../../version' is not the name of a namespace\n")
     code, out = await plugin("status", KUBECONFIG="/nowhere")
     assert (code, out.count("\n")) == (2, 1)
 

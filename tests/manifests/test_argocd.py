@@ -6,7 +6,8 @@ import copy
 
 import pytest
 
-from secretsyncer.errors import Reason
+from secretsyncer.errors import Reason, Rejected, Unavailable
+from secretsyncer.sync import status
 from tests.support.argocd import act, disabled_actions, health
 
 REFRESH = "secrets.contentful.com/refresh"
@@ -29,16 +30,16 @@ def ready(reason, generation=2):
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_each_reason_has_a_health_and_shows_its_message(reason):
-    expected = {
-        Reason.SYNCED: "Healthy",
-        Reason.SUSPENDED: "Suspended",
-        Reason.AWS_UNAVAILABLE: "Progressing",
-        Reason.KUBERNETES_ERROR: "Progressing",
-        Reason.SECRET_MISSING: "Progressing",
-    }
-    found = health(synced_secret({**ready(reason), "type": "Other"}, ready(reason)))
-    assert found == {"status": expected.get(reason, "Degraded"), "message": f"{reason}: why"}
+@pytest.mark.parametrize("kind", [Rejected, Unavailable])
+def test_health_is_what_the_status_says_of_each_reason_and_shows_its_message(reason, kind):
+    content = status.failed({}, kind(reason, "why"), generation=2, now=0.0)
+    expected = "Progressing" if kind is Unavailable or reason is Reason.SECRET_MISSING else "Degraded"
+    if reason is Reason.SYNCED:
+        content, expected = {"conditions": [ready(reason)]}, "Healthy"
+    if reason is Reason.SUSPENDED:
+        content, expected = {"conditions": [ready(reason)]}, "Suspended"
+    found = health(synced_secret({**ready(reason), "type": "Other"}, *content["conditions"]))
+    assert found == {"status": expected, "message": f"{reason}: why"}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,26 @@ def test_a_text_over_the_limit_is_truncated_with_an_ellipsis(length):
     assert clip("x" * length, 10) == "x" * 9 + "…"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("caf\u00e9 \u0627 \u4e16", "caf\u00e9 \u0627 \u4e16"),
+        ("a\r\nb\tc", r"a\r\nb\tc"),
+        ("\x1b[2J\x07\x00\u0085", r"\x1b[2J\x07\x00\x85"),
+        ("\u202e\u2066\ufeff\ud800", r"\u202e\u2066\ufeff\ud800"),
+        ("\n" * 9, r"\n\n\n\n" + r"\…"),
+    ],
+)
+def test_a_text_is_one_line_that_controls_no_terminal(text, shown):
+    assert clip(text, 10 if text.isspace() else 99) == shown
+
+
+@pytest.mark.parametrize("made", [Rejected(Reason.CONFLICT, "a\x1b\nb"), KubeError(403, "a\x1b\nb", "a\x1b\nb")])
+def test_a_message_of_a_failure_is_one_line(made):
+    assert made.message == r"a\x1b\nb"
+    assert str(made).isprintable()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_failure_carries_reason_message_and_when_to_try_again(kind):
     failure = kind(Reason.CONFLICT, "it is taken", retry_after=3.5)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from secretsyncer.commands import explanation, terminal
+from secretsyncer.commands import explanation, manifests, terminal
 from secretsyncer.commands.status import report
 from secretsyncer.commands.steering import patch
 from secretsyncer.commands.terminal import Screen
@@ -145,7 +145,15 @@ def test_nothing_from_the_cluster_controls_the_terminal(on_a_terminal):
     made["metadata"]["annotations"] = {"x": "\x1b"}
     screen = on_a_terminal(NO_COLOR="1")
     shown = [*lines(made, screen=screen), *explained(made, events=[event], screen=screen)]
+    problems = {"events": "forbidden: \x1b[2J", "namespace": "forbidden: \x1b[2J"}
+    shown += explained(made, space=False, problems=problems, screen=screen)
     assert all(line.isprintable() for line in shown), shown
+
+
+def test_nothing_in_a_problem_controls_the_terminal(capsys):
+    """Names in the files of others are quoted."""
+    manifests.report(["object a/b: \x1b[2J\r\nok"])
+    assert capsys.readouterr().err == "secretsyncer: object a/b:  [2J  ok\n"
 
 
 # why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -98,7 +99,8 @@ async def test_long_outage_is_waited_out_at_the_longest_delay(api, running):
     api.lists += [page(1)]
     informer = running()
     await asyncio.sleep(2000)
-    gaps = [later - sooner for sooner, later in zip(api.times("list"), api.times("list")[1:], strict=False)]
+    tries = api.times("list")[:51]  # later ones only ask for the version
+    gaps = [later - sooner for sooner, later in itertools.pairwise(tries)]
     assert max(gaps) == pytest.approx(15)
     assert informer.has_synced()
 
