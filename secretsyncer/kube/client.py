@@ -25,7 +25,7 @@ OPEN_TIMEOUT = 30.0
 LIST_TIMEOUT = 60.0
 """Seconds for one page: the default of the API server's --request-timeout."""
 PAGE_BYTES = 4 << 20
-"""Most bytes of a page. Parsed, they take twenty times as much memory at worst. One object can have 1.5 MiB."""
+"""Most bytes of a page, and of one object that is not listed. Parsed, they take twenty times as much memory at worst."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
@@ -148,6 +148,8 @@ class KubeClient:
                 socket.abort()
             response.close()
 
-    async def _call(self, request: Request, *, limit: float | None = None, most: int | None = None) -> Object:
+    async def _call(
+        self, request: Request, *, limit: float | None = None, most: int | None = PAGE_BYTES
+    ) -> Object:
         response, content = await self._transport.read(request, limit=limit or REQUEST_TIMEOUT, most=most)
         return decode(response.status, response.headers, content)

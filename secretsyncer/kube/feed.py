@@ -16,6 +16,8 @@ from secretsyncer.kube.errors import BAD_ANSWER, TOO_LARGE
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import Resource
 
+SMALL_PAGES = 10
+"""Pages in a row that are not too large, after which they have more objects again."""
 BAD_LINE = "BadLine"
 """A whole line that is not a watch event."""
 
@@ -95,7 +97,7 @@ async def read_pages(
     metadata_only: bool,
 ) -> AsyncIterator[ListPage]:
     """All pages of a list. They share one version, that of the first page. Where objects are large, pages have fewer."""
-    token = ""
+    token, most, good = "", limit, 0
     while True:
         try:
             answer = await client.list(
@@ -109,10 +111,13 @@ async def read_pages(
         except KubeError as error:
             if error.reason != TOO_LARGE or limit < 2:
                 raise
-            limit = max(1, limit // 4)
+            limit, good = max(1, limit // 4), 0
             continue
         page = read_page(answer)
         yield page
+        good += 1
+        if good == SMALL_PAGES and limit < most:  # one large object must not make thousands of requests
+            limit, good = min(most, 4 * limit), 0
         if not page.following:
             return
         if page.following == token:

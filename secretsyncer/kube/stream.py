@@ -1,8 +1,8 @@
 """The events of one watch. Every failure of the stream is a `KubeError`.
 
 A watch is an endless HTTP response with one JSON event per line (Kubernetes API concepts, "Efficient detection of
-changes"). Lines can span chunks, and can be megabytes long, because etcd accepts objects up to 1.5 MiB. Only complete
-lines become events. A clean end of the stream ends the iteration. Errors have status 0 and one of the reasons below.
+changes"). Lines can span chunks, and can be megabytes long: etcd accepts objects up to 1.5 MiB, and as JSON, each character
+may take six times as much. Only complete lines become events. A clean end of the stream ends the iteration. Errors have status 0 and one of the reasons below.
 They never quote the stream, because its lines contain Secrets.
 """
 
@@ -24,8 +24,9 @@ DISCONNECTED = "Disconnected"
 LINE_TOO_LONG = "LineTooLong"
 """A line over the limit. The same line would come again, so only a relist helps."""
 
-READ_BUFFER = 2**21
-"""aiohttp's buffer for a watch, in bytes. The maximum length of a line is twice that, 4 MiB."""
+READ_BUFFER = 6 << 20
+"""aiohttp's buffer for a watch, in bytes. The maximum length of a line is twice that, 12 MiB: more than any object has. A
+longer line would make the operator list everything, whenever somebody touches that object."""
 
 
 class LineReader(Protocol):

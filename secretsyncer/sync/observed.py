@@ -25,6 +25,8 @@ LONG = 1024
 """Characters of an annotation of which only a digest is kept."""
 MOST_ENTRIES = 20_000
 """Keys of a Secret, with its labels, annotations, owners and finalizers."""
+LONGEST_TYPE = 317
+"""Characters of the longest valid type. The API server accepts longer ones, of which the beginning is kept."""
 MOST_ENTRIES_OF_SPEC = 30_000
 """More than any spec has that keeps to the limits of the CRD."""
 FINALIZERS = 5
@@ -78,7 +80,7 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
             "deletionTimestamp": metadata.get("deletionTimestamp", ""),
             "finalizers": finalizers,
         },
-        "type": sys.intern(secret.get("type", "")),
+        "type": sys.intern(_type(secret.get("type", ""))),
         "immutable": bool(secret.get("immutable")),
         "digests": {key: digest(value or "") for key, value in data.items()},
         "entries": entries,
@@ -89,6 +91,10 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
 def _sharing(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same, with texts that many objects share."""
     return {name: sys.intern(value) if type(value) is str else value for name, value in values.items()}
+
+
+def _type(text: str) -> str:
+    return text if len(text) <= LONGEST_TYPE else f"{text[:LONGEST_TYPE]}…"
 
 
 def brief(name: str, text: str) -> str:

@@ -12,11 +12,11 @@ from sys import getsizeof
 from typing import Any
 
 from secretsyncer.kube.objects import Object, packed, unpacked
-from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.kube.shelf import STUB, Limit
 from secretsyncer.sync import held_keys
 from secretsyncer.sync.held_keys import HELD
 from secretsyncer.sync.marks import MARK_NAMES
+from secretsyncer.sync.secret_rules import is_synced_secret
 
 MOST_OF_SECRETS = 32 << 20
 MOST_OF_SPECS = 48 << 20
@@ -25,6 +25,8 @@ ORDINARY = 4096
 """Bytes of a Secret that are not counted. An ordinary one takes less, and a quota limits how many there are."""
 OWNERS = 8
 """Owner references of a Secret that a stub has: one is usual."""
+LONGEST_NAME = 253
+"""Characters of the name and of the uid of an object that exists. Those of an owner reference may have any length."""
 SHORT = 8192
 """Bytes of the fields of a spec that a stub has, too: all of an ordinary spec."""
 _FIRST = ("target", "suspend", "restart")
@@ -57,7 +59,7 @@ def stub_of_secret(secret: Object) -> Object:
     owners = [
         {name: ref.get(name) for name in ("apiVersion", "kind", "name", "uid", "controller")}
         for ref in metadata.get("ownerReferences") or []
-        if (ref.get("apiVersion"), ref.get("kind")) == (SYNCED_SECRETS.api_version, SYNCED_SECRETS.kind)
+        if is_synced_secret(ref) and all(len(ref.get(name) or "") <= LONGEST_NAME for name in ("name", "uid"))
     ]
     return {
         **secret,

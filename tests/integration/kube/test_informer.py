@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 
+from secretsyncer.errors import KubeError
 from secretsyncer.kube import client as client_module
 from secretsyncer.kube import reflector
 from secretsyncer.kube.informer import Informer
@@ -127,7 +128,35 @@ async def test_large_objects_come_in_smaller_pages(start, admin, namespace, monk
     informer = await start(namespaces=(namespace,))
     assert len(informer) == 12
     lists = value("secretsyncer_kubernetes_requests_total", verb="list", resource="secrets", status="200")
-    assert lists == 4 + 12  # pages of 500, 125, 31 and 7 were too large
+    assert lists == 4 + 10 + 1  # pages of 500, 125, 31 and 7 were too large
+
+
+@pages_only
+async def test_pages_grow_again_after_a_large_object(start, admin, namespace, monkeypatch, value):
+    monkeypatch.setattr(client_module, "PAGE_BYTES", 50_000)
+    await admin.create(secret(namespace, "a-large-one", k="abcd" * 12_000))
+    for number in range(60):
+        await admin.create(secret(namespace, f"x{number:02}"))
+    informer = await start(namespaces=(namespace,), page_size=40)
+    assert len(informer) == 61
+    lists = value("secretsyncer_kubernetes_requests_total", verb="list", resource="secrets", status="200")
+    assert lists <= 3 + 10 + 10 + 1  # too large; one by one; then four, and all others
+
+
+@pytest.mark.parametrize("server", [pytest.param("real", marks=pytest.mark.real)], indirect=True)
+async def test_an_object_that_is_long_as_json_ends_no_watch(start, admin, client, namespace, value):
+    """Whoever may create Secrets can make one of 8 MB: the server stores its type in any length, and escapes it."""
+    informer = await start(namespaces=(namespace,))
+    long = {**secret(namespace, "long"), "type": "<" * 1_300_000}
+    with pytest.raises(KubeError, match="more than"):
+        await client.create(SECRETS, namespace, long)
+    await same(informer, admin, namespace)
+    assert len(informer.get(Key(namespace, "long"))["type"]) == 1_300_000
+    with pytest.raises(KubeError, match="more than"):  # a dozen reconciles may read one at the same time
+        await client.get(SECRETS, namespace, "long")
+    await admin.create(secret(namespace, "after"))
+    await same(informer, admin, namespace)
+    assert value("secretsyncer_relists_total", resource="secrets") == 1
 
 
 async def test_own_write_is_visible_at_once_and_forgotten_in_time(start, admin, client, namespace):

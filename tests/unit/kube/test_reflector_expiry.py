@@ -144,7 +144,7 @@ async def test_an_unreadable_stream_is_relisted_after_a_pause(api, running, hear
 
 async def test_line_that_is_too_long_lists_again(api, running, heard, value):
     megabyte = b"x" * 2**20
-    api.watches += [[2.0, *[megabyte] * 5]]
+    api.watches += [[2.0, *[megabyte] * 13]]
     running()
     await asyncio.sleep(5)
     expect_one_relist(api, heard, at=2.8)
@@ -154,7 +154,7 @@ async def test_line_that_is_too_long_lists_again(api, running, heard, value):
 
 async def test_broken_lines_are_not_quoted(api, running, caplog):
     caplog.set_level("DEBUG")
-    api.watches += [[2.0, b'{"type": "ADDED", "object": "hunter2"}\n'], [2.0, b"hunter2 " * 700_000]]
+    api.watches += [[2.0, b'{"type": "ADDED", "object": "hunter2"}\n'], [2.0, b"hunter2 " * 2_100_000]]
     informer = running()
     for _ in range(12):
         assert "hunter2" not in str(informer.health())

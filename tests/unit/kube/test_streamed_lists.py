@@ -275,7 +275,7 @@ async def test_retry_after_is_a_floor(api, running):
         [added("x", 1), END],
         [added("x", 1), failed(500)],
         [added("x", 1), b"<html>\n"],
-        [*[b"x" * 2**20] * 5],
+        [*[b"x" * 2**20] * 13],
         [line("ADDED", {"kind": "SyncedSecret", "metadata": {"name": "x"}})],
         [end_of_list("")],
         [end_of_list(0)],

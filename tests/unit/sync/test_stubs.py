@@ -7,7 +7,7 @@ from sys import getsizeof
 
 import pytest
 
-from secretsyncer.errors import Unavailable
+from secretsyncer.errors import Rejected, Unavailable
 from secretsyncer.kube.objects import Key, unpacked
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.kube.shelf import is_stub
@@ -19,7 +19,7 @@ from secretsyncer.sync.observed import summarise, synced_secret_view
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.records import Records
 from secretsyncer.sync.restart_memory import is_behind
-from secretsyncer.sync.secret_plan import is_ours
+from secretsyncer.sync.secret_plan import is_ours, plan
 from secretsyncer.sync.stubs import (
     OBJECT_LIMIT,
     ORDINARY,
@@ -44,6 +44,15 @@ def deep(value):
     return getsizeof(value) + sum(map(deep, inner))
 
 
+OWNER = {
+    "apiVersion": "secrets.contentful.com/v1",
+    "kind": "SyncedSecret",
+    "name": "demo",
+    "uid": "uid-1",
+    "controller": True,
+}
+
+
 def many_keys(number):
     return kube_secret({f"key-{n}": "" for n in range(number)}, annotations={HELD: "x" * 5000})
 
@@ -59,6 +68,9 @@ HOSTILE = {
     "owners": lambda: kube_secret(
         {}, owners=[{"kind": "App", "apiVersion": "v1", "name": f"x{n}", "uid": f"u{n}"} for n in range(500)]
     ),
+    # The API server does not limit these lengths.
+    "owners that look like ours": lambda: kube_secret({}, owners=[{**OWNER, "name": "x" * 50_000}]),
+    "a uid that looks like ours": lambda: kube_secret({}, owners=[{**OWNER, "uid": "x" * 50_000}]),
 }
 
 
@@ -96,6 +108,16 @@ def test_what_a_stub_saves_is_about_what_is_counted(what):
     assert weight_of_secret(stub) == 0
 
 
+def test_of_a_type_that_is_longer_than_any_valid_one_only_the_beginning_is_kept():
+    """The API server accepts any type."""
+    secret = summarise(kube_secret({}, type="kubernetes.io/tls" + "x" * 1_000_000))
+    assert deep(secret) < ORDINARY
+    assert secret["type"].startswith("kubernetes.io/tlsx")
+    with pytest.raises(Rejected, match="has the type kubernetes.io/tlsx+…, and spec.type is") as failed:
+        plan(parsed(literal("a", "1"), type="example.com/x", adopt=True), {"a": b"1"}, secret, adopt=True)
+    assert len(str(failed.value)) < 700
+
+
 @pytest.mark.parametrize("number", [1, 20])
 def test_however_many_ordinary_objects_there_are_all_are_kept(number):
     secret = summarise(
@@ -115,23 +137,16 @@ def test_specs_take_no_more_than_the_limit():
 
 
 def test_the_stub_of_a_secret_says_whose_it_is():
-    owner = {
-        "apiVersion": "secrets.contentful.com/v1",
-        "kind": "SyncedSecret",
-        "name": "demo",
-        "uid": "uid-1",
-        "controller": True,
-    }
     held = {"web": {"keys": ["a"], "deletionPolicy": "Delete"}, "other": {"keys": ["b"]}}
     secret = kube_secret(
         {"a": "1"},
         annotations={HELD: json.dumps(held), "theirs": "x"},
-        owners=[{"kind": "App"}, owner],
+        owners=[{"kind": "App"}, OWNER],
         type="custom",
     )
     stub = stub_of_secret(summarise(secret))
     assert stub["metadata"]["labels"] == {MARK: "true"}
-    assert stub["metadata"]["ownerReferences"] == [owner]
+    assert stub["metadata"]["ownerReferences"] == [OWNER]
     assert (stub["type"], stub["digests"], stub["whole"]) == ("custom", {}, False)
     assert is_ours(parsed(literal("a", "1"), uid="uid-1"), stub)
     of_stub, of_secret = Holders(), Holders()
