@@ -148,8 +148,6 @@ class KubeClient:
                 socket.abort()
             response.close()
 
-    async def _call(
-        self, request: Request, *, limit: float | None = None, most: int | None = PAGE_BYTES
-    ) -> Object:
+    async def _call(self, request: Request, *, limit: float | None = None, most: int | None = PAGE_BYTES) -> Object:
         response, content = await self._transport.read(request, limit=limit or REQUEST_TIMEOUT, most=most)
         return decode(response.status, response.headers, content)

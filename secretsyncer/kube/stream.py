@@ -2,8 +2,8 @@
 
 A watch is an endless HTTP response with one JSON event per line (Kubernetes API concepts, "Efficient detection of
 changes"). Lines can span chunks, and can be megabytes long: etcd accepts objects up to 1.5 MiB, and as JSON, each character
-may take six times as much. Only complete lines become events. A clean end of the stream ends the iteration. Errors have status 0 and one of the reasons below.
-They never quote the stream, because its lines contain Secrets.
+may take six times as much. Only complete lines become events. A clean end of the stream ends the iteration. Errors have
+status 0 and one of the reasons below. They never quote the stream, because its lines contain Secrets.
 """
 
 from __future__ import annotations

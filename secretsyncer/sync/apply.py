@@ -88,11 +88,13 @@ class Writer:
         reported: Reported = NOTHING_REPORTED,
         announce: Announce = _nothing,
         peers: Peers = NOBODY,
-    ) -> Written:
+        is_still_wanted: Callable[[], bool] = lambda: True,
+    ) -> Written | None:
         """Write the Secret so that it has exactly this data, or with policy Merge so that it has these keys, too.
 
         `announce` is called before a Secret is deleted, to be created with other data: the process may end in between.
-        `peers`: the other objects that fill the Secret. Raises Rejected or Unavailable.
+        `peers`: the other objects that fill the Secret. `is_still_wanted` is asked immediately before each write; None if
+        it says no. Raises Rejected or Unavailable.
         """
         wanted, place, wish = fingerprint(synced, data), turf(synced), Wish(synced, data, peers)
         observed = await self._find(synced)
@@ -120,6 +122,7 @@ class Writer:
                     synced,
                     step,
                     wanted,
+                    is_still_wanted,
                     before_deletion=partial(announce, synced, reported.following) if counts else _nothing,
                 )
             except KubeError as error:
@@ -128,17 +131,21 @@ class Writer:
                 if not raced or is_denial(error):
                     raise await refusal(self._api, error, synced.secret, data.values()) from None
             else:
-                await self._check_unchanged(wish, wanted, written, made)
-                self._damping.wrote(place, wanted)
-                if seconds := self._damping.on_trial(place):
-                    raise await self._disputed(synced.secret, place, seconds)
-                self._planner.done(wish, self._secrets.get(synced.secret))
-                return written._replace(revision=number)
+                return written and await self._written(wish, wanted, written, made)
             observed = await self._find(synced, again=True)
         raise Unavailable(
             Reason.KUBERNETES_ERROR,
             f"Secret {synced.secret} keeps being modified concurrently (gave up after {TRIES} attempts)",
         )
+
+    async def _written(self, wish: Wish, wanted: bytes, written: Written, made: Revision | None) -> Written:
+        synced, place = wish.synced, turf(wish.synced)
+        await self._check_unchanged(wish, wanted, written, made)
+        self._damping.wrote(place, wanted)
+        if seconds := self._damping.on_trial(place):
+            raise await self._disputed(synced.secret, place, seconds)
+        self._planner.done(wish, self._secrets.get(synced.secret))
+        return written._replace(revision=made.number if made else None)
 
     async def _find(self, synced: SyncedSecret, *, again: bool = False) -> Object | None:
         """The Secret, from the store unless it is read `again`.
@@ -222,14 +229,19 @@ class Writer:
         synced: SyncedSecret,
         step: Create | Recreate | Patch,
         wanted: bytes,
+        is_still_wanted: Callable[[], bool],
         *,
         before_deletion: Callable[[], Awaitable[None]],
-    ) -> Written:
+    ) -> Written | None:
         key = synced.secret
-        check_lease(self._may_write)
         if isinstance(step, Recreate):
             await check_successor(self._api, key, step.body)
-            await before_deletion()
+            if is_still_wanted():
+                await before_deletion()
+        if not is_still_wanted():
+            return None
+        check_lease(self._may_write)
+        if isinstance(step, Recreate):
             await self._api.delete(
                 SECRETS, key.namespace, key.name, uid=step.uid, resource_version=step.resource_version
             )

@@ -18,7 +18,7 @@ Server-side apply with one field manager for each object would record the same. 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from secretsyncer.sync.marks import OWN_GROUP
@@ -29,6 +29,8 @@ LONGEST = 64 << 10
 """Characters of the annotation. All annotations of a Secret may have 256 KiB."""
 MOST_HOLDERS = 32
 """Objects that fill one Secret. A forged annotation makes the operator look for as many."""
+LONGEST_NAMES = 4096
+"""Characters of their names together, which are kept of each Secret in any case."""
 _DELETE = "Delete"
 
 
@@ -53,10 +55,19 @@ def read(annotations: Mapping[str, str]) -> dict[str, Held]:
         noted: Any = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(noted, dict) or len(noted) > MOST_HOLDERS:
+    if not isinstance(noted, dict) or are_too_many(noted):
         return {}
     # A name goes into a selector, and other characters would mean another thing there.
     return {name: held for name, entry in noted.items() if is_object_name(name) and (held := _held(entry))}
+
+
+def are_too_many(names: Collection[str]) -> bool:
+    """Whether these objects are too many, or their names too long, for one Secret."""
+    return _are_over(names, MOST_HOLDERS, LONGEST_NAMES)
+
+
+def _are_over(names: Collection[str], most: int, longest: int) -> bool:
+    return len(names) > most or sum(map(len, names)) > longest
 
 
 def _held(entry: Any) -> Held | None:
@@ -69,8 +80,8 @@ def _held(entry: Any) -> Held | None:
 
 def is_crowded(annotations: Mapping[str, str]) -> bool:
     """Whether there is little room left, so that objects that are gone are not remembered any more."""
-    text = annotations.get(HELD, "")
-    return len(text) > LONGEST // 2 or len(read(annotations)) > MOST_HOLDERS // 2
+    text, names = annotations.get(HELD, ""), read(annotations)
+    return len(text) > LONGEST // 2 or _are_over(names, MOST_HOLDERS // 2, LONGEST_NAMES // 2)
 
 
 def written(held: Mapping[str, Held]) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.sync import held_keys
-from secretsyncer.sync.held_keys import HELD, LONGEST, MOST_HOLDERS, NOTHING, Held
+from secretsyncer.sync.held_keys import HELD, LONGEST, LONGEST_NAMES, MOST_HOLDERS, NOTHING, Held
 from secretsyncer.sync.marks import MARK, OLD_MARK, SOME_KEYS, has_old_mark, is_managed
 from secretsyncer.sync.observed import digest
 from secretsyncer.sync.owners import NOBODY, Peers
@@ -223,11 +223,12 @@ def _revisions(synced: SyncedSecret, revision: Revision | None) -> dict[str, str
 
 def _text(synced: SyncedSecret, held: Mapping[str, Held]) -> str | None:
     text = held_keys.written(held)
-    if text is not None and (len(text) > LONGEST or len(held) > MOST_HOLDERS):
+    if text is not None and (len(text) > LONGEST or held_keys.are_too_many(held)):
         raise Rejected(
             Reason.CONFLICT,
             f"Secret {synced.secret}: its annotation {HELD} would have {len(text)} characters and {len(held)} objects; at "
-            f"most {LONGEST} characters and {MOST_HOLDERS} objects are possible; put fewer keys into it",
+            f"most {LONGEST} characters, and {MOST_HOLDERS} objects with {LONGEST_NAMES} characters in their names, are "
+            "possible; put fewer keys into it, or the keys of fewer objects",
         )
     return text
 

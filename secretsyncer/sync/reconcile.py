@@ -9,25 +9,24 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from functools import partial
 from typing import Literal, NamedTuple
 
 from secretsyncer.aws.api.sessions import Sessions
-from secretsyncer.aws.arn import Account
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.values.sources import Sources
 from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.expressions.patience import OutOfPatience
 from secretsyncer.kube.objects import Key, Object
-from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.apply import Writer
-from secretsyncer.sync.authorize import Grant, Rules, authorize
+from secretsyncer.sync.authorize import Grant, Rules
 from secretsyncer.sync.budget import Exhausted
 from secretsyncer.sync.content import Content, ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex, below
 from secretsyncer.sync.fetch import ref_of
+from secretsyncer.sync.gate import Gate
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.parsing import Parse, Parser, at_once
 from secretsyncer.sync.prefetch import foreseen
@@ -82,8 +81,7 @@ class Reconciler:
         self._writer = writer
         self._reporter = reporter
         self._releases = releases
-        self._operator = operator
-        self._rules = rules
+        self._gate = Gate(stores, operator, rules)
         self._records = Records()
         self._refreshes = Refreshes(clock)
         self._parser = Parser()
@@ -128,17 +126,25 @@ class Reconciler:
                 return Outcome("changed" if status_changed else "unchanged", Reason.SUSPENDED)
             self._check_owner(synced)
             listings = self._listings()
-            grant = self._authorize(synced, namespace, await self._account())
-            self._refresh(obj, record, synced, grant)
+            grant = self._gate.authorize(synced, namespace, await self._gate.account())
+            again = self._refresh(obj, record, synced, grant)
             content = await self._render(obj, namespace, record, synced, grant=grant, listings=listings)
+            if again is not None and (more := content.read.keys() - again):  # which was not known before
+                self._values.invalidate(more, grant.identity)
+                content = await self._render(obj, namespace, record, synced, grant=grant, listings=listings)
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
-            if not self._is_still_granted(record, synced, grant):
-                return Outcome("unchanged")  # edited meanwhile, and queued again for that
-            peers = self._owners.peers(synced.secret, key)
-            written = await self._writer.write_secret(
-                synced, content.data, reported=reported_of(obj), announce=self._reporter.recreating, peers=peers
+            still = partial(self._is_still_granted, record, synced, grant)
+            written = still() and await self._writer.write_secret(
+                synced,
+                content.data,
+                reported=reported_of(obj),
+                announce=self._reporter.recreating,
+                peers=self._owners.peers(synced.secret, key),
+                is_still_wanted=still,
             )
+            if not written:
+                return Outcome("unchanged")  # edited meanwhile, and queued again for that
             await self._releases.leave(synced, record.left)
             record.left = None
         except SyncFailure as failure:
@@ -170,7 +176,7 @@ class Reconciler:
                 return set()
             record, synced = self._parse(key, obj)
             spec = synced.spec
-            grant = self._authorize(synced, namespace, self._operator.known_account)
+            grant = self._gate.authorize(synced, namespace, self._gate.known_account)
         except (SyncFailure, OutOfPatience):
             return set()
         # The reconcile itself reads tags, and a suspended object reads nothing.
@@ -220,27 +226,18 @@ class Reconciler:
                 "them, change its spec.target.name, or set spec.target.policy: Merge in both",
             )
 
-    def _refresh(self, obj: Object, record: Record, synced: SyncedSecret, grant: Grant) -> None:
-        """Read the sources from AWS again, as this object, if its annotation or its interval requires it."""
-        if self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced):
-            named = {ref_of(grant, reference) for reference in references(synced.spec)}
-            self._values.invalidate({*record.versions, *named}, grant.identity)
+    def _refresh(self, obj: Object, record: Record, synced: SyncedSecret, grant: Grant) -> set[SecretRef] | None:
+        """Read the sources from AWS again, as this object, if its annotation or its interval requires it.
+
+        Returns the sources, as far as they are known; None if that is not required.
+        """
+        if not (self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced)):
+            return None
+        named = {*record.versions, *(ref_of(grant, reference) for reference in references(synced.spec))}
+        self._values.invalidate(named, grant.identity)
+        return named
 
     # authorize
-
-    def _authorize(self, synced: SyncedSecret, namespace: Object, account: Account | None) -> Grant:
-        """The grant. An old picture of the object or its namespace decides nothing: access may have been withdrawn.
-
-        The picture of the Secret may be old, because the API server refuses a write to an outdated version.
-        """
-        for store in (self._stores.namespaces, self._stores.objects):
-            if store.is_outdated(synced.key.namespace):
-                raise Unavailable(
-                    Reason.KUBERNETES_ERROR,
-                    f"the Kubernetes API has not confirmed the state of {store.resource.plural} for {OUTDATED:g} s; "
-                    "until it does, nothing is read or written",
-                )
-        return authorize(synced.spec, namespace, account, self._rules)
 
     def _is_still_granted(self, record: Record, synced: SyncedSecret, grant: Grant) -> bool:
         """Whether the object and its namespace are still those that the grant was given for: rendering can take long.
@@ -250,15 +247,8 @@ class Reconciler:
         found = self._fetch(synced.key)
         if found is None or not record.is_of(found[0]):
             return False
-        now = self._authorize(synced, found[1], self._operator.known_account)
+        now = self._gate.authorize(synced, found[1], self._gate.known_account)
         return now.identity == grant.identity and now.tag == grant.tag
-
-    async def _account(self) -> Account | None:
-        """The operator's account; None while STS does not answer, which affects only some specs."""
-        if self._operator.known_account is None:
-            with suppress(SyncFailure):
-                return await self._operator.account()
-        return self._operator.known_account
 
     # render
 

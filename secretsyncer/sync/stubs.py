@@ -52,9 +52,11 @@ def _bytes(values: Mapping[str, Any]) -> int:
 def stub_of_secret(secret: Object) -> Object:
     """The Secret with its version, its mark, the SyncedSecrets that own it, and those that hold keys of it."""
     metadata = secret["metadata"]
-    held = held_keys.read(metadata.get("annotations") or {})
-    holders: dict[str, Any] = {
-        name: {"keys": []} | ({"deletionPolicy": "Delete"} if entry.delete else {}) for name, entry in held.items()
+    annotations = metadata.get("annotations") or {}
+    held, crowded = held_keys.read(annotations), held_keys.is_crowded(annotations)
+    holders: dict[str, Any] = {  # those that are to be forgotten when they are gone are told by the policy
+        name: {"keys": []} | ({"deletionPolicy": "Delete"} if entry.delete or crowded else {})
+        for name, entry in held.items()
     }
     owners = [
         {name: ref.get(name) for name in ("apiVersion", "kind", "name", "uid", "controller")}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 
 from secretsyncer.aws.listing.changes import diff
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.sync import dependencies
@@ -169,6 +170,46 @@ async def reading(core, item):
     running = asyncio.create_task(core.reconciler.reconcile(KEY))
     await asyncio.sleep(0.5)
     return running
+
+
+def suspend(core):
+    core.cluster.edit(SYNCED_SECRETS, KEY, {"spec": {"suspend": True}, "metadata": {"generation": 3}})
+
+
+def withdraw(core):
+    core.cluster.edit(NAMESPACES, TEAM, {"metadata": {"annotations": {ANNOTATION: '["other"]'}}})
+
+
+CLOSED = {
+    "suspended": suspend,
+    "withdrawn": withdraw,
+    "deleted": lambda core: core.cluster.remove(SYNCED_SECRETS, KEY),
+}
+
+
+@pytest.mark.parametrize("how", CLOSED)
+@pytest.mark.parametrize("before", ["read again", "another type"])
+async def test_access_that_ends_while_the_secret_itself_is_read_ends_before_the_write(core, how, before):
+    await sync(core, literal("a", "1"))
+    spec = {"type": "example.com/x", "recreateOnTypeChange": True} if before == "another type" else {}
+    core.cluster.put(synced_secret(literal("a", "2"), **spec))
+    await shown(core)
+    original, asked = core.cluster.refuse, []
+
+    def refuse(verb, plural, key):
+        """Somebody else writes the Secret, so that it is read again, or a dry run takes a moment."""
+        if plural == "secrets" and not asked:
+            asked.append(verb)
+            CLOSED[how](core)
+            if verb == "patch":
+                return KubeError(409, "Conflict", "modified")
+        return original(verb, plural, key)
+
+    core.cluster.refuse, core.cluster.latency, core.cluster.lag = refuse, 1.0, 0.0
+    with contextlib.suppress(Rejected):
+        await core.reconciler.reconcile(KEY)
+    assert asked == ["dry run" if before == "another type" else "patch"]
+    assert core.data() == {"a": b"1"}
 
 
 async def test_an_object_that_goes_while_its_values_are_read_gets_no_secret(core):
@@ -463,6 +504,37 @@ async def test_after_the_refresh_interval_a_template_reads_again_what_it_reads(t
     assert core.reconciler.in_step(KEY) is None
     await reconcile(core)
     assert core.data() == {"a": b"y"}
+
+
+NOTHING_IS_KEPT = {"FEW": 0, "MOST_REFS": 0}
+
+
+@renders
+@pytest.mark.parametrize("case", ["little is kept of it", "edited at the same time"])
+@pytest.mark.parametrize("read", ["template", "search"])
+async def test_the_refresh_annotation_counts_for_whatever_the_object_reads(templates, monkeypatch, case, read):
+    core = templates
+    core.world.create("app", "x", tags={"t": "1"})
+    await core.list_aws()
+    if case == "little is kept of it":
+        for name, limit in NOTHING_IS_KEPT.items():
+            monkeypatch.setattr(dependencies, name, limit)
+    item = template("a", '{{ getSecretValue (printf "%s" "app") }}')
+    spec = {"dataFrom": {"find": {"name": {"regexp": "^app$"}}}} if read == "search" else {}
+    items = [] if read == "search" else [item]
+    await sync(core, *items, **spec)
+    core.world.freeze_lists()
+    core.world.put("app", "y")
+    await core.list_aws()
+    if case == "edited at the same time":
+        items.append(literal("b", "1"))
+    core.cluster.put(synced_secret(*items, **spec))
+    core.cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"annotations": {REFRESH_ANNOTATION: "1"}}})
+    await reconcile(core)
+    assert b"y" in core.data().values()
+    before = core.calls.copy()
+    await reconcile(core)
+    assert core.calls == before
 
 
 # What it depends on

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from sys import getsizeof
 
 import pytest
@@ -12,7 +14,8 @@ from secretsyncer.kube.objects import Key, unpacked
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.kube.shelf import is_stub
 from secretsyncer.kube.store import ObjectStore
-from secretsyncer.sync.held_keys import HELD
+from secretsyncer.sync import held_keys
+from secretsyncer.sync.held_keys import HELD, LONGEST_NAMES, MOST_HOLDERS
 from secretsyncer.sync.holders import Holders
 from secretsyncer.sync.marks import MARK
 from secretsyncer.sync.observed import summarise, synced_secret_view
@@ -113,9 +116,48 @@ def test_of_a_type_that_is_longer_than_any_valid_one_only_the_beginning_is_kept(
     secret = summarise(kube_secret({}, type="kubernetes.io/tls" + "x" * 1_000_000))
     assert deep(secret) < ORDINARY
     assert secret["type"].startswith("kubernetes.io/tlsx")
-    with pytest.raises(Rejected, match="has the type kubernetes.io/tlsx+…, and spec.type is") as failed:
+    with pytest.raises(Rejected, match=r"has the type kubernetes.io/tlsx+…, and spec.type is") as failed:
         plan(parsed(literal("a", "1"), type="example.com/x", adopt=True), {"a": b"1"}, secret, adopt=True)
     assert len(str(failed.value)) < 700
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_what_is_always_kept_of_a_secret_is_little_even_if_its_holders_are_forged(delete):
+    """Names of objects that do not exist, as many and as long as they may be."""
+    more = {"deletionPolicy": "Delete"} if delete else {}
+    count = 200
+    gc.collect()
+    tracemalloc.start()
+    try:
+        holders, kept = Holders(), []
+        for n in range(count):
+            names = [
+                f"holder-{n:04}-{each:02}".ljust(LONGEST_NAMES // MOST_HOLDERS, "x") for each in range(MOST_HOLDERS)
+            ]
+            annotations = {HELD: json.dumps({name: {"keys": [], **more} for name in names})}
+            kept.append(stub_of_secret(summarise(kube_secret({}, annotations=annotations))))
+            holders.note(Key("team", f"s{n}"), kept[-1])
+            assert holders.secrets_of(Key("team", names[0])) == {Key("team", f"s{n}")}
+        del names, annotations
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] / count < 4 * ORDINARY
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_stub_says_that_there_is_little_room_for_more_holders():
+    held = {"gone": {"keys": ["k" * 200 + str(n) for n in range(200)]}}
+    secret = summarise(kube_secret({}, annotations={HELD: json.dumps(held)}))
+    for each in (secret, stub_of_secret(secret)):
+        holders = Holders()
+        holders.note(KEY, each)
+        assert holders.temporary(KEY) == [Key("team", "gone")]
+
+
+def test_holders_whose_names_are_too_long_together_say_nothing():
+    names = [f"{each:02}".ljust(130, "x") for each in range(MOST_HOLDERS)]
+    annotations = {HELD: json.dumps({name: {"keys": ["a"]} for name in names})}
+    assert held_keys.read(annotations) == {}
 
 
 @pytest.mark.parametrize("number", [1, 20])
