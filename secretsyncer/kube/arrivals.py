@@ -105,7 +105,9 @@ class Arrivals:
     def _take(self, namespace: str, event: WatchEvent) -> None:
         if event.kind == "ERROR":
             raise from_status(event.obj)
-        metadata = event.obj.get("metadata") or {}
+        metadata = event.obj.get("metadata")
+        if event.kind not in {"ADDED", "MODIFIED"} or not isinstance(metadata, dict):
+            return
         key = Key(str(metadata.get("namespace", "")), str(metadata.get("name", "")))
-        if event.kind in {"ADDED", "MODIFIED"} and key in self._wanted.secrets(namespace):
+        if key in self._wanted.secrets(namespace):
             self._on_arrival(key)

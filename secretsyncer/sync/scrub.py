@@ -23,8 +23,11 @@ _GO_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&"})
 
 def scrub(text: str, values: Iterable[bytes]) -> str:
     """The first MESSAGE_LIMIT characters of the text, without the values and parts of them, plain or in base64."""
-    text = text[:MESSAGE_LIMIT]
+    clipped = len(text) > MESSAGE_LIMIT or text.endswith("…")
+    text = text[:MESSAGE_LIMIT].removesuffix("…")
     hidden = bytearray(len(text))
+    if clipped:  # a value may begin there; whether it does is not shown, either
+        hidden[-PART:] = b"\x01" * len(hidden[-PART:])
     grams: dict[str, list[int]] = {}
     for position in range(len(text) - PART + 1):
         grams.setdefault(text[position : position + PART], []).append(position)
@@ -36,7 +39,7 @@ def scrub(text: str, values: Iterable[bytes]) -> str:
             for start in range(len(form) - PART + 1):
                 for position in grams.get(form[start : start + PART], ()):
                     hidden[position : position + PART] = b"\x01" * PART
-    return _masked(text, hidden)
+    return _masked(text, hidden) + "…" * clipped
 
 
 def _forms(value: bytes) -> set[str]:

@@ -85,6 +85,16 @@ async def test_what_may_have_appeared_before_is_reported_and_others_are_not():
         assert reported == [AWAITED]
 
 
+@pytest.mark.parametrize("obj", [{}, {"metadata": "x"}, {"metadata": ["x"]}, {"metadata": {"name": ["x"]}}])
+async def test_an_event_of_another_form_ends_nothing(obj):
+    awaited = Awaited()
+    awaited.wait(WEB, AWAITED)
+    server = Server([WatchEvent("ADDED", obj), WatchEvent("ODD", obj), shown("theirs"), None])
+    async with watching(server, awaited) as reported:
+        await asyncio.sleep(10)
+        assert reported == [AWAITED, AWAITED]  # when the watch begins, and when it appears
+
+
 async def test_the_watch_ends_with_the_waiting():
     server, awaited = Server([shown("other"), shown("other")], [None]), Awaited()
     awaited.wait(WEB, AWAITED)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
+from secretsyncer.errors import MESSAGE_LIMIT, KubeError, Reason, Rejected, Unavailable
 from secretsyncer.sync.refusals import as_failure
 from secretsyncer.sync.scrub import PART, scrub
 
@@ -49,6 +49,14 @@ def test_a_text_is_found_as_go_quotes_it(ascii_only):
 def test_short_values_are_hidden_where_they_stand_alone():
     assert scrub('key "ab" is not abc, it is ab', [b"ab"]) == 'key "***" is not abc, it is ***'
     assert scrub("1 of 10", [b"1"]) == "1 of 10"
+
+
+@pytest.mark.parametrize("shown", range(1, PART + 1))
+def test_the_beginning_of_a_value_at_which_a_long_message_is_clipped_is_hidden(shown):
+    before = "denied the request: ".ljust(MESSAGE_LIMIT - 1 - shown, ".")
+    error = KubeError(422, "Invalid", f"{before}{VALUE.decode()} is not allowed")
+    assert error.message.endswith(f".{VALUE.decode()[:shown]}…")
+    assert scrub(error.message, [VALUE]).endswith("..***…")
 
 
 def test_a_text_without_values_stays():
