@@ -31,6 +31,8 @@ SHORT = 8192
 """Bytes of the fields of a spec that a stub has, too: all of an ordinary spec."""
 _FIRST = ("target", "suspend", "restart")
 """The fields that are needed without a reconcile. Pages show others."""
+LONGEST_FIRST = 16384
+"""Bytes of these fields that a stub has: those of 50 workloads with the longest names."""
 
 
 def weight_of_secret(secret: Object) -> int:
@@ -87,11 +89,18 @@ def stub_of_object(obj: Object) -> Object:
     """The SyncedSecret without the longest fields of its spec."""
     spec = unpacked(obj.get("spec"))
     fields = spec if isinstance(spec, dict) else {}
-    short: dict[str, Any] = {}
-    for name in sorted(fields, key=lambda name: (name not in _FIRST, len(packed(fields[name])))):
-        if len(packed({**short, name: fields[name]})) <= SHORT:
+    first = {name: field for name, field in fields.items() if name in _FIRST}
+    others = {name: field for name, field in fields.items() if name not in _FIRST}
+    return {**obj, "spec": packed(_shortest(first, LONGEST_FIRST) | _shortest(others, SHORT)), STUB: True}
+
+
+def _shortest(fields: Object, most: int) -> Object:
+    """The shortest of these fields, as many as take at most so many bytes together."""
+    short: Object = {}
+    for name in sorted(fields, key=lambda name: len(packed(fields[name]))):
+        if len(packed({**short, name: fields[name]})) <= most:
             short[name] = fields[name]
-    return {**obj, "spec": packed(short), STUB: True}
+    return short
 
 
 SECRET_LIMIT = Limit(MOST_OF_SECRETS, weight_of_secret, stub_of_secret)

@@ -200,6 +200,16 @@ def test_the_stub_of_a_secret_says_whose_it_is():
         assert holders.secrets_of(web) == holders.secrets_of(other) == {KEY}
 
 
+def test_the_stub_of_an_object_says_which_restarts_are_due_however_many_workloads_it_names():
+    targets = [{"kind": "StatefulSet", "name": f"{n:02}".ljust(253, "x")} for n in range(50)]
+    spec = {"target": {"name": "x" * 253, "policy": "Merge"}, "restart": {"targets": targets, "delay": "1m"}}
+    long = [literal("a", "x" * 20_000)]
+    obj = {**synced_secret(*long, IAMRole="r" * 2000, **spec), "status": {"revision": 2, "restartedRevision": 1}}
+    stub = stub_of_object(synced_secret_view(obj))
+    assert is_behind(stub)
+    assert unpacked(stub["spec"]) == {**spec, "IAMRole": "r" * 2000}
+
+
 def test_the_stub_of_an_object_says_what_it_claims_and_which_restarts_are_due():
     long = literal("a", "x" * 20_000)
     spec = {"target": {"name": "app", "policy": "Merge"}, "restart": {"targets": []}}
