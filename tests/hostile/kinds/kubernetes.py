@@ -52,6 +52,35 @@ async def labelled_crowd(scene: Scene) -> None:
         await scene.stay()
 
 
+async def long_texts(scene: Scene) -> None:
+    """60 Secrets with a type or an owner of 1.2 MB, which are 7 MB as JSON, and edits of them."""
+    owner = {"apiVersion": "secrets.contentful.com/v1", "kind": "SyncedSecret", "name": "<" * 1_200_000, "uid": "0"}
+    async with scene.tenant() as tenant:
+        for number in range(30):
+            await _create(tenant, f"type-{number}", type="<" * 1_200_000)
+            await _create(tenant, f"owner-{number}", metadata={"ownerReferences": [owner]})
+        await tenant.write_all({"data": [literal("a", "1")], "target": {"name": f"owner-{n}"}} for n in range(30))
+
+        async def edit() -> None:
+            name = f"{scene.rand.choice(['type', 'owner'])}-{scene.rand.randrange(30)}"
+            patch = {"metadata": {"annotations": {"example.com/n": str(scene.rand.random())}}}
+            await scene.cluster.merge("Secret", tenant.space.name, name, patch)
+
+        await again_and_again(edit, scene, 0.1)
+
+
+async def forged_holders(scene: Scene) -> None:
+    """600 Secrets whose annotations name objects that do not exist, some of them to be removed."""
+    async with scene.tenant() as tenant:
+        for number in range(600):
+            more = scene.rand.choice([{}, {"deletionPolicy": "Delete"}])
+            names = [f"{number}-{each}".ljust(128, "x") for each in range(32)]
+            held = {name: {"keys": [], **more} for name in names}
+            annotations = {"secrets.contentful.com/keys": json.dumps(held)}
+            await _create(tenant, f"held-{number}", metadata={"annotations": annotations})
+        await scene.stay()
+
+
 async def _create(tenant: Tenant, name: str, *, labels: dict[str, str] | None = None, **fields: object) -> bool:
     metadata: Object = {"namespace": tenant.space.name, "name": name, "labels": _MARK if labels is None else labels}
     metadata |= fields.pop("metadata", {})  # type: ignore[operator]
@@ -178,6 +207,8 @@ KINDS = table(
     labelled_keys,
     long_specs,
     labelled_crowd,
+    long_texts,
+    forged_holders,
     large_annotations,
     namespace_annotations,
     token_secret,
