@@ -20,12 +20,12 @@ from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.awaited import Awaited
 from secretsyncer.sync.damping import Damping, dispute, turf
 from secretsyncer.sync.marks import MARKED, is_managed, is_watched
-from secretsyncer.sync.observed import fingerprint, summarise, synced_secret_view
+from secretsyncer.sync.observed import fingerprint, summarise
 from secretsyncer.sync.owners import NOBODY, Peers
 from secretsyncer.sync.planner import Planner, Wish
 from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
 from secretsyncer.sync.revision import Count, Revision, following
-from secretsyncer.sync.secret_api import Api, check_successor
+from secretsyncer.sync.secret_api import Api, check_successor, whole
 from secretsyncer.sync.secret_plan import Create, Patch, Recreate
 from secretsyncer.sync.secret_rules import listed_keys
 from secretsyncer.sync.status import NOTHING_REPORTED, Reported
@@ -201,19 +201,7 @@ class Writer:
 
     async def whole(self, obj: Object) -> Object | None:
         """This very object with all of its spec; None if it is gone. Raises Unavailable."""
-        if not is_stub(obj):
-            return obj
-        key = key_of(obj)
-        try:
-            found = synced_secret_view(await self._api.get(SYNCED_SECRETS, key.namespace, key.name))
-        except KubeError as error:
-            if error.status == 404:
-                return None
-            raise as_failure(error, "its spec") from error
-        gone = found["metadata"].get("uid") != obj["metadata"].get("uid") or found["metadata"].get(
-            "deletionTimestamp"
-        )
-        return None if gone else found
+        return await whole(self._api, obj) if is_stub(obj) else obj
 
     def present(self, obj: Object) -> Object | None:
         """The object as it is now; None if it is gone, or there is a new one with the same name."""
