@@ -25,11 +25,12 @@ from secretsyncer.sync.owners import NOBODY, Peers
 from secretsyncer.sync.planner import Planner, Wish
 from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
 from secretsyncer.sync.revision import Count, Revision, following
-from secretsyncer.sync.secret_api import Api, check_successor, whole
+from secretsyncer.sync.secret_api import Api, check_successor
 from secretsyncer.sync.secret_plan import Create, Patch, Recreate
 from secretsyncer.sync.secret_rules import listed_keys
 from secretsyncer.sync.status import NOTHING_REPORTED, Reported
 from secretsyncer.sync.stores import Stores
+from secretsyncer.sync.whole import whole
 from secretsyncer.synced_secret import SyncedSecret
 
 log = logging.getLogger(__name__)

@@ -39,13 +39,19 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class LastGood:
-    """The last good content of an object: the ARNs of its sources and, if known, what each template selected."""
+    """The last good content of an object: the ARNs of its sources and, if known, what each template selected.
+
+    `complete`: whether these are all sources.
+    """
 
     sources: frozenset[str] = frozenset()
     selected: Mapping[str, Selected] | None = field(default=None, repr=False)
+    complete: bool = True
 
     def had(self, ref: SecretRef) -> bool:
-        """Whether a secret or parameter of this name or ARN was among the sources."""
+        """Whether a secret or parameter of this name or ARN may have been among the sources."""
+        if not self.complete:
+            return True
         names = named(ref.service, ref.id)
         return any(names & named_by_arn(arn) for arn in self.sources)
 

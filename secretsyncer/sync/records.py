@@ -22,7 +22,7 @@ from secretsyncer.sync.budget import Exhausted, Version
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import digest_of, listing_remarks
 from secretsyncer.sync.last_good import LastGood, Selected
-from secretsyncer.sync.status import sources_of
+from secretsyncer.sync.status import SOURCES_LIMIT, sources_of
 from secretsyncer.synced_secret import SyncedSecret, parse
 
 _NONE: Mapping[Any, Any] = MappingProxyType({})
@@ -67,9 +67,10 @@ class Record:
     given_up: GivenUp | None = None
 
     def last_good(self, obj: Object) -> LastGood:
-        """From this record; for the first reconcile of the object, from its status."""
+        """From this record; for the first reconcile of the object, or if it has little, from the status."""
         if self.selected is None:
-            return LastGood(sources_of(unpacked(obj.get("status")) or {}, self.generation))
+            sources = sources_of(unpacked(obj.get("status")) or {}, self.generation)
+            return LastGood(sources, complete=len(sources) < SOURCES_LIMIT)
         return LastGood(frozenset(arn for arn, _ in self.versions.values()), self.selected)
 
     def is_of(self, obj: Object) -> bool:

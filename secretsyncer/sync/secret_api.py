@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from secretsyncer.errors import KubeError
-from secretsyncer.kube.objects import Key, Object, key_of
-from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
-from secretsyncer.sync.observed import synced_secret_view
-from secretsyncer.sync.refusals import as_failure
+from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.resources import SECRETS, Resource
 
 
 class Api(Protocol):
@@ -36,16 +34,3 @@ async def check_successor(api: Api, key: Key, body: Object) -> None:
     except KubeError as error:
         if error.status != 409 or error.reason != "AlreadyExists":  # checked, and only the name is taken
             raise
-
-
-async def whole(api: Api, obj: Object) -> Object | None:
-    """This very SyncedSecret with all of its spec; None if it is gone. Raises Unavailable."""
-    key = key_of(obj)
-    try:
-        found = synced_secret_view(await api.get(SYNCED_SECRETS, key.namespace, key.name))
-    except KubeError as error:
-        if error.status == 404:
-            return None
-        raise as_failure(error, "its spec") from error
-    gone = found["metadata"].get("uid") != obj["metadata"].get("uid") or found["metadata"].get("deletionTimestamp")
-    return None if gone else found

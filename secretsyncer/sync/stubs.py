@@ -12,11 +12,11 @@ from sys import getsizeof
 from typing import Any
 
 from secretsyncer.kube.objects import Object, packed, unpacked
+from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.kube.shelf import STUB, Limit
 from secretsyncer.sync import held_keys
 from secretsyncer.sync.held_keys import HELD
 from secretsyncer.sync.marks import MARK_NAMES
-from secretsyncer.sync.secret_rules import is_synced_secret
 
 MOST_OF_SECRETS = 32 << 20
 MOST_OF_SPECS = 48 << 20
@@ -63,7 +63,8 @@ def stub_of_secret(secret: Object) -> Object:
     owners = [
         {name: ref.get(name) for name in ("apiVersion", "kind", "name", "uid", "controller")}
         for ref in metadata.get("ownerReferences") or []
-        if is_synced_secret(ref) and all(len(ref.get(name) or "") <= LONGEST_NAME for name in ("name", "uid"))
+        if (ref.get("apiVersion"), ref.get("kind")) == (SYNCED_SECRETS.api_version, SYNCED_SECRETS.kind)
+        and all(len(ref.get(name) or "") <= LONGEST_NAME for name in ("name", "uid"))
     ]
     return {
         **secret,

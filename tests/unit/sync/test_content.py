@@ -332,6 +332,10 @@ async def test_while_the_listing_is_in_doubt_nothing_that_was_there_counts_as_go
     assert "the listing lacks 3 of 3" in lost.message
     assert "data.new" not in lost.message
     assert (await content(*items, last_good=sources)).data == {"a": b"1"}
+    some = LastGood(frozenset({secret_arn("old")}), complete=False)  # a status has only the first ones
+    lost = await failure(*items, listing=listing, last_good=some)
+    assert "data.new: " in lost.message
+    assert (await content(*items, last_good=some)).data == {"a": b"1"}
 
 
 # Limits

@@ -10,7 +10,7 @@ from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import Dependencies
 from secretsyncer.sync.records import Records
-from secretsyncer.sync.status import Source
+from secretsyncer.sync.status import Source, synced
 from tests.support.builders import ANNOTATION, catalogue, entry, kube_secret, namespace, synced_secret
 from tests.support.core import KEY
 from tests.support.specs import literal
@@ -146,3 +146,13 @@ def test_the_annotation_that_decides_is_the_one_that_the_informer_keeps(is_curre
     kept = namespace(roles=["reader"])
     kept["metadata"]["annotations"] = {ANNOTATION: '["reader"]'}
     assert is_current(namespace=kept)
+
+
+@pytest.mark.parametrize(("number", "complete"), [(49, True), (50, False), (300, False)])
+def test_the_sources_in_a_status_may_not_be_all(records, number, complete):
+    """After a start, and if an object reads so many secrets that little is kept of it."""
+    sources = tuple(Source(f"s{n:03}", f"arn:s{n:03}", "v1") for n in range(number))
+    status = synced({}, generation=OBJECT["metadata"]["generation"], sources=sources, keys=1, now=0)
+    record, _ = records.parse(KEY, OBJECT)
+    good = record.last_good({**OBJECT, "status": status})
+    assert (len(good.sources), good.complete) == (min(number, 50), complete)
