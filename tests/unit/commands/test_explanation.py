@@ -290,7 +290,7 @@ def test_every_reason_has_a_next_step(reason):
     assert link == f"docs/runbook.md#{reason.lower()}"
 
 
-@pytest.mark.parametrize("reason", {*RestartReason} - WAITING - {RestartReason.RESTARTED})
+@pytest.mark.parametrize("reason", sorted({*RestartReason} - WAITING - {RestartReason.RESTARTED}))
 def test_every_reason_that_blocks_restarts_has_a_next_step(reason):
     content = explained_restart(synced(), reason, "it is", generation=1, now=NOON)
     shown = explained(obj(content=content, restart={"consumers": True}))
