@@ -20,7 +20,7 @@ from secretsyncer.synced_secret import TOO_LARGE, SyncedSecret
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 REFRESH_ANNOTATION = "secrets.contentful.com/refresh"
-"""A new value of this annotation of a SyncedSecret causes a read of its sources."""
+"""A new value of this annotation of a SyncedSecret causes a read of its sources, and another try of its restarts."""
 LONG = 1024
 """Characters of an annotation of which only a digest is kept."""
 MOST_ENTRIES = 20_000
@@ -128,6 +128,12 @@ def synced_secret_view(obj: Object) -> Object:
         spec = {"target": target} if count(target) < 10 else {}
         view[TOO_LARGE] = entries
     return view | {"spec": packed(spec), "status": packed(obj.get("status") or {})}
+
+
+def refresh_token(obj: Object) -> str | None:
+    """The value of the refresh annotation of a SyncedSecret, as it is kept."""
+    token: str | None = (obj["metadata"].get("annotations") or {}).get(REFRESH_ANNOTATION)
+    return token
 
 
 def count(value: Any) -> int:

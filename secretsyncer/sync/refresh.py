@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from secretsyncer.kube.objects import Key, Object
-from secretsyncer.sync.observed import REFRESH_ANNOTATION
+from secretsyncer.sync.observed import refresh_token
 from secretsyncer.synced_secret.formats import MIN_REFRESH
 
 SLACK = 0.9
@@ -53,28 +53,23 @@ class Refreshes:
         return (
             last is None
             or last.uid != synced.uid
-            or (last.token != _token(obj) and self._clock() - last.evicted >= MIN_REFRESH)
+            or (last.token != refresh_token(obj) and self._clock() - last.evicted >= MIN_REFRESH)
             or (interval is not None and self._clock() - last.at >= interval * SLACK)
         )
 
     def due_in(self, obj: Object, synced: Asking) -> float | None:
         """Seconds after which the object may be due; None: only after a new annotation."""
         last = self._last.get(synced.key)
-        waits = last is not None and last.uid == synced.uid and last.token != _token(obj)
+        waits = last is not None and last.uid == synced.uid and last.token != refresh_token(obj)
         return MIN_REFRESH if waits else synced.refresh_interval
 
     def note(self, obj: Object, synced: Asking) -> bool:
         """Record a refresh. False for the first reconcile of the object."""
         last, now = self._last.get(synced.key), self._clock()
         again = last is not None and last.uid == synced.uid
-        self._last[synced.key] = _Refresh(synced.uid, _token(obj), now, now if again else float("-inf"))
+        self._last[synced.key] = _Refresh(synced.uid, refresh_token(obj), now, now if again else float("-inf"))
         return again
 
     def forget(self, key: Key) -> None:
         """The object is gone."""
         self._last.pop(key, None)
-
-
-def _token(obj: Object) -> str | None:
-    token: str | None = (obj["metadata"].get("annotations") or {}).get(REFRESH_ANNOTATION)
-    return token

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from secretsyncer.kube.objects import Key, Object, key_of, packed, unpacked
 from secretsyncer.sync import restart_memory as memory
+from secretsyncer.sync.observed import refresh_token
 from secretsyncer.sync.restart_memory import Entry
 from secretsyncer.sync.status import number
 from secretsyncer.sync.workloads import Ref, Workload, seconds
@@ -56,6 +57,11 @@ class Due(NamedTuple):
         entry = self.entries.get(ref)
         return entry is not None and entry.covers(self.revision)
 
+    def began(self, ref: Ref) -> bool:
+        """Whether a restart of this workload for the present revision has begun, and may be over."""
+        entry = self.entries.get(ref)
+        return entry is not None and entry.revision >= self.revision
+
     def unconfirmed(self, workload: Workload) -> int | None:
         """The revision for which the workload was restarted without that the status says so; None if there is none.
 
@@ -87,6 +93,11 @@ def due(obj: Object, before: Due | None, now: float) -> Due | None:
 def asks_more(old: Object | None, new: Object) -> bool:
     """Whether the spec or the revision differ, and not only what is reported of restarts."""
     return old is None or _asked(old) != _asked(new)
+
+
+def asks_again(old: Object | None, new: Object) -> bool:
+    """Whether somebody asks for a refresh."""
+    return old is not None and refresh_token(old) != refresh_token(new)
 
 
 def restarted_revision(obj: Object) -> int:

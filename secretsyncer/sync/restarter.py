@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from secretsyncer import logs
 from secretsyncer.errors import SyncFailure
@@ -21,7 +22,7 @@ from secretsyncer.kube.workqueue import QueueClosed, WorkQueue
 from secretsyncer.metrics import RestartMetrics
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.report import EventSink, Reporter
-from secretsyncer.sync.restart_due import Due, asks_more
+from secretsyncer.sync.restart_due import Due, asks_again, asks_more
 from secretsyncer.sync.restart_index import RestartIndex
 from secretsyncer.sync.restart_memory import Reason
 from secretsyncer.sync.restart_windows import opening
@@ -30,6 +31,7 @@ from secretsyncer.sync.stores import Stores
 from secretsyncer.sync.workload_api import BACKOFF, Look, Obstacle, Workloads
 from secretsyncer.sync.workload_restart import SHOWN, SOON, WorkloadRestart
 from secretsyncer.sync.workloads import Ref
+from secretsyncer.synced_secret.formats import MIN_REFRESH
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,14 @@ TURN = 2.0
 """Seconds after which a pass lets other namespaces have their turn."""
 FRESH = 60.0
 """Seconds for which a pass uses the same lists of workloads."""
+
+
+class _Wait(NamedTuple):
+    """An object that is not looked at before `until`, or `soonest` if somebody asks for a refresh."""
+
+    about: tuple[object, ...]
+    until: float
+    soonest: float
 
 
 class _Pass:
@@ -87,10 +97,11 @@ class Restarter:
             min_interval=min_interval,
             may_write=may_write,
             now=now,
+            counted=self._on_restart,
         )
         self._passes: dict[str, _Pass] = {}
         self._blocked: set[Key] = set()
-        self._waits: dict[Key, tuple[tuple[object, ...], float]] = {}
+        self._waits: dict[Key, _Wait] = {}
         self._crashes: dict[Key, int] = {}
         stores.objects.add_handler(self._on_object)
         metrics.pending.set_function(lambda: len(self._index) if self._leading else 0)
@@ -109,13 +120,25 @@ class Restarter:
             self._blocked.discard(key)
             self._waits.pop(key, None)
             self._crashes.pop(key, None)
+            return
+        again = asks_again(old, new)
+        if again:
+            self._workloads.refresh(key.namespace)
+            if wait := self._waits.get(key):
+                self._waits[key] = wait._replace(until=wait.soonest)
         # Our own reports are changes, too.
-        elif asks_more(old, new):
+        if again or asks_more(old, new):
             if going := self._passes.get(key.namespace):
                 going.done.discard(key)
                 going.rest.pop(key, None)
             if self._leading:
                 self._queue.add(key.namespace)
+
+    def _on_restart(self, key: Key) -> None:
+        """A restart counts for this object, too, which may have been looked at already."""
+        self._waits.pop(key, None)
+        if going := self._passes.get(key.namespace):
+            going.done.discard(key)
 
     async def work(self) -> None:
         """One worker, for ever. A namespace has one at a time, so no two restart the same workload."""
@@ -171,46 +194,45 @@ class Restarter:
             going.rest.pop(asked.key, None)
             failures = self._crashes[asked.key] = self._crashes.get(asked.key, 0) + 1
             again = self._now() + BACKOFF.delay(failures)
-            self._waits[asked.key] = asked.about, again
+            self._waits[asked.key] = _Wait(asked.about, again, min(again, self._now() + MIN_REFRESH))
             return again
 
     async def _restart_all(self, asked: Due, going: _Pass, end: float) -> float | None:
         """Restart the workloads of one object. Returns when to look again, None if all were restarted."""
         key, now = asked.key, self._now()
-        about, until = self._waits.get(key, ((), now))
-        if about == asked.about and until > now:
-            return until  # others of the namespace are looked at now
-        ready = asked.since + asked.restart.seconds
-        if ready > now:
-            return ready
-        opens = opening(asked.restart.windows, now)
-        if opens > now:
-            message = f"revision {asked.revision} waits for the next window, which begins at {timestamp(opens)}"
-            return await self._explain(asked, [Obstacle(Reason.WAITING_FOR_WINDOW, message, opens)])
-        if (left := going.rest.pop(key, None)) is None:
+        left, wait = going.rest.pop(key, None), self._waits.get(key)
+        if wait and wait.about == asked.about and wait.until > now:
+            return wait.until  # others of the namespace are looked at now
+        hold = _hold(asked, now)
+        if hold and not any(entry.revision >= asked.revision for entry in asked.entries.values()):
+            return await self._explain(asked, [hold])
+        if left is None:
             refs, obstacles = await going.look.targets(asked.restart, asked.secret.name)
             left = refs, refs, obstacles
         todo, refs, obstacles = left
         if len(refs) > memory.MOST_WORKLOADS:
             message = f"spec.restart selects more than {memory.MOST_WORKLOADS} workloads; select fewer"
-            return await self._explain(asked, [Obstacle(Reason.TOO_MANY, message, now + 300)])
+            obstacle = Obstacle(Reason.TOO_MANY, message, now + 300, soonest=now + MIN_REFRESH)
+            return await self._explain(asked, [obstacle])
         for number, ref in enumerate(todo):
             if number and asyncio.get_running_loop().time() >= end:
                 going.rest[key] = todo[number:], refs, obstacles
                 return None
-            if obstacle := await self._restart_one(key, ref, going):
-                obstacles.append(obstacle)
+            if found := await self._restart_one(key, ref, going, hold):
+                obstacles.append(found)
         return await (self._explain(asked, obstacles) if obstacles else self._finish(asked, refs))
 
-    async def _restart_one(self, key: Key, ref: Ref, going: _Pass) -> Obstacle | None:
-        """Restart one workload. Returns what is in the way."""
+    async def _restart_one(self, key: Key, ref: Ref, going: _Pass, hold: Obstacle | None) -> Obstacle | None:
+        """Restart one workload, unless `hold` is in the way. Returns what is."""
         present, known = self._index.due(key), going.obstacles.get(ref)
+        if hold and present and not present.began(ref):
+            return hold
         if known and known.until > self._now() and present and not present.covers(ref):
             return known
         try:
-            await self._one.restart(key, ref)
+            await self._one.restart(key, ref, hold)
         except Obstacle as obstacle:
-            if not obstacle.quiet:
+            if not obstacle.quiet and obstacle is not hold:  # others may have no such window
                 going.obstacles[ref] = obstacle
             return obstacle
         except SyncFailure as failure:  # the status could not be written
@@ -237,7 +259,7 @@ class Restarter:
     async def _explain(self, asked: Due, obstacles: list[Obstacle]) -> float:
         """Say why restarts wait, unless it is over soon. Returns when to try again."""
         again = min(obstacle.until for obstacle in obstacles)
-        self._waits[asked.key] = asked.about, again
+        self._waits[asked.key] = _Wait(asked.about, again, min(obstacle.soonest for obstacle in obstacles))
         told = sorted((o for o in obstacles if not o.quiet), key=lambda o: o.reason in memory.WAITING)
         if not told:
             return again
@@ -259,3 +281,15 @@ class Restarter:
         except SyncFailure as failure:
             log.info("condition not written", extra={"key": str(asked.key), "error": failure.message})
         return again
+
+
+def _hold(asked: Due, now: float) -> Obstacle | None:
+    """The delay or the window that no restart for this object begins before."""
+    ready = asked.since + asked.restart.seconds
+    if ready > now:
+        return Obstacle(Reason.WAITING_FOR_WINDOW, "the delay is not over", ready, quiet=True)
+    opens = opening(asked.restart.windows, now)
+    if opens > now:
+        message = f"revision {asked.revision} waits for the next window, which begins at {timestamp(opens)}"
+        return Obstacle(Reason.WAITING_FOR_WINDOW, message, opens)
+    return None

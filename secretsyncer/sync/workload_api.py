@@ -19,11 +19,12 @@ from secretsyncer.kube.resources import WORKLOADS, Resource
 from secretsyncer.sync.refusals import is_denial
 from secretsyncer.sync.restart_memory import MOST_WORKLOADS, Reason
 from secretsyncer.sync.workloads import CONSUMERS, Ref, Workload, consumed, patch, selector, view
+from secretsyncer.synced_secret.formats import MIN_REFRESH
 from secretsyncer.synced_secret.restart import Restart
 
 BACKOFF = Backoff(initial=5.0, factor=2.0, cap=300.0, jitter=0.3)
-DENIED = Backoff(initial=60.0, factor=2.0, cap=1800.0, jitter=0.3)
-"""Delays after a missing permission: somebody has to grant it, and there may be thousands of namespaces."""
+DENIED = Backoff(initial=60.0, factor=2.0, cap=90.0, jitter=0.3)
+"""Delays after a missing permission, at most two minutes: nothing tells the operator that somebody has granted it."""
 MOST_PAGES = 200
 """Pages of one list, of 500 workloads or 4 MiB."""
 REMEMBERED = 1_000
@@ -54,13 +55,19 @@ _About = tuple[str, str, str]
 
 
 class Obstacle(Exception):  # noqa: N818 - not an error of this program
-    """Why a workload cannot be restarted now; `until` (Unix time) it is not tried again. `quiet`: too short to tell."""
+    """Why a workload cannot be restarted now. Times are Unix times.
 
-    def __init__(self, reason: Reason, message: str, until: float, *, quiet: bool = False) -> None:
+    `until`: when it is tried again. `soonest`: the same if somebody asks for a refresh. `quiet`: it is too short to tell.
+    """
+
+    def __init__(
+        self, reason: Reason, message: str, until: float, *, soonest: float | None = None, quiet: bool = False
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.until = until
+        self.soonest = until if soonest is None else min(soonest, until)
         self.quiet = quiet
 
 
@@ -136,6 +143,11 @@ class Workloads:
 
     # What failed
 
+    def refresh(self, namespace: str) -> None:
+        """Somebody asks to try again what failed."""
+        for _, obstacle in self._failed.get(namespace, {}).values():
+            obstacle.until = obstacle.soonest
+
     def _check(self, about: _About, *verbs: str) -> None:
         """Raises Obstacle before the end of the backoff of this workload, or of a permission that it takes."""
         for what in (*(_permission(about, verb) for verb in verbs), about):
@@ -167,8 +179,9 @@ class Workloads:
         failed = self._failed[namespace]
         before = failed.pop(key, None)
         failures = before[0] + 1 if before else 1
-        until = self._now() + max(backoff.delay(failures), error.retry_after or 0.0)
-        obstacle = Obstacle(reason, message, until)
+        now, least = self._now(), error.retry_after or 0.0
+        until, soonest = now + max(backoff.delay(failures), least), now + max(MIN_REFRESH, least)
+        obstacle = Obstacle(reason, message, until, soonest=soonest)
         failed[key] = failures, obstacle
         if len(failed) > REMEMBERED:
             del failed[next(iter(failed))]

@@ -22,6 +22,7 @@ from secretsyncer.sync.restart_memory import Entry, Reason
 from secretsyncer.sync.status import timestamp
 from secretsyncer.sync.workload_api import AHEAD, Changed, Obstacle, Workloads
 from secretsyncer.sync.workloads import Ref, Workload
+from secretsyncer.synced_secret.formats import MIN_REFRESH
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ SHOWN = 5
 
 
 class WorkloadRestart:
-    """See the module. `now` returns the Unix time in seconds."""
+    """See the module. `now` returns the Unix time in seconds. `counted` is told for which objects a restart counts."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class WorkloadRestart:
         min_interval: float,
         may_write: Callable[[], bool],
         now: Callable[[], float],
+        counted: Callable[[Key], None],
     ) -> None:
         self._workloads = workloads
         self._index = index
@@ -56,9 +58,13 @@ class WorkloadRestart:
         self._min_interval = min_interval
         self._may_write = may_write
         self._now = now
+        self._counted = counted
 
-    async def restart(self, key: Key, ref: Ref) -> None:
-        """Restart the workload for this object, and for all others that name it. Raises Obstacle or SyncFailure."""
+    async def restart(self, key: Key, ref: Ref, hold: Obstacle | None = None) -> None:
+        """Restart the workload for this object, and for all others that name it. Raises Obstacle or SyncFailure.
+
+        With `hold`, only say what was restarted already.
+        """
         seen: float | None = None
         for _ in range(TRIES):
             asked = self._index.due(key)
@@ -70,6 +76,8 @@ class WorkloadRestart:
                 return  # it does not match any more
             if await self._catch_up(concerned, workload, seen):
                 continue
+            if hold:
+                raise hold.with_traceback(None)
             seen = workload.restarted
             self._check(key.namespace, workload)
             at = max(float(int(self._now())), workload.restarted + 1)
@@ -104,7 +112,8 @@ class WorkloadRestart:
         """Raises Obstacle if the workload cannot be restarted now."""
         now = self._now()
         if workload.paused:
-            raise Obstacle(Reason.PAUSED, f"{workload} is paused; resume it", now + 30)
+            message = f"{workload} is paused; resume it"
+            raise Obstacle(Reason.PAUSED, message, now + 30, soonest=now + MIN_REFRESH)
         # Its own time may have been removed.
         last = max(workload.restarted, self._index.last_restart(namespace, workload.ref, now + AHEAD))
         if last + self._min_interval > now:
@@ -120,6 +129,7 @@ class WorkloadRestart:
     async def _confirm(self, asked: Due, ref: Ref, revision: int, at: float) -> None:
         entry = Entry(*ref, revision, timestamp(at))
         await self._reporter.change(asked.obj, lambda old: memory.with_entry(old, entry))
+        self._counted(asked.key)
 
     def _tell(self, begun: list[Due], workload: Workload) -> None:
         self._count.labels("restarted").inc()

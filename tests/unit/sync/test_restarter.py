@@ -183,7 +183,7 @@ async def test_what_fails_is_told_and_tried_again_ever_more_rarely(site, verb, e
         assert text in site.told()[2]
         assert "hunter2" not in site.told()[2]
         asked = len(site.cluster.reads)
-        assert asked < (20 if reason == "Forbidden" else 60 if error.status != 409 else 4000)
+        assert asked < (60 if error.status != 409 else 4000)
         site.cluster.refuse = lambda *_: None
         await asyncio.sleep(2500)
     assert site.told()[0] == "True"
