@@ -34,6 +34,7 @@ VERBS = {
         f"""\
 Makes the operator read the AWS secrets of an object at once, whatever its listing of AWS says. The command
 changes the annotation {REFRESH_ANNOTATION}. The operator does this for one object at most every 10 s.
+It also tries restarts again that failed.
 
   %(prog)s team-a/database
   %(prog)s -n team-a database cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -161,6 +162,23 @@ async def test_changes_of_several_secrets_become_one_restart(operator, cluster, 
         aws.world.put(one, '{"a": "1"}')
     for number in range(5):
         await until_restarted(space, 1, f"demo-{number}")
+    assert await restarts(space) == 1
+
+
+async def test_what_was_restarted_for_another_object_does_not_wait_for_a_window(
+    operator, cluster, aws, space, name
+):
+    await cluster.create(workload(space.name))
+    hours = [f"{(datetime.now(UTC) + timedelta(hours=ahead)).hour:02}:00" for ahead in (11, 12)]
+    window = {"from": hours[0], "to": hours[1], "timezone": "Etc/UTC"}
+    await space.write("demo", dataFrom=all_keys(name), restart={**WEB, "windows": [window]})
+    await space.write("other", dataFrom=all_keys(name), restart={**WEB, "delay": "4s"})
+    for obj in ("demo", "other"):
+        await space.until_synced(obj)
+    aws.world.put(name, '{"a": "1"}')
+    assert f"T{hours[0]}:00Z" in await until_told(space, "WaitingForWindow")
+    await until_restarted(space, 1, "other")
+    assert condition(await until_restarted(space, 1)) == ("True", "Restarted", "revision 1: Deployment web")
     assert await restarts(space) == 1
 
 
