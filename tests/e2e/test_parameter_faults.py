@@ -13,7 +13,7 @@ import pytest_asyncio
 from sandbox.kubernetes_client import KubernetesError
 from tests.support.eventually import eventually
 from tests.support.measures import measured
-from tests.support.specs import parameter, template, whole
+from tests.support.specs import parameter, template
 
 pytestmark = pytest.mark.real
 
@@ -125,19 +125,6 @@ async def test_wrong_values_change_nothing_and_what_follows_arrives(honest, oper
         await honest.check()
         aws.faults.remove(fault)
     await honest.change()
-
-
-async def test_a_listing_that_hangs_at_the_start_holds_up_no_secret(run_operator, aws, space):
-    aws.faults.clear()
-    aws.world.create("app/of-secrets-manager", "1")
-    aws.world.parameters.put("/hanging/a", "1")
-    aws.fault("hang", operation="DescribeParameters")
-    await space.write("path", dataFrom={"parameters": [{"path": "/hanging"}]})
-    await space.write("secret", data=[whole("a", "app/of-secrets-manager")])
-    await run_operator(**SETTINGS, WATCH_NAMESPACE=space.name)
-    await space.until_data("secret", {"a": b"1"})
-    assert await space.data("path") is None
-    aws.faults.clear()
 
 
 HOSTILE = {
