@@ -7,6 +7,7 @@ an object charges its `Budget` before it builds anything large. A charge that ex
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -93,7 +94,7 @@ _EXCEEDED = {
 
 
 _GLANCE = {"parsed": 256 << 10, "produced": 256 << 10, "keys": 5_000, "steps": 1_000, "cpu_seconds": 0.005}
-"""What may be used of these at once, in the event loop."""
+"""What a first try in the event loop may use of these. The processor time is that of all first tries of a reconcile."""
 
 
 _LOOK_EVERY = 0.0005
@@ -113,6 +114,7 @@ class Budget:
         self._used: dict[str, float] = {field.name: 0 for field in fields(Limits)}
         self._thread_began: float | None = None
         self._look_at = 0.0
+        self._tried = 0.0
         self._is_glance = False
         self.is_exhausted = False
         """Whether a charge has exceeded a limit."""
@@ -126,15 +128,27 @@ class Budget:
             reason, text = _EXCEEDED[what]
             raise Exhausted(reason, text.format(used=used, limit=limit))
 
-    def glance(self) -> Budget:
-        """A budget for a first try: what is used so far, and very little more."""
+    def glance(self) -> Budget | None:
+        """A budget for a first try: what is used so far, and very little more. None if first tries have used theirs."""
+        if self._tried >= _GLANCE["cpu_seconds"]:
+            return None
+        allowed = {**_GLANCE, "cpu_seconds": _GLANCE["cpu_seconds"] - self._tried}
         little: dict[str, Any] = {
-            what: min(getattr(self._limits, what), self._used[what] + more) for what, more in _GLANCE.items()
+            what: min(getattr(self._limits, what), self._used[what] + more) for what, more in allowed.items()
         }
         made = Budget(replace(self._limits, **little))
         made._used.update(self._used)
         made._is_glance = True
+        made.start_clock()
         return made
+
+    def settle(self, glance: Budget, *, done: bool) -> None:
+        """Charge what a first try has used; only its time if it is not `done` and begins again. Raises Exhausted."""
+        spent = glance._used["cpu_seconds"] - self._used["cpu_seconds"] + glance._since_last_look()
+        self._tried = math.inf if glance.is_exhausted else self._tried + spent
+        if done:
+            self._used |= glance._used | {"cpu_seconds": self._used["cpu_seconds"]}
+        self.charge("cpu_seconds", spent)
 
     def leave_to_a_thread(self) -> None:
         """What follows can take long, and is not charged meanwhile: a first try ends here. Raises Exhausted."""
@@ -159,6 +173,10 @@ class Budget:
         wall = time.perf_counter()
         if self._thread_began is not None and wall < self._look_at:
             return
+        self._look_at = wall + _LOOK_EVERY
+        self.charge("cpu_seconds", self._since_last_look())
+
+    def _since_last_look(self) -> float:
         now = time.thread_time()
-        before, self._thread_began, self._look_at = self._thread_began, now, wall + _LOOK_EVERY
-        self.charge("cpu_seconds", 0.0 if before is None else now - before)
+        before, self._thread_began = self._thread_began, now
+        return 0.0 if before is None else now - before

@@ -201,17 +201,21 @@ class ContentRenderer:
         """Run work that is long in a thread, a few at a time, so that it does not block the event loop.
 
         Most patterns and expressions take less than a millisecond. They are tried at once, with very little of the
-        budget, because in front of the threads they would wait for work that takes seconds.
+        budget, because in front of the threads they would wait for work that takes seconds. An object may have a hundred
+        searches, so all of its first tries share this little.
         """
         if length is _Length.SHORT:
             return work(budget)
-        if length is _Length.UNKNOWN:
-            glance = budget.glance()
+        if length is _Length.UNKNOWN and (glance := budget.glance()):
             try:
-                return work(glance)
+                made = work(glance)
             except SyncFailure:
+                budget.settle(glance, done=False)
                 if not glance.is_exhausted:
                     raise
+            else:
+                budget.settle(glance, done=True)
+                return made
         async with self._threads.of(budget.party):
             return await asyncio.to_thread(work, budget)
 
