@@ -257,3 +257,17 @@ async def test_long_names_of_keys_of_objects_that_are_gone_leave_room_for_others
             assert ready(one, f"o{number}")["reason"] == "Synced", number
             one.cluster.remove(SYNCED_SECRETS, Key("team", f"o{number}"))
             await asyncio.sleep(1)
+
+
+async def test_ten_objects_that_want_one_key_come_to_rest(process):
+    one = process(sync_interval_sec=120)
+    one.cluster.put(foreign())
+    for number in range(10):
+        one.cluster.put(fills(f"o{number}", "a"))
+    async with one.running():
+        await asyncio.sleep(10)
+        before = list(one.cluster.writes)
+        assert [ready(one, f"o{number}")["reason"] for number in range(10)] == ["Synced", *["Conflict"] * 9]
+        await asyncio.sleep(1200)
+        more = one.cluster.writes[len(before) :]
+        assert [write for write in more if write[1] in {"secrets", "syncedsecrets"}] == []
