@@ -151,5 +151,7 @@ class KubeClient:
             response.close()
 
     async def _call(self, request: Request, *, limit: float | None = None, most: int | None = None) -> Object:
-        response, content = await self._transport.read(request, limit=limit or REQUEST_TIMEOUT, most=most or PAGE_BYTES)
+        response, content = await self._transport.read(
+            request, limit=limit or REQUEST_TIMEOUT, most=most or PAGE_BYTES
+        )
         return decode(response.status, response.headers, content)
