@@ -15,7 +15,7 @@ from secretsyncer.kube.credentials import Credentials
 from secretsyncer.kube.errors import decode
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.resources import FIELD_MANAGER, Resource
-from secretsyncer.kube.stream import WatchStream
+from secretsyncer.kube.stream import LONGEST_LINE, WatchStream
 from secretsyncer.kube.transport import JSON, Request, Transport
 from secretsyncer.metrics import Metrics
 
@@ -26,6 +26,8 @@ LIST_TIMEOUT = 60.0
 """Seconds for one page: the default of the API server's --request-timeout."""
 PAGE_BYTES = 4 << 20
 """Most bytes of a page, and of one object that is not listed. Parsed, they take twenty times as much memory at worst."""
+LIST_BYTES = LONGEST_LINE
+"""Most bytes of what cannot be requested in smaller pages: a list in one request, and a page of one object."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
@@ -72,7 +74,7 @@ class KubeClient:
         continue_: str = "",
         metadata_only: bool = False,
     ) -> Object:
-        """One page. `limit=0` requests everything at once, however large; otherwise PAGE_BYTES is the limit."""
+        """One page; `limit=0` requests everything at once. KubeError if it has more than PAGE_BYTES or LIST_BYTES."""
         query = {
             "labelSelector": label_selector,
             "fieldSelector": field_selector,
@@ -81,7 +83,7 @@ class KubeClient:
         }
         accept = _METADATA_LIST if metadata_only else JSON
         request = Request("list", resource, resource.path(namespace), query, accept=accept)
-        return await self._call(request, limit=LIST_TIMEOUT, most=PAGE_BYTES if limit > 1 else None)
+        return await self._call(request, limit=LIST_TIMEOUT, most=PAGE_BYTES if limit > 1 else LIST_BYTES)
 
     async def create(self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
         """Create. With `dry_run` everything is checked and nothing is stored."""
@@ -148,6 +150,8 @@ class KubeClient:
                 socket.abort()
             response.close()
 
-    async def _call(self, request: Request, *, limit: float | None = None, most: int | None = PAGE_BYTES) -> Object:
-        response, content = await self._transport.read(request, limit=limit or REQUEST_TIMEOUT, most=most)
+    async def _call(self, request: Request, *, limit: float | None = None, most: int | None = None) -> Object:
+        response, content = await self._transport.read(
+            request, limit=limit or REQUEST_TIMEOUT, most=most or PAGE_BYTES
+        )
         return decode(response.status, response.headers, content)

@@ -24,9 +24,11 @@ DISCONNECTED = "Disconnected"
 LINE_TOO_LONG = "LineTooLong"
 """A line over the limit. The same line would come again, so only a relist helps."""
 
-READ_BUFFER = 6 << 20
-"""aiohttp's buffer for a watch, in bytes. The maximum length of a line is twice that, 12 MiB: more than any object has. A
-longer line would make the operator list everything, whenever somebody touches that object."""
+LONGEST_LINE = 12 << 20
+"""Maximum bytes of a line: more than any object has. A longer one would make the operator list everything, whenever
+somebody touches that object."""
+READ_BUFFER = LONGEST_LINE // 2
+"""aiohttp's buffer for a watch, in bytes. The longest line that aiohttp reads is twice that."""
 
 
 class LineReader(Protocol):
@@ -69,7 +71,7 @@ class WatchStream:
         except TimeoutError:
             raise KubeError(0, SILENT, f"nothing came for {self._inactivity:g} s") from None
         except (LineTooLong, ValueError):  # its text quotes the line
-            raise KubeError(0, LINE_TOO_LONG, f"a line over {2 * READ_BUFFER} bytes") from None
+            raise KubeError(0, LINE_TOO_LONG, f"a line over {LONGEST_LINE} bytes") from None
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, RuntimeError) as exc:
             # aiohttp raises RuntimeError if the connection was closed before the read.
             raise KubeError(0, DISCONNECTED, f"the stream broke: {type(exc).__name__}") from None

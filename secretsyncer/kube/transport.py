@@ -62,13 +62,11 @@ class Transport:
     async def close(self) -> None:
         await _close(self._session)
 
-    async def read(
-        self, request: Request, *, limit: float, most: int | None = None
-    ) -> tuple[aiohttp.ClientResponse, bytes]:
+    async def read(self, request: Request, *, limit: float, most: int) -> tuple[aiohttp.ClientResponse, bytes]:
         """The response and its whole body, within this many seconds. KubeError if it has more than `most` bytes."""
         try:
             async with await self._send(request, limit) as response:
-                return response, await (response.read() if most is None else _at_most(response, most))
+                return response, await _at_most(response, most)
         except _ERRORS as exc:
             raise no_answer(exc) from None
 
@@ -83,7 +81,7 @@ class Transport:
                 if response.status == 200:
                     return response
                 async with response:
-                    content = await response.read()
+                    content = await _at_most(response, _LARGE)
         except _ERRORS as exc:
             raise no_answer(exc) from None
         raise failure(response.status, response.headers, content)

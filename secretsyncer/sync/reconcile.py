@@ -83,6 +83,7 @@ class Reconciler:
         self._releases = releases
         self._gate = Gate(stores, operator, rules)
         self._records = Records()
+        self._clock = clock
         self._refreshes = Refreshes(clock)
         self._parser = Parser()
 
@@ -234,6 +235,9 @@ class Reconciler:
         if not (self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced)):
             return None
         named = {*record.versions, *(ref_of(grant, reference) for reference in references(synced.spec))}
+        if record.given_up is not None:
+            named |= record.given_up.read.keys()
+            record.given_up = None
         self._values.invalidate(named, grant.identity)
         return named
 
@@ -263,7 +267,7 @@ class Reconciler:
         listings: Listings,
     ) -> Content:
         """The content. Dependencies are recorded first, so that after a failure, a change of one is noticed."""
-        gave_up = record.gave_up(namespace, listings, self._values.known)
+        gave_up = record.gave_up(namespace, listings, self._values.known, now=self._clock())
         if gave_up is not None:
             raise gave_up
         spec = synced.spec
@@ -286,5 +290,6 @@ class Reconciler:
         except Exhausted as failure:
             read = Dependencies(refs | failure.read.keys(), paths, whole_catalogue=reads_unknown)
             kept = self._index.note(synced.key, read)
-            record.give_up(failure, listings if reads_unknown or not kept else None, namespace, kept=kept)
+            looks_at = listings if reads_unknown or not kept else None
+            record.give_up(failure, looks_at, namespace, kept=kept, now=self._clock())
             raise

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.services import SERVICES
+from secretsyncer.backoff import Backoff
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Key, Object, unpacked
@@ -27,6 +29,8 @@ from secretsyncer.synced_secret import SyncedSecret, parse
 
 _NONE: Mapping[Any, Any] = MappingProxyType({})
 """An empty mapping that all records share."""
+_AGAIN = Backoff(initial=120.0, cap=2400.0)
+"""When an object that used too much is tried again although nothing has changed that can be compared."""
 
 
 class GivenUp(NamedTuple):
@@ -38,6 +42,10 @@ class GivenUp(NamedTuple):
     namespace: tuple[Any, ...]
     listing: str | None
     """Digest of the listings, if the object looks at them."""
+    times: int
+    """How often it has been so in a row."""
+    until: float
+    """When it is tried again in any case: a change of what is neither kept nor listed is not noticed."""
 
 
 @dataclass(slots=True)
@@ -93,14 +101,17 @@ class Record:
         self.template_reads = content.template_reads
         self.selected = content.selected or _NONE
         self.remarks = content.remarks
+        self.given_up = None
         self.in_step = in_step
 
     def keep_little(self) -> None:
         """Of a successful reconcile whose inputs are too many to be recorded: the next one reads them again."""
         self.versions = self.digests = _NONE
-        self.selected, self.template_reads, self.in_step = None, frozenset(), False
+        self.selected, self.template_reads, self.in_step, self.given_up = None, frozenset(), False, None
 
-    def give_up(self, failure: Exhausted, listings: Listings | None, namespace: Object, *, kept: bool) -> None:
+    def give_up(
+        self, failure: Exhausted, listings: Listings | None, namespace: Object, *, kept: bool, now: float
+    ) -> None:
         """The object uses too much. It will do so again, until one of its inputs changes.
 
         `listings`: None if the object does not depend on all of them. `kept`: whether what it read may be kept. The
@@ -108,15 +119,23 @@ class Record:
         """
         listing = _digest(listings) if listings else None
         fields = _access_fields(namespace)
-        self.given_up = GivenUp(failure.reason, failure.message, failure.read if kept else _NONE, fields, listing)
+        times = self.given_up.times + 1 if self.given_up else 1
+        read, until = (failure.read, inf) if kept else (_NONE, now + _AGAIN.delay(times))
+        self.given_up = GivenUp(failure.reason, failure.message, read, fields, listing, times, until)
 
     def gave_up(
-        self, namespace: Object, listings: Listings, known: Callable[[SecretRef, Listings], Version | None]
+        self,
+        namespace: Object,
+        listings: Listings,
+        known: Callable[[SecretRef, Listings], Version | None],
+        *,
+        now: float,
     ) -> Rejected | None:
         """The failure of the last reconcile, if it used too much and would again."""
         given_up = self.given_up
         if (
             given_up is None
+            or now >= given_up.until
             or given_up.namespace != _access_fields(namespace)
             or given_up.listing not in {None, _digest(listings)}
             or any(known(ref, listings) != version for ref, version in given_up.read.items())

@@ -10,11 +10,14 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from cachetools import LRUCache
+
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
 from secretsyncer.kube.feed import read_page
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
 from secretsyncer.kube.shelf import is_stub
+from secretsyncer.loops import loop_time
 from secretsyncer.sync.damping import Damping, part_of
 from secretsyncer.sync.holders import Holders
 from secretsyncer.sync.merge_plan import plan_release
@@ -29,6 +32,11 @@ log = logging.getLogger(__name__)
 
 TRIES = 4
 """Attempts to write a Secret that others change meanwhile."""
+LOOKS = 300
+"""Objects of one namespace that are looked up in one WINDOW, because a Secret says that their keys go with them."""
+WINDOW = 60.0
+"""In seconds."""
+_NAMESPACES = 1024
 _RELEASED = b""
 """What is wanted of a Secret, for damping: that it has no keys of objects that are gone."""
 
@@ -76,6 +84,7 @@ class Releases:
         self._damping = damping
         self._may_write = may_write
         self._owned: dict[str, list[Key]] | None = None
+        self._looks: LRUCache[tuple[str, int], int] = LRUCache(_NAMESPACES)
 
     def left_before_start(self, synced: SyncedSecret) -> Key | None:
         """A Secret that the object owns and does not name any more: its target changed while no operator ran."""
@@ -110,9 +119,24 @@ class Releases:
                 retry_after=seconds,
             )
         candidates = [key for key in self._holders.temporary(secret) if self._objects.get(key) is None]
+        self._may_look(secret, len(candidates))
         gone = [key.name for key in candidates if await self._is_gone(key)]
         if gone and await self._release_keys(secret, gone):
             self._damping.wrote(place, _RELEASED)
+
+    def _may_look(self, secret: Key, number: int) -> None:
+        """Raises Rejected if too many objects of this namespace were looked up: many Secrets can name some."""
+        now = loop_time()
+        window = secret.namespace, int(now // WINDOW)
+        looks = self._looks.get(window, 0) + number
+        if looks > LOOKS:
+            raise Rejected(
+                Reason.CONFLICT,
+                f"Secret {secret} has keys of deleted objects, like many others in its namespace; "
+                "the operator removes them later",
+                retry_after=WINDOW - now % WINDOW,
+            )
+        self._looks[window] = looks
 
     async def _is_gone(self, key: Key) -> bool:
         """Whether the API server has no such object. The informer may be behind, or watch the objects of one shard.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -54,6 +55,7 @@ class MemoryCluster:
             answers.set()
         self._objects: dict[str, dict[Key, Object]] = {kind.plural: {} for kind in KINDS}
         self._watches: list[tuple[Resource, str, asyncio.Queue[WatchEvent]]] = []
+        self._changes: deque[tuple[Resource, str, Object]] = deque()
         self._version = 100
 
     # What users do
@@ -253,9 +255,14 @@ class MemoryCluster:
     def _show(self, resource: Resource, kind: str, obj: Object) -> None:
         """Let the watches show the change."""
         if self.lag:
-            asyncio.get_running_loop().call_later(self.lag, self._report, resource, kind, copy.deepcopy(obj))
+            self._changes.append((resource, kind, copy.deepcopy(obj)))
+            asyncio.get_running_loop().call_later(self.lag, self._report_next)
         else:
             self._report(resource, kind, copy.deepcopy(obj))
+
+    def _report_next(self) -> None:
+        """The oldest change. Timers of one moment have no order, and a watch has."""
+        self._report(*self._changes.popleft())
 
     def _report(self, resource: Resource, kind: str, obj: Object) -> None:
         for watched, selector, events in self._watches:

@@ -11,7 +11,7 @@ from typing import Any
 
 from secretsyncer.aws.api.pace import Paces
 from secretsyncer.aws.api.secretsmanager import some_of
-from secretsyncer.aws.api.service_api import Batch, Page
+from secretsyncer.aws.api.service_api import Batch, Page, token_of
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.arn import role_account
 from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
@@ -87,9 +87,11 @@ class ParameterStore:
                     raise AwsError(unreadable(operation, ref.identity, ref.id))
                 described: dict[str, Any] = self._with_arn(raw, ref.identity, ref.region)
                 return described
-            token = answer.get("NextToken")
-            if not token:
+            token = token_of(answer)
+            if token == "":
                 raise AwsError(_absent(ref, operation, ""))
+            if not isinstance(token, str):
+                break
             params["NextToken"] = token
         raise AwsError(unreadable(operation, ref.identity, ref.id))
 
@@ -102,7 +104,7 @@ class ParameterStore:
         entries = answer["Parameters"]
         if isinstance(entries, list):
             entries = [self._with_arn(raw, identity, region) for raw in entries]
-        return Page(entries, str(answer.get("NextToken") or ""))
+        return Page(entries, token_of(answer))
 
     def _with_arn(self, raw: Any, identity: Identity, region: str) -> Any:
         """The entry with its ARN, which moto leaves out. A listing shows parameters of its own account only."""

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from sys import intern
 from typing import Any
 
-from secretsyncer.aws.api.service_api import Batch, Page
+from secretsyncer.aws.api.service_api import Batch, Page, token_of
 from secretsyncer.aws.api.sessions import Sessions
+from secretsyncer.aws.arn import home_of
 from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
 from secretsyncer.aws.services import SECRETS_MANAGER, Service
 from secretsyncer.aws.services.secretsmanager import without_suffix
-from secretsyncer.aws.services.service import entries_of, tags_of
+from secretsyncer.aws.services.service import are_texts, entries_of, tags_of
 from secretsyncer.aws.value import SecretValue
 
 _SERVICE = SECRETS_MANAGER.endpoint
@@ -40,7 +41,8 @@ class SecretsManager:
             ref.identity, ref.region, "GetSecretValue", params, service=_SERVICE, secret=ref.id
         )
         value = _value(answer)
-        if value is None or not value.answers(ref.id):
+        other = ref.version_id and value is not None and value.version_id != ref.version_id
+        if value is None or other or not value.answers(ref.id):
             raise AwsError(unreadable("GetSecretValue", ref.identity, ref.id))
         return value
 
@@ -96,7 +98,7 @@ class SecretsManager:
         if token:
             params["NextToken"] = token
         answer = await self._sessions.call(identity, region, "ListSecrets", params, service=_SERVICE, own=True)
-        return Page(answer["SecretList"], str(answer.get("NextToken") or ""))
+        return Page(answer["SecretList"], token_of(answer))
 
     async def _describe(self, ref: SecretRef, *, own: bool = False) -> dict[str, Any]:
         params = {"SecretId": ref.id}
@@ -123,12 +125,16 @@ def match(ids: Sequence[str], values: Sequence[SecretValue]) -> dict[str, Secret
 
 
 def _value(raw: Mapping[str, Any]) -> SecretValue | None:
-    """The value in a response; None if it is incomplete."""
+    """The value in a response; None if it is incomplete, or not what it should be."""
     text, binary = raw.get("SecretString"), raw.get("SecretBinary")
-    name, arn, version_id = (str(raw.get(key) or "") for key in ("Name", "ARN", "VersionId"))
-    if not (name and arn and version_id) or (text is None) == (binary is None):
+    texts: list[Any] = [raw.get(field) for field in ("Name", "ARN", "VersionId")]
+    stages = raw.get("VersionStages") or []
+    if not (are_texts(texts) and all(texts) and are_texts(stages)):
         return None
-    stages = tuple(str(stage) for stage in raw.get("VersionStages") or ())
+    name, arn, version_id = texts
+    is_text, is_binary = isinstance(text, str) and binary is None, isinstance(binary, bytes) and text is None
+    if home_of(arn) is None or not (is_text or is_binary):
+        return None
     # The listing has the same names and ARNs, and most values the same stages: one text of each is enough.
     return SecretValue(intern(name), intern(arn), version_id, text, binary, tuple(map(intern, stages)))
 

@@ -49,3 +49,9 @@ class ServiceApi(Protocol):
 
         `latest_first`: in the order of the last change, and with what is scheduled for deletion.
         """
+
+
+def token_of(answer: Mapping[str, Any]) -> Any:
+    """The token of the next page, empty at the end. What is no text is left to who lists: it does not say "the end"."""
+    token = answer.get("NextToken")
+    return "" if token is None else token

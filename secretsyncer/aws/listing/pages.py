@@ -13,7 +13,7 @@ from dataclasses import replace
 from sys import intern
 from typing import Any, NamedTuple
 
-from secretsyncer.aws.api.service_api import ServiceApi
+from secretsyncer.aws.api.service_api import Page, ServiceApi
 from secretsyncer.aws.arn import home_of
 from secretsyncer.aws.failures import AwsError, Failure
 from secretsyncer.aws.identity import Identity
@@ -51,8 +51,7 @@ async def list_secrets(
     for _ in range(MAX_PAGES):
         page = await api.list_page(identity, region, token)
         beat()
-        if not isinstance(page.entries, list) or not isinstance(page.next_token, str):
-            raise broken("a page is malformed", api.service)
+        check_page(page, api.service)
         for raw in page.entries:
             listed = listed_of(raw, api.service)
             if listed.deleted:
@@ -72,6 +71,12 @@ async def list_secrets(
             raise broken("a page token was repeated", api.service)
         tokens.add(token)
     raise broken(f"no end after {MAX_PAGES} pages", api.service)
+
+
+def check_page(page: Page, service: Service) -> None:
+    """Raises AwsError for a page without a list, or whose token is none: it would be the last one."""
+    if not isinstance(page.entries, list) or not isinstance(page.next_token, str):
+        raise broken("a page is malformed", service)
 
 
 def entry_of(raw: Mapping[str, Any], service: Service = SECRETS_MANAGER) -> Entry | None:

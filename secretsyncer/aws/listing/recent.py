@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from secretsyncer.aws.api.service_api import ServiceApi
+from secretsyncer.aws.api.service_api import Page, ServiceApi
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import Identity
 from secretsyncer.aws.listing.catalogue import Catalogue, Deleted, Entry
-from secretsyncer.aws.listing.pages import broken, deleted_by, entry_from, listed_of, still_visible
+from secretsyncer.aws.listing.pages import check_page, deleted_by, entry_from, listed_of, still_visible
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services.service import Listed
 from secretsyncer.aws.values.cache import SecretCache
@@ -123,7 +123,7 @@ class RecentChanges:
         for _ in range(MAX_PAGES):
             page = await self._api.list_page(identity, region, token, latest_first=True)
             beat()
-            listed = self._listed(page.entries)
+            listed = self._listed(page)
             dates = _dates(listed)
             news = _news(listed, known)
             found = Found(
@@ -143,11 +143,10 @@ class RecentChanges:
             self._newest, self._newest_since = newest, now
         return OVERLAP if now - self._newest_since <= OVERLAP.total_seconds() else timedelta(0)
 
-    def _listed(self, page: Any) -> list[Listed]:
+    def _listed(self, page: Page) -> list[Listed]:
         """The entries of a page. Raises AwsError if it is none."""
-        if not isinstance(page, list) or not all(isinstance(raw, dict) for raw in page):
-            raise broken("a page is malformed", self._api.service)
-        return [listed_of(raw, self._api.service) for raw in page]
+        check_page(page, self._api.service)
+        return [listed_of(raw, self._api.service) for raw in page.entries]
 
     def _failed(self, error: str) -> Found:
         self._failures += 1

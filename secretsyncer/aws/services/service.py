@@ -180,6 +180,11 @@ def entries_of(value: Any) -> list[dict[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
+def are_texts(value: Any) -> bool:
+    """Whether it is a list of texts."""
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+
+
 def tags_of(raw: Mapping[str, Any], field: str = "Tags") -> dict[str, str]:
     """The tags of an entry or a response. A tag without a value is empty. Raises AttributeError or TypeError."""
     # Interned, because thousands of secrets have the same few keys.

@@ -7,6 +7,7 @@ from secretsyncer.aws.api.parameterstore import ParameterStore
 from secretsyncer.aws.api.secretsmanager import SecretsManager
 from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import OPERATOR, SecretRef
+from secretsyncer.aws.listing.pages import list_secrets
 from secretsyncer.aws.outcome import CallOutcome
 from tests.support.cache_rig import Rig
 
@@ -162,3 +163,77 @@ async def test_odd_tags_of_a_secret_are_no_answer_of_aws(rig, odd):
     rig.world.create("a", "one")
     rig.answers("DescribeSecret", lambda real: real | {"Tags": [odd]})
     assert (await rig.failure(rig.secrets.tags(SecretRef(OPERATOR, "a", REGION)))).outcome is CallOutcome.UNREADABLE
+
+
+ODD_FIELDS = [
+    {"SecretString": {}},
+    {"SecretString": 1},
+    {"SecretString": None, "SecretBinary": "text"},
+    {"SecretString": {}, "SecretBinary": b"binary"},
+    {"VersionStages": 1},
+    {"VersionStages": [None]},
+    {"VersionStages": "AWSCURRENT"},
+    {"VersionId": ["1"]},
+    {"ARN": {"a": "b"}},
+    {"ARN": "arn:nonsense"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_FIELDS)
+async def test_a_secret_with_an_odd_field_is_no_answer_of_aws(rig, odd):
+    rig.world.create("a", "one")
+    rig.answers("GetSecretValue", lambda real: real | odd)
+    failure = await rig.failure(rig.secrets.get(SecretRef(OPERATOR, "a", REGION)))
+    assert failure.outcome is CallOutcome.UNREADABLE
+
+
+@pytest.mark.parametrize("odd", ODD_FIELDS)
+async def test_a_secret_with_an_odd_field_does_not_harm_the_others_of_its_batch(rig, odd):
+    rig.world.create("a", "one")
+    rig.world.create("b", "two")
+    refs = [SecretRef(OPERATOR, name, REGION) for name in ("a", "b")]
+    rig.answers(
+        "BatchGetSecretValue",
+        lambda real: {
+            "SecretValues": [value | odd if value["Name"] == "a" else value for value in real["SecretValues"]]
+        },
+    )
+    batch = await rig.secrets.batch_get(OPERATOR, REGION, refs)
+    assert {ref.id: value.text for ref, value in batch.values.items()} == {"b": "two"}
+    assert batch.failures == {}
+
+
+async def test_another_version_than_the_one_that_was_asked_for_is_not_used(rig):
+    first = rig.world.create("a", "one").versions.keys()
+    rig.world.put("a", "two")
+    (version,) = list(first)[:1]
+    rig.answers("GetSecretValue", lambda real: real | {"VersionId": "another", "SecretString": "two"})
+    failure = await rig.failure(rig.secrets.get(SecretRef(OPERATOR, "a", REGION, version_id=version)))
+    assert failure.outcome is CallOutcome.UNREADABLE
+
+
+@pytest.mark.parametrize("odd", [{}, 0, False, [], 1, ["next"], {"a": "b"}])
+@pytest.mark.parametrize("service", ["SecretsManager", "ParameterStore"])
+async def test_an_odd_token_is_not_the_end_of_a_listing(rig, odd, service):
+    api, operation = {
+        "SecretsManager": (rig.secrets, "ListSecrets"),
+        "ParameterStore": (rig.store, "DescribeParameters"),
+    }[service]
+    rig.answers(operation, *[lambda real: real | {"NextToken": odd}] * 2)
+    work = list_secrets(api, OPERATOR, REGION, beat=lambda: None, old={})
+    assert (await rig.failure(work)).outcome is CallOutcome.UNREADABLE
+    assert len(rig.asked) == 1
+
+
+@pytest.mark.parametrize("odd", [{"Name": None}, {"Name": "b"}, {"Name": ["a"]}])
+async def test_a_description_of_another_secret_is_no_answer(rig, odd):
+    rig.world.create("a", "one")
+    rig.answers("DescribeSecret", lambda real: real | odd)
+    failure = await rig.failure(rig.secrets.tags(SecretRef(OPERATOR, "a", REGION)))
+    assert failure.outcome is CallOutcome.UNREADABLE
+
+
+@pytest.mark.parametrize("odd", [{}, 0, False, [], 1, ["next"]])
+async def test_an_odd_token_does_not_say_that_a_parameter_is_absent(rig, odd):
+    rig.answers("DescribeParameters", {"Parameters": [], "NextToken": odd})
+    assert (await rig.failure(rig.store.describe(rig.ref("/app/a")))).outcome is CallOutcome.UNREADABLE

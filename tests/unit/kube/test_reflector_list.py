@@ -7,6 +7,7 @@ import itertools
 
 import pytest
 
+from secretsyncer.kube.errors import TOO_LARGE
 from secretsyncer.kube.objects import Key
 from tests.support.scripted_api import END, EXPIRED, added, failed, modified, obj, page, pages_only, refused
 
@@ -49,6 +50,16 @@ async def test_expired_page_restarts_the_list(api, running):
     assert names(informer) == ["x", "y"]
     assert [asked.limit for asked in api.asked if asked.verb == "list"] == [500, 500, 0]
     assert api.versions() == ["9"]
+
+
+@pages_only
+async def test_a_list_in_one_request_that_is_too_large_is_read_in_pages_later(api, running):
+    api.lists += [page(7, obj("x", 1), following="t"), EXPIRED, refused(0, TOO_LARGE), page(9, obj("y", 8))]
+    informer = running()
+    await asyncio.sleep(2)
+    assert names(informer) == ["y"]
+    assert [asked.limit for asked in api.asked if asked.verb == "list"] == [500, 500, 0, 500]
+    assert api.times("list") == pytest.approx([0, 0, 0, 0.8])
 
 
 @pages_only

@@ -257,3 +257,46 @@ async def test_long_names_of_keys_of_objects_that_are_gone_leave_room_for_others
             assert ready(one, f"o{number}")["reason"] == "Synced", number
             one.cluster.remove(SYNCED_SECRETS, Key("team", f"o{number}"))
             await asyncio.sleep(1)
+
+
+async def test_ten_objects_that_want_one_key_come_to_rest(process):
+    one = process(sync_interval_sec=120)
+    one.cluster.put(foreign())
+    for number in range(10):
+        one.cluster.put(fills(f"o{number}", "a"))
+    async with one.running():
+        await asyncio.sleep(10)
+        before = list(one.cluster.writes)
+        assert [ready(one, f"o{number}")["reason"] for number in range(10)] == ["Synced", *["Conflict"] * 9]
+        await asyncio.sleep(1200)
+        more = one.cluster.writes[len(before) :]
+        assert [write for write in more if write[1] in {"secrets", "syncedsecrets"}] == []
+
+
+async def test_forged_holders_of_many_secrets_cost_a_few_requests_a_second(process):
+    one = process(sync_interval_sec=3600)
+    asked, found = [], one.cluster.list
+
+    async def listed(resource, space=None, **options):
+        if options.get("field_selector"):
+            asked.append(space)
+        return await found(resource, space, **options)
+
+    one.cluster.list = listed
+    one.cluster.put(namespace("other"))
+    async with one.running():
+        await asyncio.sleep(60)
+        text = json.dumps({f"o{n}": {"keys": ["a"], "deletionPolicy": "Delete"} for n in range(MOST_HOLDERS)})
+        forged = {"labels": {MARK: "keys"}, "annotations": {HELD: text}}
+        for number in range(100):
+            one.cluster.put(kube_secret({"a": "1"}, ours=False, name=f"s{number}", **forged))
+        gone = json.dumps({"gone": {"keys": ["a"], "deletionPolicy": "Delete"}})
+        honest = kube_secret({"a": "1", "b": "x"}, ours=False, labels={MARK: "keys"}, annotations={HELD: gone})
+        honest["metadata"]["namespace"] = "other"
+        one.cluster.put(honest)
+        await asyncio.sleep(59)
+        assert asked.count("team") <= 2 * 300
+        assert one.data(Key("other", "demo")) == {"b": b"x"}
+        await asyncio.sleep(1200)
+        assert all(one.data(Key("team", f"s{number}")) == {} for number in range(100))
+        assert asked.count("team") < 100 * MOST_HOLDERS * 1.5

@@ -592,6 +592,46 @@ async def test_an_object_that_uses_too_much_waits_for_the_listing_if_what_it_rea
     assert core.data() == {"a": b"x"}
 
 
+async def uses_too_much(core, monkeypatch, **spec):
+    """An object that reads a long value, which no listing shows."""
+    core.world.freeze_lists()
+    core.world.create("app", "xxxxx")
+    monkeypatch.setattr(core.reconciler._contents, "_limits", Limits(fetched=3))
+    core.cluster.put(synced_secret(whole("a", "app"), **spec))
+
+
+async def test_what_no_listing_shows_is_read_again_later_and_less_and_less_often_if_it_is_not_kept(
+    no_room, core, monkeypatch
+):
+    await uses_too_much(core, monkeypatch)
+
+    async def poll(hours):
+        for _ in range(int(hours * 30)):
+            await core.list_aws()
+            await asyncio.sleep(120)
+
+    async with core.running():
+        await poll(1)
+        assert core.ready()["reason"] == "InvalidSpec"
+        assert 3 < core.calls["GetSecretValue"] < 8
+        await poll(10)
+        assert 12 < core.calls["GetSecretValue"] < 26
+        core.world.put("app", "x")
+        await poll(2)
+        assert core.data() == {"a": b"x"}
+
+
+async def test_a_refresh_ends_the_failure_of_an_object_that_uses_too_much(no_room, core, monkeypatch):
+    await uses_too_much(core, monkeypatch, refreshInterval="1m")
+    assert "the limit is 3" in (await failure(core)).message
+    core.world.put("app", "x")
+    await asyncio.sleep(50)
+    assert "the limit is 3" in (await failure(core)).message
+    await asyncio.sleep(10)
+    await reconcile(core)
+    assert core.data() == {"a": b"x"}
+
+
 @renders
 async def test_a_template_that_fails_waits_for_any_change_of_the_listing(templates):
     core = templates
