@@ -47,8 +47,15 @@ class Slow(Watch):
     async def end(self):
         """Until the listing has ended."""
         listed = self.poller.catalogue.round
-        while self.poller.catalogue.round == listed:
-            await asyncio.sleep(1)
+        await until(lambda: self.poller.catalogue.round > listed)
+
+
+async def until(holds):
+    for _ in range(200):
+        if holds():
+            return
+        await asyncio.sleep(1)
+    pytest.fail("it never holds")
 
 
 @pytest.fixture
@@ -94,8 +101,7 @@ async def test_a_listing_that_fails_loses_nothing_of_what_a_look_found(rig, watc
         await asyncio.sleep(LOOK + 1)
         before = watch.poller.catalogue.entries["s000"]
         watch.fails = True
-        while watch.poller.health() is None:
-            await asyncio.sleep(1)
+        await until(lambda: watch.poller.health() is not None)
         assert watch.changed() == [UPDATED]
         assert watch.poller.catalogue.entries["s000"] == before
 
