@@ -3,8 +3,9 @@
 A *party* is whoever gets a share: a namespace. `Turns` is the order of one line; whoever owns it counts the places that
 each party holds. Used by the work queue for its workers, and by `Places` for threads.
 
-The rule is the same everywhere: of `n` places, a quarter (at least one, if there are two) goes only to parties that
-hold none. A party alone gets the others. So one party never holds all places, and what another wants starts at once.
+The rule is the same everywhere: a party that holds places may have another one if it then holds at most three times as
+many as are left for the others. So a party alone gets three quarters of the places, and what another wants starts at
+once, not only one at a time: of 16 places, a party gets 12, the next 3, and a third one the last.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 
-def reserve(places: int) -> int:
-    """How many of so many places go only to parties that hold none."""
-    return -(-places // 4) if places > 1 else 0
+def has_room(held: int, free: float) -> bool:
+    """Whether a party that holds so many places may take one of those that are free."""
+    return free > 0 and (not held or held < 3 * (free - 1))
+
+
+def places_for(share: int) -> int:
+    """So many places that a party alone gets this share of them."""
+    return -(-4 * share // 3)
 
 
 class Turns(Generic[K, T]):
@@ -113,7 +119,6 @@ class Places:
 
     def __init__(self, places: int) -> None:
         self._places = places
-        self._common = places - reserve(places)
         self._held: Counter[Hashable] = Counter()
         self._taken = 0
         self._turns: Turns[asyncio.Future[None], None] = Turns(self._held)
@@ -138,9 +143,7 @@ class Places:
             self._leave(party)
 
     def _admit(self) -> None:
-        while (held := self._turns.least()) is not None:
-            if self._taken >= (self._places if not held else self._common):
-                return
+        while (held := self._turns.least()) is not None and has_room(held, self._places - self._taken):
             party, turn, _ = self._turns.take()
             self._count(party, 1)
             if not turn.done():  # cancelled in this very moment: it leaves in the next one

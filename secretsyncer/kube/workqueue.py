@@ -6,7 +6,7 @@ The semantics are those of client-go's and controller-runtime's queues:
 - A key is never processed twice at once. An `add` while it is processed causes exactly one more reconcile after `done`.
 - New edits (`HIGH`) go before bulk work (`LOW`). Bulk work never uses all workers, so that an edit finds a free one.
 - Within one priority, the party (namespace) with the fewest running keys goes first; within a party, the oldest key.
-  A quarter of the workers goes only to parties that use none (see `turns.py`), and bulk of these gets a few more.
+  A party alone gets three quarters of the workers (see `turns.py`), and half of them for bulk.
 - A key has at most one timer. The earliest one wins. An immediate `add` does not cancel it.
 
 Handlers and the poller add keys. Workers call `get`, and always `done` in a `finally`.
@@ -18,11 +18,12 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from enum import IntEnum
+from math import inf
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from secretsyncer.backoff import Backoff
 from secretsyncer.metrics import Metrics
-from secretsyncer.turns import Turns, reserve
+from secretsyncer.turns import Turns, has_room, places_for
 
 K = TypeVar("K", bound=Hashable)
 
@@ -59,7 +60,7 @@ class _Moment(NamedTuple):
 class WorkQueue(Generic[K]):
     """See the module. Needs a running loop; not thread-safe.
 
-    `workers`: how many call `get`. `bulk`: maximum of concurrent keys of low priority, but for the few. `party` of a key.
+    `workers`: how many call `get`. `bulk`: maximum of concurrent keys of low priority of one party alone. `party` of a key.
     """
 
     def __init__(
@@ -77,9 +78,8 @@ class WorkQueue(Generic[K]):
         self._held: Counter[Hashable] = Counter()
         self._waiting: tuple[Turns[K, float], ...] = tuple(Turns(self._held) for _ in Priority)
         self._running: dict[K, float] = {}
-        self._common = workers - reserve(workers) if workers else None
-        self._bulk_common = bulk
-        self._bulk = bulk + reserve(bulk) if bulk and workers else bulk
+        self._workers = workers or inf
+        self._bulk = places_for(bulk) if bulk else inf
         self._bulk_running: set[K] = set()
         self._again: dict[K, Priority] = {}
         self._timers: dict[K, _Timer] = {}
@@ -263,12 +263,11 @@ class WorkQueue(Generic[K]):
         held = low.least()
         if held is None or not self._has_room(held):
             return None
-        bulk = self._bulk_common if held else self._bulk
-        return Priority.LOW if bulk is None or len(self._bulk_running) < bulk else None
+        return Priority.LOW if has_room(held, self._bulk - len(self._bulk_running)) else None
 
     def _has_room(self, held: int) -> bool:
-        """Whether a party that holds so many workers may have another: the last ones are for those without any."""
-        return not held or self._common is None or len(self._running) < self._common
+        """Whether a party that holds so many workers may have another."""
+        return has_room(held, self._workers - len(self._running))
 
     def _take(self, priority: Priority) -> K:
         party, key, since = self._waiting[priority].take()

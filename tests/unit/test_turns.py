@@ -10,7 +10,7 @@ import pytest
 
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.workqueue import Priority, WorkQueue
-from secretsyncer.turns import Places, reserve
+from secretsyncer.turns import Places, has_room, places_for
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(5)]
 
@@ -48,9 +48,36 @@ def of_each(taken):
     return Counter(key.namespace for key in taken)
 
 
-@pytest.mark.parametrize(("places", "kept"), [(1, 0), (2, 1), (4, 1), (5, 2), (8, 2), (16, 4)])
-def test_a_quarter_is_kept_for_those_who_have_none(places, kept):
-    assert reserve(places) == kept
+def shares(places, parties=4):
+    """How many of the places each party gets, one party after the other."""
+    free, found = places, []
+    for _ in range(parties):
+        held = 0
+        while has_room(held, free):
+            held, free = held + 1, free - 1
+        found.append(held)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        (1, [1, 0, 0, 0]),
+        (2, [1, 1, 0, 0]),
+        (4, [3, 1, 0, 0]),
+        (5, [3, 1, 1, 0]),
+        (8, [6, 1, 1, 0]),
+        (16, [12, 3, 1, 0]),
+        (64, [48, 12, 3, 1]),
+    ],
+)
+def test_each_party_gets_three_quarters_of_what_the_ones_before_have_left(places, expected):
+    assert shares(places) == expected
+
+
+@pytest.mark.parametrize("share", range(1, 100))
+def test_places_are_made_for_the_share_of_a_party_alone(share):
+    assert shares(places_for(share))[0] == share
 
 
 class TestWorkers:
@@ -73,6 +100,15 @@ class TestWorkers:
             assert await start(queue) == [key]
             queue.done(key)
 
+    @pytest.mark.parametrize(("priority", "share"), [(HIGH, 3), (LOW, 2)])
+    async def test_a_namespace_works_at_several_objects_while_those_of_another_never_end(
+        self, queue, priority, share
+    ):
+        add_all(queue, "hostile", priority=priority)
+        await start(queue)
+        add_all(queue, "honest", priority=priority)
+        assert of_each(await start(queue)) == {"honest": share}
+
     async def test_bulk_of_a_namespace_finds_a_worker_while_edits_of_another_never_end(self, queue):
         add_all(queue, "hostile", priority=HIGH)
         await start(queue)
@@ -82,20 +118,20 @@ class TestWorkers:
     async def test_two_namespaces_get_the_same_however_many_objects_they_have(self, queue):
         add_all(queue, "many", 500)
         add_all(queue, "few", 20)
-        assert of_each(await start(queue)) == {"many": 6, "few": 6}
+        assert of_each(await start(queue)) == {"many": 7, "few": 6}
 
     async def test_workers_that_become_free_go_to_the_namespace_with_the_fewest(self, queue):
         add_all(queue, "first")
         held = await start(queue)
         add_all(queue, "second")
         held += await start(queue)
-        assert of_each(held) == {"first": 12, "second": 1}
+        assert of_each(held) == {"first": 12, "second": 3}
         for _ in range(8):
             ended = next(key for key in held if key.namespace == "first")
             held.remove(ended)
             queue.done(ended)
             held += await start(queue)
-        assert of_each(held) == {"first": 6, "second": 6}
+        assert of_each(held) == {"first": 6, "second": 7}
 
     async def test_the_order_within_a_namespace_is_first_come_first_served(self, queue):
         add_all(queue, "a", 3)
