@@ -17,6 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 MESSAGE_LIMIT = 1024
 """Maximum length of a message: the limit of the message of an Event."""
@@ -92,6 +95,21 @@ def combine(failures: Sequence[SyncFailure]) -> SyncFailure:
         kind = Awaited if any(isinstance(failure, Awaited) for failure in waiting) else Unavailable
         return kind(first.reason, message, retry_after=max(f.retry_after or 0 for f in waiting) or None)
     return Rejected(first.reason, message)
+
+
+def without_frames(failure: E) -> E:
+    """The failure, to be kept, without its tracebacks and those of its causes.
+
+    Their frames hold everything that the failure was made from, and often the failure itself. Such a cycle is freed by a
+    full garbage collection only, and never if it was alive at the one before (`operator/pauses.py`).
+    """
+    rest: list[BaseException | None] = [failure]
+    while rest:
+        one = rest.pop()
+        if one is not None and (one.__traceback__ or one is failure):
+            one.__traceback__ = None
+            rest += [one.__cause__, one.__context__]
+    return failure
 
 
 class KubeError(SecretsyncerError):

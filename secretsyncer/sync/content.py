@@ -18,7 +18,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable, without_frames
 from secretsyncer.gotemplate.engine import Filter, TemplateEngine
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
@@ -163,7 +163,7 @@ class ContentRenderer:
         except Exhausted:
             raise
         except SyncFailure as failure:
-            return failure
+            return without_frames(failure)
 
     async def _select(
         self, search: Search, grant: Grant, listings: Listings, budget: Budget, spec: SyncedSecretSpec
@@ -176,7 +176,7 @@ class ContentRenderer:
                 else self._below(search, grant, listings)
             )
         except SyncFailure as failure:
-            return failure
+            return without_frames(failure)
         await asyncio.sleep(0)  # there may be a hundred searches
         budget.charge("keys", len(found))
         service = SECRETS_MANAGER if isinstance(search, Find) else PARAMETER_STORE

@@ -18,7 +18,7 @@ from secretsyncer import logs
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.changes import Changes
-from secretsyncer.errors import Awaited, Reason, Rejected, Unavailable
+from secretsyncer.errors import Awaited, Reason, Rejected, Unavailable, without_frames
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
@@ -195,6 +195,8 @@ class Controller:
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this key's failure
             result = exc
         self._settle(key, result)
+        if isinstance(result, Exception):
+            without_frames(result)
 
     def stuck(self) -> str | None:
         """The problem if a reconcile has outlived its deadline: only the end of the process can end it."""

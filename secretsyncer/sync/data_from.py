@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted, combine
+from secretsyncer.errors import Reason, Rejected, SyncFailure, Unlisted, combine, without_frames
 from secretsyncer.expressions import regexp
 from secretsyncer.sync.budget import Budget, Exhausted
 from secretsyncer.sync.json_value import Absent, Documents, bad, listed, raw, shown_key
@@ -113,7 +113,7 @@ class AllKeys:
         except Exhausted:
             raise
         except SyncFailure as failure:
-            self._failures.append(failure)
+            self._failures.append(without_frames(failure))
 
     def _add_found(self, parts: _Parts, search: Search, found: Found | SyncFailure) -> None:
         self.left_out |= search.optional and not found

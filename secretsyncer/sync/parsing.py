@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from secretsyncer.errors import SyncFailure
+from secretsyncer.errors import SyncFailure, without_frames
 from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.synced_secret import SyncedSecret, parse
 from secretsyncer.turns import Places
@@ -46,4 +46,4 @@ def _attempt(obj: Object) -> SyncedSecret | SyncFailure:
     try:
         return parse(obj)
     except SyncFailure as failure:
-        return failure
+        return without_frames(failure)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import NamedTuple
 
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.errors import Reason, Rejected, SyncFailure, combine
+from secretsyncer.errors import Reason, Rejected, SyncFailure, combine, without_frames
 from secretsyncer.sync.budget import Budget, Exhausted
 from secretsyncer.sync.data_from import AllKeys, Data, Found, Values, decoded, given, is_absent
 from secretsyncer.sync.json_value import Documents, raw
@@ -105,7 +105,7 @@ def finish(spec: SyncedSecretSpec, prepared: Prepared, outputs: Outputs, budget:
         try:
             made = _output(part.made, outputs, budget) if isinstance(part.made, DataItem) else given(part.made)
         except SyncFailure as failure:
-            failures.append(_labelled(part.label, failure))
+            failures.append(_labelled(part.label, without_frames(failure)))
             if isinstance(failure, Exhausted):
                 break
         else:
@@ -160,7 +160,7 @@ class _Rendering:
                 failed = [_labelled(part.label, part.made) for part in parts if isinstance(part.made, SyncFailure)]
                 raise combine([*failed, _labelled(label, failure)]) from None
             except SyncFailure as failure:
-                made = failure
+                made = without_frames(failure)
             parts.append(_Part(label, template_only, made))
         return Prepared(tuple(parts), self._left_out)
 

@@ -16,7 +16,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.errors import Awaited, Reason, Rejected, SyncFailure, Unavailable, combine
+from secretsyncer.errors import Awaited, Reason, Rejected, SyncFailure, Unavailable, combine, without_frames
 from secretsyncer.gotemplate.engine import (
     INSTANCES,
     EngineCatalogue,
@@ -197,7 +197,7 @@ class TemplateRenderer:
     def _needed(self, failure: SyncFailure, *, public: bool) -> SyncFailure:
         """The failure of a secret that the template needs, without its name if that may come from a value."""
         if public and self._template_messages:
-            return failure
+            return without_frames(failure)
         which = (
             "a secret that the template reads"
             if public
