@@ -103,12 +103,17 @@ def parse(obj: dict[str, Any], *, seconds: float = LONGEST) -> SyncedSecret:
             "to compile; use fewer or shorter ones",
         ) from None
     except ValidationError as exc:
-        errors = exc.errors(include_input=False, include_url=False)
-        problems = [_explain(error) for error in errors[:MOST_PROBLEMS]]
-        if len(errors) > MOST_PROBLEMS:
-            problems.append(f"and {len(errors) - MOST_PROBLEMS} more")
-        raise Rejected(Reason.INVALID_SPEC, "; ".join(problems)) from None
-    return SyncedSecret(key_of(obj), metadata.get("uid", ""), metadata.get("generation", 0), checked)
+        problems = _problems(exc)
+    else:
+        return SyncedSecret(key_of(obj), metadata.get("uid", ""), metadata.get("generation", 0), checked)
+    # Outside of the handler: the causes of pydantic's error hold frames that would hold this failure.
+    raise Rejected(Reason.INVALID_SPEC, problems)
+
+
+def _problems(failure: ValidationError) -> str:
+    errors = failure.errors(include_input=False, include_url=False)
+    more = [f"and {len(errors) - MOST_PROBLEMS} more"] if len(errors) > MOST_PROBLEMS else []
+    return "; ".join([*map(_explain, errors[:MOST_PROBLEMS]), *more])
 
 
 def _explain(error: Mapping[str, Any]) -> str:

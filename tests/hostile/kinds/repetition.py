@@ -39,7 +39,7 @@ async def one_search_again(scene: Scene) -> None:
 async def many_values_of_a_tag(scene: Scene) -> None:
     """A hundred objects that ask for a thousand values of one tag each, which many secrets have."""
     async with scene.tenant() as tenant:
-        for number in range(3000):
+        for number in range(400):
             tenant.secret(f"s-{number}", "v", **{tenant.name: "1"})
 
         def body(number: int) -> str:
