@@ -183,7 +183,7 @@ def test_what_is_refused_keeps_nothing_of_the_spec_in_its_chain_of_causes():
     with pytest.raises(Rejected) as raised:
         parse(synced_secret(data=[{"name": "a", "value": CANARY, "x": CANARY}]))
     assert raised.value.__cause__ is None
-    assert raised.value.__suppress_context__
+    assert raised.value.__context__ is None
 
 
 def test_literals_and_templates_never_show_in_a_representation():
