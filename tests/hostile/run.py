@@ -75,7 +75,6 @@ async def run(
             kubeconfig = server.write_kubeconfig(Path(folder) / "kubeconfig", "operator", token=token)
             environment = {
                 **stand_in(aws),
-                "CHANGES_INTERVAL_SEC": "1",
                 "SYNC_INTERVAL_SEC": "10",
                 "EVENTS_QUEUE_URL": f"{aws.url}/123456789012/events",
                 "LEADER_ELECTION": "true",

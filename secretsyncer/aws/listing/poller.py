@@ -3,8 +3,8 @@
 Each round lists everything as the search role (or the operator), replaces `catalogue` by one assignment, and reports
 the changes. Then the cache rechecks the secrets that are not listed, and the poller reports these changes. A failed
 listing keeps the old entries, is retried with backoff, and shows in `health` and the metrics. A round ends when the
-interval has passed, listed or not, so rechecks continue even if listing is not allowed. Between two rounds, and while a
-long listing is read, the poller looks for recent changes, and reports them.
+interval has passed, listed or not, so rechecks continue even if listing is not allowed. Between two rounds, the poller
+looks for recent changes, and reports them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
-from math import inf
 
 from prometheus_async import aio
 
@@ -25,11 +24,11 @@ from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.changes import NO_CHANGES, ChangeHandler, Changes, diff
-from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister, Verdict
+from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
 from secretsyncer.aws.listing.outlook import Outlook, calls_per_day
-from secretsyncer.aws.listing.pages import denial, list_secrets, warn_of_skipped
+from secretsyncer.aws.listing.pages import Listing, denial, list_secrets, warn_of_skipped
 from secretsyncer.aws.listing.recent import RecentChanges
-from secretsyncer.aws.listing.refresh import Admission, describe_all, with_later_news
+from secretsyncer.aws.listing.refresh import Allowance, describe_all, with_later_news
 from secretsyncer.aws.listing.searcher import Operator, Searcher
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff
@@ -41,7 +40,7 @@ log = logging.getLogger(__name__)
 
 _JITTER = 0.05
 _BEAT = 15.0
-"""Seconds between two beats while the poller sleeps, and most seconds of a look while a listing is read."""
+"""Seconds between two beats while the poller sleeps."""
 _APART = 5.0
 """Seconds between two listings that events ask for, and how many times the duration of one must pass."""
 _RESOLUTION = 0.001
@@ -89,8 +88,8 @@ class Poller:
         self._failing: tuple[float, str] | None = None
         self._round_began = self._began = 0.0
         self._due: float | None = None
+        self._allowance = Allowance()
         self._soon = asyncio.Event()
-        self.admit = Admission(metrics, api.service, self._soon).admit
         self.catalogue = Catalogue(service=api.service)
         self.first_round = asyncio.Event()
 
@@ -132,6 +131,17 @@ class Poller:
                     await self._soon.wait()
             self._soon.clear()
             beat()
+
+    def admit(self, ids: Sequence[str]) -> list[str]:
+        """Those of these secrets, the first ones first, that may be refreshed now. A listing soon shows the others."""
+        admitted = list(ids[: self._allowance.take(len(ids))])
+        self._metrics.push_secrets.labels(self.service.name, "described").inc(len(admitted))
+        if left := len(ids) - len(admitted):
+            self._metrics.push_secrets.labels(self.service.name, "listed").inc(left)
+            if not self._soon.is_set():
+                log.warning("too many change events, listing instead", extra={"secrets": left})
+            self._soon.set()
+        return admitted
 
     async def refresh(self, ids: Collection[str]) -> None:
         """Describe these secrets (names or ARNs of the listed account) now, and report changes.
@@ -178,47 +188,41 @@ class Poller:
         return self._failing is None
 
     async def _list_once(self, beat: Callable[[], None]) -> bool:
-        """One listing and its report; whether a new round has begun. Recent changes are looked for while it takes long."""
-        self._began, known = loop_time(), self.catalogue
-        took = self._metrics.poll_seconds.labels(self.service.name)
-        reading = asyncio.ensure_future(aio.time(took, self._read(known, beat)))
-        self._recent.postpone()
-        try:
-            while (look_in := self._look_in()) < inf and not (await asyncio.wait({reading}, timeout=look_in))[0]:
-                await self._look(beat, within=_BEAT)
-            new = self._listed(known, *await reading)
-        except (AwsError, SyncFailure) as exc:
-            new = self._failed(exc)
-        finally:
-            reading.cancel()
+        """One listing and its report; whether a new round has begun."""
+        self._began = loop_time()
+        new = await aio.time(self._metrics.poll_seconds.labels(self.service.name), self._list(self.catalogue, beat))
         old, self.catalogue = self.catalogue, new
         self.first_round.set()
-        if (changes := diff(old, new)) or (old.listed_at is None and new.listed_at is not None):
+        changes = diff(old, new)
+        if changes or (old.listed_at is None and new.listed_at is not None):
             self._report(old, new, changes, set())
         return new.round > old.round
 
-    async def _read(self, old: Catalogue, beat: Callable[[], None]) -> tuple[Verdict, bool]:
-        """The listing, and whether it is of the operator's own account. Raises AwsError or SyncFailure."""
-        identity = await self._searcher.identity()
-        region = self._searcher.region
-        list_all = partial(list_secrets, self._api, identity, region, beat=beat, old=old.entries)
-        listing = await list_all()
-        lister = Lister(identity, await self._searcher.account(identity), region)
-        verdict = await self._confirmation.check(listing, old, lister, list_all)
-        return verdict, await self._searcher.lists_own_account(identity, verdict.listing)
+    async def _list(self, old: Catalogue, beat: Callable[[], None]) -> Catalogue:
+        try:
+            identity = await self._searcher.identity()
+            region = self._searcher.region
+            list_all = partial(list_secrets, self._api, identity, region, beat=beat, old=old.entries)
+            listing = await list_all()
+            lister = Lister(identity, await self._searcher.account(identity), region)
+            verdict = await self._confirmation.check(listing, old, lister, list_all)
+            own_account = await self._searcher.lists_own_account(identity, verdict.listing)
+        except (AwsError, SyncFailure) as exc:
+            return self._failed(exc)
+        if verdict.doubt:
+            return self._failed(Unavailable(Reason.AWS_UNAVAILABLE, verdict.doubt), doubt=verdict.doubt)
+        return self._listed(old, verdict.listing, own_account=own_account)
 
     async def _recheck(self, catalogue: Catalogue) -> None:
-        if changed := await self._cache.recheck(self._referenced(), catalogue):
+        changed = await self._cache.recheck(self._referenced(), catalogue)
+        if changed:
             self._report(catalogue, catalogue, NO_CHANGES, changed)
 
     def _report(self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: set[SecretRef]) -> None:
         for handler in self._handlers:
             handler(old, new, changes, changed_refs)
 
-    def _listed(self, old: Catalogue, verdict: Verdict, own_account: bool) -> Catalogue:  # noqa: FBT001
-        if verdict.doubt:
-            return self._failed(Unavailable(Reason.AWS_UNAVAILABLE, verdict.doubt), doubt=verdict.doubt)
-        listing = verdict.listing
+    def _listed(self, old: Catalogue, listing: Listing, *, own_account: bool) -> Catalogue:
         if self._failing is not None:
             log.info("listing recovered", extra={"failures": self._failures})
         self._failing, self._failures = None, 0
@@ -264,7 +268,8 @@ class Poller:
         soon = due if self._failures else min(due, now + max(_APART, _APART * (now - self._began)))
         self._recent.postpone()
         while (left := (soon if self._soon.is_set() else due) - loop_time()) > _RESOLUTION:
-            look_in = min(self._look_in(), left)
+            looks = not self._failing and self.catalogue.listed_at is not None
+            look_in = self._recent.due_in() if looks else left
             if look_in <= _RESOLUTION:
                 await self._look(beat, within=left)
             elif self._soon.is_set():
@@ -275,11 +280,6 @@ class Poller:
                         await self._soon.wait()
             beat()
         self._soon.clear()
-
-    def _look_in(self) -> float:
-        """Seconds until the next look for recent changes; infinite while there is no listing to compare with."""
-        looks = not self._failing and self.catalogue.listed_at is not None
-        return self._recent.due_in() if looks else inf
 
     async def _look(self, beat: Callable[[], None], *, within: float) -> None:
         """Look for recent changes and report them. If there are too many, a listing comes soon."""
