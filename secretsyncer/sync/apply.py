@@ -20,7 +20,7 @@ from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.awaited import Awaited
 from secretsyncer.sync.damping import Damping, dispute, turf
 from secretsyncer.sync.marks import MARKED, is_managed, is_watched
-from secretsyncer.sync.observed import fingerprint, summarise
+from secretsyncer.sync.observed import fingerprint
 from secretsyncer.sync.owners import NOBODY, Peers
 from secretsyncer.sync.planner import Planner, Wish
 from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
@@ -30,7 +30,7 @@ from secretsyncer.sync.secret_plan import Create, Patch, Recreate
 from secretsyncer.sync.secret_rules import listed_keys
 from secretsyncer.sync.status import NOTHING_REPORTED, Reported
 from secretsyncer.sync.stores import Stores
-from secretsyncer.sync.whole import whole
+from secretsyncer.sync.whole import read_secret, whole
 from secretsyncer.synced_secret import SyncedSecret
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Writer:
                 raise await self._disputed(synced.secret, place, seconds)
             if isinstance(step, Recreate) and observed and not observed["whole"]:
                 # With all that others put there, which the successor gets.
-                observed = await self._read(synced.secret)
+                observed = await read_secret(self._api, synced.secret, whole=True)
                 continue
             number = made.number if made else None
             if step is None:
@@ -158,7 +158,7 @@ class Writer:
         if unknown or is_stub(observed):
             if not synced.spec.creates:
                 self._awaited.wait(synced.key, synced.secret)
-            observed = await self._read(synced.secret)
+            observed = await read_secret(self._api, synced.secret, whole=True)
         if observed is not None or synced.spec.creates:
             self._awaited.done(synced.key)
         return observed
@@ -258,7 +258,7 @@ class Writer:
         synced = wish.synced
         stored = self._secrets.get(synced.secret)
         if is_stub(stored):
-            stored = await self._read(synced.secret)
+            stored = await read_secret(self._api, synced.secret, whole=True)
         if stored is None or stored["metadata"]["resourceVersion"] != written.version:
             return  # somebody else has changed it since
         left = self._planner.step(wish, stored, revision)
@@ -289,11 +289,3 @@ class Writer:
             message = dispute(key, stored)
             self._damping.explain(place, message)
         return Rejected(Reason.CONFLICT, message, retry_after=seconds)
-
-    async def _read(self, key: Key) -> Object | None:
-        try:
-            return summarise(await self._api.get(SECRETS, key.namespace, key.name), whole=True)
-        except KubeError as error:
-            if error.status == 404:
-                return None
-            raise as_failure(error, f"Secret {key}") from error

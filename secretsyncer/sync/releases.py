@@ -21,11 +21,11 @@ from secretsyncer.loops import loop_time
 from secretsyncer.sync.damping import Damping, part_of
 from secretsyncer.sync.holders import Holders
 from secretsyncer.sync.merge_plan import plan_release
-from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
 from secretsyncer.sync.secret_plan import is_ours, owned_secrets
 from secretsyncer.sync.stores import Stores
+from secretsyncer.sync.whole import read_secret
 from secretsyncer.synced_secret import SyncedSecret
 
 log = logging.getLogger(__name__)
@@ -202,17 +202,9 @@ class Releases:
                 self._secrets.remember(written)
                 log.info("keys released", extra={"secret": str(secret), "removed": len(step.keys)})
                 return True
-            observed = await self._read(secret)
+            observed = await read_secret(self._api, secret)
         raise Unavailable(Reason.KUBERNETES_ERROR, f"Secret {secret} keeps being modified concurrently")
 
     async def _find(self, secret: Key) -> Object | None:
         observed = self._secrets.get(secret)
-        return await self._read(secret) if is_stub(observed) else observed
-
-    async def _read(self, secret: Key) -> Object | None:
-        try:
-            return summarise(await self._api.get(SECRETS, secret.namespace, secret.name))
-        except KubeError as error:
-            if error.status == 404:
-                return None
-            raise as_failure(error, f"Secret {secret}") from error
+        return await read_secret(self._api, secret) if is_stub(observed) else observed
