@@ -163,23 +163,20 @@ Path = Annotated[
 """Names and numbers, separated by dots."""
 
 
-_PARAMETER_ID = re.compile(r"[\w.-]+|(arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter)?(/[\w.-]+)+", re.ASCII)
 _NO_PARAMETER = (
     "must be the name of a parameter (A-Z a-z 0-9 _ . -, and a slash before each level if there are several) or its ARN "
     "(arn:aws:ssm:<region>:<account>:parameter/<name>)"
 )
 
 
-def _parameter_id(text: str) -> str:
-    if not _PARAMETER_ID.fullmatch(text):
-        raise ValueError(_NO_PARAMETER)
-    return text
-
-
+_PARAMETER_ID = Format(
+    r"[\w.-]+|(arn:aws[a-z-]*:ssm:[a-z0-9-]+:\d{12}:parameter)?(/[\w.-]+)+",
+    _NO_PARAMETER,
+)
 ParameterID = Annotated[
     str,
     Field(min_length=1, max_length=1011),
-    AfterValidator(_parameter_id),
+    AfterValidator(_PARAMETER_ID.check),
     # The API server checks what people get wrong: by its estimate, the pattern costs too much.
     Field(
         json_schema_extra={
@@ -194,37 +191,22 @@ ParameterID = Annotated[
 ]
 """The name or the ARN of a parameter. How many levels it may have, the operator tells."""
 
-_PARAMETER_PATH = re.compile(r"/([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]*", re.ASCII)
 _NO_PATH = "must begin with a slash and have letters, digits, '_', '.', '-' and '/'"
-
-
-def _parameter_path(text: str) -> str:
-    if not _PARAMETER_PATH.fullmatch(text):
-        raise ValueError(_NO_PATH)
-    return text
-
-
+_PARAMETER_PATH = Format(r"/([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]*", _NO_PATH)
 ParameterPath = Annotated[
     str,
     Field(max_length=1011),
-    AfterValidator(_parameter_path),
+    AfterValidator(_PARAMETER_PATH.check),
     # The API server checks its beginning only: by its estimate, the pattern costs too much in lists of lists.
     Field(json_schema_extra={"checks": [{"message": _NO_PATH, "cel": "self.startsWith('/')"}]}),
 ]
 """A path of parameters."""
 
-
-_PARAMETER_LABEL = re.compile(r"(?!aws|ssm)[A-Z_.-][A-Z0-9_.-]*", re.ASCII | re.IGNORECASE)
-
-
-def _parameter_label(text: str) -> str:
-    # AWS would read a number as a version.
-    if not _PARAMETER_LABEL.fullmatch(text):
-        raise ValueError("must have letters, digits, '_', '.' and '-', and must not begin with a digit, aws or ssm")
-    return text
-
-
-ParameterLabel = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_parameter_label)]
+_PARAMETER_LABEL = Format(
+    r"(?i:(?!aws|ssm)[A-Z_.-][A-Z0-9_.-]*)",  # AWS would read a number as a version
+    "must have letters, digits, '_', '.' and '-', and must not begin with a digit, aws or ssm",
+)
+ParameterLabel = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_PARAMETER_LABEL.check)]
 """A label of a version of a parameter (AWS, "Working with parameter labels")."""
 
 _CLUSTER_ACCESS = f"{' and '.join(CLUSTER_CREDENTIALS)} grant access to the cluster itself and cannot be synced"
