@@ -11,7 +11,7 @@ from typing import Any
 
 from secretsyncer.aws.api.pace import Paces
 from secretsyncer.aws.api.secretsmanager import some_of
-from secretsyncer.aws.api.service_api import Batch, Page, token_of
+from secretsyncer.aws.api.service_api import Batch, Page, read_tags, token_of
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.arn import role_account
 from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
@@ -19,13 +19,11 @@ from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.services import PARAMETER_STORE, Service
 from secretsyncer.aws.services.parameterstore import parameter_arn, version_of
-from secretsyncer.aws.services.service import entries_of, tags_of
+from secretsyncer.aws.services.service import entries_of
 from secretsyncer.aws.value import SecretValue
 
 CALLS_PER_SECOND = 20.0
 """Half of the quota of an account: 40 GetParameters per second (AWS, "Systems Manager endpoints and quotas")."""
-
-
 _PAGES = 20
 """Pages of a description: there are as few as AWS needs to find one parameter."""
 
@@ -69,10 +67,7 @@ class ParameterStore:
                 raise
             params["ResourceId"] = parameter.alias
             answer = await self._call(ref.identity, ref.region, operation, params, secret=ref.id)
-        try:
-            return tags_of(answer, "TagList")
-        except (AttributeError, TypeError):
-            raise AwsError(unreadable(operation, ref.identity, ref.id)) from None
+        return read_tags(answer, operation, ref, "TagList")
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
         """One entry of a listing. AWS may return a page without any, and a token, before it has looked at everything."""

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from sys import intern
 from typing import Any
 
-from secretsyncer.aws.api.service_api import Batch, Page, token_of
+from secretsyncer.aws.api.service_api import Batch, Page, read_tags, token_of
 from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.arn import home_of
 from secretsyncer.aws.failures import AwsError, Failure, from_code, unreadable
 from secretsyncer.aws.identity import CURRENT, Identity, SecretRef
 from secretsyncer.aws.services import SECRETS_MANAGER, Service
 from secretsyncer.aws.services.secretsmanager import without_suffix
-from secretsyncer.aws.services.service import are_texts, entries_of, tags_of
+from secretsyncer.aws.services.service import are_texts, entries_of
 from secretsyncer.aws.value import SecretValue
 
 _SERVICE = SECRETS_MANAGER.endpoint
@@ -82,10 +82,7 @@ class SecretsManager:
                     secret=ref.id,
                 )
             )
-        try:
-            return tags_of(answer)
-        except (AttributeError, TypeError):
-            raise AwsError(unreadable("DescribeSecret", ref.identity, ref.id)) from None
+        return read_tags(answer, "DescribeSecret", ref)
 
     async def describe(self, ref: SecretRef) -> dict[str, Any]:
         answer = await self._describe(ref, own=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from secretsyncer.aws.failures import Failure
+from secretsyncer.aws.failures import AwsError, Failure, unreadable
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.services import Service
+from secretsyncer.aws.services.service import tags_of
 from secretsyncer.aws.value import SecretValue
 
 
@@ -55,3 +56,11 @@ def token_of(answer: Mapping[str, Any]) -> Any:
     """The token of the next page, empty at the end. What is no text is left to who lists: it does not say "the end"."""
     token = answer.get("NextToken")
     return "" if token is None else token
+
+
+def read_tags(answer: Mapping[str, Any], operation: str, ref: SecretRef, field: str = "Tags") -> dict[str, str]:
+    """The tags in the answer to a call about one secret or parameter. Raises AwsError if it has something else."""
+    try:
+        return tags_of(answer, field)
+    except (AttributeError, TypeError):
+        raise AwsError(unreadable(operation, ref.identity, ref.id)) from None
