@@ -172,7 +172,7 @@ class Reflector:
                 item.setdefault("kind", self._resource.kind)
                 if kept := self._store.prepare(item):
                     objects.put(key_of(kept), kept)
-        return [obj for _, obj in objects.items()], version
+        return objects.objects(), version
 
     async def _verify(self) -> None:
         """Whether the server has reached our version. A server that was restored from a backup has not.

@@ -57,6 +57,9 @@ class Shelf:
         found = [self._items(namespace)] if namespace else [each.items() for each in self._objects.values()]
         return [item for items in found for item in items]
 
+    def objects(self) -> list[Object]:
+        return [obj for _, obj in self.items()]
+
     def keys(self, namespace: str = "") -> list[Key]:
         return [key for key, _ in self.items(namespace)]
 

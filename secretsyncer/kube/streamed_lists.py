@@ -105,7 +105,7 @@ async def read_streamed_list(
         version = event.version
         if event.kind == "BOOKMARK":
             _check_end(event)
-            return [obj for _, obj in objects.items()], version
+            return objects.objects(), version
         if (kept := store.prepare(event.obj)) is None:
             continue
         if event.kind == "DELETED":
