@@ -24,6 +24,7 @@ from secretsyncer.sync.report import Reporter
 from tests.support.builders import ANNOTATION, namespace
 from tests.support.cache_rig import Rig
 from tests.support.memory_cluster import MemoryCluster
+from tests.support.workers import working
 
 KEY = Key("team", "demo")
 
@@ -107,13 +108,8 @@ class Core:
         """Two workers, which lead."""
         await asyncio.sleep(self.cluster.lag)
         await self.controller.lead()
-        tasks = [asyncio.create_task(self.controller.work()) for _ in range(workers)]
-        try:
+        async with working(self.controller.work, workers):
             yield self
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
 
     async def list_aws(self, *, fails=False):
         """A round of the poller."""

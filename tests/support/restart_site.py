@@ -20,6 +20,7 @@ from secretsyncer.sync.workload_api import Workloads
 from tests.support.builders import damping, synced_secret
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.specs import literal
+from tests.support.workers import working
 from tests.support.workloads import RESTARTED_AT, workload
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z, a Thursday
@@ -68,13 +69,8 @@ class Site:
         for key, obj in self.cluster.stores.objects.items():  # what an informer reports at its start
             self.restarter._on_object("ADDED", key, None, obj)
         self.restarter.lead()
-        tasks = [asyncio.create_task(self.restarter.work()) for _ in range(2)]
-        try:
+        async with working(self.restarter.work, 2):
             yield self
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
 
     def put(self, name="demo", *, revision=0, restart=WEB, **more):
         """A SyncedSecret whose Secret has this revision, from now on."""
