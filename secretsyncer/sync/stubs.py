@@ -56,7 +56,8 @@ def stub_of_secret(secret: Object) -> Object:
     metadata = secret["metadata"]
     annotations = metadata.get("annotations") or {}
     held, crowded = held_keys.read(annotations), held_keys.is_crowded(annotations)
-    holders: dict[str, Any] = {  # those that are to be forgotten when they are gone are told by the policy
+    # An entry with deletionPolicy: Delete is removed once its object is gone. If there are many entries, each is.
+    holders: dict[str, Any] = {
         name: {"keys": []} | ({"deletionPolicy": "Delete"} if entry.delete or crowded else {})
         for name, entry in held.items()
     }

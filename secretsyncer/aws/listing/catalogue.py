@@ -57,12 +57,12 @@ class Catalogue:
     """One listing of one service. Immutable; digests are computed on first use.
 
     `round` counts the rounds of polling since the start, including failed ones. `listed_round` and `listed_at` (wall
-    clock; None: never) belong to the last complete listing, which the entries are from. `awaited`: no attempt to list has
-    ended, whether or not it succeeded. `own_account`: the operator's
-    own credentials belong to the listed account. `without_current` are the names of secrets that exist without
-    a current version. `deleted` are the secrets that are scheduled for deletion, by name. `doubt`: why the last listing was
-    not believed. Then the entries are from the one before. `denied`: why listing is not allowed. Then no reference has an
-    entry, and what is referenced is read in each round.
+    clock; None: never) belong to the last complete listing, which the entries are from. `awaited`: no attempt to list
+    has ended, whether or not it succeeded. `own_account`: the operator's own credentials belong to the listed account.
+    `without_current` are the names of secrets that exist without a current version. `deleted` are the secrets that are
+    scheduled for deletion, by name. `doubt`: why the last listing was not believed. Then the entries are from the one
+    before. `denied`: why listing is not allowed. Then no reference has an entry, and what is referenced is read in each
+    round.
     """
 
     __slots__ = (

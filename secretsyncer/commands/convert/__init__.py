@@ -2,8 +2,8 @@
 
 `convert_all` knows ExternalSecret of External Secrets Operator (v1, v1beta1, AWS Secrets Manager stores),
 ExternalSecret of kubernetes-external-secrets and AWSSecret of aws-secret-operator, and annotations of workloads for
-Reloader. Of HashiCorp's operator, it says which restarts to ask for. A result makes the Secret that the
-original makes. Differences on purpose are noted. An object of which a part has no counterpart is not converted.
+Reloader. Of HashiCorp's operator, it says which restarts to ask for. A result makes the Secret that the original makes.
+Differences on purpose are noted. An object of which a part has no counterpart is not converted.
 """
 
 from __future__ import annotations
