@@ -29,6 +29,8 @@ LONGEST = 300.0
 """Longest delay of a correction in seconds, if the sync interval is not shorter."""
 LONGEST_ALTERED = 3600.0
 """The same for a Secret that admission changes whenever it is written: only a write shows whether that is still so."""
+EARLY = 0.001
+"""Seconds before its time that a timer counts as due: a clock has steps, and a shorter rest would be waited for again."""
 REMEMBERED = 20_000
 """Secrets whose last write is remembered."""
 _ADVICE = "let only one of them write it"
@@ -91,14 +93,14 @@ class Damping:
             last.delay = self._backoff.delay(last.undone - FREE) if last.undone > FREE else 0.0
             last.until, last.message = now + last.delay, ""
             self._count(not lasted)
-        return max(0.0, last.until - now)
+        return _rest(last.until, now)
 
     def on_trial(self, secret: Key) -> float:
         """Seconds until the last write of a disputed Secret, which is as wanted, has lasted; 0 if it is not disputed."""
         last = self._last.get(secret)
         if last is None or last.noted or not last.delay:
             return 0.0
-        return max(0.0, last.at + last.trial - self._clock())
+        return _rest(last.at + last.trial, self._clock())
 
     def wrote(self, secret: Key, wanted: bytes) -> None:
         """The Secret was written, and is as wanted."""
@@ -137,6 +139,11 @@ class Damping:
         """Set the message, until another write is undone."""
         if last := self._last.get(secret):
             last.message = message
+
+
+def _rest(until: float, now: float) -> float:
+    """Seconds until then; 0 if it is as good as then."""
+    return until - now if until - now > EARLY else 0.0
 
 
 def turf(synced: SyncedSecret) -> Key:

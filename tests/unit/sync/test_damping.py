@@ -10,7 +10,8 @@ import pytest
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SECRETS
 from secretsyncer.sync.damping import FREE, LONGEST_ALTERED, SOON, dispute
-from tests.support.builders import damping, synced_secret
+from tests.support.builders import damping as damping_of
+from tests.support.builders import synced_secret
 from tests.support.core import KEY, Core
 from tests.support.specs import literal, whole
 
@@ -95,6 +96,22 @@ async def test_an_opponent_is_answered_less_and_less_often_and_named_and_the_obj
     edit(core)
     await asyncio.sleep(0.5)
     assert core.data() == OURS  # and the past is forgotten
+
+
+def test_a_timer_that_fires_a_moment_early_is_not_set_again():
+    now = 0.0
+    damping, secret = damping_of(lambda: now), Key("team", "demo")
+    for _ in range(FREE):
+        damping.wrote(secret, b"ours")
+        assert damping.wait(secret, b"ours") == 0
+    damping.wrote(secret, b"ours")
+    now += (delay := damping.wait(secret, b"ours")) - 1e-6
+    assert delay > 0
+    assert damping.wait(secret, b"ours") == 0  # else the worker comes back without any time having passed
+    damping.wrote(secret, b"ours")
+    now += (trial := damping.on_trial(secret)) - 1e-6
+    assert trial > 0
+    assert damping.on_trial(secret) == 0
 
 
 async def test_events_of_an_opponent_cost_nothing_while_the_correction_waits(core):
@@ -265,7 +282,7 @@ async def test_a_secret_that_admission_changes_is_made_again_soon_after_it_was_d
 
 def test_a_write_that_lasts_starts_the_count_anew():
     now = 0.0
-    record = damping(lambda: now)
+    record = damping_of(lambda: now)
     for _ in range(FREE):
         record.wrote(KEY, b"w")
         assert record.wait(KEY, b"w") == 0
