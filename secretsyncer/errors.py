@@ -6,6 +6,7 @@
     │   │   └── Unlisted       denied, and missing in the listing: handled like a secret that does not exist
     │   └── Unavailable        retry with backoff and jitter, after at least `retry_after` seconds
     │       └── Awaited        the first listing of AWS has not ended: no failure, and not reported
+    ├── TakesLong              a reconcile has to begin again, with one of the workers for what takes long
     ├── KubeError              the Kubernetes API responded with an error, or did not respond
     └── SettingsError          a setting is wrong: exit code 2
 
@@ -82,6 +83,10 @@ class Unavailable(SyncFailure):
 
 class Awaited(Unavailable):
     """Needs the first listing of a service, which has not ended. It is tried again as soon as that ends."""
+
+
+class TakesLong(SecretsyncerError):  # noqa: N818 - what the reconcile does
+    """The reconcile has to begin again where it may take long. Nothing was written, and nothing is reported."""
 
 
 def combine(failures: Sequence[SyncFailure]) -> SyncFailure:

@@ -77,7 +77,7 @@ class Metrics:
         )
         self.queue_wait_seconds = histogram(
             "secretsyncer_queue_wait_seconds",
-            "Time that a key waited for a worker, by priority",
+            "Time that a key waited for a worker, by priority; `long`: those that take long have few workers",
             ("priority",),
             buckets=_LATENCIES,
         )

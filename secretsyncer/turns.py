@@ -142,6 +142,10 @@ class Places:
         finally:
             self._leave(party)
 
+    def waiting(self, party: Hashable) -> int:
+        """How many of this party wait."""
+        return self._turns.length(party)
+
     def _admit(self) -> None:
         while (held := self._turns.least()) is not None and has_room(held, self._places - self._taken):
             party, turn, _ = self._turns.take()

@@ -5,6 +5,8 @@ The semantics are those of client-go's and controller-runtime's queues:
 - The queue has keys, so many events become one reconcile.
 - A key is never processed twice at once. An `add` while it is processed causes exactly one more reconcile after `done`.
 - New edits (`HIGH`) go before bulk work (`LOW`). Bulk work never uses all workers, so that an edit finds a free one.
+- Keys that take long (`set_long`) wait in a line of their own. They get a quarter of the workers, so that what they wait
+  for does not keep the others waiting.
 - Within one priority, the party (namespace) with the fewest running keys goes first; within a party, the oldest key.
   A party alone gets three quarters of the workers (see `turns.py`), and half of them for bulk.
 - A key has at most one timer. The earliest one wins. An immediate `add` does not cancel it.
@@ -19,9 +21,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from enum import IntEnum
 from math import inf
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from secretsyncer.backoff import Backoff
+from secretsyncer.kube.timers import Timers
 from secretsyncer.metrics import Metrics
 from secretsyncer.turns import Turns, has_room, places_for
 
@@ -41,20 +44,19 @@ class Priority(IntEnum):
     LOW = 1
 
 
+class _Line(IntEnum):
+    """Where keys wait: those of a priority, or those that take long, whatever their priority."""
+
+    HIGH = Priority.HIGH
+    LOW = Priority.LOW
+    LONG = 2
+
+
+_ORDER = _Line.HIGH, _Line.LONG, _Line.LOW
+
+
 class QueueClosed(Exception):  # noqa: N818 - a state, not an error
     """The queue is closed."""
-
-
-class _Timer(NamedTuple):
-    when: float
-    priority: Priority
-
-
-class _Moment(NamedTuple):
-    """A time at which keys are due, with one timer of the event loop."""
-
-    handle: asyncio.TimerHandle
-    keys: dict[Any, None]
 
 
 class WorkQueue(Generic[K]):
@@ -76,14 +78,14 @@ class WorkQueue(Generic[K]):
         self._backoff = backoff
         self._party = party
         self._held: Counter[Hashable] = Counter()
-        self._waiting: tuple[Turns[K, float], ...] = tuple(Turns(self._held) for _ in Priority)
+        self._waiting: tuple[Turns[K, float], ...] = tuple(Turns(self._held) for _ in _Line)
         self._running: dict[K, float] = {}
         self._workers = workers or inf
-        self._bulk = places_for(bulk) if bulk else inf
-        self._bulk_running: set[K] = set()
+        self._places = (self._workers, places_for(bulk) if bulk else inf, max(2, self._workers / 4))
+        self._taken = tuple(set[K]() for _ in _Line)
+        self._long: set[K] = set()
         self._again: dict[K, Priority] = {}
-        self._timers: dict[K, _Timer] = {}
-        self._moments: dict[float, _Moment] = {}
+        self._timers: Timers[K, Priority] = Timers(self._loop, self.add)
         self._failures: dict[K, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
         self._held_since = self._loop.time()
@@ -91,7 +93,7 @@ class WorkQueue(Generic[K]):
         self._idle = asyncio.Event()
         self._idle.set()
         self._retries = metrics.queue_retries
-        self._wait_seconds = tuple(metrics.queue_wait_seconds.labels(p.name.lower()) for p in Priority)
+        self._wait_seconds = tuple(metrics.queue_wait_seconds.labels(line.name.lower()) for line in _Line)
         metrics.queue_depth.set_function(self.__len__)
         metrics.queue_delayed.set_function(lambda: len(self._timers))
         metrics.queue_longest_running.set_function(self.longest_running)
@@ -105,13 +107,13 @@ class WorkQueue(Generic[K]):
         if key in self._running:
             self._again[key] = min(priority, self._again.get(key, priority))
             return
-        party = self._party(key)
-        for other, waiting in enumerate(self._waiting):
+        party, line = self._party(key), _Line.LONG if key in self._long else _Line(priority)
+        for other, waiting in zip(_Line, self._waiting, strict=True):
             if waiting.holds(party, key):
-                if other <= priority:
+                if other <= line:
                     return
                 waiting.remove(party, key)  # moves up
-        self._waiting[priority].add(party, key, self._loop.time())
+        self._waiting[line].add(party, key, self._loop.time())
         self._wake()
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.HIGH, *, tick: float = 0.0) -> None:
@@ -124,15 +126,7 @@ class WorkQueue(Generic[K]):
         when = self._loop.time() + max(seconds, 0.0)
         if tick:
             when -= when % tick
-        timer = self._cancel(key)
-        if timer is not None:
-            when = min(when, timer.when)
-            priority = min(priority, timer.priority)
-        self._timers[key] = _Timer(when, priority)
-        moment = self._moments.get(when)
-        if moment is None:
-            moment = self._moments[when] = _Moment(self._loop.call_at(when, self._fire, when), {})
-        moment.keys[key] = None
+        self._timers.set(key, when, priority)
 
     def retry(self, key: K, *, at_least: float = 0.0, priority: Priority = Priority.LOW) -> float:
         """Requeue the key after its backoff. Returns the delay in seconds.
@@ -148,7 +142,7 @@ class WorkQueue(Generic[K]):
     def forget(self, key: K) -> None:
         """Forget the failures of the key, after a success."""
         self._failures.pop(key, None)
-        self._cancel(key)
+        self._timers.cancel(key)
 
     def discard(self, key: K) -> None:
         """Remove the key, because its object is gone. A running reconcile continues.
@@ -156,19 +150,28 @@ class WorkQueue(Generic[K]):
         A key that was added while it was processed stays: a new object may have the same name.
         """
         self.forget(key)
+        self._long.discard(key)
         for waiting in self._waiting:
             waiting.remove(self._party(key), key)
+
+    def set_long(self, key: K, *, takes_long: bool) -> None:
+        """From now on, the key waits in the line of those that take long, or does not any more."""
+        (self._long.add if takes_long else self._long.discard)(key)
+
+    def is_long(self, key: K) -> bool:
+        """Whether this running key has one of the workers for what takes long."""
+        return key in self._taken[_Line.LONG]
 
     # Getting
 
     async def get(self) -> K:
         """Wait for the next key. `done` must follow. Raises QueueClosed when the queue is closed."""
-        priority = self._next()
-        if priority is not None and self._loop.time() - self._held_since > HOLD:
+        line = self._next()
+        if line is not None and self._loop.time() - self._held_since > HOLD:
             await asyncio.sleep(0)
             self._held_since = self._loop.time()
-            priority = self._next()
-        while not self._closed and priority is None:
+            line = self._next()
+        while not self._closed and line is None:
             getter = self._loop.create_future()
             self._getters.append(getter)
             try:
@@ -181,15 +184,16 @@ class WorkQueue(Generic[K]):
                     self._wake()  # it had been chosen: the next one must not sleep on
                 raise
             self._held_since = self._loop.time()
-            priority = self._next()
-        if priority is None:  # which a closed queue leaves
+            line = self._next()
+        if line is None:  # which a closed queue leaves
             raise QueueClosed
-        return self._take(priority)
+        return self._take(line)
 
     def done(self, key: K) -> None:
         """The key has been processed, successfully or not."""
         del self._running[key]
-        self._bulk_running.discard(key)
+        for taken in self._taken:
+            taken.discard(key)
         self._count(self._party(key), -1)
         again = self._again.pop(key, None)
         if not self._running:
@@ -202,9 +206,6 @@ class WorkQueue(Generic[K]):
     def close(self) -> None:
         """Close the queue: drop all keys, ignore new ones, and wake all workers with QueueClosed."""
         self._closed = True
-        for moment in self._moments.values():
-            moment.handle.cancel()
-        self._moments.clear()
         self._timers.clear()
         self._again.clear()
         for waiting in self._waiting:
@@ -240,43 +241,23 @@ class WorkQueue(Generic[K]):
 
     # Internals
 
-    def _fire(self, when: float) -> None:
-        for key in self._moments.pop(when).keys:
-            self.add(key, self._timers.pop(key).priority)
+    def _next(self) -> _Line | None:
+        """The line of the next key; None if there is none, or none that may run now."""
+        for line in _ORDER:
+            held = self._waiting[line].least()
+            # The worker it would get is one of all, and one of those for this line.
+            free = min(self._workers - len(self._running), self._places[line] - len(self._taken[line]))
+            if held is not None and has_room(held, free):
+                return line
+        return None
 
-    def _cancel(self, key: K) -> _Timer | None:
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            moment = self._moments[timer.when]
-            del moment.keys[key]
-            if not moment.keys:
-                moment.handle.cancel()
-                del self._moments[timer.when]
-        return timer
-
-    def _next(self) -> Priority | None:
-        """The priority of the next key; None if there is none, or none that may run now."""
-        high, low = self._waiting
-        held = high.least()
-        if held is not None and self._has_room(held):
-            return Priority.HIGH
-        held = low.least()
-        if held is None or not self._has_room(held):
-            return None
-        return Priority.LOW if has_room(held, self._bulk - len(self._bulk_running)) else None
-
-    def _has_room(self, held: int) -> bool:
-        """Whether a party that holds so many workers may have another."""
-        return has_room(held, self._workers - len(self._running))
-
-    def _take(self, priority: Priority) -> K:
-        party, key, since = self._waiting[priority].take()
+    def _take(self, line: _Line) -> K:
+        party, key, since = self._waiting[line].take()
         now = self._loop.time()
-        self._wait_seconds[priority].observe(now - since)
+        self._wait_seconds[line].observe(now - since)
         self._running[key] = now
         self._count(party, 1)
-        if priority is Priority.LOW:
-            self._bulk_running.add(key)
+        self._taken[line].add(key)
         self._idle.clear()
         if self._getters and self._next() is not None:  # one end of a reconcile can let two begin
             self._wake()

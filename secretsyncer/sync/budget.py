@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.errors import Reason, Rejected
+from secretsyncer.errors import Reason, Rejected, TakesLong
 
 Version = tuple[str, str]
 """ARN and version id of a value."""
@@ -100,6 +100,28 @@ _GLANCE = {"parsed": 256 << 10, "produced": 256 << 10, "keys": 5_000, "steps": 1
 _LOOK_EVERY = 0.0005
 """Seconds between two looks at the clock of the thread."""
 
+_LONG_TEMPLATES = 0.1
+"""Seconds in which templates run, after which an object takes long."""
+
+
+class LongWork:
+    """Whether a reconcile takes long, and whether it may.
+
+    Few threads do what computes for long. Who waits for one keeps a worker. With all workers, a few namespaces would keep
+    everybody waiting, so this is left to a few of them.
+    """
+
+    def __init__(self, *, allowed: bool = True) -> None:
+        self.allowed = allowed
+        self.found = False
+        """Whether the object takes long."""
+
+    def check(self, *, crowded: bool = False) -> None:
+        """Before work that may be long. Raises TakesLong if the object takes long, or would wait in a crowd, and may not."""
+        if not self.allowed and (self.found or crowded):
+            self.found = True
+            raise TakesLong
+
 
 class Budget:
     """What one reconcile has used so far. Used by one thread at a time.
@@ -107,8 +129,9 @@ class Budget:
     `party`: the namespace, whose share of the threads it uses. `read`: the versions that it has read.
     """
 
-    def __init__(self, limits: Limits | None = None, party: str = "") -> None:
+    def __init__(self, limits: Limits | None = None, party: str = "", long_work: LongWork | None = None) -> None:
         self.party = party
+        self.long_work = long_work or LongWork()
         self.read: dict[SecretRef, Version | None] = {}
         self._limits = limits or Limits()
         self._used: dict[str, float] = {field.name: 0 for field in fields(Limits)}
@@ -122,6 +145,8 @@ class Budget:
     def charge(self, what: str, amount: float) -> None:
         """Use this much of one limit, by its name in `Limits`. Raises Exhausted."""
         self._used[what] = used = self._used[what] + amount
+        if what == "template_seconds" and used > _LONG_TEMPLATES:
+            self.long_work.found = True
         limit = getattr(self._limits, what)
         if used > limit:
             self.is_exhausted = True

@@ -22,7 +22,7 @@ from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable, with
 from secretsyncer.gotemplate.engine import Filter, TemplateEngine
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
-from secretsyncer.sync.budget import Budget, Exhausted, Limits
+from secretsyncer.sync.budget import Budget, Exhausted, Limits, LongWork
 from secretsyncer.sync.data_from import is_absent, select
 from secretsyncer.sync.dependencies import Dependencies, coarse, filters_of, listing_remarks
 from secretsyncer.sync.fetch import Fetched, GatedReader, ValueSource, ref_of, refs_below, source_of
@@ -97,13 +97,14 @@ class ContentRenderer:
         expected: Iterable[str] = (),
         last_good: LastGood = _NOTHING,
         namespace: str = "",
+        long_work: LongWork | None = None,
     ) -> Content:
-        """The content. Raises Rejected or Unavailable.
+        """The content. Raises Rejected, Unavailable, or TakesLong.
 
         `expected`: ids that its templates read last time. `last_good`: what the object was made from last time.
         `namespace`: whose share of the threads it uses.
         """
-        budget = Budget(self._limits, namespace)
+        budget = Budget(self._limits, namespace, long_work)
         try:
             return await self._render(grant, spec, listings, budget, expected=expected, last_good=last_good)
         except Exhausted as exc:
@@ -216,6 +217,8 @@ class ContentRenderer:
             else:
                 budget.settle(glance, done=True)
                 return made
+        budget.long_work.found = True
+        budget.long_work.check()
         async with self._threads.of(budget.party):
             return await asyncio.to_thread(work, budget)
 

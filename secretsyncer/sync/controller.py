@@ -18,11 +18,12 @@ from secretsyncer import logs
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.changes import Changes
-from secretsyncer.errors import Awaited, Reason, Rejected, Unavailable, without_frames
+from secretsyncer.errors import Awaited, Reason, Rejected, TakesLong, Unavailable, without_frames
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
 from secretsyncer.metrics import RESULTS, Metrics
+from secretsyncer.sync.budget import LongWork
 from secretsyncer.sync.damping import part_of
 from secretsyncer.sync.dependencies import DependencyIndex
 from secretsyncer.sync.holders import Holders
@@ -189,11 +190,14 @@ class Controller:
 
     async def _reconcile(self, key: Key) -> None:
         result: Outcome | Exception
+        long_work = LongWork(allowed=self._queue.is_long(key))
         try:
             async with asyncio.timeout(DEADLINE):
-                result = await aio.time(self._metrics.reconcile_seconds, self._reconciler.reconcile(key))
+                reconcile = self._reconciler.reconcile(key, long_work)
+                result = await aio.time(self._metrics.reconcile_seconds, reconcile)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this key's failure
             result = exc
+        self._queue.set_long(key, takes_long=long_work.found)
         self._settle(key, result)
         if isinstance(result, Exception):
             without_frames(result)
@@ -215,6 +219,8 @@ class Controller:
                 self._count(key, done, reason)
                 self._queue.forget(key)
                 self._resync(key, refresh_after)
+            case TakesLong():
+                self._queue.add(key)
             case Rejected(reason=reason, message=message, retry_after=seconds):
                 self._count(key, "rejected", reason)
                 self._queue.forget(key)

@@ -22,7 +22,7 @@ from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Grant, Rules
-from secretsyncer.sync.budget import Exhausted
+from secretsyncer.sync.budget import Exhausted, LongWork
 from secretsyncer.sync.content import Content, ContentRenderer
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex, below
 from secretsyncer.sync.fetch import ref_of
@@ -108,8 +108,9 @@ class Reconciler:
         )
         return Outcome("unchanged", refresh_after=self._refreshes.due_in(obj, record)) if unchanged else None
 
-    async def reconcile(self, key: Key) -> Outcome:
-        """Reconcile one object. Raises Rejected or Unavailable, after its status says so; Awaited without."""
+    async def reconcile(self, key: Key, long_work: LongWork | None = None) -> Outcome:
+        """Reconcile one object. Raises Rejected or Unavailable, after its status says so; Awaited and TakesLong without."""
+        long_work = long_work or LongWork()
         found = self._fetch(key)
         if found is None:
             await self._releases.gone(key)
@@ -120,7 +121,7 @@ class Reconciler:
             if whole is None:
                 return Outcome("gone")  # which the watch is about to show
             obj = whole
-            record, synced = await self._parsed(key, obj)
+            record, synced = await self._parsed(key, obj, long_work)
             record.in_step = False
             if synced.spec.suspend:
                 status_changed = await self._reporter.suspended(obj, synced)
@@ -129,10 +130,13 @@ class Reconciler:
             listings = self._listings()
             grant = self._gate.authorize(synced, namespace, await self._gate.account())
             again = self._refresh(obj, record, synced, grant)
-            content = await self._render(obj, namespace, record, synced, grant=grant, listings=listings)
+            render = partial(
+                self._render, obj, namespace, record, synced, grant=grant, listings=listings, long_work=long_work
+            )
+            content = await render()
             if again is not None and (more := content.read.keys() - again):  # which was not known before
                 self._values.invalidate(more, grant.identity)
-                content = await self._render(obj, namespace, record, synced, grant=grant, listings=listings)
+                content = await render()
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             still = partial(self._is_still_granted, record, synced, grant)
@@ -185,8 +189,6 @@ class Reconciler:
             return set()
         return foreseen(spec, grant, self._listings(), record.template_reads)
 
-    # fetch
-
     def _fetch(self, key: Key) -> tuple[Object, Object] | None:
         """The object and its namespace; None if it is gone or being deleted."""
         obj = self._stores.objects.get(key)
@@ -203,10 +205,12 @@ class Reconciler:
             raise Unavailable(Reason.KUBERNETES_ERROR, f"namespace {key.namespace} is not known")
         return (obj, namespace) if not namespace["metadata"].get("deletionTimestamp") else None
 
-    async def _parsed(self, key: Key, obj: Object) -> tuple[Record, SyncedSecret]:
+    async def _parsed(self, key: Key, obj: Object, long_work: LongWork) -> tuple[Record, SyncedSecret]:
         try:
             return self._parse(key, obj)
         except OutOfPatience:
+            long_work.found = True
+            long_work.check()
             return self._parse(key, obj, await self._parser.in_a_thread(obj))
 
     def _parse(self, key: Key, obj: Object, parse: Parse = at_once) -> tuple[Record, SyncedSecret]:
@@ -241,8 +245,6 @@ class Reconciler:
         self._values.invalidate(named, grant.identity)
         return named
 
-    # authorize
-
     def _is_still_granted(self, record: Record, synced: SyncedSecret, grant: Grant) -> bool:
         """Whether the object and its namespace are still those that the grant was given for: rendering can take long.
 
@@ -254,8 +256,6 @@ class Reconciler:
         now = self._gate.authorize(synced, found[1], self._gate.known_account)
         return now.identity == grant.identity and now.tag == grant.tag
 
-    # render
-
     async def _render(
         self,
         obj: Object,
@@ -265,6 +265,7 @@ class Reconciler:
         *,
         grant: Grant,
         listings: Listings,
+        long_work: LongWork,
     ) -> Content:
         """The content. Dependencies are recorded first, so that after a failure, a change of one is noticed."""
         gave_up = record.gave_up(namespace, listings, self._values.known, now=self._clock())
@@ -286,6 +287,7 @@ class Reconciler:
                 expected=record.template_reads,
                 last_good=record.last_good(obj),
                 namespace=synced.key.namespace,
+                long_work=long_work,
             )
         except Exhausted as failure:
             read = Dependencies(refs | failure.read.keys(), paths, whole_catalogue=reads_unknown)

@@ -63,6 +63,10 @@ class RenderedTemplate:
     matched: frozenset[Filter] = field(default=frozenset(), repr=False)
 
 
+_CROWD = 2
+"""Templates of one namespace that wait for an instance, and keep a worker each."""
+
+
 class TemplateRenderer:
     """Renders templates under a grant. Without `template_messages`, failures show nothing that the template decides."""
 
@@ -178,6 +182,7 @@ class TemplateRenderer:
             raise slow
         if slow is not None:
             return slow
+        budget.long_work.check(crowded=self._places.waiting(budget.party) >= _CROWD)
         try:
             async with self._places.of(budget.party):
                 values = {i: payload(value) for i, value in given.items()}

@@ -43,7 +43,7 @@ class Core:
     """Wired as `operator/parts.py` does it. `events` are the Kubernetes Events: type, reason and message.
 
     The operator's own identity reads everything; the namespace `team` is there, and AWS has not been listed. With
-    `stubs`, the stores have room for nothing but stubs.
+    `stubs`, the stores have room for nothing but stubs. `workers`: how many the queue reckons with.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Core:
         sync_interval: float = 120.0,
         require_annotation: bool = False,
         stubs: bool = False,
+        workers: int | None = None,
     ) -> None:
         self.aws = Rig()
         self.world = self.aws.world
@@ -83,7 +84,7 @@ class Core:
             clock=asyncio.get_running_loop().time,
         )
         self.reconciler = self.new_reconciler()
-        self.queue = WorkQueue(metrics=metrics)
+        self.queue = WorkQueue(metrics=metrics, workers=workers)
         self.controller = Controller(
             self.reconciler,
             self.queue,

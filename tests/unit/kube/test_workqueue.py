@@ -170,6 +170,61 @@ class TestPriority:
         assert [await take(queue) for _ in range(2)] == ["working", "failing"]
 
 
+class TestLong:
+    """Keys that take long have few workers, so that others find a free one."""
+
+    @pytest.fixture
+    async def queue(self, metrics):
+        """Eight workers, two of them for what takes long; the namespace is the first letter of a key."""
+        return WorkQueue(metrics=metrics, workers=8, party=lambda key: key[0])
+
+    async def test_they_have_a_quarter_of_the_workers(self, queue):
+        for key in ("a1", "b1", "c1"):
+            queue.set_long(key, takes_long=True)
+            queue.add(key)
+        assert [await take(queue) for _ in range(3)] == ["a1", "b1", None]
+        queue.add("d1")
+        queue.add("e1", LOW)
+        assert [await take(queue) for _ in range(2)] == ["d1", "e1"]
+        assert [queue.is_long(key) for key in ("a1", "d1")] == [True, False]
+        queue.done("a1")
+        assert await take(queue) == "c1"
+
+    async def test_they_go_before_bulk_and_after_edits(self, queue):
+        queue.set_long("a1", takes_long=True)
+        queue.add("b1", LOW)
+        queue.add("a1", LOW)
+        queue.add("c1", HIGH)
+        assert [await take(queue) for _ in range(3)] == ["c1", "a1", "b1"]
+
+    async def test_a_key_that_turns_out_to_take_long_comes_again_in_their_line(self, queue):
+        queue.add("a1")
+        assert await take(queue) == "a1"
+        queue.set_long("a1", takes_long=True)
+        queue.add("a1")
+        queue.done("a1")
+        assert await take(queue) == "a1"
+        assert queue.is_long("a1")
+
+    async def test_one_that_no_longer_does_has_all_workers_again(self, queue):
+        for key in ("a1", "b1"):
+            queue.set_long(key, takes_long=True)
+            queue.add(key)
+            await take(queue)
+        queue.set_long("a1", takes_long=False)
+        queue.add("a1")
+        queue.done("a1")
+        assert await take(queue) == "a1"
+        assert not queue.is_long("a1")
+
+    async def test_an_object_that_is_gone_leaves_no_mark(self, queue):
+        queue.set_long("a1", takes_long=True)
+        queue.discard("a1")
+        queue.add("a1")
+        assert await take(queue) == "a1"
+        assert not queue.is_long("a1")
+
+
 class TestDelays:
     """One timer per key."""
 

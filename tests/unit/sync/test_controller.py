@@ -33,7 +33,7 @@ class Scripted:
         self.reconciles = list(reconciles)
         self.in_step = in_step
 
-    async def reconcile(self, key):
+    async def reconcile(self, key, long_work):
         return await (self.reconciles.pop(0) if len(self.reconciles) > 1 else self.reconciles[0])(key)
 
 

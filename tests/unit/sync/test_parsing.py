@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -43,6 +44,23 @@ async def test_a_long_spec_is_parsed_in_a_thread_and_the_event_loop_stays_free()
         longest = max(longest, time.thread_time() - began)
     assert longest < 0.1
     assert len((await work)(obj).spec.items) == 300
+
+
+def test_a_thread_gives_way_to_the_event_loop_for_as_long_as_it_compiles():
+    pauses, slept = [], time.sleep
+    rules = [{"source": rf"(?:[^\pL]?){{20}}{number}", "target": ""} for number in range(40)]
+    first, second = (
+        synced_secret(dataFrom={"find": {"tagKey": "a"}, "rewrite": half}) for half in (rules[:20], rules[20:])
+    )
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as threads:
+        patch.setattr(time, "sleep", lambda seconds: pauses.append(seconds) or slept(0))
+        began = time.process_time()
+        threads.submit(parse, first).result()
+        used = time.process_time() - began
+        assert used / 4 < sum(pauses) <= used
+        pauses.clear()
+        parse(second)  # nothing runs beside the main thread
+        assert pauses == []
 
 
 async def test_what_a_thread_finds_invalid_is_said_like_anything_else():

@@ -1,0 +1,115 @@
+"""Objects that take long: they begin again with one of the few workers for them, and their result is the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from secretsyncer.errors import TakesLong
+from secretsyncer.kube.objects import Key
+from secretsyncer.sync.budget import Budget, LongWork
+from tests.support.builders import synced_secret
+from tests.support.core import KEY, Core, InlineEngine
+from tests.support.eventually import eventually
+from tests.support.specs import literal, template
+
+MANY = {"data": [literal(f"k{number}", "1") for number in range(300)]}
+"""Enough to be rendered in a thread."""
+SLOW_SEARCH = {"dataFrom": {"find": {"name": {"regexp": "(?:.?){900}@"}}}}
+PATHS = [
+    {"name": f"k{number}", "valueFrom": {"secretKeyRef": {"name": "app", "jmesPath": f"{'[]' * 240}.b{number}"}}}
+    for number in range(50)
+]
+TEMPLATE = {"data": [template("a", "1")]}
+
+
+@pytest.fixture
+async def core():
+    core = Core()
+    for number in range(1000):
+        core.world.create(f"{'n' * 200}-{number}", "v")
+    await core.list_aws()
+    return core
+
+
+async def put(core, **spec):
+    core.cluster.put(synced_secret(**spec))
+    await asyncio.sleep(2 * core.cluster.lag)
+
+
+def runs(core, line):
+    """Reconciles that came out of this line of the queue."""
+    return core.registry.get_sample_value("secretsyncer_queue_wait_seconds_count", {"priority": line}) or 0
+
+
+@pytest.mark.parametrize("spec", [MANY, SLOW_SEARCH, {"data": PATHS}, TEMPLATE])
+async def test_what_takes_long_is_neither_written_nor_reported_where_it_may_not(core, spec):
+    await put(core, **spec)
+    long_work = LongWork(allowed=False)
+    long_work.found = spec is TEMPLATE  # as after a template that took long
+    with pytest.raises(TakesLong):
+        await core.reconciler.reconcile(KEY, long_work)
+    assert long_work.found
+    assert core.cluster.secret(KEY) is None
+    assert "status" not in core.cluster.synced_secret(KEY)
+
+
+async def test_it_is_done_by_the_workers_for_it_until_it_no_longer_takes_long(core):
+    await put(core, **MANY)
+
+    async def synced(keys):
+        assert len(core.data()) == keys
+        assert core.ready()["reason"] == "Synced"
+
+    async with core.running():
+        await eventually(lambda: synced(300))
+        long = runs(core, "long")
+        assert long
+        core.cluster.put(synced_secret(literal("a", "1"), generation=2))
+        await eventually(lambda: synced(1))
+        assert runs(core, "long") > long  # it was known to take long
+        long = runs(core, "long")
+        core.cluster.put(synced_secret(literal("a", "1"), literal("b", "2"), generation=3))
+        await eventually(lambda: synced(2))
+        assert runs(core, "long") == long
+
+
+def test_templates_take_long_when_they_have_run_for_a_while():
+    budget = Budget()
+    budget.charge("template_seconds", 0.09)
+    assert not budget.long_work.found
+    budget.charge("template_seconds", 0.02)
+    assert budget.long_work.found
+
+
+class StuckEngine(InlineEngine):
+    """Its templates run until they are let go."""
+
+    def __init__(self, engine):
+        super().__init__(engine)
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def render(self, *request):
+        self.asked.set()
+        await self.go.wait()
+        return await super().render(*request)
+
+
+async def test_a_crowd_that_waits_for_templates_leaves_workers_to_others(engine):
+    core = Core(StuckEngine(engine), workers=16)
+    await core.list_aws()
+    for number in range(20):
+        core.cluster.put(synced_secret(template("a", f"{number}"), name=f"o-{number}"))
+    await asyncio.sleep(2 * core.cluster.lag)
+
+    async def synced(name):
+        assert core.data(Key("team", name))
+
+    async with core.running(16):
+        await core.engine.asked.wait()
+        core.cluster.put(synced_secret(literal("a", "1"), name="other"))
+        await eventually(lambda: synced("other"))
+        core.engine.go.set()
+        for number in range(20):
+            await eventually(lambda number=number: synced(f"o-{number}"))
