@@ -9,6 +9,8 @@ import asyncio
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
@@ -20,6 +22,9 @@ _DENIED = re.compile(r"denied (the )?request|exceeded quota", re.ASCII)
 """How a ValidatingAdmissionPolicy, an admission webhook and a ResourceQuota say that they refuse an object."""
 _FOREIGN = re.compile(r"denied (the )?request|webhook", re.ASCII)
 """Texts that others than the API server had a part in: they may quote the Secret before and after the write."""
+
+_THREADS = ThreadPoolExecutor(2, thread_name_prefix="refusals")
+"""They search for values in messages, which takes most of a second for a megabyte. More would slow down the event loop."""
 
 
 class Reader(Protocol):
@@ -36,9 +41,9 @@ def check_lease(may_write: Callable[[], bool]) -> None:
 
 async def refusal(api: Reader, error: KubeError, key: Key, sent: Iterable[bytes]) -> SyncFailure:
     """The failure for a write of the Secret, without the values that were sent and those that are there now."""
-    what = f"Secret {key}"  # threads search for the values: a megabyte takes most of a second
+    what = f"Secret {key}"
     if not _FOREIGN.search(f"{error.reason} {error.message}"):
-        return await asyncio.to_thread(as_failure, error, what, hide=[*sent])
+        return await _in_a_thread(error, what, sent)
     try:
         present = await api.get(SECRETS, key.namespace, key.name)
     except KubeError as unread:
@@ -49,7 +54,13 @@ async def refusal(api: Reader, error: KubeError, key: Key, sent: Iterable[bytes]
             return Unavailable(Reason.KUBERNETES_ERROR, f"{what}: {withheld}")
         present = {}
     there = [b64decode(value) for value in (present.get("data") or {}).values()]
-    return await asyncio.to_thread(as_failure, error, what, hide=[*sent, *there])
+    return await _in_a_thread(error, what, [*sent, *there])
+
+
+async def _in_a_thread(error: KubeError, what: str, hide: Iterable[bytes]) -> SyncFailure:
+    return await asyncio.get_running_loop().run_in_executor(
+        _THREADS, partial(as_failure, error, what, hide=[*hide])
+    )
 
 
 def as_failure(error: KubeError, what: str, *, hide: Iterable[bytes] = ()) -> SyncFailure:
