@@ -28,6 +28,8 @@ _STAY = 1.0, 3.0
 _SLOW = 1.0
 """Seconds that a slow answer takes."""
 _AT_ONCE = 8
+_BYTES_A_SECOND = 10e6
+"""JSON of Secrets that a tenant deletes. All at once, the API server itself would be behind with everybody's events."""
 
 
 class Tenant:
@@ -66,9 +68,14 @@ class Tenant:
         )
 
     async def end(self) -> None:
-        for secret in await self.space.cluster.list("Secret", self.space.name):
+        cluster, namespace = self.space.cluster, self.space.name
+        await cluster.delete_all("SyncedSecret", namespace)
+        for secret in await cluster.list("Secret", namespace):
             if secret.get("type") == "Opaque" and VALUE in json.dumps(texts_of(secret)):
                 self.scene.problems.append(f"a Secret of {self.name} holds a value of an honest tenant")
+            with suppress(KubernetesError):
+                await cluster.delete("Secret", namespace, secret["metadata"]["name"])
+            await asyncio.sleep(len(json.dumps(secret)) / _BYTES_A_SECOND)
         await self.space.clear()
         self.forget_secrets()
 

@@ -30,10 +30,10 @@ async def labelled_secrets(scene: Scene) -> None:
 
 
 async def labelled_keys(scene: Scene) -> None:
-    """150 Secrets with the operator's label, new or old, and as many keys as the operator looks at."""
+    """100 Secrets with the operator's label, new or old, and as many keys as the operator looks at."""
     data = {f"{one:x}": "" for one in range(0x10000, 0x10000 + 19_990)}
     async with scene.tenant() as tenant:
-        for number in range(150):
+        for number in range(100):
             await _create(tenant, f"keys-{number}", labels=scene.rand.choice([_MARK, _OLD_MARK]), data=data)
         await scene.stay()
 
