@@ -81,7 +81,7 @@ class WorkQueue(Generic[K]):
         self._waiting: tuple[Turns[K, float], ...] = tuple(Turns(self._held) for _ in _Line)
         self._running: dict[K, float] = {}
         self._workers = workers or inf
-        self._places = (self._workers, places_for(bulk) if bulk else inf, max(2, self._workers / 4))
+        self._places = (self._workers, places_for(bulk) if bulk else inf, max(1, self._workers / 4))
         self._taken = tuple(set[K]() for _ in _Line)
         self._long: set[K] = set()
         self._again: dict[K, Priority] = {}

@@ -137,6 +137,7 @@ class Reconciler:
             if again is not None and (more := content.read.keys() - again):  # which was not known before
                 self._values.invalidate(more, grant.identity)
                 content = await render()
+            record.refreshed = None
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             still = partial(self._is_still_granted, record, synced, grant)
@@ -237,12 +238,13 @@ class Reconciler:
         Returns the sources, as far as they are known; None if that is not required.
         """
         if not (self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced)):
-            return None
+            return record.refreshed  # by a reconcile that failed, or began again
         named = {*record.versions, *(ref_of(grant, reference) for reference in references(synced.spec))}
         if record.given_up is not None:
             named |= record.given_up.read.keys()
             record.given_up = None
         self._values.invalidate(named, grant.identity)
+        record.refreshed = named
         return named
 
     def _is_still_granted(self, record: Record, synced: SyncedSecret, grant: Grant) -> bool:

@@ -73,6 +73,8 @@ class Record:
     remarks: tuple[str, ...] = ()
     """What the condition says about the listings."""
     given_up: GivenUp | None = None
+    refreshed: set[SecretRef] | None = None
+    """What was to be read again on demand, until a reconcile has read it."""
 
     def last_good(self, obj: Object) -> LastGood:
         """From this record; for the first reconcile of the object, or if it has little, from the status."""

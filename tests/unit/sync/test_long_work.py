@@ -8,11 +8,13 @@ import pytest
 
 from secretsyncer.errors import TakesLong
 from secretsyncer.kube.objects import Key
+from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.sync.budget import Budget, LongWork
+from secretsyncer.sync.observed import REFRESH_ANNOTATION
 from tests.support.builders import synced_secret
 from tests.support.core import KEY, Core, InlineEngine
 from tests.support.eventually import eventually
-from tests.support.specs import literal, template
+from tests.support.specs import literal, template, whole
 
 MANY = {"data": [literal(f"k{number}", "1") for number in range(300)]}
 """Enough to be rendered in a thread."""
@@ -33,8 +35,8 @@ async def core():
     return core
 
 
-async def put(core, **spec):
-    core.cluster.put(synced_secret(**spec))
+async def put(core, *items, **spec):
+    core.cluster.put(synced_secret(*items, **spec))
     await asyncio.sleep(2 * core.cluster.lag)
 
 
@@ -113,3 +115,25 @@ async def test_a_crowd_that_waits_for_templates_leaves_workers_to_others(engine)
         core.engine.go.set()
         for number in range(20):
             await eventually(lambda number=number: synced(f"o-{number}"))
+
+
+@pytest.mark.timeout(60)  # the first render on a machine compiles the engine
+async def test_a_refresh_also_counts_for_what_is_read_after_it_began_again(engine):
+    core = Core(InlineEngine(engine))
+    core.world.create("app", "x")
+    await core.list_aws()
+    await put(core, whole("a", "app"), name="other")
+    await core.reconciler.reconcile(Key("team", "other"))  # so that the value is kept
+    await put(core, literal("a", "1"))
+    await core.reconciler.reconcile(KEY)
+    core.world.freeze_lists()
+    core.world.put("app", "y")
+    core.cluster.put(synced_secret(template("a", '{{ getSecretValue (printf "%s" "app") }}'), generation=2))
+    core.cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"annotations": {REFRESH_ANNOTATION: "1"}}})
+    await asyncio.sleep(2 * core.cluster.lag)
+    long_work = LongWork(allowed=False)
+    long_work.found = True
+    with pytest.raises(TakesLong):
+        await core.reconciler.reconcile(KEY, long_work)
+    await core.reconciler.reconcile(KEY)
+    assert core.data() == {"a": b"y"}
