@@ -20,9 +20,11 @@ _GIVE_WAY = 0.001
 
 
 class _Limit:
+    """The clock begins with the first expression: most specs have none, and it is a slow one."""
+
     def __init__(self, seconds: float) -> None:
-        self.last = time.thread_time()
-        self.end = self.last + seconds
+        self.seconds = seconds
+        self.last = self.end = 0.0
 
 
 _limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
@@ -44,9 +46,12 @@ def limited(seconds: float) -> Iterator[None]:
 
 def check() -> None:
     """Before a compilation. Raises OutOfPatience."""
-    limit, now = _limit.get(), time.thread_time()
+    limit = _limit.get()
     if limit is None:
         return
+    now = time.thread_time()
+    if not limit.end:
+        limit.last, limit.end = now, now + limit.seconds
     if now > limit.end:
         raise OutOfPatience
     if current_thread() is not main_thread() and now - limit.last > _GIVE_WAY:
