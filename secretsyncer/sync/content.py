@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 from secretsyncer.aws.identity import SecretRef
@@ -270,8 +270,8 @@ def _lost(
     last_good: LastGood, rendered: Mapping[str, RenderedTemplate], catalogue: Catalogue, fetched: Fetched
 ) -> dict[str, Rejected]:
     """The templates that selected something before and now do not."""
-    refs = [*fetched, *(ref for output in rendered.values() for ref in output.read)]
-    failures = {text: vanished(last_good, text, output, catalogue, refs) for text, output in rendered.items()}
+    lost = cache(lambda: last_good.lost([*fetched, *(ref for output in rendered.values() for ref in output.read)]))
+    failures = {text: vanished(last_good, text, output, catalogue, lost) for text, output in rendered.items()}
     return {text: failure for text, failure in failures.items() if failure}
 
 

@@ -8,13 +8,14 @@ empty listing. Therefore, if it selected something before and now selects nothin
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from secretsyncer.aws.arn import home_of
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
-from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER, named, named_by_arn
+from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER, Named, named, named_by_arn
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.objects import Object, unpacked
@@ -37,7 +38,7 @@ class Selected:
     read: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LastGood:
     """The last good content of an object: the ARNs of its sources and, if known, what each template selected.
 
@@ -50,10 +51,16 @@ class LastGood:
 
     def had(self, ref: SecretRef) -> bool:
         """Whether a secret or parameter of this name or ARN may have been among the sources."""
-        if not self.complete:
-            return True
-        names = named(ref.service, ref.id)
-        return any(names & named_by_arn(arn) for arn in self.sources)
+        return not self.complete or not self._names.isdisjoint(named(ref.service, ref.id))
+
+    @cached_property
+    def _names(self) -> set[Named]:
+        return {name for arn in self.sources for name in named_by_arn(arn)}
+
+    def lost(self, refs: Iterable[SecretRef]) -> bool:
+        """Whether one of the sources is none of these any more."""
+        names = {name for ref in refs for name in named(ref.service, ref.id)}
+        return any(names.isdisjoint(named_by_arn(arn)) for arn in self.sources)
 
 
 def in_use(objects: Iterable[Object], region: str) -> Iterator[str]:
@@ -84,20 +91,18 @@ def selected_by(output: RenderedTemplate, catalogue: Catalogue) -> Selected:
 
 
 def vanished(
-    last_good: LastGood, text: str, output: RenderedTemplate, catalogue: Catalogue, refs: Collection[SecretRef]
+    last_good: LastGood, text: str, output: RenderedTemplate, catalogue: Catalogue, lost: Callable[[], bool]
 ) -> Rejected | None:
     """The failure, if the template selected something before and now does not.
 
-    `refs`: what is still read, or named by the spec itself.
+    `lost`: whether a source is neither read any more nor named by the spec itself.
     """
     if not (output.filters or output.whole_catalogue):
         return None
     now = selected_by(output, catalogue)
     empty = sorted(output.filters - output.matched)
     if last_good.selected is None:
-        names = {name for ref in refs for name in named(ref.service, ref.id)}
-        lost = any(names.isdisjoint(named_by_arn(arn)) for arn in last_good.sources)
-        return _failure(empty) if lost and (empty or not now.read) else None
+        return _failure(empty) if (empty or not now.read) and lost() else None
     old = last_good.selected.get(text)
     if old is None:
         return None

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from secretsyncer.aws.identity import OPERATOR, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.listing.changes import diff
+from secretsyncer.errors import Reason, Rejected
 from secretsyncer.gotemplate.engine import Filter
 from secretsyncer.kube.event_recorder import EventRecorder
 from secretsyncer.kube.objects import Key
@@ -23,9 +24,12 @@ from secretsyncer.kube.workqueue import Priority, WorkQueue
 from secretsyncer.metrics import Metrics
 from secretsyncer.operator.status_page.overview import ROWS, overview
 from secretsyncer.operator.status_page.view import View
+from secretsyncer.sync.content import _lost
 from secretsyncer.sync.dependencies import Dependencies, DependencyIndex
+from secretsyncer.sync.last_good import LastGood
 from secretsyncer.sync.observed import synced_secret_view
 from secretsyncer.sync.owners import Owners
+from secretsyncer.sync.templates import RenderedTemplate
 from tests.support.builders import namespace, synced_secret
 from tests.support.core import Core
 from tests.support.operations import operations
@@ -272,5 +276,38 @@ async def test_metrics():
                 metrics.forget_object(*key(number))
 
         return observe
+
+    assert await growth(work) < MOST
+
+
+async def test_what_the_last_good_content_was_made_from():
+    """Each reference that AWS does not have is looked for among all sources, and each template asks for them."""
+
+    async def work(size):
+        good = LastGood(frozenset(ARN.format(number) for number in range(size)))
+        refs = [SecretRef(OPERATOR, f"absent-{number}", "eu-west-1") for number in range(size)]
+
+        async def look():
+            assert not any(good.had(ref) for ref in refs)
+            assert good.had(SecretRef(OPERATOR, "app-00000", "eu-west-1"))
+
+        return look
+
+    assert await growth(work) < MOST
+
+
+async def test_templates_that_select_nothing_beside_many_references():
+    empty = frozenset({Filter("tagKey", ("nobody",))})
+
+    async def work(size):
+        good = LastGood(frozenset(ARN.format(number) for number in range(size)))
+        absent = Rejected(Reason.SECRET_NOT_FOUND, "absent")
+        fetched = {SecretRef(OPERATOR, ARN.format(number), "eu-west-1"): absent for number in range(size)}
+        rendered = {f"t{number}": RenderedTemplate("", {}, empty, whole_catalogue=False) for number in range(size)}
+
+        async def look():
+            assert not _lost(good, rendered, Catalogue(), fetched)
+
+        return look
 
     assert await growth(work) < MOST
