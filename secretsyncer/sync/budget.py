@@ -116,6 +116,11 @@ class LongWork:
         self.found = False
         """Whether the object takes long."""
 
+    def begin(self) -> None:
+        """Before work that is long. Raises TakesLong where it may not be."""
+        self.found = True
+        self.check()
+
     def check(self, *, crowded: bool = False) -> None:
         """Before work that may be long. Raises TakesLong if the object takes long, or would wait in a crowd, and may not."""
         if not self.allowed and (self.found or crowded):

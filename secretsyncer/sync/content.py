@@ -217,8 +217,7 @@ class ContentRenderer:
             else:
                 budget.settle(glance, done=True)
                 return made
-        budget.long_work.found = True
-        budget.long_work.check()
+        budget.long_work.begin()
         async with self._threads.of(budget.party):
             return await asyncio.to_thread(work, budget)
 

@@ -12,6 +12,8 @@ from secretsyncer.sync.render import finds, references
 from secretsyncer.sync.template_ids import ref_for
 from secretsyncer.synced_secret import Parameters, SyncedSecretSpec
 
+LONGEST = 0.1
+"""Seconds of processor time for objects that are looked at together."""
 MOST = 100
 """Parameters below the paths of one object. With more, it fills batches of its own, and may exceed its limits."""
 

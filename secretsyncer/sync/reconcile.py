@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import takewhile
 from typing import Literal, NamedTuple
 
 from secretsyncer.aws.api.sessions import Sessions
@@ -29,7 +30,7 @@ from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.gate import Gate
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.parsing import Parse, Parser, at_once
-from secretsyncer.sync.prefetch import foreseen
+from secretsyncer.sync.prefetch import LONGEST, foreseen
 from secretsyncer.sync.records import Record, Records
 from secretsyncer.sync.refresh import Refreshes
 from secretsyncer.sync.releases import Releases
@@ -169,8 +170,11 @@ class Reconciler:
         return Outcome(done, refresh_after=self._refreshes.due_in(obj, synced))
 
     def prefetch(self, keys: Iterable[Key]) -> None:
-        """Start to fetch the values of these objects in full batches, as far as they are known and allowed."""
-        self._values.prefetch({ref for key in keys for ref in self._will_read(key)}, self._listings())
+        """Start to fetch, in full batches, the values of those objects that are known, allowed and quickly parsed."""
+        refs, until = set[SecretRef](), time.thread_time() + LONGEST
+        for key in takewhile(lambda _: time.thread_time() < until, keys):
+            refs |= self._will_read(key)
+        self._values.prefetch(refs, self._listings())
 
     def _will_read(self, key: Key) -> set[SecretRef]:
         try:
@@ -210,8 +214,7 @@ class Reconciler:
         try:
             return self._parse(key, obj)
         except OutOfPatience:
-            long_work.found = True
-            long_work.check()
+            long_work.begin()
             return self._parse(key, obj, await self._parser.in_a_thread(obj))
 
     def _parse(self, key: Key, obj: Object, parse: Parse = at_once) -> tuple[Record, SyncedSecret]:
@@ -233,10 +236,7 @@ class Reconciler:
             )
 
     def _refresh(self, obj: Object, record: Record, synced: SyncedSecret, grant: Grant) -> set[SecretRef] | None:
-        """Read the sources from AWS again, as this object, if its annotation or its interval requires it.
-
-        Returns the sources, as far as they are known; None if that is not required.
-        """
+        """Read the sources again if the annotation or the interval requires it: those that are known, or None."""
         if not (self._refreshes.is_due(obj, synced) and self._refreshes.note(obj, synced)):
             return record.refreshed  # by a reconcile that failed, or began again
         named = {*record.versions, *(ref_of(grant, reference) for reference in references(synced.spec))}

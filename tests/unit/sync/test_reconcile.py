@@ -676,6 +676,20 @@ async def test_values_are_prefetched_in_full_batches(core):
     assert core.calls == {"BatchGetSecretValue": 2}
 
 
+@pytest.mark.parametrize("core", [False], ids=["kept"], indirect=True)
+async def test_objects_beyond_the_time_for_prefetching_are_left_to_their_reconciles(core, monkeypatch):
+    core.world.create("app", "x")
+    core.cluster.put(synced_secret(whole("a", "app")))
+    await core.list_aws()
+    await shown(core)
+    monkeypatch.setattr("secretsyncer.sync.reconcile.LONGEST", 0)
+    core.reconciler.prefetch([KEY])
+    await asyncio.sleep(1)
+    assert not core.calls
+    await reconcile(core)
+    assert core.data() == {"a": b"x"}
+
+
 def needs(core: Core) -> float:
     """Renders that ended with a need for more secrets."""
     return core.registry.get_sample_value("secretsyncer_template_renders_total", {"outcome": "needs"})
