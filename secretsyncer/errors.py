@@ -7,6 +7,7 @@
     │   └── Unavailable        retry with backoff and jitter, after at least `retry_after` seconds
     │       └── Awaited        the first listing of AWS has not ended: no failure, and not reported
     ├── TakesLong              a reconcile has to begin again, with one of the workers for what takes long
+    ├── StillWaiting           a reconcile has to begin again later, because AWS has not answered yet
     ├── KubeError              the Kubernetes API responded with an error, or did not respond
     └── SettingsError          a setting is wrong: exit code 2
 
@@ -87,6 +88,10 @@ class Awaited(Unavailable):
 
 class TakesLong(SecretsyncerError):  # noqa: N818 - what the reconcile does
     """The reconcile has to begin again where it may take long. Nothing was written, and nothing is reported."""
+
+
+class StillWaiting(SecretsyncerError):  # noqa: N818 - what the reconcile does
+    """AWS has not answered yet. The reconcile begins again later. Nothing was written, and nothing is reported."""
 
 
 def combine(failures: Sequence[SyncFailure]) -> SyncFailure:

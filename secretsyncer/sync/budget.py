@@ -7,15 +7,18 @@ an object charges its `Budget` before it builds anything large. A charge that ex
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from secretsyncer.aws.identity import SecretRef
-from secretsyncer.errors import Reason, Rejected, TakesLong
+from secretsyncer.errors import Reason, Rejected, StillWaiting, TakesLong
+
+T = TypeVar("T")
 
 Version = tuple[str, str]
 """ARN and version id of a value."""
@@ -107,12 +110,14 @@ _LONG_TEMPLATES = 0.1
 class LongWork:
     """Whether a reconcile takes long, and whether it may.
 
-    Few threads do what computes for long. Who waits for one keeps a worker. With all workers, a few namespaces would keep
-    everybody waiting, so this is left to a few of them.
+    Few threads do what computes for long, and a call to AWS may get no answer. Who waits keeps a worker. With all workers,
+    a few namespaces would keep everybody waiting, so this is left to a few of them.
     """
 
-    def __init__(self, *, allowed: bool = True) -> None:
+    def __init__(self, *, allowed: bool = True, patience: float | None = None) -> None:
         self.allowed = allowed
+        self.patience = patience
+        """Seconds for each wait for AWS; None: as long as it takes."""
         self.found = False
         """Whether the object takes long."""
 
@@ -120,6 +125,30 @@ class LongWork:
         """Before work that is long. Raises TakesLong where it may not be."""
         self.found = True
         self.check()
+
+    async def turn(self, awaitable: Awaitable[T], seconds: float) -> T:
+        """Wait for it: no longer than this where it may not take long. Raises TakesLong."""
+        if self.allowed:
+            return await awaitable
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await awaitable
+        except TimeoutError:
+            if limit.expired():
+                self.begin()
+            raise
+
+    async def answer(self, awaitable: Awaitable[T]) -> T:
+        """Wait for AWS, but not for as long as it may take. What it answers later is kept. Raises StillWaiting."""
+        if self.patience is None:
+            return await awaitable
+        try:
+            async with asyncio.timeout(self.patience) as limit:
+                return await awaitable
+        except TimeoutError:
+            if limit.expired():
+                raise StillWaiting from None
+            raise
 
     def check(self, *, crowded: bool = False) -> None:
         """Before work that may be long. Raises TakesLong if the object takes long, or would wait in a crowd, and may not."""

@@ -7,7 +7,7 @@ reconcile compares them, and a change of one in AWS causes a reconcile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cache, partial
@@ -48,7 +48,8 @@ _THREADS = 2
 """Objects whose content is rendered in threads at the same time: one of a namespace, if it is long."""
 _SHORT = 32 << 10
 _LONG = 256 << 10
-_MANY = 200
+_FEW = 200
+_MANY = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,15 +231,15 @@ class _Length(Enum):
     LONG = auto()
 
 
-def _length_of(spec: SyncedSecretSpec, values: Iterable[SecretValue | SyncFailure]) -> _Length:
+def _length_of(spec: SyncedSecretSpec, values: Sequence[SecretValue | SyncFailure]) -> _Length:
     """How long rendering may take. Patterns and expressions can be short and take seconds.
 
-    `values` has a value as often as the spec uses it.
+    `values` has a value as often as the spec uses it: each becomes keys, whose names can be long.
     """
     size = sum(value.size for value in values if isinstance(value, SecretValue))
-    if size > _LONG or len(spec.items) > _MANY:
+    if size > _LONG or len(values) > _MANY:
         return _Length.LONG
-    if size > _SHORT:
+    if size > _SHORT or len(values) + len(spec.items) > _FEW:
         return _Length.UNKNOWN
     by_path = any(
         isinstance(reference, SecretKeyReference | ParameterReference) and reference.jmes_path is not None

@@ -18,7 +18,8 @@ from secretsyncer import logs
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.changes import Changes
-from secretsyncer.errors import Awaited, Reason, Rejected, TakesLong, Unavailable, without_frames
+from secretsyncer.backoff import Backoff
+from secretsyncer.errors import Awaited, Reason, Rejected, StillWaiting, TakesLong, Unavailable, without_frames
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
@@ -43,6 +44,11 @@ STUCK = 2 * DEADLINE
 
 _ATTEMPT = 2.0
 """Seconds between two looks whether the first attempt to list has ended."""
+
+_PATIENCE, _GLANCE = 1.0, 0.25
+"""Seconds for which a worker waits for AWS, the first time and again: calls that hang must not keep all workers."""
+_ANSWER = Backoff(initial=0.5, cap=5.0, jitter=0.2)
+"""Delays of an object for which AWS has not answered yet. AWS's answer, or the failure after all retries, is kept for it."""
 
 SLICE = 200
 """Objects that are queued per slice; other work runs in between."""
@@ -79,6 +85,7 @@ class Controller:
         self._holders = holders if holders is not None else Holders()
         self._scheduled: set[Key] = set()
         self._kubernetes_failed: set[Key] = set()
+        self._unanswered: dict[Key, int] = {}
         self.leading = False
         stores.objects.add_handler(self._on_object)
         stores.namespaces.add_handler(self._on_namespace)
@@ -190,7 +197,8 @@ class Controller:
 
     async def _reconcile(self, key: Key) -> None:
         result: Outcome | Exception
-        long_work = LongWork(allowed=self._queue.is_long(key))
+        tries = self._unanswered.get(key, 0)
+        long_work = LongWork(allowed=self._queue.is_long(key), patience=_PATIENCE if not tries else _GLANCE)
         try:
             async with asyncio.timeout(DEADLINE):
                 reconcile = self._reconciler.reconcile(key, long_work)
@@ -198,6 +206,8 @@ class Controller:
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this key's failure
             result = exc
         self._queue.set_long(key, takes_long=long_work.found)
+        if not isinstance(result, StillWaiting | TakesLong):
+            self._unanswered.pop(key, None)
         self._settle(key, result)
         if isinstance(result, Exception):
             without_frames(result)
@@ -221,6 +231,9 @@ class Controller:
                 self._resync(key, refresh_after)
             case TakesLong():
                 self._queue.add(key)
+            case StillWaiting():
+                self._unanswered[key] = tries = self._unanswered.get(key, 0) + 1
+                self._queue.add_after(key, _ANSWER.delay(tries))
             case Rejected(reason=reason, message=message, retry_after=seconds):
                 self._count(key, "rejected", reason)
                 self._queue.forget(key)

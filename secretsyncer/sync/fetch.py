@@ -73,7 +73,10 @@ class GatedReader:
         self._values = values
 
     async def read(self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget) -> Fetched:
-        """The value or the failure of each secret. Each is charged once. Raises Exhausted."""
+        """The value or the failure of each secret. Each is charged once. Raises Exhausted or StillWaiting."""
+        return await budget.long_work.answer(self._read(grant, refs, listings, budget))
+
+    async def _read(self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget) -> Fetched:
         new = {ref for ref in refs if ref not in budget.read}
         budget.charge("reads", len(new))
         refused = await self.refusals(grant, refs, listings)
@@ -91,9 +94,10 @@ class GatedReader:
     async def likely(
         self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget
     ) -> Mapping[SecretRef, SecretValue]:
-        """The values that can be read, of secrets that may be needed: not too many, and no failures."""
+        """The values that can be read, of secrets that may be needed: not too many, and no failures. Raises StillWaiting."""
         refused = await self.refusals(grant, refs, listings)
-        found = await self._values.likely([ref for ref in refs if ref not in refused], listings)
+        permitted = [ref for ref in refs if ref not in refused]
+        found = await budget.long_work.answer(self._values.likely(permitted, listings))
         budget.read.update(versions_of(found))
         budget.charge("reads", len(found))
         return found

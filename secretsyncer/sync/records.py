@@ -196,6 +196,7 @@ class Records:
         self._records[key] = record
         if before is not None and before.uid == record.uid:
             targets = (before.secret, before.left)
+            record.refreshed = before.refreshed
             record.left = next((secret for secret in targets if secret and secret != record.secret), None)
         return record, synced
 

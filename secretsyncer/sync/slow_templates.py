@@ -1,4 +1,4 @@
-"""Renders that took long and gave no output, so that no template takes long twice for the same inputs.
+"""Which templates are slow, and which are quick: no slow one runs twice for the same inputs, or delays the quick ones.
 
 A render is a pure function of template, values and catalogue. What timed out, took too much memory, failed late or asked
 late for another secret does the same again, at every resync and retry. It is remembered with its inputs (of a value, its
@@ -7,15 +7,17 @@ version) until one of them changes or newer ones need the room. Outputs are not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from contextlib import AsyncExitStack
 from hashlib import blake2b
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from secretsyncer.aws.listing.catalogue import Catalogue
-from secretsyncer.gotemplate.engine import DeadlineExceeded, Needs, TemplateFailure
+from secretsyncer.gotemplate.engine import INSTANCES, DeadlineExceeded, Needs, TemplateFailure
 from secretsyncer.sync.budget import Version
+from secretsyncer.turns import Places
 
 LONG = 0.1
 """Seconds of processor time from which on a render is remembered."""
@@ -92,3 +94,30 @@ def _size(slow: _Slow) -> int:
     texts = [str(result)] if isinstance(result, TemplateFailure) else [*result.required, *result.hints]
     arguments = [argument for call in result.filters for argument in call.args]
     return 500 + sum(100 + len(text) for text in (*texts, *result.reads, *arguments))
+
+
+class TemplateTurns:
+    """Turns at the instances of the engine. One instance is for templates that were quick when they ran last: however many
+    new and slow ones there are, those do not wait for them.
+    """
+
+    def __init__(self) -> None:
+        self._all = Places(INSTANCES)
+        self._for_others = Places(INSTANCES - 1)
+        self._quick: LRUCache[int, None] = LRUCache(_TEXTS)
+
+    async def enter(self, stack: AsyncExitStack, text: str, party: Hashable) -> None:
+        """Wait for an instance. The stack gives it back."""
+        if hash(text) not in self._quick:
+            await stack.enter_async_context(self._for_others.of(party))
+        await stack.enter_async_context(self._all.of(party))
+
+    def waiting(self, party: Hashable) -> int:
+        """How many templates of this party wait."""
+        return self._all.waiting(party) + self._for_others.waiting(party)
+
+    def note(self, text: str, seconds: float) -> None:
+        """The template ran for so many seconds of processor time."""
+        self._quick.pop(hash(text), None)
+        if seconds < LONG:
+            self._quick[hash(text)] = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -18,7 +19,6 @@ from secretsyncer.aws.services import PARAMETER_STORE, SECRETS_MANAGER
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Awaited, Reason, Rejected, SyncFailure, Unavailable, combine, without_frames
 from secretsyncer.gotemplate.engine import (
-    INSTANCES,
     EngineCatalogue,
     EngineUnavailable,
     Filter,
@@ -31,10 +31,9 @@ from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget
 from secretsyncer.sync.fetch import GatedReader, source_of
-from secretsyncer.sync.slow_templates import SlowTemplates
+from secretsyncer.sync.slow_templates import SlowTemplates, TemplateTurns
 from secretsyncer.sync.status import Source
 from secretsyncer.sync.template_ids import filter_of, is_path, ref_for, selection
-from secretsyncer.turns import Places
 
 ROUNDS = 20
 """Maximum number of rounds. Each round fetches everything that the template needs."""
@@ -63,6 +62,8 @@ class RenderedTemplate:
     matched: frozenset[Filter] = field(default=frozenset(), repr=False)
 
 
+_TURN = 0.25
+"""Seconds that a template waits for an instance with a worker that others need."""
 _CROWD = 2
 """Templates of one namespace that wait for an instance, and keep a worker each."""
 
@@ -78,7 +79,7 @@ class TemplateRenderer:
         self._template_messages = template_messages
         self._renders = metrics.template_renders
         self._slow = SlowTemplates()
-        self._places = Places(INSTANCES)
+        self._turns = TemplateTurns()
         self._listing: tuple[Catalogue, EngineCatalogue] | None = None
 
     async def render(
@@ -182,15 +183,18 @@ class TemplateRenderer:
             raise slow
         if slow is not None:
             return slow
-        budget.long_work.check(crowded=self._places.waiting(budget.party) >= _CROWD)
+        budget.long_work.check(crowded=self._turns.waiting(budget.party) >= _CROWD)
         try:
-            async with self._places.of(budget.party):
+            async with AsyncExitStack() as stack:
+                await budget.long_work.turn(self._turns.enter(stack, text, budget.party), _TURN)
                 values = {i: payload(value) for i, value in given.items()}
                 result = await self._engine.render(text, self._engine_catalogue(catalogue), values, inputs)
         except TemplateFailure as exc:
+            self._turns.note(text, exc.seconds)
             self._renders.labels("failure").inc()
             self._slow.note(text, versions, catalogue, exc)
             raise
+        self._turns.note(text, result.seconds)
         self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
         if isinstance(result, Needs):
             self._slow.note(text, versions, catalogue, result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 from tests.hostile.benign import MARK, NAMESPACES, OBJECTS
 from tests.hostile.kinds.table import table
 from tests.hostile.scene import Scene, again_and_again
@@ -45,6 +47,18 @@ async def many_sessions(scene: Scene) -> None:
             {"data": [whole("a", name)], "roleSessionName": f"session-{number}", "externalId": f"id-{number}"}
             for number in range(400)
         )
+        await scene.stay()
+
+
+async def hanging_roles(scene: Scene) -> None:
+    """Six namespaces whose roles get no answer from AWS."""
+    async with AsyncExitStack() as stack:
+        tenants = [await stack.enter_async_context(scene.tenant()) for _ in range(6)]
+        for tenant in tenants:
+            await stack.enter_async_context(scene.fault("hang", role=tenant.role))
+            names = [tenant.secret(f"s-{number}", "v") for number in range(20)]
+            await tenant.write_all({"data": [whole("a", name)]} for name in names)
+        await scene.stay()
         await scene.stay()
 
 
@@ -112,6 +126,7 @@ async def edits(scene: Scene) -> None:
 KINDS = table(
     region_names,
     hanging_regions,
+    hanging_roles,
     many_sessions,
     many_roles,
     borrowed_role,

@@ -36,6 +36,33 @@ async def one_search_again(scene: Scene) -> None:
         await scene.stay()
 
 
+async def short_searches(scene: Scene) -> None:
+    """Searches that select hundreds of secrets of one byte, with long names, again and again."""
+    async with scene.tenant() as tenant:
+        for number in range(400):
+            tenant.secret(f"{'+' * 440}{number}", "v", **{tenant.name: "1"})
+        await scene.stay()
+        entries = [{"find": {"tagKey": tenant.name}, "invalidKeys": "Replace"}] * 80
+        for turn in range(3):
+            specs = [{"dataFrom": {"entries": entries}, "data": [literal("turn", f"{turn}")]}] * 6
+            await tenant.write_all(specs)
+            await scene.stay()
+
+
+async def filters_beside_many_reads(scene: Scene) -> None:
+    """One object that finds 500 secrets and has 800 templates with a filter each, and is edited."""
+    async with scene.tenant() as tenant:
+        for number in range(500):
+            tenant.secret(f"s-{number}", "v", **{tenant.name: "1"})
+        await scene.stay()
+        text = "{{ $_ := filterByTagKey .Secrets `x%d` }}x"
+        filters = [template(f"t{number}", text % number) for number in range(800)]
+        find = {"find": {"tagKey": tenant.name}, "invalidKeys": "Replace"}
+        for turn in range(3):
+            await tenant.write("filters", dataFrom=find, data=[*filters, literal("turn", f"{turn}")])
+            await scene.stay()
+
+
 async def many_values_of_a_tag(scene: Scene) -> None:
     """A hundred objects that ask for a thousand values of one tag each, which many secrets have."""
     async with scene.tenant() as tenant:
@@ -116,6 +143,8 @@ async def refused_writes(scene: Scene) -> None:
 KINDS = table(
     one_secret_again,
     one_search_again,
+    short_searches,
+    filters_beside_many_reads,
     many_values_of_a_tag,
     many_expressions,
     slow_rules,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 from tests.hostile.kinds.table import table
 from tests.hostile.scene import Scene
 from tests.support.specs import template
@@ -18,11 +20,22 @@ async def large_output(scene: Scene) -> None:
 async def endless_loops(scene: Scene) -> None:
     """Twenty objects whose templates never end."""
     async with scene.tenant() as tenant:
-        loop = "{{ range .Secrets }}" * 6 + "x" + "{{ end }}" * 6
+        loop = "{{ range $.Secrets }}" * 6 + "x" + "{{ end }}" * 6
         again = '{{ define "a" }}{{ template "a" }}{{ template "a" }}{{ end }}{{ template "a" }}'
         specs = [{"data": [template("a", loop + f"{number}"), template("b", again)]} for number in range(20)]
         await tenant.write_all(specs)
         await scene.stay()
+
+
+async def new_loops(scene: Scene) -> None:
+    """Ever new templates that never end, in twelve namespaces."""
+    async with AsyncExitStack() as stack:
+        tenants = [await stack.enter_async_context(scene.tenant()) for _ in range(12)]
+        for turn in range(5):
+            loop = "{{ range $.Secrets }}" * 6 + f"{turn}" + "{{ end }}" * 6
+            for tenant in tenants:
+                await tenant.write(f"n-{turn}", data=[template("a", loop + tenant.name)])
+            await scene.stay()
 
 
 async def many_filters(scene: Scene) -> None:
@@ -75,5 +88,12 @@ async def long_tags(scene: Scene) -> None:
 
 
 KINDS = table(
-    large_output, endless_loops, many_filters, memory_in_templates, hints, question_after_question, long_tags
+    large_output,
+    endless_loops,
+    new_loops,
+    many_filters,
+    memory_in_templates,
+    hints,
+    question_after_question,
+    long_tags,
 )

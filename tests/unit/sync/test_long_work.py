@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -11,12 +12,12 @@ from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.sync.budget import Budget, LongWork
 from secretsyncer.sync.observed import REFRESH_ANNOTATION
-from tests.support.builders import synced_secret
+from tests.support.builders import namespace, synced_secret
 from tests.support.core import KEY, Core, InlineEngine
 from tests.support.eventually import eventually
 from tests.support.specs import literal, template, whole
 
-MANY = {"data": [literal(f"k{number}", "1") for number in range(300)]}
+LARGE = {"data": [whole(f"k{number}", "large") for number in range(5)]}
 """Enough to be rendered in a thread."""
 SLOW_SEARCH = {"dataFrom": {"find": {"name": {"regexp": "(?:.?){900}@"}}}}
 PATHS = [
@@ -31,6 +32,7 @@ async def core():
     core = Core()
     for number in range(1000):
         core.world.create(f"{'n' * 200}-{number}", "v")
+    core.world.create("large", "x" * 60_000)
     await core.list_aws()
     return core
 
@@ -45,7 +47,7 @@ def runs(core, line):
     return core.registry.get_sample_value("secretsyncer_queue_wait_seconds_count", {"priority": line}) or 0
 
 
-@pytest.mark.parametrize("spec", [MANY, SLOW_SEARCH, {"data": PATHS}, TEMPLATE])
+@pytest.mark.parametrize("spec", [LARGE, SLOW_SEARCH, {"data": PATHS}, TEMPLATE])
 async def test_what_takes_long_is_neither_written_nor_reported_where_it_may_not(core, spec):
     await put(core, **spec)
     long_work = LongWork(allowed=False)
@@ -58,14 +60,14 @@ async def test_what_takes_long_is_neither_written_nor_reported_where_it_may_not(
 
 
 async def test_it_is_done_by_the_workers_for_it_until_it_no_longer_takes_long(core):
-    await put(core, **MANY)
+    await put(core, **LARGE)
 
     async def synced(keys):
         assert len(core.data()) == keys
         assert core.ready()["reason"] == "Synced"
 
     async with core.running():
-        await eventually(lambda: synced(300))
+        await eventually(lambda: synced(5))
         long = runs(core, "long")
         assert long
         core.cluster.put(synced_secret(literal("a", "1"), generation=2))
@@ -86,15 +88,16 @@ def test_templates_take_long_when_they_have_run_for_a_while():
 
 
 class StuckEngine(InlineEngine):
-    """Its templates run until they are let go."""
+    """Its templates run until they are let go, but for those that are quick."""
 
     def __init__(self, engine):
         super().__init__(engine)
         self.asked, self.go = asyncio.Event(), asyncio.Event()
 
     async def render(self, *request):
-        self.asked.set()
-        await self.go.wait()
+        if not request[0].startswith("quick"):
+            self.asked.set()
+            await self.go.wait()
         return await super().render(*request)
 
 
@@ -137,3 +140,56 @@ async def test_a_refresh_also_counts_for_what_is_read_after_it_began_again(engin
         await core.reconciler.reconcile(KEY, long_work)
     await core.reconciler.reconcile(KEY)
     assert core.data() == {"a": b"y"}
+
+
+async def test_a_template_that_was_quick_does_not_wait_for_ever_new_ones(engine):
+    core = Core(StuckEngine(engine), workers=16)
+    core.world.create("app", "1")
+    await core.list_aws()
+    core.cluster.put(synced_secret(template("a", 'quick {{ getSecretValue "app" }}')))
+
+    async def holds(text):
+        assert core.data() == {"a": text}
+
+    async with core.running(16):
+        await eventually(lambda: holds(b"quick 1"))
+        for number in range(10):
+            core.cluster.put(namespace(f"other-{number}"))
+            core.cluster.put(synced_secret(template("a", f"{number}"), namespace=f"other-{number}"))
+        await core.engine.asked.wait()
+        core.world.put("app", "2")
+        await core.list_aws()
+        await eventually(lambda: holds(b"quick 2"))
+        core.engine.go.set()
+
+
+async def test_calls_that_aws_does_not_answer_keep_no_workers_and_their_answer_counts(monkeypatch):
+    core = Core(workers=16)
+    answered, get, batch_get = asyncio.Event(), core.aws.api.get, core.aws.api.batch_get
+
+    async def mute(call, *args):
+        if "mute" in str(args):
+            await answered.wait()
+        return await call(*args)
+
+    monkeypatch.setattr(core.aws.api, "get", partial(mute, get))
+    monkeypatch.setattr(core.aws.api, "batch_get", partial(mute, batch_get))
+    for number in range(40):
+        core.world.create(f"mute-{number}", "1")
+        core.cluster.put(synced_secret(whole("a", f"mute-{number}"), IAMRole="slow", name=f"o-{number}"))
+    core.world.role("slow", read=["*"])
+    core.world.create("app", "1")
+    await core.list_aws()
+
+    async def synced(name):
+        assert core.data(Key("team", name)) == {"a": b"1"}
+
+    async with core.running(16):
+        await asyncio.sleep(0.2)  # all workers wait for AWS
+        core.cluster.put(synced_secret(whole("a", "app"), name="other"))
+        await eventually(lambda: synced("other"), within=8)
+        assert "status" not in core.cluster.synced_secret(Key("team", "o-0"))
+        answered.set()
+        for number in range(40):
+            await eventually(lambda number=number: synced(f"o-{number}"))
+    assert core.calls["BatchGetSecretValue"] <= 4
