@@ -49,6 +49,8 @@ class Rendered:
     """The filter calls that selected a secret."""
     seconds: float = field(default=0.0, compare=False)
     """Processor time of this render."""
+    loading: float = field(default=0.0, compare=False)
+    """That part of it in which a new catalogue was loaded, for all templates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Needs:
     filters: tuple[Filter, ...] = ()
     whole_catalogue: bool = False
     seconds: float = field(default=0.0, compare=False)
+    loading: float = field(default=0.0, compare=False)
 
 
 class TemplateFailure(Exception):  # noqa: N818 - a failure is what the whole program calls it
@@ -82,7 +85,7 @@ class TemplateFailure(Exception):  # noqa: N818 - a failure is what the whole pr
     ) -> None:
         super().__init__(message)
         self.static = static
-        self.seconds = 0.0
+        self.seconds = self.loading = 0.0
         self.reads = reads
         self.filters = filters
         self.whole_catalogue = whole_catalogue

@@ -120,12 +120,13 @@ class TemplateEngine:
     ) -> Rendered | Needs:
         """Render in the calling thread. Raises like `render`."""
         began = time.thread_time()
+        request = _Request(template, values, data)
         try:
-            request = _Request(template, values, data)
-            return replace(self._render(request, catalogue), seconds=time.thread_time() - began)
+            rendered = self._render(request, catalogue)
         except TemplateFailure as failure:
-            failure.seconds = time.thread_time() - began
+            failure.seconds, failure.loading = time.thread_time() - began, request.loading
             raise
+        return replace(rendered, seconds=time.thread_time() - began, loading=request.loading)
 
     def _render(self, request: _Request, catalogue: EngineCatalogue) -> Rendered | Needs:
         known = hash(request.template)
@@ -168,11 +169,13 @@ class TemplateEngine:
             keep = False
             try:
                 if catalogue is not None and not instance.has(catalogue, needed):
+                    began = time.thread_time()
                     view = self._view_of(catalogue, needed)
                     if instance.catalogue:
                         instance.close()
                         instance = self._new()
                     instance.load_catalogue(catalogue, view)
+                    request.loading += time.thread_time() - began
                 yield instance
                 keep = not instance.is_large()
             except TemplateFailure as failure:
@@ -223,6 +226,7 @@ class _Request:
         self._values = {id_: _utf8(value) for id_, value in values.items()}
         self._data = data
         self.ids = frozenset(values)
+        self.loading = 0.0
         self.listed = False
         """Whether the instance has the catalogue, so that the template may use it."""
 

@@ -120,6 +120,12 @@ class LongWork:
         """Seconds for each wait for AWS; None: as long as it takes."""
         self.found = False
         """Whether the object takes long."""
+        self._ran = 0.0
+
+    def ran(self, seconds: float) -> None:
+        """A template ran for so long."""
+        self._ran += seconds
+        self.found = self.found or self._ran > _LONG_TEMPLATES
 
     def begin(self) -> None:
         """Before work that is long. Raises TakesLong where it may not be."""
@@ -179,8 +185,6 @@ class Budget:
     def charge(self, what: str, amount: float) -> None:
         """Use this much of one limit, by its name in `Limits`. Raises Exhausted."""
         self._used[what] = used = self._used[what] + amount
-        if what == "template_seconds" and used > _LONG_TEMPLATES:
-            self.long_work.found = True
         limit = getattr(self._limits, what)
         if used > limit:
             self.is_exhausted = True

@@ -190,15 +190,20 @@ class TemplateRenderer:
                 values = {i: payload(value) for i, value in given.items()}
                 result = await self._engine.render(text, self._engine_catalogue(catalogue), values, inputs)
         except TemplateFailure as exc:
-            self._turns.note(text, exc.seconds)
+            self._note_time(text, exc, budget)
             self._renders.labels("failure").inc()
             self._slow.note(text, versions, catalogue, exc)
             raise
-        self._turns.note(text, result.seconds)
+        self._note_time(text, result, budget)
         self._renders.labels("success" if isinstance(result, Rendered) else "needs").inc()
         if isinstance(result, Needs):
             self._slow.note(text, versions, catalogue, result)
         return result
+
+    def _note_time(self, text: str, result: Rendered | Needs | TemplateFailure, budget: Budget) -> None:
+        own = result.seconds - result.loading
+        self._turns.note(text, own)
+        budget.long_work.ran(own)
 
     def _said(self, failure: TemplateFailure) -> str:
         return str(failure) if self._template_messages or failure.static else _SILENT

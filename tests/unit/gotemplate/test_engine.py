@@ -163,3 +163,14 @@ def test_close_ends_all_threads(cache_dir, catalogue):
 
 def test_close_without_a_render_does_nothing():
     TemplateEngine(cache_dir=None).close()
+
+
+def test_the_time_for_a_new_catalogue_is_not_that_of_the_template(cache_dir):
+    tags = {f"{number:02}{'k' * 100}": "v" * 200 for number in range(50)}
+    entry = {"Tags": tags, "CurrentVersionID": "1", "UpdatedAt": None}
+    catalogue = EngineCatalogue({f"s-{number}": entry for number in range(1000)})
+    with TemplateEngine(cache_dir=cache_dir, instances=1) as engine:
+        engine.render_sync("", catalogue, {})
+        new, again = (engine.render_sync("{{ len .Secrets }}", catalogue, {}) for _ in range(2))
+    assert new.seconds > new.loading > 0
+    assert again.loading == 0

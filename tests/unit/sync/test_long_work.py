@@ -10,7 +10,7 @@ import pytest
 from secretsyncer.errors import TakesLong
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import SYNCED_SECRETS
-from secretsyncer.sync.budget import Budget, LongWork
+from secretsyncer.sync.budget import LongWork
 from secretsyncer.sync.observed import REFRESH_ANNOTATION
 from tests.support.builders import namespace, synced_secret
 from tests.support.core import KEY, Core, InlineEngine
@@ -80,11 +80,12 @@ async def test_it_is_done_by_the_workers_for_it_until_it_no_longer_takes_long(co
 
 
 def test_templates_take_long_when_they_have_run_for_a_while():
-    budget = Budget()
-    budget.charge("template_seconds", 0.09)
-    assert not budget.long_work.found
-    budget.charge("template_seconds", 0.02)
-    assert budget.long_work.found
+    long_work = LongWork(allowed=False)
+    long_work.ran(0.09)
+    long_work.check()
+    long_work.ran(0.02)
+    with pytest.raises(TakesLong):
+        long_work.check()
 
 
 class StuckEngine(InlineEngine):
