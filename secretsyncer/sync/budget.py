@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -114,10 +114,17 @@ class LongWork:
     a few namespaces would keep everybody waiting, so this is left to a few of them.
     """
 
-    def __init__(self, *, allowed: bool = True, patience: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allowed: bool = True,
+        patience: float | None = None,
+        is_needed: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.allowed = allowed
         self.patience = patience
-        """Seconds for each wait for AWS; None: as long as it takes."""
+        """Seconds for each wait for AWS, after which others may get the worker; None: as long as it takes."""
+        self.is_needed = is_needed
         self.found = False
         """Whether the object takes long."""
         self._ran = 0.0
@@ -144,17 +151,17 @@ class LongWork:
                 self.begin()
             raise
 
-    async def answer(self, awaitable: Awaitable[T]) -> T:
-        """Wait for AWS, but not for as long as it may take. What it answers later is kept. Raises StillWaiting."""
-        if self.patience is None:
-            return await awaitable
-        try:
-            async with asyncio.timeout(self.patience) as limit:
-                return await awaitable
-        except TimeoutError:
-            if limit.expired():
-                raise StillWaiting from None
-            raise
+    async def answer(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Wait for AWS while nobody else needs the worker. What it answers later is kept. Raises StillWaiting."""
+        while True:
+            try:
+                async with asyncio.timeout(self.patience) as limit:
+                    return await ask()
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+            if self.is_needed():
+                raise StillWaiting
 
     def check(self, *, crowded: bool = False) -> None:
         """Before work that may be long. Raises TakesLong if the object takes long, or would wait in a crowd, and may not."""

@@ -198,7 +198,11 @@ class Controller:
     async def _reconcile(self, key: Key) -> None:
         result: Outcome | Exception
         tries = self._unanswered.get(key, 0)
-        long_work = LongWork(allowed=self._queue.is_long(key), patience=_PATIENCE if not tries else _GLANCE)
+        long_work = LongWork(
+            allowed=self._queue.is_long(key),
+            patience=_GLANCE if tries else _PATIENCE,
+            is_needed=lambda: len(self._queue) > 0,
+        )
         try:
             async with asyncio.timeout(DEADLINE):
                 reconcile = self._reconciler.reconcile(key, long_work)

@@ -74,17 +74,15 @@ class GatedReader:
 
     async def read(self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget) -> Fetched:
         """The value or the failure of each secret. Each is charged once. Raises Exhausted or StillWaiting."""
-        return await budget.long_work.answer(self._read(grant, refs, listings, budget))
-
-    async def _read(self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget) -> Fetched:
+        answer = budget.long_work.answer
         new = {ref for ref in refs if ref not in budget.read}
         budget.charge("reads", len(new))
-        refused = await self.refusals(grant, refs, listings)
+        refused = await answer(lambda: self.refusals(grant, refs, listings))
         permitted = [ref for ref in refs if ref not in refused]
         again = [ref for ref in permitted if ref not in new]
-        found = dict(await self._values.get_many(again, listings)) if again else {}
+        found = dict(await answer(lambda: self._values.get_many(again, listings))) if again else {}
         if first := [ref for ref in permitted if ref in new]:
-            values = await self._values.get_many(first, listings, max_size=budget.left("fetched"))
+            values = await answer(lambda: self._values.get_many(first, listings, max_size=budget.left("fetched")))
             budget.read.update(dict.fromkeys(first) | versions_of(values))
             budget.charge("fetched", size_of(values.values()))
             found.update(values)
@@ -95,9 +93,10 @@ class GatedReader:
         self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget
     ) -> Mapping[SecretRef, SecretValue]:
         """The values that can be read, of secrets that may be needed: not too many, and no failures. Raises StillWaiting."""
-        refused = await self.refusals(grant, refs, listings)
+        answer = budget.long_work.answer
+        refused = await answer(lambda: self.refusals(grant, refs, listings))
         permitted = [ref for ref in refs if ref not in refused]
-        found = await budget.long_work.answer(self._values.likely(permitted, listings))
+        found = await answer(lambda: self._values.likely(permitted, listings))
         budget.read.update(versions_of(found))
         budget.charge("reads", len(found))
         return found

@@ -214,7 +214,7 @@ async def test_nothing_new_is_begun_once_the_process_stops(process):
         one.aws.latency = 3
         one.cluster.put(synced_secret(whole("a", "app"), name="first", uid="1"))
         one.cluster.put(synced_secret(whole("a", "app"), name="second", uid="2"))
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
     assert one.data(Key("team", "first")) == {"a": b"x"}
     assert one.data(Key("team", "second")) == {}
 
