@@ -237,7 +237,7 @@ class Controller:
                 self._queue.add(key)
             case StillWaiting():
                 self._unanswered[key] = tries = self._unanswered.get(key, 0) + 1
-                self._queue.add_after(key, _ANSWER.delay(tries))
+                self._queue.add_after(key, _ANSWER.delay(tries), Priority.LOW)
             case Rejected(reason=reason, message=message, retry_after=seconds):
                 self._count(key, "rejected", reason)
                 self._queue.forget(key)
