@@ -17,12 +17,16 @@ async def large_output(scene: Scene) -> None:
         await scene.stay()
 
 
+def _loop(text: str) -> str:
+    """A template that prints the text for hours."""
+    return "{{ range $.Secrets }}" * 6 + text + "{{ end }}" * 6
+
+
 async def endless_loops(scene: Scene) -> None:
     """Twenty objects whose templates never end."""
     async with scene.tenant() as tenant:
-        loop = "{{ range $.Secrets }}" * 6 + "x" + "{{ end }}" * 6
         again = '{{ define "a" }}{{ template "a" }}{{ template "a" }}{{ end }}{{ template "a" }}'
-        specs = [{"data": [template("a", loop + f"{number}"), template("b", again)]} for number in range(20)]
+        specs = [{"data": [template("a", _loop(f"x{number}")), template("b", again)]} for number in range(20)]
         await tenant.write_all(specs)
         await scene.stay()
 
@@ -32,9 +36,8 @@ async def new_loops(scene: Scene) -> None:
     async with AsyncExitStack() as stack:
         tenants = [await stack.enter_async_context(scene.tenant()) for _ in range(12)]
         for turn in range(5):
-            loop = "{{ range $.Secrets }}" * 6 + f"{turn}" + "{{ end }}" * 6
             for tenant in tenants:
-                await tenant.write(f"n-{turn}", data=[template("a", loop + tenant.name)])
+                await tenant.write(f"n-{turn}", data=[template("a", _loop(f"{turn} {tenant.name}"))])
             await scene.stay()
 
 
