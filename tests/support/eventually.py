@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import aiohttp
+
 from sandbox.kubernetes_client import KubernetesError
 
 T = TypeVar("T")
@@ -18,13 +20,15 @@ SHORTEST, LONGEST = 0.02, 0.25
 
 
 async def eventually(probe: Callable[[], Awaitable[T]], within: float = LIMIT) -> T:
-    """What `probe` returns, once no assertion in it fails and Kubernetes refuses nothing; else its last failure."""
+    """What `probe` returns, once no assertion in it fails and Kubernetes answers and refuses nothing; else its last
+    failure.
+    """
     began = time.monotonic()
     while True:
         try:
             return await probe()
-        except (AssertionError, KubernetesError) as problem:
+        except (AssertionError, KubernetesError, aiohttp.ClientConnectionError, ConnectionError) as problem:
             waited = time.monotonic() - began
             if waited > within:
-                raise AssertionError(f"after {within:g} s still: {problem}") from None
+                raise AssertionError(f"after {within:g} s still: {str(problem) or repr(problem)}") from None
         await asyncio.sleep(min(max(SHORTEST, waited / 10), LONGEST))
