@@ -36,7 +36,7 @@ class Timers(Generic[K, P]):
 
     def set(self, key: K, when: float, priority: P) -> None:
         """The key is due then (the time of the loop), or sooner if it already was."""
-        timer = self._cancel(key)
+        timer = self.cancel(key)
         if timer is not None:
             when = min(when, timer.when)
             priority = min(priority, timer.priority)
@@ -46,9 +46,16 @@ class Timers(Generic[K, P]):
             moment = self._moments[when] = _Moment(self._loop.call_at(when, self._fire, when), {})
         moment.keys[key] = None
 
-    def cancel(self, key: K) -> None:
-        """The key is not due any more, if it was."""
-        self._cancel(key)
+    def cancel(self, key: K) -> _Timer | None:
+        """The key is not due any more. Returns when it was, if it was."""
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            moment = self._moments[timer.when]
+            del moment.keys[key]
+            if not moment.keys:
+                moment.handle.cancel()
+                del self._moments[timer.when]
+        return timer
 
     def clear(self) -> None:
         """No key is due any more."""
@@ -60,13 +67,3 @@ class Timers(Generic[K, P]):
     def _fire(self, when: float) -> None:
         for key in self._moments.pop(when).keys:
             self._due(key, self._timers.pop(key).priority)
-
-    def _cancel(self, key: K) -> _Timer | None:
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            moment = self._moments[timer.when]
-            del moment.keys[key]
-            if not moment.keys:
-                moment.handle.cancel()
-                del self._moments[timer.when]
-        return timer

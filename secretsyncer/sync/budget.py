@@ -103,8 +103,8 @@ _GLANCE = {"parsed": 256 << 10, "produced": 256 << 10, "keys": 5_000, "steps": 1
 _LOOK_EVERY = 0.0005
 """Seconds between two looks at the clock of the thread."""
 
-_LONG_TEMPLATES = 0.1
-"""Seconds in which templates run, after which an object takes long."""
+LONG_RENDER = 0.1
+"""Seconds for which templates run, from which on a render is remembered, and an object takes long."""
 
 
 class LongWork:
@@ -132,7 +132,7 @@ class LongWork:
     def ran(self, seconds: float) -> None:
         """A template ran for so long."""
         self._ran += seconds
-        self.found = self.found or self._ran > _LONG_TEMPLATES
+        self.found = self.found or self._ran >= LONG_RENDER
 
     def begin(self) -> None:
         """Before work that is long. Raises TakesLong where it may not be."""

@@ -16,15 +16,12 @@ from cachetools import LRUCache
 
 from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.gotemplate.engine import INSTANCES, DeadlineExceeded, Needs, TemplateFailure
-from secretsyncer.sync.budget import Version
+from secretsyncer.sync.budget import LONG_RENDER, Version
 from secretsyncer.turns import Places
 
-LONG = 0.1
-"""Seconds of processor time from which on a render is remembered."""
-
 LONG_TIMEOUT = 0.5
-"""The same for one that timed out. The deadline is one of wall clock, a multiple of this. A template that had less of a
-processor may have had to wait for it: that says nothing about the next attempt."""
+"""Seconds from which on a render that timed out is remembered. The deadline is one of wall clock, a multiple of this. A
+template that had less of a processor may have had to wait for it: that says nothing about the next attempt."""
 
 ROOM = 4 << 20
 """Bytes of names and messages that are remembered."""
@@ -61,7 +58,7 @@ class SlowTemplates:
 
     def note(self, text: str, versions: Versions, catalogue: Catalogue, result: Needs | TemplateFailure) -> None:
         """A render has given this. It is remembered if it took long."""
-        if result.seconds < (LONG_TIMEOUT if isinstance(result, DeadlineExceeded) else LONG):
+        if result.seconds < (LONG_TIMEOUT if isinstance(result, DeadlineExceeded) else LONG_RENDER):
             return
         looked = result.whole_catalogue or bool(result.filters)
         if isinstance(result, TemplateFailure):
@@ -119,5 +116,5 @@ class TemplateTurns:
     def note(self, text: str, seconds: float) -> None:
         """The template ran for so many seconds of processor time."""
         self._quick.pop(hash(text), None)
-        if seconds < LONG:
+        if seconds < LONG_RENDER:
             self._quick[hash(text)] = None

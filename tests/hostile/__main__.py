@@ -25,6 +25,7 @@ def table(verdict: Verdict) -> str:
     for when, lateness in (("alone", verdict.alone), ("beside hostile work", verdict.beside)):
         seconds = f"{lateness.worst:.2f} s ({lateness.worst_with_machine:.2f} s)"
         rows.append((f"latest of {lateness.changes}, {when}", seconds))
+        rows += [("  during", name) for name in sorted(lateness.worst_during)]
     rows += [
         (f"slowest /healthz of {verdict.probes}", f"{verdict.worst_probe:.2f} s"),
         ("most resident memory", f"{verdict.peak_mib:.0f} MiB"),

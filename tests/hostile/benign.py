@@ -95,6 +95,8 @@ class Lateness:
     """How late the changes of one part of the run were, in seconds."""
 
     worst: float = 0.0
+    worst_during: frozenset[str] = frozenset()
+    """The hostile kinds that were at work during the worst."""
     worst_with_machine: float = 0.0
     changes: int = 0
     too_late: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
@@ -102,7 +104,8 @@ class Lateness:
 
     def note(self, due: Due) -> None:
         self.changes += 1
-        self.worst = max(self.worst, due.late)
+        if due.late > self.worst:
+            self.worst, self.worst_during = due.late, frozenset(due.kinds)
         self.worst_with_machine = max(self.worst_with_machine, due.watch.seconds - due.grace)
         if due.late > LATE:
             what = f"{due.what} of {due.thing.name}"

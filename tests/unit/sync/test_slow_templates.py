@@ -10,9 +10,9 @@ from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, SyncFailure
 from secretsyncer.gotemplate.engine import DeadlineExceeded, Needs, Rendered, TemplateEngine, TemplateFailure
 from secretsyncer.sync.authorize import Grant
-from secretsyncer.sync.budget import Limits
+from secretsyncer.sync.budget import LONG_RENDER, Limits
 from secretsyncer.sync.content import ContentRenderer
-from secretsyncer.sync.slow_templates import LONG, LONG_TIMEOUT, SlowTemplates
+from secretsyncer.sync.slow_templates import LONG_TIMEOUT, SlowTemplates
 from tests.support.builders import catalogue, entry, parsed, synced_secret, value
 from tests.support.core import KEY, Core, InlineEngine
 from tests.support.specs import template, whole
@@ -67,7 +67,7 @@ class TestMemory:
 
     def test_what_failed_at_once_is_tried_again(self):
         memory = SlowTemplates()
-        memory.note("t", {}, LISTED, slow(TemplateFailure("x"), LONG / 2))
+        memory.note("t", {}, LISTED, slow(TemplateFailure("x"), LONG_RENDER / 2))
         assert memory.recall("t", {}, LISTED) is None
 
     def test_a_timeout_that_tells_of_a_busy_machine_is_not_remembered(self):
