@@ -10,17 +10,18 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from secretsyncer import __version__
-from secretsyncer.commands import conversion, iam_policy, render, run, status, steering, why
 from secretsyncer.commands.terminal import clean
 from secretsyncer.errors import SettingsError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
-    chosen = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    chosen = _parser(given[0] if given else "").parse_args(given)
     try:
         code = int(chosen.action(chosen))
         sys.stdout.flush()
@@ -35,6 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+_MODULES = {
+    "status": "status",
+    "why": "why",
+    "refresh": "steering",
+    "suspend": "steering",
+    "resume": "steering",
+    "render": "render",
+    "iam-policy": "iam_policy",
+    "convert": "conversion",
+    "run": "run",
+}
+"""The module of `secretsyncer.commands` with each command, in the order of --help."""
 _PLUGIN = "kubectl-secretsyncer"
 _EXAMPLES = """\
 what to begin with:
@@ -48,7 +61,8 @@ the operator (run), and the plugin `kubectl secretsyncer`.
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(name: str) -> argparse.ArgumentParser:
+    """For the command of that name, whose module alone is imported. The operator would keep the others in memory."""
     parser = argparse.ArgumentParser(
         prog="kubectl secretsyncer" if Path(sys.argv[0]).stem == _PLUGIN else "secretsyncer",
         description="Keeps Kubernetes Secrets in sync with AWS Secrets Manager.",
@@ -57,6 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"secretsyncer {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (status, why, steering, render, iam_policy, conversion, run):
-        command.register(commands)
+    for module in dict.fromkeys([_MODULES[name]] if name in _MODULES else _MODULES.values()):
+        import_module(f"secretsyncer.commands.{module}").register(commands)
     return parser

@@ -1,4 +1,4 @@
-"""The commands of `secretsyncer`: one module for each. The operator imports none of them.
+"""The commands of `secretsyncer`: one module for each. Only that of the chosen command is imported.
 
 Each module has `register`, which adds its arguments and its action: a function of the parsed arguments that returns
 the exit code. An action imports the clients of AWS and Kubernetes only if it needs them, so that the other commands

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -258,6 +259,27 @@ def test_offline_commands_load_no_client_of_aws_or_kubernetes(command):
         [sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True, timeout=30
     )
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_operator_loads_no_other_command():
+    code = (
+        "import contextlib, sys; from secretsyncer import cli\n"
+        "with contextlib.suppress(SystemExit): cli.main(['run', '--help'])\n"
+        "print(sorted(name for name in sys.modules if name.startswith(('secretsyncer.commands.', 'yaml'))))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert ran.stdout.splitlines()[-1] == "['secretsyncer.commands.run', 'secretsyncer.commands.terminal']"
+
+
+def test_each_command_is_found_by_its_name_alone(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    names = re.findall(r"^    ([a-z-]+)", capsys.readouterr().out, re.MULTILINE)
+    assert len(names) >= 9
+    for name in names:
+        with pytest.raises(SystemExit):
+            cli.main([name, "--help"])
+        assert f"secretsyncer {name} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
