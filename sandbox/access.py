@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import random
 import socket
@@ -33,13 +34,17 @@ def free_port() -> int:
     """A port of loopback on which nothing listens, and which stays free while a server is stopped.
 
     It is outside of the range from which the system takes the ports of outgoing connections. Inside that range another
-    program could take it, and a client that keeps trying to connect could even connect to itself.
+    program could take it, and a client that keeps trying to connect could even connect to itself. Until this process ends,
+    a socket keeps the port from others that look for one, such as tests that run beside it. It does not listen, and servers
+    bind with SO_REUSEADDR, so it is in nobody's way.
     """
     while True:
         port = random.randrange(15_000, 30_000)  # noqa: S311 - not a secret
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
+        with socket.socket() as keeper, contextlib.suppress(OSError):
+            keeper.bind(("127.0.0.1", port))
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            keeper.detach()
+            return port
 
 
 def write_kubeconfig(path: Path, *, url: str, user: str, token: str, ca_file: Path | None = None) -> Path:

@@ -17,7 +17,7 @@ from sandbox.operator import OperatorProcess
 from sandbox.playground import Playground, together
 from secretsyncer.synced_secret import target_of
 
-LIMIT = 30.0
+LIMIT = 60.0
 """The time limit of each step, in seconds."""
 _ROTATED = "mysql"
 _FAILING = {"denied", "broken"}

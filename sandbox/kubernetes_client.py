@@ -46,7 +46,7 @@ _PATHS = {
     "ValidatingAdmissionPolicyBinding": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
 }
 _REQUEST_LIMIT = 60.0  # seconds
-_SERVED_LIMIT = 30.0  # seconds
+_SERVED_LIMIT = 60.0  # seconds
 _LARGE = 2**20  # aiohttp warns of larger bodies that are bytes
 
 

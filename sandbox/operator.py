@@ -34,6 +34,8 @@ _INHERITED = (
     "COVERAGE_PROCESS_START",
 )
 _PROBE_EVERY = 0.02  # seconds
+_LIMIT = 60.0
+"""Seconds for what takes one or two on an idle machine."""
 
 MEMORY_LIMIT = 512 * 1024 * 1024
 """Bytes that the operator may use in a cluster: `limits.memory` of the Deployment."""
@@ -124,10 +126,10 @@ class OperatorProcess:
         async with self._session.get(f"http://127.0.0.1:{self.port}{path}") as response:
             return response.status, await response.text()
 
-    async def until_ready(self, limit: float = 30.0) -> float:
-        """Seconds from its start until /readyz is ok; RuntimeError with the end of the log if it never is."""
-        answer = ""
-        while time.monotonic() - self._started < limit and self._running.returncode is None:
+    async def until_ready(self, limit: float = _LIMIT) -> float:
+        """Seconds from its start until /readyz is ok; RuntimeError with the end of the log if that takes longer from now."""
+        answer, asked = "", time.monotonic()
+        while time.monotonic() - asked < limit and self._running.returncode is None:
             try:
                 status, answer = await self.get("/readyz")
                 if status == 200:
@@ -146,12 +148,12 @@ class OperatorProcess:
     def send(self, number: signal.Signals) -> None:
         self._running.send_signal(number)
 
-    async def wait(self, limit: float | None = 20.0) -> int:
+    async def wait(self, limit: float | None = _LIMIT) -> int:
         """Its exit code, once it has ended; TimeoutError after `limit` seconds (None: never)."""
         async with asyncio.timeout(limit):
             return await self._running.wait()
 
-    async def stop(self, limit: float = 20.0) -> int:
+    async def stop(self, limit: float = _LIMIT) -> int:
         """SIGTERM, and its exit code."""
         if self._running.returncode is None:
             self.send(signal.SIGTERM)

@@ -1,8 +1,8 @@
 """What goes wrong with calls of the stand-in.
 
-Kinds: `throttle`, `500`, `503`, `502html`, `html`, `reset`, `hang`, `slow`, `truncated`, `cut`, `no-list`, `empty-list`,
-`half-list`, `odd-list`, `odd-fields`, `token-loop`, `endless`, `expired`, `denied`, `code:<AWS error code>`, and
-`body:<text>`.
+Kinds: `throttle`, `500`, `503`, `502html`, `html`, `reset`, `hang`, `hold`, `slow`, `truncated`, `cut`, `no-list`,
+`empty-list`, `half-list`, `odd-list`, `odd-fields`, `token-loop`, `endless`, `expired`, `denied`, `code:<AWS error code>`,
+and `body:<text>`. What is held is answered once the fault is removed; what hangs, never.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from sandbox.aws.state import OPERATOR_ACCOUNT, REGION, Refused
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/")
 _HTML = "<html><body><h1>Sign in to the guest network</h1></body></html>"
 _STS = {"AssumeRole", "GetCallerIdentity"}
+_LOOK_EVERY = 0.01  # seconds
 
 
 class FakeAws:
@@ -126,6 +127,8 @@ class FakeAws:
             if request.transport:
                 request.transport.abort()
             return web.Response()
+        while kind == "hold" and fault in self.faults and not self._stopping.is_set():
+            await asyncio.sleep(_LOOK_EVERY)
         if kind in {"hang", "slow"}:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(fault.delay if kind == "slow" else None):

@@ -18,7 +18,7 @@ from typing import Self
 import aiohttp
 
 REGION = "eu-west-1"
-_START_LIMIT = 30.0  # seconds; a start takes about 2
+_START_LIMIT = 60.0  # seconds; a start takes about 2
 
 
 class MotoServer:

@@ -139,4 +139,4 @@ class Changes:
     @staticmethod
     async def _until(action: Callable[[], Awaitable[object]]) -> None:
         """A user tries again while the API server is away."""
-        await eventually(action, within=60)
+        await eventually(action)

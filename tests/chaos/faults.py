@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -40,6 +41,8 @@ class Faults:
         self._new = start
         self.operator = start()
         self.logs = ""
+        self.kills: list[float] = []
+        """When the API server was killed."""
 
     async def one(self) -> None:
         """One fault, and its end."""
@@ -79,6 +82,7 @@ class Faults:
 
     async def server_away(self) -> None:
         self.done["API server killed"] += 1
+        self.kills.append(time.time())
         await self.server.stop_listening()
         await asyncio.sleep(self._seconds())
         await self.server.start_listening()

@@ -26,8 +26,12 @@ from tests.support.eventually import eventually
 from tests.support.measures import logged_bugs, resident_mib
 from tests.support.stand_in import stand_in
 
-SETTLE = 90.0
-"""Seconds after the last fault within which everything must be right: a refusal stands for a minute, then one sync."""
+SETTLE = 150.0
+"""Seconds after the last fault within which everything must be right: a refusal stands for a minute, then one sync. The rest
+is for a busy machine.
+"""
+_LOST = 5.0
+"""Seconds before the API server was killed in which the answer to a write may have got lost: it is made once more."""
 OBJECTS = 40
 SETTINGS = {"SYNC_INTERVAL_SEC": "10"}
 
@@ -151,12 +155,12 @@ async def _until_right(model: Model, space: Space, verdict: Verdict) -> None:
     for thing in model.things.values():
         if thing.alive and thing.source not in model.missing:
             try:
-                await space.until_synced(thing.name, within=15)
+                await space.until_synced(thing.name)
             except AssertionError as problem:
                 verdict.problems.append(f"its condition does not tell: {problem}")
         elif thing.alive:
             try:
-                await space.until_failed(thing.name, "SecretNotFound", within=30)
+                await space.until_failed(thing.name, "SecretNotFound")
             except AssertionError as problem:
                 verdict.problems.append(f"its condition does not tell: {problem}")
 
@@ -174,7 +178,8 @@ async def _judge(
             at = datetime.fromisoformat(line["requestReceivedTimestamp"]).timestamp()
             writes[about.get("name", "")].append(Reason(at, line["verb"]))
     for thing in model.things.values():
-        if len(writes[thing.name]) > len(thing.reasons):
+        lost = sum(any(0 <= kill - write.at < _LOST for write in writes[thing.name]) for kill in faults.kills)
+        if len(writes[thing.name]) > len(thing.reasons) + lost:
             verdict.problems.append(
                 f"Secret {thing.name} was written {len(writes[thing.name])} times, for {len(thing.reasons)} reasons:"
                 f" {_history(writes[thing.name])}; {_history(thing.reasons)}"

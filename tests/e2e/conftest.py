@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -120,6 +121,18 @@ def name(aws):
 @pytest.fixture(scope="session")
 def moto(moto_server):
     return MotoSecrets(moto_server)
+
+
+@asynccontextmanager
+async def within_one_poll(aws):
+    """What is waited for inside must be there after one listing that began later (and those under way): no other is
+    answered.
+    """
+    held = aws.fault("hold", operation="ListSecrets", skip=3)
+    try:
+        yield
+    finally:
+        aws.faults.remove(held)
 
 
 async def until_known(operator, count):

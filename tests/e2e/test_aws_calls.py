@@ -63,7 +63,7 @@ async def resyncs(operator, objects, number):
         count = await measured(operator, name)
         assert count >= before + objects * number, f"only {count - before} passes"
 
-    await eventually(done, within=60)
+    await eventually(done)
 
 
 async def test_resyncs_cost_no_value_call_and_no_write(operator, real_server, aws, some_objects):
@@ -74,12 +74,15 @@ async def test_resyncs_cost_no_value_call_and_no_write(operator, real_server, aw
 
 
 async def test_a_listing_is_all_that_a_poll_costs(operator, aws, some_objects):
-    before = aws.count("ListSecrets")
-    polls = await measured(operator, "secretsyncer_polls_total")
+
+    async def polls():
+        return await measured(operator, "secretsyncer_polls_total")
+
+    first, before, second = await polls(), aws.count("ListSecrets"), await polls()
     await resyncs(operator, some_objects[1], RESYNCS)
-    asked = aws.count("ListSecrets") - before
-    polled = await measured(operator, "secretsyncer_polls_total") - polls
-    assert abs(asked - polled) <= 1  # fewer than 100 secrets: one page
+    third, after, fourth = await polls(), aws.count("ListSecrets"), await polls()
+    # Fewer than 100 secrets: one page. One poll may be under way.
+    assert third - second - 1 <= after - before <= fourth - first + 1
 
 
 async def test_a_rotation_costs_one_call_for_each_identity_that_reads_the_secret(

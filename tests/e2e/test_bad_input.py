@@ -222,7 +222,7 @@ async def test_a_corrected_object_is_synced_at_once(broken, operator):
     for name in BAD:
         await broken.space.write(name, data=[literal("mended", "yes")])
     for name in BAD:
-        await broken.space.until_synced(name, within=15)
+        await broken.space.until_synced(name)
         assert await broken.space.data(name) == {"mended": b"yes"}
     ready = series(await operator.metrics(), "secretsyncer_object_ready", namespace=broken.space.name)
     assert {key[2] for key in ready} == {"Synced"}

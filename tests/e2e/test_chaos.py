@@ -9,7 +9,7 @@ from tests.chaos.run import run
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_a_short_fault_run_leaves_every_secret_right(assets):
     said: list[str] = []
     verdict = await run(assets, seed=7, seconds=15, say=said.append)

@@ -30,10 +30,13 @@ def name():
 
 
 async def date_back(space, name):
-    """As if its last transition were long ago."""
+    """As if its last transition were long ago, as the operator knows."""
     condition = {**await space.ready(name), "lastTransitionTime": LONG_AGO}
     patch = {"status": {"conditions": [condition]}}
     await space.cluster.merge("SyncedSecret", space.name, name, patch, subresource="status")
+    later = uuid.uuid4().hex  # the event of this object comes after that of the status
+    await space.write(later, data=[literal("a", "1")])
+    await space.until_synced(later)
 
 
 async def said(space, name):

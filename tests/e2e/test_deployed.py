@@ -98,7 +98,7 @@ async def site(assets, tmp_path_factory):
         await made.apply(await made.build(MANIFESTS / "base"))
         await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}})
         for plural in ("syncedsecrets.secrets.contentful.com", "servicemonitors.monitoring.coreos.com"):
-            await made.kubectl("wait", "--for=condition=Established", f"crd/{plural}", "--timeout=30s")
+            await made.kubectl("wait", "--for=condition=Established", f"crd/{plural}", "--timeout=60s")
         yield made
         made.kubectl.close()
 
@@ -293,7 +293,7 @@ async def test_the_component_for_restarts_grants_what_restarts_need_and_nothing_
 ):
     objects = await site.build(layered(tmp_path, "base", "components/restarts"))
     await site.apply([ROLLOUTS, *objects])
-    await site.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout=30s")
+    await site.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout=60s")
     kubeconfig = await site.kubeconfig(HOME, tmp_path)
     space = await site.cluster.space()
     kinds = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")

@@ -53,7 +53,6 @@ async def opponent(space, name, manager):
             await task
 
 
-@pytest.mark.timeout(120)
 async def test_a_controller_that_insists_is_named_and_answered_rarely_and_after_its_end_all_is_well(
     run_operator, real_server, space
 ):
@@ -77,7 +76,6 @@ async def test_a_controller_that_insists_is_named_and_answered_rarely_and_after_
     assert len([event for event in await space.events("demo") if event["reason"] == "Conflict"]) == 1
 
 
-@pytest.mark.timeout(120)
 async def test_two_operators_on_one_secret_slow_down_and_both_say_so(run_operator, real_server, space):
     for letter in "ab":
         await space.write(f"of-{letter}", data=[literal("a", letter)], target={"name": "shared"})
@@ -88,7 +86,7 @@ async def test_two_operators_on_one_secret_slow_down_and_both_say_so(run_operato
     first = await run_operator(WATCH_SELECTOR="shard=a", SYNC_INTERVAL_SEC="4")
     second = await run_operator(WATCH_SELECTOR="shard=b", SYNC_INTERVAL_SEC="4")
     for letter in "ab":
-        message = await space.until_failed(f"of-{letter}", "Conflict", within=60)
+        message = await space.until_failed(f"of-{letter}", "Conflict")
         assert message.startswith(
             "another operator with the same field manager, secretsyncer, keeps changing Secret"
         )
@@ -99,10 +97,9 @@ async def test_two_operators_on_one_secret_slow_down_and_both_say_so(run_operato
         assert total(await operator.metrics(), "secretsyncer_undone_writes_total") > FREE
     assert await second.stop() == 0
     await space.until_data("shared", {"a": b"a"})
-    await space.until_synced("of-a", within=60)
+    await space.until_synced("of-a")
 
 
-@pytest.mark.timeout(120)
 async def test_a_policy_that_takes_the_label_away_is_said_once_and_not_fought(run_operator, real_server, space):
     policy = {
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -160,5 +157,5 @@ async def test_a_policy_that_takes_the_label_away_is_said_once_and_not_fought(ru
     assert len(await space.events("demo")) == 1
     for path in (BINDINGS, POLICIES):
         await space.cluster.request("DELETE", f"{path}/{space.name}")
-    await space.until_synced("demo", within=60)
+    await space.until_synced("demo")
     assert await space.data("demo") == {"a": b"ours"}

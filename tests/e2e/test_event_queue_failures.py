@@ -33,7 +33,7 @@ async def until_up(operator):
     async def probe():
         assert await up(operator) == 1
 
-    await eventually(probe, within=10)
+    await eventually(probe)
 
 
 async def up(operator):
@@ -100,5 +100,5 @@ async def test_an_operator_that_waits_for_messages_stops_at_once(run_operator, m
     queue = MotoQueue(moto.environment, f"events-{uuid.uuid4().hex[:8]}")
     operator = await run_operator(**moto.environment, EVENTS_QUEUE_URL=queue.url)
     await until_up(operator)
-    assert await operator.stop(limit=8) == 0
+    assert await operator.stop(limit=15) == 0  # it would wait for messages for 20 s
     assert not complaints(operator.log)

@@ -24,6 +24,8 @@ from tests.support.specs import all_keys, key, literal
 pytestmark = pytest.mark.real
 
 MANY = 500
+WORKERS = 16
+"""So many writes are under way at most."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -55,7 +57,6 @@ async def health(operator):
     return [(await operator.get(path))[0] for path in ("/healthz", "/readyz")]
 
 
-@pytest.mark.timeout(180)
 async def test_a_server_killed_while_500_objects_are_reconciled_loses_none_and_writes_none_twice(
     operator, aws, real_server, space, name
 ):
@@ -69,7 +70,7 @@ async def test_a_server_killed_while_500_objects_are_reconciled_loses_none_and_w
         found = sum(secret["data"] == {"a": value} for secret in secrets)
         assert found >= at_least, f"{found} of {len(secrets)} Secrets"
 
-    await eventually(lambda: holding("MQ==", MANY), within=60)
+    await eventually(lambda: holding("MQ==", MANY))
     aws.world.put(name, '{"a": "2"}')
     await eventually(lambda: holding("Mg==", 20))
     await real_server.stop_listening()
@@ -78,8 +79,10 @@ async def test_a_server_killed_while_500_objects_are_reconciled_loses_none_and_w
     assert (await operator.get("/healthz"))[0] == 200
     await real_server.start_listening()
     # 30 s is the longest backoff of a watch; a pass that failed comes again after a few seconds.
-    await eventually(lambda: holding("Mg==", MANY), within=45)
-    assert max(written(real_server, space.name).values()) <= 2  # made once, changed once
+    await eventually(lambda: holding("Mg==", MANY))
+    counts = written(real_server, space.name).values()
+    assert max(counts) <= 3  # made once, changed once; and once more where the answer got lost with the server
+    assert sum(count > 2 for count in counts) <= WORKERS
     assert len(operator.log.splitlines()) - lines < 2 * MANY
     assert not complaints(operator.log)
 
@@ -99,7 +102,6 @@ async def refused(gate):
     await asyncio.sleep(30)
 
 
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize("broken", [held, refused])
 async def test_connections_that_are_never_answered_or_refused_for_30_s_lose_nothing(
     operator, gate, space, name, broken
@@ -121,14 +123,13 @@ async def test_connections_that_are_never_answered_or_refused_for_30_s_lose_noth
     if broken is refused:
         await gate.listen()
     gate.release()
-    await space.until_data("changed", {"a": b"2"}, within=40)
+    await space.until_data("changed", {"a": b"2"})
     await space.until_data("new", {"a": b"3"})
     await space.until_data("source", {"a": b"1"})
     await until_known(operator, 3)
     assert await health(operator) == [200, 200]
 
 
-@pytest.mark.timeout(120)
 async def test_removed_permissions_are_reported_and_once_restored_all_is_in_sync(
     operator, cluster, gate, space, aws, name
 ):
@@ -144,11 +145,17 @@ async def test_removed_permissions_are_reported_and_once_restored_all_is_in_sync
             assert total(metrics, "secretsyncer_kubernetes_requests_total", verb="watch", status="403") >= 4
             assert "cannot watch resource" in operator.log
 
-        aws.world.put(name, '{"a": "2"}')
         lines = len(operator.log.splitlines())
         began = time.monotonic()
         gate.cut()  # a watch that is open outlives the right to open it
         await eventually(refused)
+        aws.world.put(name, '{"a": "2"}')  # now, because the API server learns of the permissions a moment later
+
+        async def refused_too():
+            metrics = await operator.metrics()
+            assert total(metrics, "secretsyncer_kubernetes_requests_total", verb="patch", status="403") >= 1
+
+        await eventually(refused_too)
         await asyncio.sleep(3)
         assert (await operator.get("/healthz"))[0] == 200  # no restart gives rights back
         assert (len(operator.log.splitlines()) - lines) / (time.monotonic() - began) < 10
@@ -157,13 +164,13 @@ async def test_removed_permissions_are_reported_and_once_restored_all_is_in_sync
     finally:
         metadata = {key: binding["metadata"][key] for key in ("name", "labels")}
         await cluster.create({**binding, "metadata": metadata})
-    await space.until_data("demo", {"a": b"2"}, within=45)
+    await space.until_data("demo", {"a": b"2"})
 
     # The watches are back too; they come after 30 s at the latest.
     await space.write("new", data=[literal("a", "1")])
-    await space.until_data("new", {"a": b"1"}, within=40)
+    await space.until_data("new", {"a": b"1"})
     await space.cluster.delete("Secret", space.name, "new")
-    await space.until_data("new", {"a": b"1"}, within=40)
+    await space.until_data("new", {"a": b"1"})
     assert await health(operator) == [200, 200]
     assert not complaints(operator.log)
 

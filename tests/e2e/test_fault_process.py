@@ -13,6 +13,7 @@ import signal
 import time
 import uuid
 from collections import Counter
+from datetime import datetime
 
 import pytest
 import pytest_asyncio
@@ -23,7 +24,7 @@ from tests.e2e.conftest import SERVICE_ACCOUNT, new_secret
 from tests.support.cluster import WRITES
 from tests.support.eventually import eventually
 from tests.support.gate import Gate
-from tests.support.measures import complaints, measured, resident_mib
+from tests.support.measures import complaints, log_lines, measured, resident_mib
 from tests.support.specs import all_keys, key, literal
 
 pytestmark = pytest.mark.real
@@ -32,9 +33,10 @@ log = logging.getLogger(__name__)
 LEASE = "5a48bfe8.contentful.com"
 NAMESPACE = "k8s-secret-syncer"
 LEADING = {"LEADER_ELECTION": "true", "POD_NAMESPACE": NAMESPACE}
-TAKE_OVER = 15 + 2 * 1.5
-"""Seconds: the lease, and one retry with its jitter."""
-SLACK = 4
+LEASE_DURATION, RETRY = 15, 2 * 1.5
+"""Seconds, the retry with its jitter."""
+TAKE_OVER = 2 * LEASE_DURATION + RETRY
+"""Seconds within which another leads: the lease and one retry, and as much again as the lease for a busy machine."""
 KILLS = 20
 OBJECTS = 10
 CHANGES = int(os.environ.get("CHANGES", "2000"))
@@ -105,17 +107,24 @@ def writes(server, namespace, resource="secrets"):
     return sorted(found)
 
 
-async def until_leading(operator, within):
+async def until_leading(operator):
     async def probe():
         assert await measured(operator, "secretsyncer_leader") == 1, "it does not lead"
 
-    await eventually(probe, within)
+    await eventually(probe)
+
+
+def logged(operator, message):
+    """When it logged this message first."""
+    return next(
+        datetime.fromisoformat(line["time"]) for line in log_lines(operator.log) if line["message"] == message
+    )
 
 
 async def pair(start, space, name, url=""):
     """A leader that has synced `demo`, and one that stands by."""
     first = await start(url=url, account=FIRST, **LEADING)
-    await until_leading(first, within=10)
+    await until_leading(first)
     second = await start(account=SECOND, **LEADING)
     await space.write("demo", dataFrom=all_keys(name))
     await space.until_data("demo", {"a": b"0"})
@@ -142,8 +151,8 @@ async def test_a_leader_that_was_stopped_for_longer_than_its_lease_writes_nothin
     first.send(signal.SIGSTOP)
     stopped = time.monotonic()
     aws.world.put(name, '{"a": "1"}')
-    await until_leading(second, within=TAKE_OVER + SLACK)
-    assert time.monotonic() - stopped < TAKE_OVER + SLACK
+    await until_leading(second)
+    assert time.monotonic() - stopped < TAKE_OVER
     await space.until_data("demo", {"a": b"1"})
     # What the first would like to write when it wakes: a Secret that it believes to be old.
     aws.world.put(name, '{"a": "2"}')
@@ -161,15 +170,11 @@ async def test_a_leader_that_is_cut_off_ends_before_another_writes(start, real_s
         gate.hold()
         cut = time.monotonic()
         aws.world.put(name, '{"a": "1"}')  # AWS it still sees
-        ended = asyncio.create_task(first.wait(30))
-        leading = asyncio.create_task(until_leading(second, within=TAKE_OVER + SLACK))
-        done, _ = await asyncio.wait({ended, leading}, return_when=asyncio.FIRST_COMPLETED)
-        assert done == {ended}, "the other leads while the first still runs"
-        assert await ended == 1
-        await leading
-        assert time.monotonic() - cut < TAKE_OVER + SLACK
+        assert await first.wait() == 1
+        await until_leading(second)
+        assert time.monotonic() - cut < TAKE_OVER
         await space.until_data("demo", {"a": b"1"})
-    assert "lease lost" in first.log
+    assert logged(first, "lease lost") < logged(second, "lease acquired")
     await until_one_wrote_after_the_other(real_server, space)
     assert not complaints(second.log)
 
@@ -182,8 +187,8 @@ async def test_a_leader_that_was_killed_is_followed_within_the_lease_and_one_ret
     killed = time.monotonic()
     await first.wait()
     aws.world.put(name, '{"a": "1"}')
-    await until_leading(second, within=TAKE_OVER + SLACK)
-    assert time.monotonic() - killed < TAKE_OVER + SLACK
+    await until_leading(second)
+    assert time.monotonic() - killed < TAKE_OVER
     await space.until_data("demo", {"a": b"1"})
     await until_one_wrote_after_the_other(real_server, space)
 
@@ -192,30 +197,32 @@ async def test_a_process_that_was_paused_for_5_seconds_stays_leader_and_misses_n
     start, cluster, aws, space, name
 ):
     operator = await start(**LEADING)
-    await until_leading(operator, within=10)
+    await until_leading(operator)
     await space.write("source", dataFrom=all_keys(name))
     for obj in ("changed", "deleted"):
         await space.write(obj, data=[literal("a", "0")])
         await space.until_synced(obj)
     await space.until_data("source", {"a": b"0"})
     operator.send(signal.SIGSTOP)
+    paused = asyncio.create_task(
+        asyncio.sleep(5)
+    )  # not longer where the rest takes its time: a leader has ten seconds
     aws.world.put(name, '{"a": "1"}')
     await space.write("changed", data=[literal("a", "1")])
     await cluster.delete("SyncedSecret", space.name, "deleted")
     await cluster.delete("Secret", space.name, "deleted")
     await space.write("new", data=[literal("a", "1")])
-    await asyncio.sleep(5)
+    await paused
     operator.send(signal.SIGCONT)
     for obj in ("source", "changed", "new"):
-        await space.until_data(obj, {"a": b"1"}, within=10)
+        await space.until_data(obj, {"a": b"1"})
     assert (await operator.get("/healthz"))[0] == 200
     assert await space.secret("deleted") is None
-    await until_leading(operator, within=1)
+    assert await measured(operator, "secretsyncer_leader") == 1
     assert not complaints(operator.log)
     assert await operator.stop() == 0
 
 
-@pytest.mark.timeout(180)
 async def test_killed_again_and_again_under_change_it_ends_right_and_writes_only_what_changed(
     start, real_server, aws, space, name
 ):
@@ -262,7 +269,7 @@ async def test_killed_again_and_again_under_change_it_ends_right_and_writes_only
     assert not complaints(logs + operator.log + second.log)
 
 
-@pytest.mark.timeout(180 * max(1, CHANGES // 2000))
+@pytest.mark.timeout(600 * max(1, CHANGES // 2000))
 async def test_memory_is_flat_after_2000_changes(start, aws, space, name):
     """The short form of a long life: `CHANGES=10000` and `make chaos ARGS="--seconds 3600"` are the others."""
     operator = await start()

@@ -77,14 +77,14 @@ async def test_wait_waits_for_the_condition(operator, aws, kubectl, space):
     name = f"app/{uuid.uuid4().hex[:8]}"
     aws.world.create(name, '{"a": "1"}')
     await space.write("demo", dataFrom=all_keys(name))
-    await kubectl("wait", "--for=condition=Ready", "ss/demo", "-n", space.name, "--timeout=20s")
+    await kubectl("wait", "--for=condition=Ready", "ss/demo", "-n", space.name, "--timeout=50s")
     assert await space.data("demo") == {"a": b"1"}
 
 
 async def test_wait_ends_at_once_where_somebody_must_act_until_somebody_has(operator, aws, kubectl, space):
     name = f"app/{uuid.uuid4().hex[:8]}"
     await space.write("demo", dataFrom=all_keys(name))
-    await kubectl("wait", "--for=condition=Stalled", "ss/demo", "-n", space.name, "--timeout=20s")
+    await kubectl("wait", "--for=condition=Stalled", "ss/demo", "-n", space.name, "--timeout=50s")
     aws.world.create(name, '{"a": "1"}')
     await space.until_synced("demo")
     assert [condition["type"] for condition in (await space.synced("demo"))["status"]["conditions"]] == ["Ready"]

@@ -35,9 +35,9 @@ async def change(space, **data):
     await space.cluster.merge("Secret", space.name, "argocd-secret", {"data": encoded})
 
 
-async def until_data(space, within=10.0, **data):
+async def until_data(space, **data):
     expected = {name: text.encode() for name, text in {**THEIRS, **data}.items()}
-    await space.until_data("argocd-secret", expected, within=within)
+    await space.until_data("argocd-secret", expected)
 
 
 async def held(space):
@@ -77,7 +77,7 @@ async def test_drift_of_own_keys_is_corrected_at_once_and_that_of_others_never(o
         assert await held(space) == {"oidc": ["a", "b"]}
         assert (await space.secret("argocd-secret"))["metadata"]["labels"][MARK] == "keys"
 
-    await eventually(marked, within=10)
+    await eventually(marked)
     await change(space, a="x")
     await until_data(space, a="1", b="1", more="theirs", **{"admin.password": "new"})
 
@@ -103,7 +103,7 @@ async def test_a_missing_secret_is_filled_as_soon_as_it_appears(operator, space,
 
     await eventually(over)
     await space.cluster.delete("Secret", space.name, "argocd-secret")
-    await space.until_failed("oidc", "SecretMissing", within=10)
+    await space.until_failed("oidc", "SecretMissing")
     await foreign(space)  # by its owner again
     await until_data(space, a="1")
 
@@ -144,11 +144,11 @@ async def test_of_two_objects_that_want_a_key_the_older_one_writes_it(operator, 
     await until_data(space, x="1", a="younger", k="younger")
     await space.write("z-older", target=MERGE, deletionPolicy="Delete", data=[literal("k", "older")])
     await until_data(space, a="younger", k="older")
-    message = await space.until_failed("a-younger", "Conflict", within=10)
+    message = await space.until_failed("a-younger", "Conflict")
     assert "the older SyncedSecret z-older writes its key k" in message
     await space.cluster.delete("SyncedSecret", space.name, "z-older")
     await until_data(space, a="younger", k="younger")
-    await space.until_synced("a-younger", within=10)
+    await space.until_synced("a-younger")
 
 
 async def test_there_and_back_from_one_policy_to_the_other(operator, space):
@@ -162,7 +162,7 @@ async def test_there_and_back_from_one_policy_to_the_other(operator, space):
     assert "its key c would be removed" in await space.until_failed("demo", "Conflict")
     assert await space.data("argocd-secret") == {"a": b"2", "b": b"1", "c": b"theirs"}
     await change(space, c=None)
-    await space.until_data("argocd-secret", {"a": b"3"}, within=10)
+    await space.until_data("argocd-secret", {"a": b"3"})
     metadata = (await space.secret("argocd-secret"))["metadata"]
     assert (metadata["labels"], metadata.get("annotations")) == ({MARK: "true"}, None)
 

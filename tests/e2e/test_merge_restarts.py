@@ -37,7 +37,7 @@ async def test_what_was_deleted_or_moved_without_an_operator_is_made_up_for(run_
     await space.until_data("theirs", {"x": b"new", "stays": b"1", "lives": b"1"})
     await space.until_data("own", {"moves": b"2"})
     await space.cluster.delete("SyncedSecret", space.name, "lives")
-    await space.until_data("theirs", {"x": b"new", "stays": b"1"}, within=10)
+    await space.until_data("theirs", {"x": b"new", "stays": b"1"})
 
 
 async def test_a_secret_that_appears_while_no_operator_runs_is_filled(run_operator, space):

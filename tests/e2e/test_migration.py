@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.eventually import eventually
+from tests.support.eventually import LIMIT, eventually
 from tests.support.measures import complaints
 from tests.support.specs import all_keys
 
@@ -49,7 +49,7 @@ def shell(real_server, kubectl, moto, tmp_path):
             "bash", "-e", "-o", "pipefail", "-c", block, cwd=tmp_path, env=environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(4 * LIMIT):
             output, _ = await process.communicate()
         return process.returncode, output.decode()
 
@@ -123,7 +123,7 @@ async def test_from_kube_secret_syncer_step_by_step(shell, cluster, kubectl, mot
             code, output = await shell(stop_old)
             assert code == 0, output
             assert await replicas(kubectl, HOME, "kube-secret-syncer") == "0"
-        await space.until_data("demo", {"user": b"web", "port": b"1000000"}, within=40)
+        await space.until_data("demo", {"user": b"web", "port": b"1000000"})
         code, output = await shell(see)
         assert code == 0, output
         assert re.search(rf"{space.name} +wrong +True +Synced", output)

@@ -35,10 +35,10 @@ async def test_an_upgrade_writes_no_secret_and_drift_is_still_corrected_at_once(
         assert await space.secret(name) == before[name]
     drift = {"data": {"a": None, "b": base64.b64encode(b"x").decode()}}
     await space.cluster.merge("Secret", space.name, names[0], drift)
-    await space.until_data(names[0], {"a": b"1"}, within=10)
+    await space.until_data(names[0], {"a": b"1"})
     assert (await space.secret(names[0]))["metadata"]["labels"] == {**OLD_MARK, MARK: "true"}
     await space.cluster.merge("Secret", space.name, names[0], drift)  # another watch shows it now
-    await space.until_data(names[0], {"a": b"1"}, within=10)
+    await space.until_data(names[0], {"a": b"1"})
     await space.cluster.delete("Secret", space.name, names[1])
-    await space.until_data(names[1], {"a": b"1"}, within=10)
+    await space.until_data(names[1], {"a": b"1"})
     assert (await space.secret(names[1]))["metadata"]["labels"] == {MARK: "true"}

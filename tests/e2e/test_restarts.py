@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -156,7 +155,7 @@ async def test_changes_of_several_secrets_become_one_restart(operator, cluster, 
     await cluster.create(workload(space.name))
     names = [new_secret(aws, '{"a": "0"}') for _ in range(5)]
     for number, one in enumerate(names):
-        await space.write(f"demo-{number}", dataFrom=all_keys(one), restart={**WEB, "delay": "3s"})
+        await space.write(f"demo-{number}", dataFrom=all_keys(one), restart={**WEB, "delay": "12s"})
         await space.until_synced(f"demo-{number}")
     for one in names:
         aws.world.put(one, '{"a": "1"}')
@@ -172,11 +171,13 @@ async def test_what_was_restarted_for_another_object_does_not_wait_for_a_window(
     hours = [f"{(datetime.now(UTC) + timedelta(hours=ahead)).hour:02}:00" for ahead in (11, 12)]
     window = {"from": hours[0], "to": hours[1], "timezone": "Etc/UTC"}
     await space.write("demo", dataFrom=all_keys(name), restart={**WEB, "windows": [window]})
-    await space.write("other", dataFrom=all_keys(name), restart={**WEB, "delay": "4s"})
+    another = new_secret(aws, '{"a": "0"}')
+    await space.write("other", dataFrom=all_keys(another), restart=WEB)
     for obj in ("demo", "other"):
         await space.until_synced(obj)
     aws.world.put(name, '{"a": "1"}')
     assert f"T{hours[0]}:00Z" in await until_told(space, "WaitingForWindow")
+    aws.world.put(another, '{"a": "1"}')
     await until_restarted(space, 1, "other")
     assert condition(await until_restarted(space, 1)) == ("True", "Restarted", "revision 1: Deployment web")
     assert await restarts(space) == 1
@@ -204,17 +205,21 @@ async def test_paused_and_missing_workloads_are_told_and_made_up_for(operator, c
 
     await eventually(warned)
     await cluster.create(workload(space.name, "db", "StatefulSet"))
-    await until_restarted(space, 1, "other", within=60)
+    await until_restarted(space, 1, "other")
     await cluster.merge("Deployment", space.name, "web", {"spec": {"paused": None}})
-    await until_restarted(space, 1, within=60)
+    await until_restarted(space, 1)
     assert await restarts(space) == 2  # resumed, and restarted
 
 
 async def test_a_suspended_object_restarts_nothing_until_it_is_resumed(operator, cluster, aws, space, name):
-    await cluster.create(workload(space.name))
-    slowly = {**WEB, "delay": "4s"}
-    await space.write("demo", dataFrom=all_keys(name), restart=slowly)
-    await space.until_synced("demo")
+    for obj in ("web", "witness"):
+        await cluster.create(workload(space.name, obj))
+    await space.write("demo", dataFrom=all_keys(name), restart={**WEB, "delay": "24h"})
+    witness = {"targets": [{"kind": "Deployment", "name": "witness"}], **AT_ONCE}
+    another = new_secret(aws, '{"a": "0"}')
+    await space.write("witness", dataFrom=all_keys(another), restart=witness)
+    for obj in ("demo", "witness"):
+        await space.until_synced(obj)
     aws.world.put(name, '{"a": "1"}')
     await space.until_data("demo", {"a": b"1"})
 
@@ -222,9 +227,11 @@ async def test_a_suspended_object_restarts_nothing_until_it_is_resumed(operator,
         assert (await status(space))["revision"] == 1
 
     await eventually(noted)
-    await space.write("demo", dataFrom=all_keys(name), restart=slowly, suspend=True)
-    await asyncio.sleep(6)
+    await space.write("demo", dataFrom=all_keys(name), restart=WEB, suspend=True)
+    await space.until_failed("demo", "Suspended")
+    aws.world.put(another, '{"a": "1"}')
+    await until_restarted(space, 1, "witness")  # restarts of a namespace follow each other
     assert await restarts(space) == 0
-    await space.write("demo", dataFrom=all_keys(name), restart=slowly)
+    await space.write("demo", dataFrom=all_keys(name), restart=WEB)
     await until_restarted(space, 1)
     assert await restarts(space) == 1

@@ -24,7 +24,7 @@ from tests.support.eventually import eventually
 from tests.support.measures import logged_bugs
 from tests.support.stand_in import stand_in
 
-START, SETTLE, KIND = 60.0, 60.0, 60.0
+START, SETTLE, KIND = 60.0, 120.0, 60.0
 """Seconds that the first sync, the end of all work, and one kind may take."""
 _CHANGES_A_SECOND = 5.0
 _NAMESPACE, _ACCOUNT = "k8s-secret-syncer", "secretsyncer"

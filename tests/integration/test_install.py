@@ -54,7 +54,7 @@ def install(checkout: Path, *, uv: str) -> subprocess.CompletedProcess[str]:
     }
     command = [checkout / ".ci/install", "only", "made", "little.lock"]
     return subprocess.run(
-        command, cwd=checkout, env=environment, capture_output=True, text=True, check=False, timeout=100
+        command, cwd=checkout, env=environment, capture_output=True, text=True, check=False, timeout=250
     )
 
 

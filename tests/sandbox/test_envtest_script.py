@@ -65,7 +65,7 @@ class Script:
         return subprocess.run(
             [ROOT / ".ci/envtest"],
             env={name: str(value) for name, value in own.items()},
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=250, check=False,
         )  # fmt: skip
 
     def made(self, minor):

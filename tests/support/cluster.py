@@ -212,7 +212,7 @@ class Kubectl:
             env={**self._environment, **environment},
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(2 * LIMIT):
             output, _ = await process.communicate(stdin.encode())
         return process.returncode or 0, output.decode()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from tests.support.eventually import LIMIT
+
 
 class Checks:
     """Named checks, each with its problem or None."""
@@ -28,7 +30,7 @@ async def connect(port, text="", **options):
 
 async def closed(reader):
     """Once the server has ended the connection; TimeoutError where it does not."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         try:
             while await reader.read(65536):
                 pass

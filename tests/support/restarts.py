@@ -18,7 +18,7 @@ def condition(of):
     return (found[0]["status"], found[0]["reason"], found[0]["message"]) if found else None
 
 
-async def until_restarted(space, revision, name="demo", within=30.0):
+async def until_restarted(space, revision, name="demo"):
     """The status, once all workloads were restarted for this revision."""
 
     async def probe():
@@ -26,7 +26,7 @@ async def until_restarted(space, revision, name="demo", within=30.0):
         assert found.get("restartedRevision") == revision == found.get("revision"), found
         return found
 
-    return await eventually(probe, within)
+    return await eventually(probe)
 
 
 async def until_told(space, reason, name="demo"):

@@ -29,7 +29,7 @@ def tool(name: str) -> str:
 
 def run(*command: str | Path, stdin: str = "") -> str:
     """What it prints; AssertionError with its complaint where it fails."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}"
     return done.stdout
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,3 +32,21 @@ async def counting_turns() -> AsyncIterator[Turns]:
         yield turns
     finally:
         task.cancel()
+
+
+async def longest_turn(task: asyncio.Task[object]) -> float:
+    """Most processor time that the loop's thread takes between two turns of others, in seconds, until the task ends.
+
+    Other processes cost no processor time, and no garbage of other tests is collected meanwhile.
+    """
+    longest = 0.0
+    gc.collect()
+    gc.disable()
+    try:
+        while not task.done():
+            began = time.thread_time()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.thread_time() - began)
+    finally:
+        gc.enable()
+    return longest

@@ -1,4 +1,4 @@
-"""What unit tests share: a short timeout, the same examples at each run, golden files."""
+"""What unit tests share: the same examples at each run, golden files."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import pytest
 from secretsyncer.gotemplate.engine import TemplateEngine
 
 DATA = Path(__file__).parents[1] / "data"
-HERE = Path(__file__).parent
-SHORT = {HERE, *(HERE / name for name in ("commands", "expressions", "operator", "sync"))}
-"""Folders whose tests take less than two seconds each. On a busy machine, a second can become five."""
 
 ONE_LOOK = pytest.mark.looptime(noop_cycles=1)
 """A loop in virtual time that has nothing to do looks once, not 42 times, for I/O before it moves its clock."""
 
 hypothesis.settings.register_profile(
-    "repeatable", derandomize=True, database=None, deadline=None, print_blob=False, max_examples=100
+    "repeatable",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=False,
+    max_examples=100,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # it measures how busy the machine is
 )
 hypothesis.settings.load_profile("repeatable")
 
@@ -31,14 +34,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("looptime"):
             item.add_marker(ONE_LOOK)
-        if item.path.parent in SHORT and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(15))
 
 
 @pytest.fixture(scope="session")
 def engine(request):
-    """The template engine, on a cache that stays between runs: compiling it takes seconds."""
-    made = TemplateEngine(cache_dir=Path(request.config.rootpath, ".cache", "gotemplate"))
+    """The template engine, on a cache that stays between runs: compiling it takes seconds. It waits for a busy machine."""
+    made = TemplateEngine(cache_dir=Path(request.config.rootpath, ".cache", "gotemplate"), deadline=30)
     yield made
     made.close()
 

@@ -48,8 +48,6 @@ NAMED = st.builds(lambda obj, more: {**obj, "metadata": {"name": "x", "namespace
 EVENT = ANY.map(lambda inner: json.dumps({"source": "aws.secretsmanager", "detail": inner}))
 JSON = ANY.map(lambda value: json.dumps(value).encode())
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @contextmanager
 def one_line(*kinds):
@@ -121,7 +119,7 @@ def test_a_spec(spec):
         parse({"metadata": {"name": "x", "namespace": "y"}, "spec": spec})
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(max_size=80) | JSON)
 def test_a_file(content, tmp_path):
     path = Path(tmp_path, "file.yaml")

@@ -15,8 +15,6 @@ from secretsyncer.settings import Settings
 from tests.support.builders import synced_secret
 from tests.support.specs import all_keys, literal, whole
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "manifests" / "samples"
 SECRETS = str(SAMPLES / "aws" / "secrets.yaml")
@@ -237,7 +235,7 @@ def test_policies_for_nothing_are_a_failure(run, manifest):
 
 def test_the_module_is_the_command():
     ran = subprocess.run(
-        [sys.executable, "-m", "secretsyncer", "--version"], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-m", "secretsyncer", "--version"], capture_output=True, text=True, check=True, timeout=120
     )
     assert ran.stdout == f"secretsyncer {__version__}\n"
 
@@ -256,7 +254,7 @@ def test_offline_commands_load_no_client_of_aws_or_kubernetes(command):
         "print(sorted({'aiohttp', 'aiobotocore', 'botocore', 'kubernetes_asyncio'} & set(sys.modules)))"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True, timeout=120
     )
     assert ran.stdout.splitlines()[-1] == "[]"
 
@@ -267,7 +265,7 @@ def test_the_operator_loads_no_other_command():
         "with contextlib.suppress(SystemExit): cli.main(['run', '--help'])\n"
         "print(sorted(name for name in sys.modules if name.startswith(('secretsyncer.commands.', 'yaml'))))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert ran.stdout.splitlines()[-1] == "['secretsyncer.commands.run', 'secretsyncer.commands.terminal']"
 
 
@@ -293,7 +291,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(unbuffered):
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             check=False,
-            timeout=30,
+            timeout=120,
         )
     assert (ran.returncode, ran.stderr) == (141, b"")
 
@@ -310,7 +308,7 @@ def test_sigterm_ends_the_process_even_while_it_is_being_imported():
         "sys.modules['secretsyncer.cli'] = Cli('secretsyncer.cli')\n"
         "runpy.run_module('secretsyncer', run_name='__main__')\n"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert (ran.returncode, ran.stderr) == (0, "")
 
 

@@ -37,10 +37,44 @@ async def patched(url: str) -> str:
 
 async def test_a_server_that_hangs_up_once_is_asked_again():
     async with server_that_hangs_up(1) as url:
-        assert await eventually(lambda: patched(url), within=10) == "ok"
+        assert await eventually(lambda: patched(url)) == "ok"
 
 
 async def test_a_server_that_always_hangs_up_is_told():
     async with server_that_hangs_up(1000) as url:
         with pytest.raises(AssertionError, match="Server disconnected"):
             await eventually(lambda: patched(url), within=0.1)
+
+
+async def test_after_the_limit_it_looks_once_more_because_this_process_may_have_been_stopped_during_a_look():
+    looks = []
+
+    async def stopped_during_the_first() -> int:
+        looks.append("a look")
+        if len(looks) == 1:
+            await asyncio.sleep(0.2)
+            raise AssertionError("seen before the stop")
+        return len(looks)
+
+    assert await eventually(stopped_during_the_first, within=0.1) == 2
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        TimeoutError(),
+        aiohttp.ClientPayloadError("cut"),
+        ConnectionResetError(),
+        KeyError("status"),
+        TypeError("None"),
+    ],
+)
+async def test_what_is_not_there_yet_and_a_server_that_does_not_answer_in_whole_are_asked_for_again(problem):
+    problems = [problem]
+
+    async def ask() -> str:
+        if problems:
+            raise problems.pop()
+        return "ok"
+
+    assert await eventually(ask) == "ok"

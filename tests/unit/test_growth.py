@@ -35,7 +35,7 @@ from tests.support.core import Core
 from tests.support.operations import operations
 from tests.support.specs import literal
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.looptime
 
 SIZE = 100
 MOST = 2.4

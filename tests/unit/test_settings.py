@@ -157,7 +157,6 @@ def test_settings_do_not_change_while_the_process_runs():
         settings.workers = 3
 
 
-@pytest.mark.timeout(20)
 @given(st.dictionaries(st.sampled_from([name.upper() for name in Settings.model_fields]), st.text()))
 def test_any_environment_gives_settings_or_one_line(environment):
     try:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(30)  # reads the repository
-
 ROOT = Path(__file__).parents[2]
 
 

@@ -281,13 +281,11 @@ def _parses_or_is_refused(spec):
         assert synced.spec.has_values or remarks(synced.spec)
 
 
-@pytest.mark.timeout(30)
 @given(JSON)
 def test_any_json_as_a_spec_is_read_or_refused(spec):
     _parses_or_is_refused(spec)
 
 
-@pytest.mark.timeout(30)
 @given(st.dictionaries(st.sampled_from([*SyncedSecretSpec.model_json_schema(by_alias=True)["properties"]]), AROUND))
 def test_anything_made_of_the_fields_of_the_schema_is_read_or_refused(spec):
     _parses_or_is_refused(spec)

@@ -12,7 +12,7 @@ from secretsyncer.kube.objects import Key
 from secretsyncer.kube.workqueue import Priority, WorkQueue
 from secretsyncer.turns import Places, has_room, places_for
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(5)]
+pytestmark = pytest.mark.looptime
 
 HIGH, LOW = Priority.HIGH, Priority.LOW
 WORKERS, BULK = 16, 8
@@ -162,7 +162,6 @@ class TestWorkers:
             queue.done(served[-1])
         assert "".join(key.namespace for key in served) == "abcabcabc"
 
-    @pytest.mark.timeout(20)
     @pytest.mark.parametrize("seed", range(3))
     async def test_whatever_comes_and_ends_every_key_is_served_once_and_nothing_stays(self, metrics, seed):
         queue = WorkQueue(metrics=metrics, workers=4, bulk=2, party=lambda key: key.namespace)

@@ -22,8 +22,6 @@ from tests.support.builders import catalogue, entry, kube_secret, synced_secret,
 from tests.support.specs import all_keys, key, literal, template, whole
 from tests.support.value_source import MemoryAws
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 CANARY = "Zq7vKx2mPw9sLt4dRb6n"
 GRANT = Grant(Identity("arn:aws:iam::123456789012:role/reader"))
 LISTED = catalogue(*(entry(name, team="web") for name in ("app", "text", "broken", "binary", "odd")))

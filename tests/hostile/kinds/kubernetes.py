@@ -165,7 +165,7 @@ async def second_writer(scene: Scene) -> None:
         async def there() -> None:
             assert await tenant.space.secret(names[-1])
 
-        await eventually(there, within=10)
+        await eventually(there)
         wrong = {"data": {"a": base64.b64encode(b"wrong").decode()}}
 
         async def undo() -> None:

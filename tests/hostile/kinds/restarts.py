@@ -26,7 +26,7 @@ async def _honest(scene: Scene) -> AsyncIterator[None]:
     spec = {"restart": {"targets": [{"kind": "Deployment", "name": "web"}], "delay": "0s"}}
     await scene.cluster.create(workload(space.name))
     await space.write("demo", data=[literal("a", "1")], **spec)
-    await space.until_synced("demo", within=30)
+    await space.until_synced("demo")
     try:
         yield
         assert scene.benign.machine
@@ -53,7 +53,7 @@ async def _change_all(tenant: Tenant, count: int, *restarts: Object) -> None:
         await tenant.write_all(
             {"data": [literal("a", value)], "restart": restarts[number % len(restarts)]} for number in range(count)
         )
-        await tenant.space.until_synced(f"o-{count - 1}", within=30)
+        await tenant.space.until_synced(f"o-{count - 1}")
 
 
 async def _deploy(tenant: Tenant, *objects: Object) -> None:

@@ -194,7 +194,6 @@ def nothing(aws_env, tmp_path):
     return aws_env
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_failure_to_find_credentials_is_one_line_and_temporary(
     aws, nothing, make_side, tmp_path, way, no_waiting
@@ -231,7 +230,6 @@ async def test_a_proxy_that_is_none_is_one_line_and_passes(aws, nothing, make_si
     assert "HTTP_PROXY: socks5 proxies are not supported" in error.message
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("way", "cause"),
     [

@@ -14,6 +14,7 @@ import pytest
 from secretsyncer.aws.api.sessions import _timestamp
 from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.errors import Rejected
+from tests.support.eventually import eventually
 from tests.support.wired_aws import ref
 
 FOREIGN = "999999999999"
@@ -146,10 +147,13 @@ async def test_closing_ends_what_is_under_way(aws, make_side):
     aws.world.create("app", "x")
     aws.fault("hang", "GetSecretValue")
     waiting = asyncio.create_task(side.get(ref("app")))
-    await asyncio.sleep(0.3)
+
+    async def asked():
+        assert aws.count("GetSecretValue")
+
+    await eventually(asked)
     await side.cache.aclose()
-    async with asyncio.timeout(2):
-        assert "stopping" in str(await waiting)
+    assert "stopping" in str(await waiting)
 
 
 @pytest.mark.parametrize(

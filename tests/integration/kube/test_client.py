@@ -9,6 +9,7 @@ import pytest
 
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.resources import NAMESPACES, SECRETS
+from tests.support.eventually import LIMIT
 
 
 def secret(name, **fields):
@@ -22,7 +23,7 @@ async def refusal(call):
 
 
 async def next_event(events):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         return await anext(events)
 
 
@@ -122,15 +123,12 @@ async def test_metadata_leaves_values_out(client, namespace):
 async def test_watch_shows_changes_after_a_version_and_ends_in_time(client, namespace):
     start = (await client.list(SECRETS, namespace))["metadata"]["resourceVersion"]
     await client.create(SECRETS, namespace, secret("x"))
-    seen = []
+    await client.delete(SECRETS, namespace, "x")
     async with (
-        client.watch(SECRETS, namespace, resource_version=start, timeout_seconds=2, inactivity=30.0) as events,
-        asyncio.timeout(20),
+        client.watch(SECRETS, namespace, resource_version=start, timeout_seconds=3, inactivity=30.0) as events,
+        asyncio.timeout(LIMIT),
     ):
-        async for event in events:
-            seen.append(event.kind)
-            if len(seen) == 1:
-                await client.delete(SECRETS, namespace, "x")
+        seen = [event.kind async for event in events]
     assert [kind for kind in seen if kind != "BOOKMARK"] == ["ADDED", "DELETED"]
 
 

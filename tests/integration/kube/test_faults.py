@@ -15,7 +15,7 @@ from secretsyncer.kube import client as client_module
 from secretsyncer.kube.client import KubeClient
 from secretsyncer.kube.credentials import Access, Credentials
 from secretsyncer.kube.resources import SECRETS
-from tests.support.eventually import eventually
+from tests.support.eventually import LIMIT, eventually
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def server(embedded):
 
 async def refusal(call):
     with pytest.raises(KubeError) as caught:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             await call
     return caught.value
 
@@ -102,7 +102,7 @@ async def test_leaving_a_watch_closes_its_connection(client, embedded):
         async def probe():
             assert embedded.faults.live_watches(resource="secrets") == count
 
-        await eventually(probe, 10)
+        await eventually(probe)
 
     await open_watches(1)
     reading.cancel()
@@ -135,7 +135,7 @@ class TestCredentials:
 
         client = KubeClient(Credentials(load, Access(embedded.url, token="Bearer stale")), metrics=metrics)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 assert (await opened(client)).kind in {"ADDED", "BOOKMARK"}
         finally:
             await client.close()

@@ -12,8 +12,9 @@ from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.resources import SECRETS
 from secretsyncer.kube.streamed_lists import StreamedLists
 from tests.integration.kube.test_informer import QUICK, same, secret
+from tests.support.eventually import LIMIT
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.real
 
 
 @pytest.fixture(params=[True, False], ids=["streams", "pages"])
@@ -42,7 +43,7 @@ async def informer(client, metrics, heartbeats, namespace):
         streamed=StreamedLists(),
     )
     task = asyncio.create_task(made.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         await made.synced.wait()
     yield made
     task.cancel()

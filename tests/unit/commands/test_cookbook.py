@@ -14,7 +14,6 @@ COOKBOOK = Path(__file__).parents[3] / "docs" / "cookbook"
 RECIPES = sorted(folder.name for folder in COOKBOOK.iterdir())
 
 
-@pytest.mark.timeout(60)  # the first render on a machine compiles the template engine
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_gives_what_the_page_shows(name, capsys):
     folder = COOKBOOK / name

@@ -6,8 +6,6 @@ from secretsyncer.commands.iam_policy import policies
 from tests.support.builders import synced_secret
 from tests.support.specs import PGBOUNCER, key, literal, parameter, template, whole
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 HERE = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 ROLE = "arn:aws:iam::123456789012:role/reader"
 READ = "secretsmanager:GetSecretValue"

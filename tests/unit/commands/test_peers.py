@@ -26,8 +26,6 @@ from secretsyncer.synced_secret import parse
 from tests.support import fast_yaml
 from tests.support.builders import kube_secret
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 TABLES = Path(__file__).resolve().parents[2] / "data" / "peers"
 NAMESPACE = "web"
 ROLE = "arn:aws:iam::123456789012:role/reader"

@@ -19,8 +19,6 @@ from secretsyncer.sync.content import ContentRenderer
 from tests.support.builders import ANNOTATION, catalogue, namespace, synced_secret
 from tests.support.specs import all_keys, key, literal, template, whole
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 CANARY = "c4n4ry-v4lu3"
 SECRETS = """
 app: {json: {user: web, port: 5432, tls: true, nested: {a: [1, null]}}, tags: {team: web}, versionId: v7}

@@ -15,8 +15,6 @@ from secretsyncer.sync.content import ContentRenderer
 from tests.support.builders import ANNOTATION, namespace, synced_secret
 from tests.support.specs import parameter, template, whole
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 FILE = """
 app: {value: a secret}
 parameters:

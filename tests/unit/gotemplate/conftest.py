@@ -42,7 +42,7 @@ def _built():
 @pytest.fixture(scope="session")
 def engine(cache_dir):
     """The engine that all tests share, with its first render behind it."""
-    shared = TemplateEngine(cache_dir=cache_dir)
+    shared = TemplateEngine(cache_dir=cache_dir, deadline=30)
     shared.render_sync("", EngineCatalogue({}), {})
     yield shared
     shared.close()

@@ -47,7 +47,6 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.timeout(60)
 @settings(deadline=None)
 @given(JSON, st.booleans(), st.sampled_from([None, 1]))
 def test_it_is_what_a_reference_writes_for_any_json(engine, content, ascii_only, indent):

@@ -122,7 +122,7 @@ def test_what_templates_look_at_is_handed_over_together_as_long_as_it_fits():
 
 
 def test_templates_with_other_tags_take_turns_without_a_new_instance_each_time(cache_dir, huge):
-    with TemplateEngine(cache_dir=cache_dir) as engine:
+    with TemplateEngine(cache_dir=cache_dir, deadline=30) as engine:
         templates = [f'{{{{ len (filterByTagKey .Secrets "{key}") }}}}' for key in ("team", "a/b", "none")]
         for _ in range(2):
             assert [engine.render_sync(text, huge, {}).output for text in templates] == ["2500", "2500", "0"]

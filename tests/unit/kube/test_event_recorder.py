@@ -11,7 +11,7 @@ import pytest
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.event_recorder import BACKOFF, EventRecorder
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
+pytestmark = pytest.mark.looptime
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -223,7 +223,6 @@ async def test_a_summary_names_the_kind_of_each_object(recorder, cluster):
     assert "for example about SyncedSecret app, Deployment web;" in message
 
 
-@pytest.mark.timeout(20)
 async def test_a_first_sync_of_many_crowds_out_no_warning(recorder, cluster):
     """Neither by its number, nor by an API server that does not answer one of its Events, nor for the same object."""
     cluster.errors = [HANG]
@@ -238,7 +237,6 @@ async def test_a_first_sync_of_many_crowds_out_no_warning(recorder, cluster):
     assert cluster.told() == [("AccessDenied", "no", 1)]
 
 
-@pytest.mark.timeout(20)
 async def test_warnings_of_an_outage_are_bounded_and_summarised_by_reason(recorder, cluster):
     for number in range(2_000):
         reason = "AWSUnavailable" if number % 2 else "AccessDenied"
@@ -248,7 +246,6 @@ async def test_warnings_of_an_outage_are_bounded_and_summarised_by_reason(record
     assert [message.partition(" ")[0] for message in about_namespaces(cluster)] == ["975", "975"]
 
 
-@pytest.mark.timeout(20)
 async def test_events_of_all_namespaces_are_bounded(recorder, cluster, value):
     for number in range(2_000):
         recorder.event(synced_secret(f"x{number}", namespace=f"n{number}"), "Normal", "Synced", "m")
@@ -259,7 +256,6 @@ async def test_events_of_all_namespaces_are_bounded(recorder, cluster, value):
     assert len(cluster.events) == 100 + 500
 
 
-@pytest.mark.timeout(20)
 async def test_nothing_grows_while_no_event_can_be_sent(recorder, cluster, value):
     cluster.errors = [HANG]
     for minute in range(30):
@@ -372,7 +368,6 @@ async def test_flush_respects_its_deadline(recorder, cluster):
 
 
 @pytest.mark.no_cover
-@pytest.mark.timeout(20)
 async def test_memory_is_bounded(recorder, cluster):
     for number in range(6_000):
         recorder.event(synced_secret(f"x{number}", namespace=f"n{number}"), "Warning", "Denied", "m")

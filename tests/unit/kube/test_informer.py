@@ -9,7 +9,7 @@ import pytest
 from secretsyncer.kube.objects import Key
 from tests.support.scripted_api import added, bookmark, deleted, failed, line, modified, obj, page, refused
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
+pytestmark = pytest.mark.looptime
 
 X = Key("a", "x")
 

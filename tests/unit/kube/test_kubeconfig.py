@@ -53,7 +53,7 @@ def by_kubectl(paths):
     """What kubectl takes from these files; None where it finds nothing to use."""
     command = ["kubectl", "config", "view", "--minify", "--raw", "-o", "json"]
     environment = {**os.environ, "KUBECONFIG": paths}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     if ran.returncode:
         return None
     found = json.loads(ran.stdout)
@@ -69,7 +69,6 @@ def by_kubectl(paths):
     )
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on the PATH")
 def test_files_are_merged_as_by_kubectl(tmp_path):
     for number, content in enumerate(FILES.values()):
@@ -193,7 +192,6 @@ async def test_a_missing_plugin_is_an_error_with_its_install_hint(tmp_path):
         await run_plugin(missing, {}, limit=20)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("how", ["time", "cancelled"])
 async def test_a_plugin_that_hangs_is_killed_with_its_children(tmp_path, how):
     script = (
@@ -203,7 +201,7 @@ async def test_a_plugin_that_hangs_is_killed_with_its_children(tmp_path, how):
         f"os.rename({str(tmp_path / 'pids.new')!r}, {str(tmp_path / 'pids')!r})\n"
         "time.sleep(100)\n"
     )
-    running = asyncio.create_task(run_plugin(plugin(tmp_path, script), {}, limit=5 if how == "time" else 100))
+    running = asyncio.create_task(run_plugin(plugin(tmp_path, script), {}, limit=15 if how == "time" else 100))
 
     async def started():
         assert (tmp_path / "pids").exists()
@@ -215,7 +213,7 @@ async def test_a_plugin_that_hangs_is_killed_with_its_children(tmp_path, how):
         with pytest.raises(asyncio.CancelledError):
             await running
     else:
-        with pytest.raises(SettingsError, match="no answer within 5 s"):
+        with pytest.raises(SettingsError, match="no answer within 15 s"):
             await running
 
     async def gone():

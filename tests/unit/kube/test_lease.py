@@ -11,7 +11,7 @@ import pytest
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.lease import LeaderElector, LeaseLost
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
+pytestmark = pytest.mark.looptime
 
 
 class Cluster:
@@ -111,7 +111,6 @@ async def test_first_candidate_leads_and_sets_the_metric(candidate, cluster, val
     assert cluster.lease["metadata"]["name"] == "lease"
 
 
-@pytest.mark.timeout(20)
 async def test_two_replicas_never_reconcile_together(candidate, cluster):
     """Whatever happens to their connections, at most one is allowed to write at any moment."""
     electors = [candidate(name) for name in ("one", "two", "three")]

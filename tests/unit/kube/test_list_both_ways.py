@@ -22,7 +22,7 @@ from tests.support.scripted_api import (
     refused,
 )
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
+pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture(params=["first", "relist"])

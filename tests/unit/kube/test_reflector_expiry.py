@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.scripted_api import END, EXPIRED, failed, line, modified, obj, page, pages_only, refused
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
+pytestmark = pytest.mark.looptime
 
 TOO_LARGE = {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]}
 

@@ -11,7 +11,7 @@ from secretsyncer.kube.errors import TOO_LARGE
 from secretsyncer.kube.objects import Key
 from tests.support.scripted_api import END, EXPIRED, added, failed, modified, obj, page, pages_only, refused
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
+pytestmark = pytest.mark.looptime
 
 
 def names(informer):

@@ -10,7 +10,7 @@ import pytest
 from secretsyncer.kube.reflector import BACKOFF, BEAT_LIMIT, INACTIVITY, OUTDATED
 from tests.support.scripted_api import END, added, bookmark, failed, modified, obj, page, pages_only, refused
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
+pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture(autouse=True)

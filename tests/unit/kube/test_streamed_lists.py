@@ -26,7 +26,7 @@ from tests.support.scripted_api import (
     refused,
 )
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
+pytestmark = pytest.mark.looptime
 
 FORBIDDEN = refused(422, "Invalid")
 
@@ -370,7 +370,6 @@ class LargeList:
         return await asyncio.Event().wait()
 
 
-@pytest.mark.timeout(20)
 async def test_text_of_one_object_at_a_time_is_in_memory(api, running, heard):
     """As with pages, of which one has at most 4 MiB."""
     api.watch = LargeList().watch

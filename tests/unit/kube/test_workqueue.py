@@ -11,7 +11,7 @@ import pytest
 from secretsyncer.kube.workqueue import BACKOFF, Priority, QueueClosed, WorkQueue
 from tests.support.turns import counting_turns
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(2)]
+pytestmark = pytest.mark.looptime
 
 HIGH, LOW = Priority.HIGH, Priority.LOW
 
@@ -274,7 +274,6 @@ class TestDelays:
         queue.add_after("b", 1.0)
         assert await passes(queue, 6.0) == [("b", 1.0), ("c", 4.0)]
 
-    @pytest.mark.timeout(20)
     async def test_ten_thousand_delayed_keys_need_no_tasks(self, queue, value):
         tasks = len(asyncio.all_tasks())
         for number in range(10_000):
@@ -324,7 +323,6 @@ class TestRetries:
         assert await passes(queue, 20) == []
         assert queue.retry("a") == 1
 
-    @pytest.mark.timeout(20)
     async def test_backoff_survives_ten_thousand_failures(self, queue):
         for _ in range(10_000):
             seconds = queue.retry("a")

@@ -65,7 +65,6 @@ async def test_a_process_that_cannot_list_aws_is_healthy_but_not_ready_and_has_t
         assert one.failing("readiness") == {}
 
 
-@pytest.mark.timeout(20)  # minutes of an operator
 @pytest.mark.parametrize(
     ("unseen", "withdrawn"),
     [(NAMESPACES, "the annotation"), (SYNCED_SECRETS, "suspend"), (SYNCED_SECRETS, "object")],

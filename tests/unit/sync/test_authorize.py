@@ -296,7 +296,7 @@ def test_hostile_roles_and_annotations_are_checked_quickly():
         with pytest.raises(Rejected):
             gate({"IAMRole": "reader"}, text)
     allowed_roles(json.dumps(["a b"] * 20_000), HOME, ANNOTATION)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 5  # where each character costs another pass, minutes
 
 
 def test_no_message_is_longer_than_a_status_takes():

@@ -1,7 +1,6 @@
 """The content of one object: every form read under one grant, and its inputs."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -16,9 +15,8 @@ from secretsyncer.sync.last_good import LastGood
 from secretsyncer.sync.status import Source
 from tests.support.builders import catalogue, entry, parsed, secret_arn, value
 from tests.support.specs import PGBOUNCER, all_keys, key, literal, template, whole
+from tests.support.turns import longest_turn
 from tests.support.value_source import MemoryAws
-
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
 
 CANARY = "c4n4ry-v4lu3"
 NOTHING = LastGood()
@@ -457,11 +455,7 @@ async def test_repeating_what_is_short_leaves_the_event_loop_free(aws, engine, m
     }
     renderer = ContentRenderer(aws, engine, metrics)
     work = asyncio.create_task(renderer.render(GRANT, parsed(**spec).spec, catalogue(*listed)))
-    longest = 0.0
-    while not work.done():
-        began = time.thread_time()  # of the loop's thread alone
-        await asyncio.sleep(0.001)
-        longest = max(longest, time.thread_time() - began)
+    longest = await longest_turn(work)
     with pytest.raises(Rejected, match=r"the limit is|key number 1|Kubernetes allows"):
         await work
     assert longest < 0.3

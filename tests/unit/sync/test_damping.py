@@ -15,7 +15,7 @@ from tests.support.builders import synced_secret
 from tests.support.core import KEY, Core
 from tests.support.specs import literal, whole
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]  # hours of disputes
+pytestmark = pytest.mark.looptime
 
 OURS, THEIRS, POLICY = {"a": b"1"}, {"a": b"theirs"}, {"a": b"policy"}
 SYNC_INTERVAL = 120.0

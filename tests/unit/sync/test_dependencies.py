@@ -159,14 +159,14 @@ def test_many_filters_become_few_that_depend_on_at_least_the_same_secrets(index)
     assert woken(index, with_change(db=entry("db", version="v2", team="web"))) == {A, B, C}
 
 
-def test_a_thousand_values_of_a_tag_are_compared_in_one_pass(index):
+def test_thousands_of_values_of_a_tag_are_compared_in_one_pass(index):
     entries = [entry(f"s/{n}", team="web") for n in range(3_000)]
     before, after = catalogue(*entries), catalogue(*entries, entry("new", team="web"))
-    asked = frozenset(Filter("tag", ("team", str(n))) for n in range(1_000))
+    asked = frozenset(Filter("tag", ("team", str(n))) for n in range(20_000))
     index.note(A, on(filters=asked))
-    began = time.process_time()
+    began = time.thread_time()
     assert not index.affected(before, after, diff(before, after), ())
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 3  # a pass for each value takes a quarter of a minute
 
 
 def many(number):

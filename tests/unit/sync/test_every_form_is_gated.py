@@ -32,7 +32,7 @@ from secretsyncer.synced_secret.spec import (
 from tests.support.builders import ANNOTATION, namespace, synced_secret
 from tests.support.cache_rig import Rig
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]  # the first render on a machine compiles the engine
+pytestmark = pytest.mark.looptime
 
 HOME = Account("aws", OPERATOR_ACCOUNT)
 LABEL = {"k8s.contentful.com/namespace-type": "prod"}

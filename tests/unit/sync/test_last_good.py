@@ -15,8 +15,6 @@ from tests.support.builders import secret_arn, synced_secret
 from tests.support.core import KEY, Core
 from tests.support.specs import all_keys, key, literal, template
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 LOOP = '{{ range $n, $_ := filterByTagKey .Secrets "team" }}{{ getSecretValue $n }} {{ end }}'
 NAMES = '{{ range $n, $_ := filterByTagKey .Secrets "team" }}{{ $n }} {{ end }}'
 

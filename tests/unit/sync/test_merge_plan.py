@@ -372,7 +372,6 @@ HOLDERS = st.dictionaries(
 PEERS = Peers(frozenset({"old"}), frozenset({"young"}))
 
 
-@pytest.mark.timeout(30)
 @given(data=DATA.filter(bool), there=DATA, held=HOLDERS, adopt=st.booleans())
 def test_one_patch_is_enough_and_touches_no_key_of_others(data, there, held, adopt):
     secret = foreign(there, held=held)

@@ -61,7 +61,6 @@ def garbage():
     gc.enable()
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("spec", FAILURES.values(), ids=FAILURES)
 async def test_a_failure_leaves_no_frame_behind(core, garbage, spec):
     core.cluster.put(synced_secret(**spec))

@@ -16,7 +16,7 @@ from tests.support.builders import namespace, synced_secret
 from tests.support.core import Core, InlineEngine
 from tests.support.specs import all_keys, key, literal, parameter, template
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from tests.support.specs import literal
 RESTART = {"consumers": True}
 SYNCED = parsed(literal("a", "1"), target={"policy": "Merge"}, restart=RESTART)
 
-pytestmark = pytest.mark.timeout(20)  # scrypt takes its time, on a busy machine too
-
 
 class Filled:
     """A Secret of somebody else, which one process fills."""

@@ -38,9 +38,6 @@ async def templates(engine):
     return Core(InlineEngine(engine))
 
 
-renders = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
-
 async def shown(core: Core) -> None:
     """Wait until the watch has shown every change."""
     await asyncio.sleep(core.cluster.lag + 0.01)
@@ -490,7 +487,6 @@ async def test_the_refresh_annotation_has_a_value_read_again_that_no_listing_sho
     assert core.data() == {"a": b"z"}
 
 
-@renders
 async def test_after_the_refresh_interval_a_template_reads_again_what_it_reads(templates):
     core = templates
     core.world.create("app", "x")
@@ -509,7 +505,6 @@ async def test_after_the_refresh_interval_a_template_reads_again_what_it_reads(t
 NOTHING_IS_KEPT = {"FEW": 0, "MOST_REFS": 0}
 
 
-@renders
 @pytest.mark.parametrize("case", ["little is kept of it", "edited at the same time"])
 @pytest.mark.parametrize("read", ["template", "search"])
 async def test_the_refresh_annotation_counts_for_whatever_the_object_reads(templates, monkeypatch, case, read):
@@ -632,7 +627,6 @@ async def test_a_refresh_ends_the_failure_of_an_object_that_uses_too_much(no_roo
     assert core.data() == {"a": b"x"}
 
 
-@renders
 async def test_a_template_that_fails_waits_for_any_change_of_the_listing(templates):
     core = templates
     await core.list_aws()
@@ -646,7 +640,6 @@ async def test_a_template_that_fails_waits_for_any_change_of_the_listing(templat
     assert core.data() == {"a": b"x"}
 
 
-@renders
 async def test_a_template_depends_on_what_it_read_once_it_works(templates):
     core = templates
     core.world.create("app", "x")
@@ -695,7 +688,6 @@ def needs(core: Core) -> float:
     return core.registry.get_sample_value("secretsyncer_template_renders_total", {"outcome": "needs"})
 
 
-@renders
 async def test_what_a_template_read_last_time_is_prefetched(templates):
     core = templates
     for name in "abc":

@@ -10,7 +10,6 @@ from tests.support.builders import synced_secret
 from tests.support.core import KEY, Core
 from tests.support.specs import literal
 
-pytestmark = pytest.mark.timeout(60)  # scrypt takes its time
 FROZEN = {"immutable": True, "recreateOnTypeChange": True, "restart": {"consumers": True}}
 
 

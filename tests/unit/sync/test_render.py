@@ -447,9 +447,9 @@ def test_outputs_of_many_templates_are_stopped_while_they_are_collected():
 def test_as_many_keys_of_one_secret_as_are_possible_are_no_work():
     content = {f"k{n}": "x" for n in range(MOST_ITEMS)}
     world = World({"app": content | {f"other{n}": "x" for n in range(3_000)}})
-    began = time.process_time()
+    began = time.thread_time()
     assert len(world.render(*(key(name, "app", name) for name in content))) == MOST_ITEMS
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 0.3  # to read the JSON for each key takes twice as long
 
 
 def test_a_key_that_rewriting_makes_too_long_is_named_by_its_position():
@@ -542,7 +542,6 @@ JSON = st.recursive(
 CONTENT = st.one_of(ANY_TEXT, st.dictionaries(ANY_TEXT, JSON, max_size=4).map(json.dumps), st.binary(max_size=20))
 
 
-@pytest.mark.timeout(30)
 @given(CONTENT, st.sampled_from(["Error", "Skip", "Replace"]), st.booleans())
 def test_any_secret_gives_data_that_kubernetes_takes_or_a_failure_that_can_be_shown(content, invalid, rewrite):
     world = World({"app": content}, found={"app": content})

@@ -13,8 +13,6 @@ from tests.support.specs import literal
 SYNCED = parsed(literal("a", "1"), restart={"consumers": True})
 A, B = {"a": b"1"}, {"a": b"2"}
 
-pytestmark = pytest.mark.timeout(20)  # scrypt takes its time, on a busy machine too
-
 
 def there(data, revision=None, uid=SYNCED.uid):
     """The Secret as the operator observes it, with the revision of this object."""

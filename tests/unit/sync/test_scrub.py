@@ -65,7 +65,6 @@ def test_a_text_without_values_stays():
     )
 
 
-@pytest.mark.timeout(10)
 @given(st.text(max_size=60), st.binary(min_size=PART, max_size=40), st.text(max_size=60))
 def test_no_part_of_a_value_is_left(before, value, after):
     encoded = b64encode(value).decode()

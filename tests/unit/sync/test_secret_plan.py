@@ -485,7 +485,6 @@ BESIDE = {**ref("uid-7", "another"), "controller": False}
 REFS = st.lists(st.sampled_from([OTHERS_REF, ref(), ref("uid-0"), BESIDE]), max_size=3, unique_by=str)
 
 
-@pytest.mark.timeout(30)
 @given(
     data=TEXTS,
     labels=TEXTS,

@@ -315,7 +315,6 @@ STEPS = st.one_of(
 )
 
 
-@pytest.mark.timeout(30)
 @given(st.lists(STEPS, max_size=6))
 def test_after_any_history_a_patch_gives_the_new_status_and_the_same_status_needs_none(history):
     current = {"conditions": [OTHERS]}

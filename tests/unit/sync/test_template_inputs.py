@@ -10,8 +10,6 @@ from tests.support.builders import catalogue, entry, parsed, value
 from tests.support.specs import all_keys, key, literal, template, whole
 from tests.support.value_source import MemoryAws
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 GRANT = Grant(Identity("arn:aws:iam::123456789012:role/reader"))
 LISTED = catalogue(entry("app"), entry("other"), entry("bytes"))
 

@@ -11,8 +11,6 @@ from secretsyncer.sync.templates import ROUNDS, TemplateRenderer
 from tests.support.builders import catalogue, entry, value
 from tests.support.value_source import MemoryAws
 
-pytestmark = pytest.mark.timeout(60)  # the first render on a machine compiles the engine
-
 CANARY = "c4n4ry-v4lu3"
 ROLE = "arn:aws:iam::123456789012:role/reader"
 GRANT = Grant(Identity(ROLE))

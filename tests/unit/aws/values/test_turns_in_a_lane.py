@@ -40,7 +40,6 @@ def pinned(bench):
     ]
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("many", [lambda bench: bench.refs(THOUSANDS), pinned], ids=["in batches", "alone"])
 @pytest.mark.parametrize("alone", [False, True])
 async def test_a_read_of_one_secret_passes_those_of_thousands(bench, many, alone):
@@ -55,7 +54,6 @@ async def test_a_read_of_one_secret_passes_those_of_thousands(bench, many, alone
     await hostile
 
 
-@pytest.mark.timeout(20)
 async def test_a_secret_that_both_want_does_not_wait_for_the_longer_read(bench):
     one_call = await seconds(bench.want(bench.refs(1), party="first"))
     everything = pinned(bench)
