@@ -145,9 +145,6 @@ class KubeClient:
         try:
             yield WatchStream(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
         finally:
-            # Aborted, because TLS would wait for a peer that may be gone.
-            if response.connection is not None and (socket := response.connection.transport) is not None:
-                socket.abort()
             response.close()
 
     async def _call(self, request: Request, *, limit: float | None = None, most: int | None = None) -> Object:

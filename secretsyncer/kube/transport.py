@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -65,7 +65,7 @@ class Transport:
     async def read(self, request: Request, *, limit: float, most: int) -> tuple[aiohttp.ClientResponse, bytes]:
         """The response and its whole body, within this many seconds. KubeError if it has more than `most` bytes."""
         try:
-            async with await self._send(request, limit) as response:
+            with closing(await self._send(request, limit)) as response:
                 return response, await _at_most(response, most)
         except _ERRORS as exc:
             raise no_answer(exc) from None
@@ -80,7 +80,7 @@ class Transport:
                 response = await self._send(request, None)
                 if response.status == 200:
                     return response
-                async with response:
+                with closing(response):
                     content = await _at_most(response, _LARGE)
         except _ERRORS as exc:
             raise no_answer(exc) from None
@@ -152,6 +152,19 @@ class Transport:
         return response
 
 
+class _Response(aiohttp.ClientResponse):
+    """A response whose `close` ends the connection at once, unless the whole body has arrived.
+
+    aiohttp's own `close` begins the end of TLS. The socket then stays open until the server takes part in it, which it does
+    late or never, and closing the session does not wait for that.
+    """
+
+    def close(self) -> None:
+        if self.connection is not None and (socket := self.connection.transport) is not None:
+            socket.abort()
+        super().close()
+
+
 async def _at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
     content = bytearray()
     async for chunk in response.content.iter_any():
@@ -171,6 +184,7 @@ def _session(access: Access) -> aiohttp.ClientSession:
     )
     return aiohttp.ClientSession(
         connector=connector,
+        response_class=_Response,
         cookie_jar=aiohttp.DummyCookieJar(),
         # Without compression of lists: it costs CPU on both sides, and saves only cluster traffic.
         headers={"User-Agent": f"secretsyncer/{__version__}", "Accept-Encoding": "identity"},

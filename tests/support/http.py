@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.eventually import LIMIT
 
@@ -40,7 +41,27 @@ async def closed(reader):
 
 def kernel_buffers(port, *, both_ends=False):
     """Bytes that the kernel keeps for the connections of this port: what is not sent, and what is not read."""
+    ends = [end for end in _open_ends() if end.local == port or (both_ends and end.remote == port)]
+    return sum(end.kept for end in ends)
+
+
+def clients_of(port):
+    """How many connections to this port their clients have not ended."""
+    return sum(end.remote == port for end in _open_ends())
+
+
+class _End(NamedTuple):
+    local: int
+    remote: int
+    kept: int
+
+
+def _open_ends():
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()][1:]
-    ports = f":{port:04X}"
-    ends = [line for line in lines if line[1].endswith(ports) or (both_ends and line[2].endswith(ports))]
-    return sum(int(size, 16) for line in ends if line[3] == "01" for size in line[4].split(":"))
+    return [
+        _End(
+            *(int(address.split(":")[1], 16) for address in line[1:3]), sum(int(n, 16) for n in line[4].split(":"))
+        )
+        for line in lines
+        if line[3] == "01"
+    ]

@@ -24,10 +24,7 @@ class Endless:
         self.sent = 0
         self.content = self
 
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
+    def close(self):
         pass
 
     async def iter_any(self):
