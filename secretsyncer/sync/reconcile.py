@@ -135,10 +135,10 @@ class Reconciler:
                 self._render, obj, namespace, record, synced, grant=grant, listings=listings, long_work=long_work
             )
             content = await render()
+            record.refreshed = None  # a reconcile that begins again reads what is now out of date
             if again is not None and (more := content.read.keys() - again):  # which was not known before
                 self._values.invalidate(more, grant.identity)
                 content = await render()
-            record.refreshed = None
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             still = partial(self._is_still_granted, record, synced, grant)

@@ -9,12 +9,12 @@ import json
 import pytest
 
 from secretsyncer.aws.listing.changes import diff
-from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import KubeError, Reason, Rejected, StillWaiting, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.sync import dependencies
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL, NAMESPACE_TYPE_TAG
-from secretsyncer.sync.budget import Limits
+from secretsyncer.sync.budget import Limits, LongWork
 from secretsyncer.sync.observed import REFRESH_ANNOTATION
 from secretsyncer.sync.reconcile import Outcome
 from secretsyncer.synced_secret.formats import MIN_REFRESH
@@ -504,6 +504,26 @@ async def test_after_the_refresh_interval_a_template_reads_again_what_it_reads(t
     assert core.reconciler.in_step(KEY) is None
     await reconcile(core)
     assert core.data() == {"a": b"y"}
+
+
+@renders
+async def test_a_refresh_ends_also_if_aws_is_slow_and_others_need_the_worker(templates):
+    core = templates
+    core.world.create("app", "x")
+    item = template("a", '{{ getSecretValue (printf "%s" "app") }}')
+    await sync(core, item)
+    core.world.freeze_lists()
+    core.world.put("app", "y")
+    core.aws.api.latency = 1.0
+    core.cluster.put(synced_secret(item, literal("b", "1")))  # so that it is not known what it reads
+    core.cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"annotations": {REFRESH_ANNOTATION: "1"}}})
+    await shown(core)
+    for _ in range(3):
+        with contextlib.suppress(StillWaiting):
+            await core.reconciler.reconcile(KEY, LongWork(patience=0.5, is_needed=lambda: True))
+        await asyncio.sleep(2.0)
+    assert core.data() == {"a": b"y", "b": b"1"}
+    assert core.calls == {"GetSecretValue": 2}
 
 
 NOTHING_IS_KEPT = {"FEW": 0, "MOST_REFS": 0}
