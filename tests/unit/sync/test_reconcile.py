@@ -557,6 +557,25 @@ async def test_the_refresh_annotation_counts_for_whatever_the_object_reads(templ
     assert core.calls == before
 
 
+# A status that is not stored
+
+
+async def test_a_status_that_is_not_stored_because_of_a_conflict_is_written_later(core):
+    secret = core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    core.world.put("app", "y")
+    await core.list_aws()
+    conflicts = [KubeError(409, "Conflict", "modified")]
+    core.cluster.refuse = lambda verb, plural, key: (
+        conflicts.pop() if conflicts and plural == "syncedsecrets" else None
+    )
+    assert isinstance(await failure(core), Unavailable)
+    assert core.reconciler.in_step(KEY) is None
+    await reconcile(core)
+    assert core.data() == {"a": b"y"}
+    assert core.cluster.synced_secret(KEY)["status"]["currentVersionID"] == secret.staged("AWSCURRENT")
+
+
 # What it depends on
 
 
