@@ -153,7 +153,7 @@ class Reconciler:
             if not written:
                 return Outcome("unchanged")  # edited meanwhile, and queued again for that
             await self._releases.leave(synced, record.left)
-            record.left = None
+            record.left = frozenset()
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
             raise
@@ -221,6 +221,8 @@ class Reconciler:
         record = self._records.get(key)
         if record is None or not record.is_of(obj):
             self._index.drop(key)
+            if record:
+                record.left = self._releases.owned(record.left, record.uid)
         parsed, synced = self._records.parse(key, obj, parse)
         if record is None:
             parsed.left = self._releases.left_before_start(synced)

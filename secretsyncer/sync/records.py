@@ -67,8 +67,8 @@ class Record:
     digests: Mapping[Filter | None, str] = field(default_factory=dict)
     secret_version: str = ""
     template_reads: frozenset[str] = frozenset()
-    left: Key | None = None
-    """The Secret that the object named before, if it names another one now."""
+    left: frozenset[Key] = frozenset()
+    """The Secrets that the object named before, if it has not given them up yet."""
     selected: Mapping[str, Selected] | None = None
     remarks: tuple[str, ...] = ()
     """What the condition says about the listings."""
@@ -195,9 +195,8 @@ class Records:
         record = Record(key, synced.uid, synced.generation, synced.secret, synced.refresh_interval)
         self._records[key] = record
         if before is not None and before.uid == record.uid:
-            targets = (before.secret, before.left)
             record.refreshed = before.refreshed
-            record.left = next((secret for secret in targets if secret and secret != record.secret), None)
+            record.left = (before.left | {before.secret}) - {record.secret}
         return record, synced
 
     def _parse(self, key: Key, obj: Object, parse: Callable[[Object], SyncedSecret]) -> SyncedSecret:
@@ -209,7 +208,8 @@ class Records:
                 return parse(obj)
             except Rejected as failure:
                 refused = _Refused(version, failure.reason, failure.message)
-        self._records.pop(key, None)
+        if record := self._records.get(key):
+            record.keep_little()  # but what the object has left, and what was to be read again
         self._refused[key] = refused
         raise Rejected(refused.reason, refused.message)
 

@@ -324,13 +324,13 @@ def left(cluster):
 
 async def test_it_is_deleted_with_deletion_policy_delete(releases, cluster, left):
     left()
-    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
+    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), [OTHER])
     assert cluster.secret(OTHER) is None
 
 
 async def test_otherwise_it_stays_without_the_owner(releases, cluster, left):
     left()
-    await releases.leave(SYNCED, OTHER)
+    await releases.leave(SYNCED, [OTHER])
     assert cluster.secret(OTHER)["data"] == encoded(a="1")
     assert cluster.secret(OTHER)["metadata"]["ownerReferences"] == []
 
@@ -338,19 +338,19 @@ async def test_otherwise_it_stays_without_the_owner(releases, cluster, left):
 @pytest.mark.parametrize("changes", [{"labels": {}}, {"ownerReferences": []}])
 async def test_what_is_not_ours_is_left_alone(releases, cluster, left, changes):
     left(**changes)
-    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
+    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), [OTHER])
     assert cluster.secret(OTHER)["data"] == encoded(a="1")
     assert cluster.writes == []
 
 
 async def test_one_that_is_gone_is_no_failure_and_a_refusal_is(releases, cluster, left):
-    await releases.leave(SYNCED, OTHER)
+    await releases.leave(SYNCED, [OTHER])
     left()
     cluster.refuse = lambda *_: KubeError(404, "NotFound", "gone")
-    await releases.leave(SYNCED, OTHER)
+    await releases.leave(SYNCED, [OTHER])
     cluster.refuse = lambda *_: KubeError(500, "InternalError", "oops")
     with pytest.raises(Unavailable, match="oops"):
-        await releases.leave(SYNCED, OTHER)
+        await releases.leave(SYNCED, [OTHER])
 
 
 # What the API server does with a write

@@ -802,6 +802,44 @@ async def test_the_former_target_is_given_up_also_if_the_spec_changed_while_no_o
     assert not (old and old["metadata"]["ownerReferences"])
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    "between",
+    [
+        {"target": {"name": "new"}, "refreshInterval": "soon"},
+        {"target": {"name": "theirs"}},
+        {"target": {"name": "theirs"}, "refreshInterval": "soon"},
+    ],
+    ids=["invalid", "a target that it may not have", "both"],
+)
+async def test_a_former_target_is_given_up_also_after_an_edit_that_failed(core, between, restarted):
+    other = synced_secret(literal("a", "1"), name="theirs", uid="uid-2")
+    other["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
+    core.cluster.put(other)
+    delete = {"deletionPolicy": "Delete"}
+    await sync(core, literal("a", "1"), target={"name": "old"}, **delete)
+    core.cluster.put(synced_secret(literal("a", "1"), **between, **delete))
+    assert isinstance(await failure(core), Rejected)
+    if restarted:
+        core.restart()
+    await sync(core, literal("a", "1"), target={"name": "new"}, **delete)
+    assert core.data(Key("team", "new")) == {"a": b"1"}
+    assert core.cluster.secret(Key("team", "old")) is None
+
+
+async def test_all_former_targets_are_given_up(core):
+    delete = {"deletionPolicy": "Delete"}
+    original, refused = core.cluster.refuse, KubeError(503, "ServiceUnavailable", "not now")
+    await sync(core, literal("a", "1"), target={"name": "first"}, **delete)
+    core.cluster.refuse = lambda verb, plural, key: refused if verb == "delete" else original(verb, plural, key)
+    for name in ("second", "third"):
+        core.cluster.put(synced_secret(literal("a", "1"), target={"name": name}, **delete))
+        assert isinstance(await failure(core), Unavailable)
+    core.cluster.refuse = original
+    await reconcile(core)
+    assert [secret["metadata"]["name"] for secret in core.cluster.all(SECRETS)] == ["third"]
+
+
 async def test_a_former_target_of_another_object_stays(core):
     await sync(core, literal("a", "1"), target={"name": "old"}, deletionPolicy="Delete")
     core.restart()
