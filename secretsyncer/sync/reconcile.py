@@ -129,7 +129,7 @@ class Reconciler:
                 return Outcome("changed" if status_changed else "unchanged", Reason.SUSPENDED)
             self._check_owner(synced)
             listings = self._listings()
-            grant = self._gate.authorize(synced, namespace, await self._gate.account())
+            grant = await self._gate.grant(synced, namespace, long_work)
             again = self._refresh(obj, record, synced, grant)
             render = partial(
                 self._render, obj, namespace, record, synced, grant=grant, listings=listings, long_work=long_work
@@ -186,7 +186,7 @@ class Reconciler:
                 return set()
             record, synced = self._parse(key, obj)
             spec = synced.spec
-            grant = self._gate.authorize(synced, namespace, self._gate.known_account)
+            grant = self._gate.authorize(synced, namespace)
         except (SyncFailure, OutOfPatience):
             return set()
         # The reconcile itself reads tags, and a suspended object reads nothing.
@@ -257,7 +257,7 @@ class Reconciler:
         found = self._fetch(synced.key)
         if found is None or not record.is_of(found[0]):
             return False
-        now = self._gate.authorize(synced, found[1], self._gate.known_account)
+        now = self._gate.authorize(synced, found[1])
         return now.identity == grant.identity and now.tag == grant.tag
 
     async def _render(

@@ -335,6 +335,22 @@ async def test_a_bare_role_name_waits_for_the_operators_account_and_a_whole_arn_
     assert core.data() == {"b": b"x"}
 
 
+async def test_what_does_not_need_the_operators_account_does_not_wait_for_it(core):
+    core.world.create("app", "x")
+    core.aws.api.known_account = None
+    core.aws.api.account = asyncio.Event().wait
+    busy = LongWork(patience=1.0, is_needed=lambda: True)
+    core.cluster.put(synced_secret(whole("a", "app"), IAMRole="reader"))
+    await shown(core)
+    with pytest.raises(StillWaiting):
+        await core.reconciler.reconcile(KEY, busy)
+    assert "status" not in core.cluster.synced_secret(KEY)
+    core.cluster.put(synced_secret(whole("a", "app"), IAMRole=core.aws.reader.role))
+    await shown(core)
+    await core.reconciler.reconcile(KEY, busy)
+    assert core.data() == {"a": b"x"}
+
+
 async def test_an_invalid_entry_of_the_annotation_is_logged_and_affects_no_other_entry(core, caplog):
     core.world.create("app", "x")
     core.cluster.put(namespace(roles=["reader", "no role!"]))
