@@ -179,20 +179,18 @@ class Reconciler:
     def _will_read(self, key: Key) -> set[SecretRef]:
         try:
             found = self._fetch(key)
-            if found is None:
+            if found is None or is_stub(found[0]):
                 return set()
             obj, namespace = found
-            if is_stub(obj):
-                return set()
             record, synced = self._parse(key, obj)
             spec = synced.spec
             grant = self._gate.authorize(synced, namespace)
-        except (SyncFailure, OutOfPatience):
+            # The reconcile itself reads tags, and a suspended object reads nothing.
+            if grant.tag or synced.spec.suspend:
+                return set()
+            return foreseen(synced.spec, grant, self._listings(), record.template_reads)
+        except Exception:  # noqa: BLE001 - its reconcile tells what it is, and the others must not wait for that
             return set()
-        # The reconcile itself reads tags, and a suspended object reads nothing.
-        if grant.tag or spec.suspend:
-            return set()
-        return foreseen(spec, grant, self._listings(), record.template_reads)
 
     def _fetch(self, key: Key) -> tuple[Object, Object] | None:
         """The object and its namespace; None if it is gone or being deleted."""

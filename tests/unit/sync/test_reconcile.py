@@ -732,6 +732,26 @@ async def test_values_are_prefetched_in_full_batches(core):
 
 
 @pytest.mark.parametrize("core", [False], ids=["kept"], indirect=True)
+async def test_what_nobody_expected_of_one_object_prevents_no_prefetch_of_others(core, monkeypatch):
+    authorize = core.reconciler._gate.authorize
+
+    def crash(synced, namespace):
+        if synced.key.name == "broken":
+            raise KeyError("what nobody expected")
+        return authorize(synced, namespace)
+
+    monkeypatch.setattr(core.reconciler._gate, "authorize", crash)
+    core.world.create("app", "x")
+    core.cluster.put(synced_secret(whole("a", "app"), name="broken", uid="uid-2"))
+    core.cluster.put(synced_secret(whole("a", "app")))
+    await core.list_aws()
+    async with core.running():
+        await asyncio.sleep(5)
+    assert core.data() == {"a": b"x"}
+    assert core.count("bug") > 0
+
+
+@pytest.mark.parametrize("core", [False], ids=["kept"], indirect=True)
 async def test_objects_beyond_the_time_for_prefetching_are_left_to_their_reconciles(core, monkeypatch):
     core.world.create("app", "x")
     core.cluster.put(synced_secret(whole("a", "app")))
