@@ -676,6 +676,43 @@ async def test_what_no_listing_shows_is_read_again_later_and_less_and_less_often
         assert core.data() == {"a": b"x"}
 
 
+@pytest.mark.parametrize("limits", [Limits(reads=0), Limits(fetched=3), Limits(produced=3), Limits(keys=0)])
+@pytest.mark.parametrize("also", ["", "missing"])
+async def test_an_object_that_exceeds_a_limit_is_rendered_again_later_and_less_and_less_often(
+    core, monkeypatch, limits, also
+):
+    core.world.create("app", '{"k": "xxxxx"}')
+    contents, rendered = core.reconciler._contents, []
+    render = contents.render
+
+    async def counted(*args, **options):
+        rendered.append(args)
+        return await render(*args, **options)
+
+    monkeypatch.setattr(contents, "_limits", limits)
+    monkeypatch.setattr(contents, "render", counted)
+    first = [whole("b", also)] if also else []
+    core.cluster.put(synced_secret(*first, whole("a", "app"), dataFrom=all_keys("app")))
+    await core.list_aws()
+    async with core.running():
+        await asyncio.sleep(3600)
+        assert "the limit is" in core.ready()["message"]
+        assert 3 < len(rendered) < 8
+        monkeypatch.setattr(contents, "_limits", Limits())  # as if it had taken less of the processor
+        core.world.create("missing", "x")
+        await asyncio.sleep(2 * 3600)
+    assert core.data().keys() == {"a", "k"} | ({"b"} if also else set())
+
+
+async def test_after_a_search_that_exceeds_a_limit_nothing_is_read(core, monkeypatch):
+    core.world.create("app", "x")
+    monkeypatch.setattr(core.reconciler._contents, "_limits", Limits(cpu_seconds=0.0))
+    core.cluster.put(synced_secret(whole("a", "app"), dataFrom={"find": {"name": {"regexp": "^app$"}}}))
+    await core.list_aws()
+    assert "the limit is 0.0 s" in (await failure(core)).message
+    assert core.calls == {}
+
+
 async def test_a_refresh_ends_the_failure_of_an_object_that_uses_too_much(no_room, core, monkeypatch):
     await uses_too_much(core, monkeypatch, refreshInterval="1m")
     assert "the limit is 3" in (await failure(core)).message
