@@ -46,11 +46,12 @@ log = logging.getLogger(__name__)
 class Outcome(NamedTuple):
     """How a reconcile ended. `result` is a label of `secretsyncer_reconciles_total`.
 
-    `refresh_after`: seconds until the next read on demand, if the spec has a refreshInterval.
+    `reason` is that of the condition; None if nothing was found out about it. `refresh_after`: seconds until the next read
+    on demand, if the spec has a refreshInterval.
     """
 
     result: Literal["changed", "unchanged", "gone"]
-    reason: Reason = Reason.SYNCED
+    reason: Reason | None = Reason.SYNCED
     refresh_after: float | None = None
 
 
@@ -151,7 +152,7 @@ class Reconciler:
                 is_still_wanted=still,
             )
             if not written:
-                return Outcome("unchanged")  # edited meanwhile, and queued again for that
+                return Outcome("unchanged", None)  # edited meanwhile, and queued again for that
             await self._releases.leave(synced, record.left)
             record.left = frozenset()
         except SyncFailure as failure:
@@ -183,7 +184,6 @@ class Reconciler:
                 return set()
             obj, namespace = found
             record, synced = self._parse(key, obj)
-            spec = synced.spec
             grant = self._gate.authorize(synced, namespace)
             # The reconcile itself reads tags, and a suspended object reads nothing.
             if grant.tag or synced.spec.suspend:

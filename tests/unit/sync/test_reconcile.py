@@ -233,7 +233,7 @@ async def test_an_object_recreated_while_the_old_one_is_reconciled_gets_its_own_
 async def test_an_edit_during_a_reconcile_is_not_taken_for_reconciled(core):
     running = await reading(core, whole("a", "app"))
     core.cluster.put(synced_secret(whole("b", "app")))
-    await running
+    assert await running == Outcome("unchanged", None)
     await shown(core)
     assert core.reconciler.in_step(KEY) is None
     await reconcile(core)
