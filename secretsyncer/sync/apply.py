@@ -169,9 +169,10 @@ class Writer:
         self._awaited.done(key)
 
     async def write_status(self, obj: Object, patch: Object) -> Object | None:
-        """Patch the status of this very object, and return the object; None if it is gone or was recreated.
+        """Patch the status of this very object, and return the object; None if it is gone or was recreated, or has changed
+        where the patch has a resourceVersion.
 
-        The store decides that: the API server ignores a uid in a patch of a status subresource.
+        The store decides who it is: the API server ignores a uid in a patch of a status subresource.
         """
         if not self.is_current(obj):
             return None
@@ -182,7 +183,7 @@ class Writer:
                 SYNCED_SECRETS, metadata["namespace"], metadata["name"], patch, subresource="status"
             )
         except KubeError as error:
-            if error.status in {404, 409}:
+            if error.status == 404 or (error.status == 409 and "metadata" in patch):
                 return None
             raise as_failure(error, "its status") from error
         self._objects.remember(answer)

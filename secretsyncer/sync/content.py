@@ -158,10 +158,10 @@ class ContentRenderer:
         data = finish(spec, prepared, made, budget)
         return _content(data, fetched, rendered, filters_of(finds(spec)), listings)
 
-    async def _attempt(self, rendering: Awaitable[RenderedTemplate]) -> RenderedTemplate | SyncFailure:
-        """The output, or the failure, so that it does not hide others. A template that exceeds a limit ends the object."""
+    async def _attempt(self, part: Awaitable[T]) -> T | SyncFailure:
+        """What it makes, or the failure, so that it does not hide others. A part that exceeds a limit ends the object."""
         try:
-            return await rendering
+            return await part
         except Exhausted:
             raise
         except SyncFailure as failure:
@@ -171,14 +171,13 @@ class ContentRenderer:
         self, search: Search, grant: Grant, listings: Listings, budget: Budget, spec: SyncedSecretSpec
     ) -> list[SecretRef] | SyncFailure:
         """What a search selects. No result is a failure, because it must not empty a Secret."""
-        try:
-            found = await (
-                self._find(search, grant, listings, budget)
-                if isinstance(search, Find)
-                else self._below(search, grant, listings)
-            )
-        except SyncFailure as failure:
-            return without_frames(failure)
+        found = await self._attempt(
+            self._find(search, grant, listings, budget)
+            if isinstance(search, Find)
+            else self._below(search, grant, listings)
+        )
+        if isinstance(found, SyncFailure):
+            return found
         await asyncio.sleep(0)  # there may be a hundred searches
         budget.charge("keys", len(found))
         service = SECRETS_MANAGER if isinstance(search, Find) else PARAMETER_STORE

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from secretsyncer.aws.api.sessions import Sessions
-from secretsyncer.aws.arn import Account
 from secretsyncer.errors import Reason, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.sync.authorize import Grant, Rules, authorize
+from secretsyncer.sync.budget import LongWork
 from secretsyncer.sync.stores import Stores
 from secretsyncer.synced_secret import SyncedSecret
 
@@ -22,19 +22,18 @@ class Gate:
         self._operator = operator
         self._rules = rules
 
-    @property
-    def known_account(self) -> Account | None:
-        """The operator's account, as far as it is known."""
-        return self._operator.known_account
+    async def grant(self, synced: SyncedSecret, namespace: Object, long_work: LongWork) -> Grant:
+        """As `authorize`. AWS is asked for the operator's account if the object needs it: others do not wait for STS."""
+        try:
+            return self.authorize(synced, namespace)
+        except Unavailable:
+            if self._operator.known_account is not None:
+                raise
+        with suppress(SyncFailure):
+            await long_work.answer(self._operator.account)
+        return self.authorize(synced, namespace)
 
-    async def account(self) -> Account | None:
-        """The operator's account; None while STS does not answer, which affects only some specs."""
-        if self.known_account is None:
-            with suppress(SyncFailure):
-                return await self._operator.account()
-        return self.known_account
-
-    def authorize(self, synced: SyncedSecret, namespace: Object, account: Account | None) -> Grant:
+    def authorize(self, synced: SyncedSecret, namespace: Object) -> Grant:
         """The grant. An old picture of the object or its namespace decides nothing: access may have been withdrawn.
 
         The picture of the Secret may be old, because the API server refuses a write to an outdated version.
@@ -46,4 +45,4 @@ class Gate:
                     f"the Kubernetes API has not confirmed the state of {store.resource.plural} for {OUTDATED:g} s; "
                     "until it does, nothing is read or written",
                 )
-        return authorize(synced.spec, namespace, account, self._rules)
+        return authorize(synced.spec, namespace, self._operator.known_account, self._rules)

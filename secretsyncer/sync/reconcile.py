@@ -46,11 +46,12 @@ log = logging.getLogger(__name__)
 class Outcome(NamedTuple):
     """How a reconcile ended. `result` is a label of `secretsyncer_reconciles_total`.
 
-    `refresh_after`: seconds until the next read on demand, if the spec has a refreshInterval.
+    `reason` is that of the condition; None if nothing was found out about it. `refresh_after`: seconds until the next read
+    on demand, if the spec has a refreshInterval.
     """
 
     result: Literal["changed", "unchanged", "gone"]
-    reason: Reason = Reason.SYNCED
+    reason: Reason | None = Reason.SYNCED
     refresh_after: float | None = None
 
 
@@ -129,16 +130,16 @@ class Reconciler:
                 return Outcome("changed" if status_changed else "unchanged", Reason.SUSPENDED)
             self._check_owner(synced)
             listings = self._listings()
-            grant = self._gate.authorize(synced, namespace, await self._gate.account())
+            grant = await self._gate.grant(synced, namespace, long_work)
             again = self._refresh(obj, record, synced, grant)
             render = partial(
                 self._render, obj, namespace, record, synced, grant=grant, listings=listings, long_work=long_work
             )
             content = await render()
+            record.refreshed = None  # a reconcile that begins again reads what is now out of date
             if again is not None and (more := content.read.keys() - again):  # which was not known before
                 self._values.invalidate(more, grant.identity)
                 content = await render()
-            record.refreshed = None
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
             still = partial(self._is_still_granted, record, synced, grant)
@@ -151,9 +152,9 @@ class Reconciler:
                 is_still_wanted=still,
             )
             if not written:
-                return Outcome("unchanged")  # edited meanwhile, and queued again for that
+                return Outcome("unchanged", None)  # edited meanwhile, and queued again for that
             await self._releases.leave(synced, record.left)
-            record.left = None
+            record.left = frozenset()
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
             raise
@@ -179,20 +180,17 @@ class Reconciler:
     def _will_read(self, key: Key) -> set[SecretRef]:
         try:
             found = self._fetch(key)
-            if found is None:
+            if found is None or is_stub(found[0]):
                 return set()
             obj, namespace = found
-            if is_stub(obj):
-                return set()
             record, synced = self._parse(key, obj)
-            spec = synced.spec
-            grant = self._gate.authorize(synced, namespace, self._gate.known_account)
-        except (SyncFailure, OutOfPatience):
+            grant = self._gate.authorize(synced, namespace)
+            # The reconcile itself reads tags, and a suspended object reads nothing.
+            if grant.tag or synced.spec.suspend:
+                return set()
+            return foreseen(synced.spec, grant, self._listings(), record.template_reads)
+        except Exception:  # noqa: BLE001 - its reconcile tells what it is, and the others must not wait for that
             return set()
-        # The reconcile itself reads tags, and a suspended object reads nothing.
-        if grant.tag or spec.suspend:
-            return set()
-        return foreseen(spec, grant, self._listings(), record.template_reads)
 
     def _fetch(self, key: Key) -> tuple[Object, Object] | None:
         """The object and its namespace; None if it is gone or being deleted."""
@@ -221,6 +219,8 @@ class Reconciler:
         record = self._records.get(key)
         if record is None or not record.is_of(obj):
             self._index.drop(key)
+            if record:
+                record.left = self._releases.owned(record.left, record.uid)
         parsed, synced = self._records.parse(key, obj, parse)
         if record is None:
             parsed.left = self._releases.left_before_start(synced)
@@ -255,7 +255,7 @@ class Reconciler:
         found = self._fetch(synced.key)
         if found is None or not record.is_of(found[0]):
             return False
-        now = self._gate.authorize(synced, found[1], self._gate.known_account)
+        now = self._gate.authorize(synced, found[1])
         return now.identity == grant.identity and now.tag == grant.tag
 
     async def _render(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import inf
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -45,7 +44,9 @@ class GivenUp(NamedTuple):
     times: int
     """How often it has been so in a row."""
     until: float
-    """When it is tried again in any case: a change of what is neither kept nor listed is not noticed."""
+    """When it is tried again in any case: a change of what is neither kept nor listed, or could not be read, is not
+    noticed, and the time that a reconcile takes is not always the same.
+    """
 
 
 @dataclass(slots=True)
@@ -67,8 +68,8 @@ class Record:
     digests: Mapping[Filter | None, str] = field(default_factory=dict)
     secret_version: str = ""
     template_reads: frozenset[str] = frozenset()
-    left: Key | None = None
-    """The Secret that the object named before, if it names another one now."""
+    left: frozenset[Key] = frozenset()
+    """The Secrets that the object named before, if it has not given them up yet."""
     selected: Mapping[str, Selected] | None = None
     remarks: tuple[str, ...] = ()
     """What the condition says about the listings."""
@@ -114,7 +115,7 @@ class Record:
     def give_up(
         self, failure: Exhausted, listings: Listings | None, namespace: Object, *, kept: bool, now: float
     ) -> None:
-        """The object uses too much. It will do so again, until one of its inputs changes.
+        """The object uses too much. It will most likely do so again, until one of its inputs changes.
 
         `listings`: None if the object does not depend on all of them. `kept`: whether what it read may be kept. The
         failure itself is not kept: its frames hold values.
@@ -122,7 +123,7 @@ class Record:
         listing = _digest(listings) if listings else None
         fields = _access_fields(namespace)
         times = self.given_up.times + 1 if self.given_up else 1
-        read, until = (failure.read, inf) if kept else (_NONE, now + _AGAIN.delay(times))
+        read, until = failure.read if kept else _NONE, now + _AGAIN.delay(times)
         self.given_up = GivenUp(failure.reason, failure.message, read, fields, listing, times, until)
 
     def gave_up(
@@ -195,9 +196,8 @@ class Records:
         record = Record(key, synced.uid, synced.generation, synced.secret, synced.refresh_interval)
         self._records[key] = record
         if before is not None and before.uid == record.uid:
-            targets = (before.secret, before.left)
             record.refreshed = before.refreshed
-            record.left = next((secret for secret in targets if secret and secret != record.secret), None)
+            record.left = (before.left | {before.secret}) - {record.secret}
         return record, synced
 
     def _parse(self, key: Key, obj: Object, parse: Callable[[Object], SyncedSecret]) -> SyncedSecret:
@@ -209,7 +209,8 @@ class Records:
                 return parse(obj)
             except Rejected as failure:
                 refused = _Refused(version, failure.reason, failure.message)
-        self._records.pop(key, None)
+        if record := self._records.get(key):
+            record.keep_little()  # but what the object has left, and what was to be read again
         self._refused[key] = refused
         raise Rejected(refused.reason, refused.message)
 

@@ -86,17 +86,22 @@ class Releases:
         self._owned: dict[str, list[Key]] | None = None
         self._looks: LRUCache[tuple[str, int], int] = LRUCache(_NAMESPACES)
 
-    def left_before_start(self, synced: SyncedSecret) -> Key | None:
-        """A Secret that the object owns and does not name any more: its target changed while no operator ran."""
+    def left_before_start(self, synced: SyncedSecret) -> frozenset[Key]:
+        """The Secrets that the object owns and does not name any more: its target changed while no operator ran."""
         if self._owned is None:
             self._owned = owned_secrets(self._secrets.items())
-        owned = self._owned.pop(synced.uid, [])
-        return next((secret for secret in owned if secret != synced.secret), None)
+        return frozenset(self._owned.pop(synced.uid, [])) - {synced.secret}
 
-    async def leave(self, synced: SyncedSecret, left: Key | None) -> None:
-        """Give up what the object has written and does not name any more. `left`: a Secret that it had as a whole."""
-        if left and self._owners.owner(left) is None:
-            await self._release(synced, left)
+    def owned(self, left: Collection[Key], uid: str) -> frozenset[Key]:
+        """Those of these Secrets that the object has. Whoever edits its target again and again names any number."""
+        found = ((key, self._secrets.get(key)) for key in left)
+        return frozenset(key for key, secret in found if secret and is_ours(uid, secret))
+
+    async def leave(self, synced: SyncedSecret, left: Collection[Key]) -> None:
+        """Give up what the object has written and does not name any more. `left`: Secrets that it had as a whole."""
+        for secret in sorted(left):
+            if self._owners.owner(secret) is None:
+                await self._release(synced, secret)
         for secret in self._holders.secrets_of(synced.key) - {synced.secret}:
             await self._release_keys(secret, [synced.key.name], delete=synced.spec.deletion_policy == "Delete")
 
@@ -161,7 +166,7 @@ class Releases:
         With deletionPolicy: Delete it is deleted. Otherwise it stays, without an owner reference to the object.
         """
         observed = await self._find(secret)
-        if observed is None or not is_ours(synced, observed):
+        if observed is None or not is_ours(synced.uid, observed):
             return
         metadata = observed["metadata"]
         check_lease(self._may_write)

@@ -91,8 +91,7 @@ def prepare(
 ) -> Prepared:
     """The parts of the data. `found` has what each search of the spec selected.
 
-    Failures are among the parts, so that one hides no other. Raises Exhausted, or what it was combined with, if a limit
-    was exceeded.
+    Failures are among the parts, so that one hides no other. Raises what `_combined` makes of them if a limit was exceeded.
     """
     return _Rendering(spec, values, found, budget).prepared()
 
@@ -111,11 +110,18 @@ def finish(spec: SyncedSecretSpec, prepared: Prepared, outputs: Outputs, budget:
         else:
             data.update({} if part.template_only else made)
     if failures:
-        raise combine(failures)
+        raise _combined(failures)
     if not data and prepared.parts and not spec.allow_empty:
         raise _nothing(left_out=prepared.left_out)
     _check_size(data)
     return data
+
+
+def _combined(failures: Sequence[SyncFailure]) -> SyncFailure:
+    """As `combine`. A limit that was exceeded stays one, so that the object is not rendered again in vain."""
+    made = combine(failures)
+    exceeded = any(isinstance(failure, Exhausted) for failure in failures)
+    return Exhausted(made.reason, made.message) if exceeded and isinstance(made, Rejected) else made
 
 
 def _output(item: DataItem, outputs: Outputs, budget: Budget) -> Data:
@@ -158,7 +164,7 @@ class _Rendering:
                 made = action()
             except Exhausted as failure:
                 failed = [_labelled(part.label, part.made) for part in parts if isinstance(part.made, SyncFailure)]
-                raise combine([*failed, _labelled(label, failure)]) from None
+                raise _combined([*failed, _labelled(label, failure)]) from None
             except SyncFailure as failure:
                 made = without_frames(failure)
             parts.append(_Part(label, template_only, made))

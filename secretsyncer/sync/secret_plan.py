@@ -244,10 +244,10 @@ def _owner_references(synced: SyncedSecret, observed: list[dict[str, Any]]) -> l
     return [*others, _owner(synced)]
 
 
-def is_ours(synced: SyncedSecret, observed: Mapping[str, Any]) -> bool:
-    """Whether the Secret carries the operator's label and an owner reference to this very object."""
+def is_ours(uid: str, observed: Mapping[str, Any]) -> bool:
+    """Whether the Secret carries the operator's label and an owner reference to the very object with this uid."""
     owners = observed["metadata"]["ownerReferences"]
-    return is_managed(observed) and any(ref.get("uid") == synced.uid for ref in owners)
+    return is_managed(observed) and any(ref.get("uid") == uid for ref in owners)
 
 
 def owned_secrets(secrets: Iterable[tuple[Key, Mapping[str, Any]]]) -> dict[str, list[Key]]:

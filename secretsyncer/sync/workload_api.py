@@ -8,9 +8,10 @@ and a missing permission is remembered for its kind and namespace.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
+
+from cachetools import LRUCache
 
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import KubeError
@@ -29,6 +30,8 @@ MOST_PAGES = 200
 """Pages of one list, of 500 workloads or 4 MiB."""
 REMEMBERED = 1_000
 """Failed requests of one namespace that are remembered; the oldest are forgotten."""
+NAMESPACES = 1_000
+"""Namespaces of which failed requests are remembered: those that are deleted are never asked for again."""
 AHEAD = 3600.0
 """Seconds by which a clock may be ahead. A later time is of no restart by the operator, and would delay all others."""
 
@@ -81,7 +84,7 @@ class Workloads:
     def __init__(self, api: Api, *, now: Callable[[], float]) -> None:
         self._api = api
         self._now = now
-        self._failed: defaultdict[str, dict[_About, tuple[int, Obstacle]]] = defaultdict(dict)
+        self._failed: LRUCache[str, dict[_About, tuple[int, Obstacle]]] = LRUCache(NAMESPACES)
 
     async def get(self, namespace: str, ref: Ref) -> Workload:
         """The workload. Raises Obstacle."""
@@ -176,7 +179,7 @@ class Workloads:
         else:
             said = f"{error.status} {error.reason}" if error.status else error.reason
             reason, message = Reason.KUBERNETES_ERROR, f"{what}: the Kubernetes API says {said}"
-        failed = self._failed[namespace]
+        failed = self._failed.setdefault(namespace, {})
         before = failed.pop(key, None)
         failures = before[0] + 1 if before else 1
         now, least = self._now(), error.retry_after or 0.0

@@ -10,7 +10,6 @@ The operator's own account comes from sts:GetCallerIdentity, which needs no perm
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -26,16 +25,15 @@ from botocore.utils import parse_timestamp
 from secretsyncer.aws.api.clients import ClientKey, Clients, least_needed
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
 from secretsyncer.aws.api.http import SharedPool, is_answer, trusted_bundle
+from secretsyncer.aws.api.own_account import OwnAccount
 from secretsyncer.aws.api.sdk_data import SlimFiles
 from secretsyncer.aws.api.shares import PATIENCE, Full, Share, Shares
 from secretsyncer.aws.arn import Account, home_of
-from secretsyncer.aws.failure_memory import FailureMemory
 from secretsyncer.aws.failures import AwsError, Failure, explain, unreadable
 from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.regions import REGIONS, Regions
 from secretsyncer.errors import SettingsError
-from secretsyncer.loops import loop_time
 from secretsyncer.metrics import Metrics
 from secretsyncer.proxies import proxy_for
 
@@ -90,9 +88,7 @@ class Sessions:
         self._roles: OrderedDict[Identity, AssumedRole] = OrderedDict()
         self._own: set[Identity] = set()
         self._own_generation = 0
-        self._account: Account | None = None
-        self._asking = asyncio.Lock()
-        self._nobody = FailureMemory()
+        self._own_account = OwnAccount(self._ask_account)
 
     async def __aenter__(self) -> Self:
         try:
@@ -115,6 +111,7 @@ class Sessions:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._own_account.aclose()
         await self._clients.aclose()
         await self._pool.aclose()
 
@@ -126,18 +123,11 @@ class Sessions:
     @property
     def known_account(self) -> Account | None:
         """The operator's account, if `account` has succeeded."""
-        return self._account
+        return self._own_account.known
 
     async def account(self) -> Account:
-        """The account of the operator's own credentials. It is read once; failures are retried with backoff.
-
-        Raises Unavailable or Rejected.
-        """
-        if self._account is None:
-            async with self._asking:
-                if self._account is None:
-                    self._account = await self._ask_account()
-        return self._account
+        """The account of the operator's own credentials. Raises Unavailable or Rejected."""
+        return await self._own_account.get()
 
     async def missing_credentials(self) -> str:
         """AWS's code for why it does not accept the own credentials. Empty if it does, or if that is not known."""
@@ -149,18 +139,11 @@ class Sessions:
         return ""
 
     async def _ask_account(self) -> Account:
-        failure = self._nobody.standing(loop_time())
-        if failure is None:
-            try:
-                answer = await self.call(OPERATOR, self._region, "GetCallerIdentity", {}, service="sts", own=True)
-                home = home_of(str(answer["Arn"]))
-                if home is not None:
-                    return home[0]
-                failure = unreadable("GetCallerIdentity", OPERATOR)
-            except AwsError as exc:
-                failure = exc.failure
-            failure = self._nobody.note(failure, loop_time())
-        raise failure.error()
+        answer = await self.call(OPERATOR, self._region, "GetCallerIdentity", {}, service="sts", own=True)
+        home = home_of(str(answer["Arn"]))
+        if home is None:
+            raise AwsError(unreadable("GetCallerIdentity", OPERATOR))
+        return home[0]
 
     async def assume(self, identity: Identity) -> None:
         """Assume the role of this identity, if it has one and that was not done. Raises AwsError."""

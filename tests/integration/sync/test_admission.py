@@ -165,7 +165,7 @@ async def test_a_former_target_that_may_not_be_deleted_shows_no_value(writer, cl
     releases = Releases(
         client, Stores({}, None, writer._secrets), Owners(), Holders(), damping(), may_write=lambda: True
     )
-    failure = await refusal(releases.leave(synced, synced.secret))
+    failure = await refusal(releases.leave(synced, [synced.secret]))
     assert failure.reason is Reason.ADMISSION_DENIED
     assert not shows(failure.message, OLD)
 

@@ -255,16 +255,25 @@ async def test_the_status_of_an_object_that_is_gone_or_recreated_is_left_alone(w
     assert "status" not in cluster.synced_secret(KEY)
 
 
-@pytest.mark.parametrize("status", [404, 409])
-async def test_a_status_of_an_object_that_is_deleted_meanwhile_is_not_a_failure(writer, cluster, obj, status):
-    cluster.refuse = lambda *_: KubeError(status, "", "gone")
-    await writer.write_status(obj, PATCH)
+@pytest.mark.parametrize(
+    ("error", "patch"),
+    [
+        (KubeError(404, "NotFound", "gone"), PATCH),
+        (KubeError(409, "Conflict", "modified"), {**PATCH, "metadata": {"resourceVersion": "1"}}),
+    ],
+)
+async def test_a_status_of_an_object_that_is_deleted_or_edited_meanwhile_is_not_a_failure(
+    writer, cluster, obj, error, patch
+):
+    cluster.refuse = lambda *_: error
+    assert await writer.write_status(obj, patch) is None
     assert cluster.stores.objects.get(KEY) == obj
 
 
-async def test_a_status_that_the_api_refuses_is_a_failure(writer, cluster, obj):
-    cluster.refuse = lambda *_: KubeError(500, "InternalError", "oops")
-    with pytest.raises(Unavailable, match=r"^its status: the Kubernetes API says 500 InternalError: oops"):
+@pytest.mark.parametrize(("status", "reason"), [(500, "InternalError"), (409, "Conflict")])
+async def test_a_status_that_the_api_refuses_is_a_failure(writer, cluster, obj, status, reason):
+    cluster.refuse = lambda *_: KubeError(status, reason, "oops")
+    with pytest.raises(Unavailable, match=f"^its status: the Kubernetes API says {status} {reason}: oops"):
         await writer.write_status(obj, PATCH)
 
 
@@ -315,13 +324,13 @@ def left(cluster):
 
 async def test_it_is_deleted_with_deletion_policy_delete(releases, cluster, left):
     left()
-    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
+    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), [OTHER])
     assert cluster.secret(OTHER) is None
 
 
 async def test_otherwise_it_stays_without_the_owner(releases, cluster, left):
     left()
-    await releases.leave(SYNCED, OTHER)
+    await releases.leave(SYNCED, [OTHER])
     assert cluster.secret(OTHER)["data"] == encoded(a="1")
     assert cluster.secret(OTHER)["metadata"]["ownerReferences"] == []
 
@@ -329,19 +338,19 @@ async def test_otherwise_it_stays_without_the_owner(releases, cluster, left):
 @pytest.mark.parametrize("changes", [{"labels": {}}, {"ownerReferences": []}])
 async def test_what_is_not_ours_is_left_alone(releases, cluster, left, changes):
     left(**changes)
-    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), OTHER)
+    await releases.leave(parsed(literal("a", "1"), deletionPolicy="Delete"), [OTHER])
     assert cluster.secret(OTHER)["data"] == encoded(a="1")
     assert cluster.writes == []
 
 
 async def test_one_that_is_gone_is_no_failure_and_a_refusal_is(releases, cluster, left):
-    await releases.leave(SYNCED, OTHER)
+    await releases.leave(SYNCED, [OTHER])
     left()
     cluster.refuse = lambda *_: KubeError(404, "NotFound", "gone")
-    await releases.leave(SYNCED, OTHER)
+    await releases.leave(SYNCED, [OTHER])
     cluster.refuse = lambda *_: KubeError(500, "InternalError", "oops")
     with pytest.raises(Unavailable, match="oops"):
-        await releases.leave(SYNCED, OTHER)
+        await releases.leave(SYNCED, [OTHER])
 
 
 # What the API server does with a write

@@ -9,12 +9,12 @@ import json
 import pytest
 
 from secretsyncer.aws.listing.changes import diff
-from secretsyncer.errors import KubeError, Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import KubeError, Reason, Rejected, StillWaiting, SyncFailure, Unavailable
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.sync import dependencies
 from secretsyncer.sync.authorize import NAMESPACE_TYPE_LABEL, NAMESPACE_TYPE_TAG
-from secretsyncer.sync.budget import Limits
+from secretsyncer.sync.budget import Limits, LongWork
 from secretsyncer.sync.observed import REFRESH_ANNOTATION
 from secretsyncer.sync.reconcile import Outcome
 from secretsyncer.synced_secret.formats import MIN_REFRESH
@@ -230,7 +230,7 @@ async def test_an_object_recreated_while_the_old_one_is_reconciled_gets_its_own_
 async def test_an_edit_during_a_reconcile_is_not_taken_for_reconciled(core):
     running = await reading(core, whole("a", "app"))
     core.cluster.put(synced_secret(whole("b", "app")))
-    await running
+    assert await running == Outcome("unchanged", None)
     await shown(core)
     assert core.reconciler.in_step(KEY) is None
     await reconcile(core)
@@ -330,6 +330,22 @@ async def test_a_bare_role_name_waits_for_the_operators_account_and_a_whole_arn_
     api.account = answer
     await reconcile(core)
     assert core.data() == {"b": b"x"}
+
+
+async def test_what_does_not_need_the_operators_account_does_not_wait_for_it(core):
+    core.world.create("app", "x")
+    core.aws.api.known_account = None
+    core.aws.api.account = asyncio.Event().wait
+    busy = LongWork(patience=1.0, is_needed=lambda: True)
+    core.cluster.put(synced_secret(whole("a", "app"), IAMRole="reader"))
+    await shown(core)
+    with pytest.raises(StillWaiting):
+        await core.reconciler.reconcile(KEY, busy)
+    assert "status" not in core.cluster.synced_secret(KEY)
+    core.cluster.put(synced_secret(whole("a", "app"), IAMRole=core.aws.reader.role))
+    await shown(core)
+    await core.reconciler.reconcile(KEY, busy)
+    assert core.data() == {"a": b"x"}
 
 
 async def test_an_invalid_entry_of_the_annotation_is_logged_and_affects_no_other_entry(core, caplog):
@@ -502,6 +518,26 @@ async def test_after_the_refresh_interval_a_template_reads_again_what_it_reads(t
     assert core.data() == {"a": b"y"}
 
 
+@renders
+async def test_a_refresh_ends_also_if_aws_is_slow_and_others_need_the_worker(templates):
+    core = templates
+    core.world.create("app", "x")
+    item = template("a", '{{ getSecretValue (printf "%s" "app") }}')
+    await sync(core, item)
+    core.world.freeze_lists()
+    core.world.put("app", "y")
+    core.aws.api.latency = 1.0
+    core.cluster.put(synced_secret(item, literal("b", "1")))  # so that it is not known what it reads
+    core.cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"annotations": {REFRESH_ANNOTATION: "1"}}})
+    await shown(core)
+    for _ in range(3):
+        with contextlib.suppress(StillWaiting):
+            await core.reconciler.reconcile(KEY, LongWork(patience=0.5, is_needed=lambda: True))
+        await asyncio.sleep(2.0)
+    assert core.data() == {"a": b"y", "b": b"1"}
+    assert core.calls == {"GetSecretValue": 2}
+
+
 NOTHING_IS_KEPT = {"FEW": 0, "MOST_REFS": 0}
 
 
@@ -530,6 +566,25 @@ async def test_the_refresh_annotation_counts_for_whatever_the_object_reads(templ
     before = core.calls.copy()
     await reconcile(core)
     assert core.calls == before
+
+
+# A status that is not stored
+
+
+async def test_a_status_that_is_not_stored_because_of_a_conflict_is_written_later(core):
+    secret = core.world.create("app", "x")
+    await sync(core, whole("a", "app"))
+    core.world.put("app", "y")
+    await core.list_aws()
+    conflicts = [KubeError(409, "Conflict", "modified")]
+    core.cluster.refuse = lambda verb, plural, key: (
+        conflicts.pop() if conflicts and plural == "syncedsecrets" else None
+    )
+    assert isinstance(await failure(core), Unavailable)
+    assert core.reconciler.in_step(KEY) is None
+    await reconcile(core)
+    assert core.data() == {"a": b"y"}
+    assert core.cluster.synced_secret(KEY)["status"]["currentVersionID"] == secret.staged("AWSCURRENT")
 
 
 # What it depends on
@@ -616,6 +671,43 @@ async def test_what_no_listing_shows_is_read_again_later_and_less_and_less_often
         assert core.data() == {"a": b"x"}
 
 
+@pytest.mark.parametrize("limits", [Limits(reads=0), Limits(fetched=3), Limits(produced=3), Limits(keys=0)])
+@pytest.mark.parametrize("also", ["", "missing"])
+async def test_an_object_that_exceeds_a_limit_is_rendered_again_later_and_less_and_less_often(
+    core, monkeypatch, limits, also
+):
+    core.world.create("app", '{"k": "xxxxx"}')
+    contents, rendered = core.reconciler._contents, []
+    render = contents.render
+
+    async def counted(*args, **options):
+        rendered.append(args)
+        return await render(*args, **options)
+
+    monkeypatch.setattr(contents, "_limits", limits)
+    monkeypatch.setattr(contents, "render", counted)
+    first = [whole("b", also)] if also else []
+    core.cluster.put(synced_secret(*first, whole("a", "app"), dataFrom=all_keys("app")))
+    await core.list_aws()
+    async with core.running():
+        await asyncio.sleep(3600)
+        assert "the limit is" in core.ready()["message"]
+        assert 3 < len(rendered) < 8
+        monkeypatch.setattr(contents, "_limits", Limits())  # as if it had taken less of the processor
+        core.world.create("missing", "x")
+        await asyncio.sleep(2 * 3600)
+    assert core.data().keys() == {"a", "k"} | ({"b"} if also else set())
+
+
+async def test_after_a_search_that_exceeds_a_limit_nothing_is_read(core, monkeypatch):
+    core.world.create("app", "x")
+    monkeypatch.setattr(core.reconciler._contents, "_limits", Limits(cpu_seconds=0.0))
+    core.cluster.put(synced_secret(whole("a", "app"), dataFrom={"find": {"name": {"regexp": "^app$"}}}))
+    await core.list_aws()
+    assert "the limit is 0.0 s" in (await failure(core)).message
+    assert core.calls == {}
+
+
 async def test_a_refresh_ends_the_failure_of_an_object_that_uses_too_much(no_room, core, monkeypatch):
     await uses_too_much(core, monkeypatch, refreshInterval="1m")
     assert "the limit is 3" in (await failure(core)).message
@@ -667,6 +759,26 @@ async def test_values_are_prefetched_in_full_batches(core):
         await asyncio.sleep(5)
     assert core.count("changed") == 40
     assert core.calls == {"BatchGetSecretValue": 2}
+
+
+@pytest.mark.parametrize("core", [False], ids=["kept"], indirect=True)
+async def test_what_nobody_expected_of_one_object_prevents_no_prefetch_of_others(core, monkeypatch):
+    authorize = core.reconciler._gate.authorize
+
+    def crash(synced, namespace):
+        if synced.key.name == "broken":
+            raise KeyError("what nobody expected")
+        return authorize(synced, namespace)
+
+    monkeypatch.setattr(core.reconciler._gate, "authorize", crash)
+    core.world.create("app", "x")
+    core.cluster.put(synced_secret(whole("a", "app"), name="broken", uid="uid-2"))
+    core.cluster.put(synced_secret(whole("a", "app")))
+    await core.list_aws()
+    async with core.running():
+        await asyncio.sleep(5)
+    assert core.data() == {"a": b"x"}
+    assert core.count("bug") > 0
 
 
 @pytest.mark.parametrize("core", [False], ids=["kept"], indirect=True)
@@ -753,6 +865,44 @@ async def test_the_former_target_is_given_up_also_if_the_spec_changed_while_no_o
     old = core.cluster.secret(Key("team", "old"))
     assert bool(old) == stays
     assert not (old and old["metadata"]["ownerReferences"])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    "between",
+    [
+        {"target": {"name": "new"}, "refreshInterval": "soon"},
+        {"target": {"name": "theirs"}},
+        {"target": {"name": "theirs"}, "refreshInterval": "soon"},
+    ],
+    ids=["invalid", "a target that it may not have", "both"],
+)
+async def test_a_former_target_is_given_up_also_after_an_edit_that_failed(core, between, restarted):
+    other = synced_secret(literal("a", "1"), name="theirs", uid="uid-2")
+    other["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
+    core.cluster.put(other)
+    delete = {"deletionPolicy": "Delete"}
+    await sync(core, literal("a", "1"), target={"name": "old"}, **delete)
+    core.cluster.put(synced_secret(literal("a", "1"), **between, **delete))
+    assert isinstance(await failure(core), Rejected)
+    if restarted:
+        core.restart()
+    await sync(core, literal("a", "1"), target={"name": "new"}, **delete)
+    assert core.data(Key("team", "new")) == {"a": b"1"}
+    assert core.cluster.secret(Key("team", "old")) is None
+
+
+async def test_all_former_targets_are_given_up(core):
+    delete = {"deletionPolicy": "Delete"}
+    original, refused = core.cluster.refuse, KubeError(503, "ServiceUnavailable", "not now")
+    await sync(core, literal("a", "1"), target={"name": "first"}, **delete)
+    core.cluster.refuse = lambda verb, plural, key: refused if verb == "delete" else original(verb, plural, key)
+    for name in ("second", "third"):
+        core.cluster.put(synced_secret(literal("a", "1"), target={"name": name}, **delete))
+        assert isinstance(await failure(core), Unavailable)
+    core.cluster.refuse = original
+    await reconcile(core)
+    assert [secret["metadata"]["name"] for secret in core.cluster.all(SECRETS)] == ["third"]
 
 
 async def test_a_former_target_of_another_object_stays(core):

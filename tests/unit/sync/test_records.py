@@ -7,6 +7,7 @@ import pytest
 from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import Filter
+from secretsyncer.kube.objects import Key
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import Dependencies
 from secretsyncer.sync.records import Records
@@ -79,11 +80,16 @@ def test_a_record_stays_the_same_in_one_generation(records):
     assert records.get(KEY) is newer
 
 
-def test_an_object_that_is_not_valid_has_no_record(records):
-    records.parse(KEY, OBJECT)
+def test_of_an_object_that_is_not_valid_little_is_kept(records):
+    record, _ = records.parse(KEY, OBJECT)
+    record.keep(content(), LISTED, namespace(roles=["reader"]), secret_version="7", in_step=True)
+    record.left = frozenset({Key("team", "former")})
     with pytest.raises(Rejected):
         records.parse(KEY, with_metadata({**OBJECT, "spec": 5}, generation=2))
-    assert records.get(KEY) is None
+    assert not record.versions
+    assert not record.in_step
+    again = with_metadata(synced_secret(literal("a", "1"), target={"name": "new"}), generation=3)
+    assert records.parse(KEY, again)[0].left == {Key("team", "former"), KEY}
 
 
 def test_a_dropped_record_is_forgotten(records):

@@ -470,6 +470,16 @@ async def test_failures_are_remembered_up_to_a_limit(site, monkeypatch):
     assert len(site.cluster.reads) == 4
 
 
+async def test_failures_of_ever_new_namespaces_are_forgotten(site, monkeypatch):
+    monkeypatch.setattr("secretsyncer.sync.workload_api.NAMESPACES", 2)
+    api = Workloads(site.cluster, now=site.now)
+    for number in (0, 1, 2, 2, 0):
+        with pytest.raises(Obstacle):
+            await api.get(f"preview-{number}", Ref("Deployment", "web"))
+    assert [key.namespace for _, _, key in site.cluster.reads] == [f"preview-{number}" for number in (0, 1, 2, 0)]
+    assert len(api._failed) == 2
+
+
 async def test_who_waits_is_not_looked_at_again_when_others_change(site):
     """Many objects, each with a selector of its own: one more change makes no request for the others."""
     site.deploy(labels={"app": "a"})
