@@ -518,7 +518,6 @@ async def test_after_the_refresh_interval_a_template_reads_again_what_it_reads(t
     assert core.data() == {"a": b"y"}
 
 
-@renders
 async def test_a_refresh_ends_also_if_aws_is_slow_and_others_need_the_worker(templates):
     core = templates
     core.world.create("app", "x")
