@@ -237,7 +237,8 @@ class WorkQueue(Generic[K]):
 
     def longest_running(self) -> float:
         """Duration of the longest running reconcile in seconds; 0 if none is running."""
-        return self._loop.time() - min(self._running.values()) if self._running else 0.0
+        now = self._loop.time()
+        return now - min(self._running.values(), default=now)  # one look: the metrics are made in a thread
 
     # Internals
 

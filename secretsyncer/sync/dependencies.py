@@ -137,8 +137,9 @@ class DependencyIndex:
             self._by_filter.discard(what, key)
 
     def refs(self, service: str = SECRETS_MANAGER.name) -> Collection[SecretRef]:
-        """All references of this service that objects depend on."""
-        return tuple(ref for ref in self._by_ref if ref.service == service)
+        """All references of this service that objects depend on. Also called in the thread that makes the metrics."""
+        at_this_moment = tuple(self._by_ref)  # one step of the interpreter
+        return tuple(ref for ref in at_this_moment if ref.service == service)
 
     def by_ids(self, ids: Collection[str], service: str = SECRETS_MANAGER.name) -> set[Key]:
         """The objects that depend on what has these names or ARNs."""

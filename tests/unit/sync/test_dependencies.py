@@ -209,3 +209,20 @@ def test_an_object_that_goes_or_reads_less_makes_room(index, gone):
         assert not index.note(Key("hostile", "o-0"), many(5_000))
         index.drop(Key("hostile", "new"))
         assert index.note(Key("hostile", "o-0"), many(5_000))
+
+
+def test_the_metrics_are_made_while_objects_change(index):
+    class Interrupted(str):
+        """The loop notes another object whenever the thread of the metrics compares with this name of a service."""
+
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            index.note(C, on("new"))
+            return str(self) == other
+
+    index.note(A, on("app"))
+    index.note(B, on("db"))
+    assert set(index.refs(Interrupted("SecretsManager"))) == {ref("app"), ref("db")}
+    assert set(index.refs()) == {ref("app"), ref("db"), ref("new")}
