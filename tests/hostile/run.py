@@ -75,6 +75,7 @@ async def run(
             environment = {
                 **stand_in(aws),
                 "SYNC_INTERVAL_SEC": "10",
+                "CHANGES_INTERVAL_SEC": "1",
                 "EVENTS_QUEUE_URL": f"{aws.url}/123456789012/events",
                 "LEADER_ELECTION": "true",
                 "POD_NAMESPACE": _NAMESPACE,

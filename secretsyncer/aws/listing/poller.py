@@ -3,8 +3,8 @@
 Each round lists everything as the search role (or the operator), replaces `catalogue` by one assignment, and reports
 the changes. Then the cache rechecks the secrets that are not listed, and the poller reports these changes. A failed
 listing keeps the old entries, is retried with backoff, and shows in `health` and the metrics. A round ends when the
-interval has passed, listed or not, so rechecks continue even if listing is not allowed. Between two rounds, the poller
-looks for recent changes, and reports them.
+interval has passed, listed or not, so rechecks continue even if listing is not allowed. Between two rounds, and while a
+long listing is read, the poller looks for recent changes, and reports them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
+from math import inf
 
 from prometheus_async import aio
 
@@ -28,7 +29,7 @@ from secretsyncer.aws.listing.confirmation import Confirmation, InUse, Lister
 from secretsyncer.aws.listing.outlook import Outlook, calls_per_day
 from secretsyncer.aws.listing.pages import Listing, denial, list_secrets, warn_of_skipped
 from secretsyncer.aws.listing.recent import RecentChanges
-from secretsyncer.aws.listing.refresh import Allowance, describe_all, with_later_news
+from secretsyncer.aws.listing.refresh import Admission, describe_all, with_later_news
 from secretsyncer.aws.listing.searcher import Operator, Searcher
 from secretsyncer.aws.values.cache import SecretCache
 from secretsyncer.backoff import Backoff
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 _JITTER = 0.05
 _BEAT = 15.0
-"""Seconds between two beats while the poller sleeps."""
+"""Seconds between two beats while the poller sleeps, and most seconds of a look while a listing is read."""
 _APART = 5.0
 """Seconds between two listings that events ask for, and how many times the duration of one must pass."""
 _RESOLUTION = 0.001
@@ -74,6 +75,7 @@ class Poller:
         self._cache = cache
         self._metrics = metrics
         metrics.poll_interval.set(interval)
+        self._seconds = metrics.poll_seconds.labels(api.service.name)
         self._interval = interval
         self._searcher = Searcher(operator, search_role)
         self.service = api.service
@@ -88,8 +90,8 @@ class Poller:
         self._failing: tuple[float, str] | None = None
         self._round_began = self._began = 0.0
         self._due: float | None = None
-        self._allowance = Allowance()
         self._soon = asyncio.Event()
+        self.admit = Admission(metrics, api.service, self._soon).admit
         self.catalogue = Catalogue(service=api.service)
         self.first_round = asyncio.Event()
 
@@ -132,17 +134,6 @@ class Poller:
             self._soon.clear()
             beat()
 
-    def admit(self, ids: Sequence[str]) -> list[str]:
-        """Those of these secrets, the first ones first, that may be refreshed now. A listing soon shows the others."""
-        admitted = list(ids[: self._allowance.take(len(ids))])
-        self._metrics.push_secrets.labels(self.service.name, "described").inc(len(admitted))
-        if left := len(ids) - len(admitted):
-            self._metrics.push_secrets.labels(self.service.name, "listed").inc(left)
-            if not self._soon.is_set():
-                log.warning("too many change events, listing instead", extra={"secrets": left})
-            self._soon.set()
-        return admitted
-
     async def refresh(self, ids: Collection[str]) -> None:
         """Describe these secrets (names or ARNs of the listed account) now, and report changes.
 
@@ -161,8 +152,7 @@ class Poller:
     def health(self) -> str | None:
         """What is wrong with the listing, in one line; None while it works."""
         if self._failing is None:
-            is_listed = self.catalogue.listed_at is not None or not self.needed()
-            return None if is_listed else "AWS has not been listed yet"
+            return "AWS has not been listed yet" if self.catalogue.listed_at is None and self.needed() else None
         since, message = self._failing
         age = f"for {loop_time() - since:.0f} s" if self.catalogue.listed_at is not None else "since the start"
         return f"listing AWS has failed {age}: {message}"
@@ -188,20 +178,21 @@ class Poller:
         return self._failing is None
 
     async def _list_once(self, beat: Callable[[], None]) -> bool:
-        """One listing and its report; whether a new round has begun."""
+        """One listing and its report; whether a new round has begun. Meanwhile, recent changes are looked for."""
         self._began = loop_time()
-        new = await aio.time(self._metrics.poll_seconds.labels(self.service.name), self._list(self.catalogue, beat))
+        async with asyncio.TaskGroup() as group:
+            looks = group.create_task(self._look_meanwhile())
+            new = await aio.time(self._seconds, self._list(self.catalogue, beat))
+            looks.cancel()
         old, self.catalogue = self.catalogue, new
         self.first_round.set()
-        changes = diff(old, new)
-        if changes or (old.listed_at is None and new.listed_at is not None):
+        if (changes := diff(old, new)) or (old.listed_at is None and new.listed_at is not None):
             self._report(old, new, changes, set())
         return new.round > old.round
 
     async def _list(self, old: Catalogue, beat: Callable[[], None]) -> Catalogue:
         try:
-            identity = await self._searcher.identity()
-            region = self._searcher.region
+            identity, region = await self._searcher.identity(), self._searcher.region
             list_all = partial(list_secrets, self._api, identity, region, beat=beat, old=old.entries)
             listing = await list_all()
             lister = Lister(identity, await self._searcher.account(identity), region)
@@ -214,8 +205,7 @@ class Poller:
         return self._listed(old, verdict.listing, own_account=own_account)
 
     async def _recheck(self, catalogue: Catalogue) -> None:
-        changed = await self._cache.recheck(self._referenced(), catalogue)
-        if changed:
+        if changed := await self._cache.recheck(self._referenced(), catalogue):
             self._report(catalogue, catalogue, NO_CHANGES, changed)
 
     def _report(self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: set[SecretRef]) -> None:
@@ -240,7 +230,7 @@ class Poller:
             own_account=own_account,
             without_current=listing.without_current,
             service=old.service,
-            deleted=listing.deleted,
+            deleted={**listing.deleted, **dict(self.catalogue.deleted.items() - old.deleted.items())},
         )
 
     def _failed(self, exc: AwsError | SyncFailure, doubt: str | None = None) -> Catalogue:
@@ -268,8 +258,7 @@ class Poller:
         soon = due if self._failures else min(due, now + max(_APART, _APART * (now - self._began)))
         self._recent.postpone()
         while (left := (soon if self._soon.is_set() else due) - loop_time()) > _RESOLUTION:
-            looks = not self._failing and self.catalogue.listed_at is not None
-            look_in = self._recent.due_in() if looks else left
+            look_in = min(self._look_in(), left)
             if look_in <= _RESOLUTION:
                 await self._look(beat, within=left)
             elif self._soon.is_set():
@@ -280,6 +269,17 @@ class Poller:
                         await self._soon.wait()
             beat()
         self._soon.clear()
+
+    def _look_in(self) -> float:
+        """Seconds until the next look."""
+        return self._recent.due_in() if not self._failing and self.catalogue.listed_at is not None else inf
+
+    async def _look_meanwhile(self) -> None:
+        """Look for recent changes until this is cancelled. Only the listing itself shows that it makes progress."""
+        while True:
+            await asyncio.sleep(min(self._look_in(), _BEAT))
+            if self._look_in() <= _RESOLUTION:
+                await self._look(lambda: None, within=_BEAT)
 
     async def _look(self, beat: Callable[[], None], *, within: float) -> None:
         """Look for recent changes and report them. If there are too many, a listing comes soon."""
@@ -293,7 +293,7 @@ class Poller:
         if found.changed or found.removed:
             self.catalogue = old.with_entries(found.changed, found.removed, found.deleted)
         changes = diff(old, self.catalogue)
-        behind = self._recent.behind(changes.updated, self.catalogue, self._cache)
+        behind = self._recent.behind(changes.updated | changes.added, self.catalogue, self._cache)
         if changes or behind:
             self._report(old, self.catalogue, changes._replace(updated=changes.updated | behind), set())
         if not found.complete:

@@ -105,14 +105,15 @@ class RecentChanges:
         self._metrics.change_polls.labels("success").inc()
         return found
 
-    def behind(self, updated: Iterable[str], catalogue: Catalogue, values: SecretCache) -> set[str]:
-        """The names of updated secrets whose value is still that of another version. The cache fetches them again.
+    def behind(self, changed: Iterable[str], catalogue: Catalogue, values: SecretCache) -> set[str]:
+        """The names of new and updated secrets whose value is that of another version. The cache fetches them again.
 
+        A new one may have been read before it was listed.
         AWS may return an old value for a while after it lists the new version, so this continues for `BEHIND_FOR`.
         """
         now = loop_time()
         self._updated = {name: until for name, until in self._updated.items() if until > now}
-        self._updated |= dict.fromkeys(updated, now + BEHIND_FOR)
+        self._updated |= dict.fromkeys(changed, now + BEHIND_FOR)
         entries = [entry for name in self._updated if (entry := catalogue.entries.get(name))]
         arns = values.expire_others({entry.arn: entry.version_id for entry in entries})
         return {entry.name for entry in entries if entry.arn in arns}

@@ -7,6 +7,7 @@ and what exceeds it is left to one listing.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,11 @@ from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.listing.pages import entry_of
 from secretsyncer.aws.outcome import CallOutcome
+from secretsyncer.aws.services import Service
 from secretsyncer.loops import loop_time
+from secretsyncer.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 PER_SECOND, BURST = 10.0, 50.0
 """Secrets that events may have described: that many a second, and at once after some seconds without events."""
@@ -38,6 +43,27 @@ class Allowance:
         granted = min(wanted, int(self._left))
         self._left -= granted
         return granted
+
+
+class Admission:
+    """Which secrets may be described now. For the others, a listing comes `soon`."""
+
+    def __init__(self, metrics: Metrics, service: Service, soon: asyncio.Event) -> None:
+        self._metrics = metrics
+        self._service = service
+        self._soon = soon
+        self._allowance = Allowance()
+
+    def admit(self, ids: Sequence[str]) -> list[str]:
+        """Those of these secrets, the first ones first, that may be refreshed now. A listing soon shows the others."""
+        admitted = list(ids[: self._allowance.take(len(ids))])
+        self._metrics.push_secrets.labels(self._service.name, "described").inc(len(admitted))
+        if left := len(ids) - len(admitted):
+            self._metrics.push_secrets.labels(self._service.name, "listed").inc(left)
+            if not self._soon.is_set():
+                log.warning("too many change events, listing instead", extra={"secrets": left})
+            self._soon.set()
+        return admitted
 
 
 class Described(NamedTuple):

@@ -110,6 +110,16 @@ async def test_a_secret_that_is_deleted_without_recovery_is_missed_by_the_listin
         assert watch.changed() == [NONE._replace(removed=frozenset({"a"}))]
 
 
+async def test_a_new_secret_that_was_read_before_it_was_listed_is_read_again(rig, watch):
+    async with watch.running():
+        rig.world.create("a", "x")
+        assert await rig.get("a") == "x"
+        rig.world.put("a", "y")
+        await asyncio.sleep(LOOK + 1)
+        assert [(changes.added, changes.updated) for changes in watch.changed()] == [({"a"}, {"a"})]
+        assert await rig.get("a") == "y"
+
+
 async def test_the_first_secret_of_an_account_is_found(rig, watch):
     async with watch.running():
         assert (await rig.get("a")).reason is Reason.SECRET_NOT_FOUND
