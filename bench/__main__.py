@@ -51,7 +51,7 @@ def main() -> int:
         description="Measure the operator on a real kube-apiserver and a stand-in for AWS (20 ms a call). Figures "
         "that have a limit are to be read as a ratio: the limit is measured in the same run.",
         epilog=f"Without WORK all are run but {', '.join(sorted(ASKED_FOR))}, in about 20 minutes on 2 cores. The large "
-        "one takes an hour. Needs make envtest.",
+        "one takes 15 minutes. Needs make envtest.",
     )
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"any of: {', '.join(WORKS)}")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where numbers and plots go")
