@@ -8,7 +8,7 @@ exception is a rejected token (see `transport`). Errors never quote bodies.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Self
 
 from secretsyncer.kube.credentials import Credentials
@@ -141,11 +141,8 @@ class KubeClient:
         }
         accept = _METADATA if metadata_only else JSON
         request = Request("watch", resource, resource.path(namespace), query, accept=accept)
-        response = await self._transport.open(request, limit=OPEN_TIMEOUT)
-        try:
+        with closing(await self._transport.open(request, limit=OPEN_TIMEOUT)) as response:
             yield WatchStream(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
-        finally:
-            response.close()
 
     async def _call(self, request: Request, *, limit: float | None = None, most: int | None = None) -> Object:
         response, content = await self._transport.read(

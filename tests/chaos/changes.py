@@ -1,4 +1,7 @@
-"""What users and AWS do all the time. Each change is noted in the model first: its answer may get lost on the way."""
+"""What users and AWS do all the time. Each change is noted in the model first: its answer may get lost on the way.
+
+Users try again (`eventually`) while the API server is away.
+"""
 
 from __future__ import annotations
 
@@ -79,13 +82,13 @@ class Changes:
         thing.former.add(thing.source)
         thing.literal, thing.source = self._text(), self._source()
         self.model.note_reader("spec edits", thing)
-        await self._until(lambda: self.space.write(thing.name, **thing.spec()))
+        await eventually(lambda: self.space.write(thing.name, **thing.spec()))
 
     async def create(self) -> None:
         name = f"thing-{len(self.model.things)}"
         thing = self.model.things[name] = Thing(name, self._source(), self._text())
         self.model.note_reader("objects made", thing)
-        await self._until(lambda: self.space.write(name, **thing.spec()))
+        await eventually(lambda: self.space.write(name, **thing.spec()))
 
     async def delete(self) -> None:
         thing = self._thing()
@@ -96,7 +99,7 @@ class Changes:
             if await self.space.synced(thing.name):
                 await self.space.cluster.delete("SyncedSecret", self.space.name, thing.name)
 
-        await self._until(gone)
+        await eventually(gone)
 
     async def drift(self) -> None:
         thing = self._thing()
@@ -107,7 +110,7 @@ class Changes:
                 self.model.note("Secrets edited by hand", thing)
                 await self.space.cluster.merge("Secret", self.space.name, thing.name, patch)
 
-        await self._until(change)
+        await eventually(change)
 
     async def remove_secret(self) -> None:
         thing = self._thing()
@@ -119,7 +122,7 @@ class Changes:
                 self.model.note("Secrets deleted by hand", thing)
                 await self.space.cluster.delete("Secret", self.space.name, thing.name)
 
-        await self._until(remove)
+        await eventually(remove)
 
     async def lose_source(self) -> None:
         """AWS plans a secret's deletion: its readers keep what they have."""
@@ -135,8 +138,3 @@ class Changes:
             self.model.missing.discard(source)
             self.model.note_source("AWS secrets restored", source)
             self.world.restore(source)
-
-    @staticmethod
-    async def _until(action: Callable[[], Awaitable[object]]) -> None:
-        """A user tries again while the API server is away."""
-        await eventually(action)

@@ -82,6 +82,7 @@ async def test_a_change_is_reported_before_the_listing_has_ended_and_not_undone_
         assert watch.changed() == [expected]
         entries = watch.poller.catalogue.entries
         assert ("s000" in entries, "a" in entries) == ("s000" not in expected.removed, "a" in expected.added)
+        assert len(watch.poller.catalogue.deleted) == len(expected.removed)  # its planned end is still known
 
 
 async def test_what_the_listing_shows_later_than_a_look_counts(rig, watch):
