@@ -124,10 +124,9 @@ class Controller:
         self._add(self._index.by_ids(ids, service))
 
     def _on_object(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
-        self._add(self._owners.note(key, new))
         # Our own status patches are events, too. Only changes by users count.
         if kind is not EventKind.MODIFIED or _intent(old) != _intent(new):
-            self._add([key])
+            self._add([*self._owners.note(key, new), key])
 
     def _on_namespace(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
         if kind is EventKind.DELETED or (old and new and _meaning(old) == _meaning(new)):
@@ -138,14 +137,15 @@ class Controller:
         """A Secret that objects wait for may have appeared."""
         self._add(self._owners.claimants(secret))
 
-    def _on_secret(self, kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
+    def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
         self._holders.note(key, new)
-        # Our own writes are events, too. `Reconciler.in_step` recognises them.
-        waits = kind is not EventKind.DELETED and self._is_waiting(key)
+        # Our own writes are events, too.
+        waits = new is not None and self._is_waiting(key)
         self._add(
             other
             for other in self._owners.claimants(key)
-            if kind is EventKind.DELETED or not (waits or self._is_waiting(part_of(key, other)))
+            if new is None
+            or not (waits or self._is_waiting(part_of(key, other)) or self._reconciler.knows(other, new))
         )
         self._add(self._holders.orphaned(key, self._exists))
 

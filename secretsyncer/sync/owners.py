@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key, KeysBy, unpacked
 from secretsyncer.synced_secret import merges, target_of
 
@@ -67,6 +68,16 @@ class Owners:
             return None
         both = key in self.claimants(secret) and self._claims[key].merges and self._claims[owner].merges
         return None if both else owner
+
+    def check(self, secret: Key, key: Key) -> None:
+        """Raises Rejected if another object owns the Secret."""
+        owner = self.rival(secret, key)
+        if owner is not None:
+            raise Rejected(
+                Reason.CONFLICT,
+                f"Secret {secret} is already the target of the older SyncedSecret {owner.name}; delete one of "
+                "them, change its spec.target.name, or set spec.target.policy: Merge in both",
+            )
 
     def peers(self, secret: Key, key: Key) -> Peers:
         """The other objects that fill the Secret."""

@@ -17,7 +17,7 @@ from secretsyncer.aws.api.sessions import Sessions
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.listing.listings import Listings
 from secretsyncer.aws.values.sources import Sources
-from secretsyncer.errors import Reason, Rejected, SyncFailure, Unavailable
+from secretsyncer.errors import Reason, SyncFailure, Unavailable
 from secretsyncer.expressions.patience import OutOfPatience
 from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.shelf import is_stub
@@ -110,6 +110,11 @@ class Reconciler:
         )
         return Outcome("unchanged", refresh_after=self._refreshes.due_in(obj, record)) if unchanged else None
 
+    def knows(self, key: Key, secret: Object) -> bool:
+        """Whether the last reconcile has written or found this version of the Secret, so that its event tells nothing new."""
+        record = self._records.get(key)
+        return record is not None and record.secret_version == secret["metadata"]["resourceVersion"]
+
     async def reconcile(self, key: Key, long_work: LongWork | None = None) -> Outcome:
         """Reconcile one object. Raises Rejected or Unavailable, after its status says so; Awaited and TakesLong without."""
         long_work = long_work or LongWork()
@@ -128,7 +133,7 @@ class Reconciler:
             if synced.spec.suspend:
                 status_changed = await self._reporter.suspended(obj, synced)
                 return Outcome("changed" if status_changed else "unchanged", Reason.SUSPENDED)
-            self._check_owner(synced)
+            self._owners.check(synced.secret, key)
             listings = self._listings()
             grant = await self._gate.grant(synced, namespace, long_work)
             again = self._refresh(obj, record, synced, grant)
@@ -153,6 +158,7 @@ class Reconciler:
             )
             if not written:
                 return Outcome("unchanged", None)  # edited meanwhile, and queued again for that
+            record.secret_version = written.version  # which the watch may show before the status is written
             await self._releases.leave(synced, record.left)
             record.left = frozenset()
         except SyncFailure as failure:
@@ -225,15 +231,6 @@ class Reconciler:
         if record is None:
             parsed.left = self._releases.left_before_start(synced)
         return parsed, synced
-
-    def _check_owner(self, synced: SyncedSecret) -> None:
-        owner = self._owners.rival(synced.secret, synced.key)
-        if owner is not None:
-            raise Rejected(
-                Reason.CONFLICT,
-                f"Secret {synced.secret} is already the target of the older SyncedSecret {owner.name}; delete one of "
-                "them, change its spec.target.name, or set spec.target.policy: Merge in both",
-            )
 
     def _refresh(self, obj: Object, record: Record, synced: SyncedSecret, grant: Grant) -> set[SecretRef] | None:
         """Read the sources again if the annotation or the interval requires it: those that are known, or None."""
