@@ -818,6 +818,18 @@ async def test_what_a_template_read_last_time_is_prefetched(templates):
     assert core.data() == {"t": b"yyy"}
 
 
+@pytest.mark.parametrize(("count", "calls"), [(20, 1), (21, 2), (100, 5)])
+async def test_the_secrets_of_a_filter_are_read_in_full_batches_from_the_first_one_on(templates, count, calls):
+    core = templates
+    for number in range(count):
+        core.world.create(f"app-{number:03}", "x", tags={"team": ""})
+    await core.list_aws()
+    text = '{{ range $name, $_ := filterByTagKey .Secrets "team" }}{{ getSecretValue $name }}{{ end }}'
+    await sync(core, template("t", text))
+    assert core.data() == {"t": b"x" * count}
+    assert core.calls.total() == calls
+
+
 @pytest.mark.parametrize(
     "spec",
     [

@@ -78,7 +78,7 @@ async def test_a_template_gets_the_values_that_it_needs_and_its_sources_are_retu
     assert (result.filters, result.whole_catalogue) == (frozenset(), False)
 
 
-async def test_what_a_filter_selects_is_fetched_at_once_after_what_is_needed(renderer, aws):
+async def test_what_a_filter_selects_is_fetched_at_once_with_what_is_needed(renderer, aws):
     result = await rendered(renderer, f"{TEAM}{{{{ (getSecretValueMap $name).user }}}} {{{{ end }}}}")
     assert result.output == "u1 u2 "
     assert aws.batches == [{"db/one"}, {"db/two"}]
