@@ -69,14 +69,18 @@ class Budget:
 
     def allows(self, namespace: str, obj: str) -> bool:
         """Take one token of the object (`obj`: its uid), of its namespace and of the process, if each has one."""
-        now = self._clock()
-        buckets = (
-            self._bucket((namespace, obj), self._limits.of_object, now),
-            self._bucket((namespace,), self._limits.of_namespace, now),
-            self._bucket((), self._limits.of_process, now),
-        )
-        if not all(bucket.has_one(now) for bucket in buckets):
-            return False
+        now, limits = self._clock(), self._limits
+        buckets = []
+        # The object is last: what a crowded namespace leaves out takes the room of no other object's tokens.
+        for name, rate in (
+            ((), limits.of_process),
+            ((namespace,), limits.of_namespace),
+            ((namespace, obj), limits.of_object),
+        ):
+            bucket = self._bucket(name, rate, now)
+            if not bucket.has_one(now):
+                return False
+            buckets.append(bucket)
         for bucket in buckets:
             bucket.take()
         return True
