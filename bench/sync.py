@@ -1,7 +1,7 @@
 """Bulk work: the first sync of many objects, the next start, resyncs without changes, and an idle hour.
 
-The limit is what plain writes reach, in the same run before the operator runs, while two watches show them, without which
-no operator can be. Both are measured in objects per second of CPU, of the client and the servers together, because others
+The limit is what plain writes reach, in the same run before and after the operator, while two watches show them, without
+which no operator can be. Both are measured in objects per second of CPU, of the client and the servers together, because others
 on the machine change how long a write takes. What the servers use is that of the plain writes in both: the same
 writes cost them up to twice as much when they come slowly.
 """
@@ -24,11 +24,10 @@ from sandbox.envtest import ServerCpu
 from sandbox.usage import MIB, memory
 
 NAMESPACE = "bench"
-LIMIT_NAMESPACE = "limit"
 REST = 3.0
 """Seconds for which servers are looked at while nothing is asked of them."""
 LIMIT_OBJECTS = 1000
-"""Bare writes to measure the limit with."""
+"""Bare writes to measure the limit with, before and after."""
 NEVER = {"POLL_INTERVAL_SEC": "86400", "CHANGES_INTERVAL_SEC": "0", "SYNC_INTERVAL_SEC": "86400"}
 MANY = 5000
 """Objects from which on a pass is judged."""
@@ -58,6 +57,10 @@ class Bare(NamedTuple):
         """Objects per second of CPU, with a client that uses this much for each."""
         return 1 / (self.servers + client)
 
+    def between(self, other: Bare) -> Bare:
+        """The mean of both."""
+        return Bare(*((one + two) / 2 for one, two in zip(self, other, strict=True)))
+
 
 class Servers:
     """What the API server and etcd use, without what they use at rest."""
@@ -86,35 +89,35 @@ class Servers:
         return ServerCpu(*(now - then - rest * seconds for now, then, rest in parts))
 
 
-async def limit_of_creating(ground: Ground, count: int) -> Bare:
-    """What plain writes reach."""
+async def limit_of_creating(ground: Ground, count: int, namespace: str) -> Bare:
+    """What plain writes reach, in a new namespace."""
     say("  the limit: bare writes")
     names = [f"object-{number:05d}" for number in range(min(count, LIMIT_OBJECTS))]
-    await ground.kube.namespace(LIMIT_NAMESPACE)
-    await ground.kube.create_all(objects.synced(LIMIT_NAMESPACE, number) for number in range(len(names)))
-    async with ground.kube.watched("SyncedSecret", LIMIT_NAMESPACE), ground.kube.watched("Secret", LIMIT_NAMESPACE):
+    await ground.kube.namespace(namespace)
+    await ground.kube.create_all(objects.synced(namespace, number) for number in range(len(names)))
+    async with ground.kube.watched("SyncedSecret", namespace), ground.kube.watched("Secret", namespace):
         servers = await Servers.at_rest(ground)
         own = time.process_time()
-        seconds = await ground.kube.limit_of_creating(LIMIT_NAMESPACE, names)
+        seconds = await ground.kube.limit_of_creating(namespace, names)
         spent = time.process_time() - own
         used = servers.used().total
-    await ground.kube.clear(LIMIT_NAMESPACE)
+    await ground.kube.clear(namespace)
     return Bare(len(names) / seconds, used / len(names), spent / len(names))
 
 
 async def bulk(count: int) -> list[Figure]:
     """Everything that is measured with so many objects."""
     async with scene(count) as ground:
-        limit = await limit_of_creating(ground, count)
-        figures = await first_sync(ground, count, limit)
+        figures = await first_sync(ground, count)
         figures += (resync := await next_start(ground, count))
         if count >= 1000:
             figures += await idle(ground, count, resync[-1].value * 1e-6)
         return figures
 
 
-async def first_sync(ground: Ground, count: int, limit: Bare) -> list[Figure]:
+async def first_sync(ground: Ground, count: int) -> list[Figure]:
     """The first sync: no Secret exists."""
+    before = await limit_of_creating(ground, count, "limit-before")
     say("  the first sync")
     work = f"first sync of {count}"
     servers = await Servers.at_rest(ground)
@@ -129,6 +132,7 @@ async def first_sync(ground: Ground, count: int, limit: Bare) -> list[Figure]:
         calls = ground.calls()
         used = memory(operator.pid)
     assert len(await ground.kube.list("Secret", NAMESPACE)) == count, "not every Secret is there"
+    limit = before.between(await limit_of_creating(ground, count, "limit-after"))
     figures = [
         at_least_of(
             work,
