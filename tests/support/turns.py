@@ -40,7 +40,6 @@ async def longest_turn(task: asyncio.Task[object]) -> float:
     Other processes cost no processor time, and no garbage of other tests is collected meanwhile.
     """
     longest = 0.0
-    gc.collect()
     gc.disable()
     try:
         while not task.done():

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from secretsyncer import cli
-from secretsyncer.settings import Settings
+from secretsyncer.gotemplate import compiled
+from secretsyncer.settings import Settings, load
 from secretsyncer.sync.observed import summarise
 from secretsyncer.sync.secret_plan import Patch, plan
 from secretsyncer.synced_secret import parse
@@ -70,11 +71,21 @@ def objects_of(case, kind, defaults):
     return made
 
 
+@pytest.fixture(scope="module")
+def compiled_engine():
+    engine = compiled.engine()
+    return engine, compiled.load(engine, load({}).cache_folder)
+
+
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+def run(capsys, monkeypatch, tmp_path, compiled_engine):
     """Run a command on objects and AWS secrets: exit code, objects and lines of standard error."""
     for name in (*(name.upper() for name in Settings.model_fields), "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
+
+    engine, module = compiled_engine  # to load it takes longer than all the rest of a command
+    monkeypatch.setattr(compiled, "engine", lambda: engine)
+    monkeypatch.setattr(compiled, "load", lambda *_: module)
 
     def ran(command, objects, secrets=None, *options):
         path, values = tmp_path / f"{command}.json", tmp_path / "aws.json"

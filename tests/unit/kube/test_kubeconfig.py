@@ -229,8 +229,13 @@ async def test_a_missing_plugin_is_an_error_with_its_install_hint(tmp_path):
 
 @pytest.mark.parametrize("how", ["time", "cancelled"])
 async def test_a_plugin_that_hangs_is_killed_with_its_children(tmp_path, how, monkeypatch):
-    limits, timeout = [], asyncio.timeout
-    monkeypatch.setattr(asyncio, "timeout", lambda delay: limits.append((delay, timeout(delay))) or limits[-1][1])
+    timeout, limits = asyncio.timeout, []
+
+    def noted(delay):
+        limits.append(timeout(delay))
+        return limits[-1]
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
     script = (
         "import os, subprocess, sys, time\n"
         f"child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)'])\n"
@@ -250,8 +255,8 @@ async def test_a_plugin_that_hangs_is_killed_with_its_children(tmp_path, how, mo
         with pytest.raises(asyncio.CancelledError):
             await running
     else:
-        [(delay, limit)] = limits
-        assert delay == 1000
+        [limit] = limits
+        assert 900 < limit.when() - asyncio.get_running_loop().time() <= 1000
         limit.reschedule(0)  # it passes now
         with pytest.raises(SettingsError, match="no answer within 1000 s"):
             await running

@@ -453,7 +453,8 @@ async def test_repeating_what_is_short_leaves_the_event_loop_free(aws, engine, m
         "list": value("list", {"a": [1] * 20_000}),
         "long": value("long", {"n" * 4096: ""}),
     }
-    renderer = ContentRenderer(aws, engine, metrics)
+    less = Limits(produced=1 << 20) if "data" in spec else Limits()
+    renderer = ContentRenderer(aws, engine, metrics, limits=less)
     work = asyncio.create_task(renderer.render(GRANT, parsed(**spec).spec, catalogue(*listed)))
     longest = await longest_turn(work)
     with pytest.raises(Rejected, match=r"the limit is|key number 1|Kubernetes allows"):

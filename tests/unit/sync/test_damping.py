@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import looptime
 import pytest
 
 from secretsyncer.kube.objects import Key
@@ -24,10 +25,12 @@ SYNC_INTERVAL = 120.0
 @pytest.fixture
 async def core():
     """An object that is synced."""
-    core = Core(sync_interval=SYNC_INTERVAL)
-    core.cluster.put(synced_secret(literal("a", "1")))
-    async with core.running():
-        await asyncio.sleep(1)
+    async with contextlib.AsyncExitStack() as stack:
+        with looptime.enabled(strict=True):  # else fixtures wait in real time
+            core = Core(sync_interval=SYNC_INTERVAL)
+            core.cluster.put(synced_secret(literal("a", "1")))
+            await stack.enter_async_context(core.running())
+            await asyncio.sleep(1)
         assert core.data() == OURS
         yield core
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -141,28 +142,77 @@ async def test_a_template_that_timed_out_does_not_run_again_until_its_data_chang
     assert (await renderer.render(GRANT, spec, LISTED)).data == {"t": b"output"}
 
 
-async def test_templates_of_one_namespace_do_not_delay_those_of_another(engine, metrics, request):
+class HeldEngine(TemplateEngine):
+    """A hostile template takes a thread until the test ends it, as an endless loop does until its deadline."""
+
+    def __init__(self, cache_dir):
+        super().__init__(cache_dir=cache_dir, deadline=30)
+        self.held = self.ended = self.others = 0
+        self._lock, self._go = threading.Lock(), threading.Semaphore(0)
+
+    async def render(self, template, *request):
+        if "hostile" in template:
+            return await super().render(template, *request)
+        self.others += 1
+        try:
+            return await super().render(template, *request)
+        finally:
+            self.others -= 1
+
+    def render_sync(self, template, *request):
+        if "hostile" not in template:
+            return super().render_sync(template, *request)
+        with self._lock:
+            self.held += 1
+        self._go.acquire()
+        with self._lock:
+            self.held -= 1
+            self.ended += 1
+        raise slow(DeadlineExceeded("the template takes too long"))
+
+    async def end_one(self):
+        """End one of these renders."""
+        ended = self.ended
+        self._go.release()
+        while self.ended == ended:
+            await asyncio.sleep(0.001)
+
+    def let_all_end(self):
+        self._go.release(1000)
+
+
+async def test_templates_of_one_namespace_do_not_delay_those_of_another(metrics, request):
     aws = MemoryAws(value("app", "v"))
-    engine = TemplateEngine(cache_dir=request.config.rootpath / ".cache" / "gotemplate", deadline=1.0)
+    engine = HeldEngine(request.config.rootpath / ".cache" / "gotemplate")
     renderer = ContentRenderer(aws, engine, metrics)
 
     async def render(namespace, text):
         return await renderer.render(GRANT, parsed(template("t", text)).spec, LISTED, namespace=namespace)
 
+    async def finish(task):
+        """Wait for it. A hostile template ends only while nothing else is rendered."""
+        while not task.done():
+            if engine.held and not engine.others:
+                await engine.end_one()
+            await asyncio.sleep(0.005)
+        return task.result()
+
     await render("honest", "warm")
-    hostile = [
-        asyncio.create_task(render("hostile", f"{number}{{{{ range 9999999999 }}}}{{{{ end }}}}"))
-        for number in range(16)
-    ]
-    await asyncio.wait(hostile, return_when=asyncio.FIRST_COMPLETED)
-    for number in range(5):
-        made = await render("honest", f'{number} {{{{ getSecretValue "app" }}}}')
-        assert made.data == {"t": f"{number} v".encode()}
-    assert sum(task.done() for task in hostile) < 10
-    for task in hostile:
-        task.cancel()
-    await asyncio.gather(*hostile, return_exceptions=True)
-    await asyncio.to_thread(engine.close)
+    hostile = [asyncio.create_task(render("hostile", f"hostile {number}")) for number in range(16)]
+    try:
+        async with asyncio.timeout(60):
+            while not engine.held:
+                await asyncio.sleep(0.001)
+            for number in range(5):
+                made = await finish(
+                    asyncio.create_task(render("honest", f'{number} {{{{ getSecretValue "app" }}}}'))
+                )
+                assert made.data == {"t": f"{number} v".encode()}
+        assert 0 < engine.ended < 10
+    finally:
+        engine.let_all_end()
+        await asyncio.gather(*hostile, return_exceptions=True)
+        await asyncio.to_thread(engine.close)
 
 
 async def test_long_work_of_one_namespace_does_not_delay_that_of_another(engine, metrics):
