@@ -16,6 +16,7 @@ from secretsyncer.sync.content import ContentRenderer
 from secretsyncer.sync.slow_templates import LONG_TIMEOUT, SlowTemplates
 from tests.support.builders import catalogue, entry, parsed, synced_secret, value
 from tests.support.core import KEY, Core, InlineEngine
+from tests.support.eventually import eventually
 from tests.support.specs import template, whole
 from tests.support.value_source import MemoryAws
 
@@ -172,10 +173,13 @@ class HeldEngine(TemplateEngine):
 
     async def end_one(self):
         """End one of these renders."""
-        ended = self.ended
+        wanted = self.ended + 1
         self._go.release()
-        while self.ended == ended:
-            await asyncio.sleep(0.001)
+
+        async def has_ended():
+            assert self.ended == wanted
+
+        await eventually(has_ended)
 
     def let_all_end(self):
         self._go.release(1000)
@@ -197,12 +201,14 @@ async def test_templates_of_one_namespace_do_not_delay_those_of_another(metrics,
             await asyncio.sleep(0.005)
         return task.result()
 
+    async def is_held():
+        assert engine.held
+
     await render("honest", "warm")
     hostile = [asyncio.create_task(render("hostile", f"hostile {number}")) for number in range(16)]
     try:
         async with asyncio.timeout(60):
-            while not engine.held:
-                await asyncio.sleep(0.001)
+            await eventually(is_held)
             for number in range(5):
                 made = await finish(
                     asyncio.create_task(render("honest", f'{number} {{{{ getSecretValue "app" }}}}'))
