@@ -247,6 +247,7 @@ async def test_a_plugin_that_hangs_is_killed_with_its_children(tmp_path, how, mo
 
     async def started():
         assert (tmp_path / "pids").exists()
+        assert limits  # else nothing waits for the plugin yet
 
     await eventually(started)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
