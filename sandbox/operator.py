@@ -62,6 +62,7 @@ class OperatorProcess:
         self.log_file = Path(self._folder.name) / "operator.log"
         self._process: asyncio.subprocess.Process | None = None
         self._started = 0.0
+        self._port = 0
         self._memory_limit = memory_limit
         self._group: MemoryGroup | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -99,10 +100,12 @@ class OperatorProcess:
     @property
     def port(self) -> int:
         """The port of its metrics and health; RuntimeError before it listens."""
-        found = re.search(r'"port": (\d+)|port=(\d+)', self.log)
-        if not found:
-            raise RuntimeError(f"the operator does not listen yet: {self.log[-2000:]}")
-        return int(found[1] or found[2])
+        if not self._port:  # it is found once: the log grows
+            found = re.search(r'"port": (\d+)|port=(\d+)', self.log)
+            if not found:
+                raise RuntimeError(f"the operator does not listen yet: {self.log[-2000:]}")
+            self._port = int(found[1] or found[2])
+        return self._port
 
     def command(self) -> tuple[str, ...]:
         """The command line. Tests override it to start the operator from an image."""
@@ -136,7 +139,7 @@ class OperatorProcess:
                     return time.monotonic() - self._started
             except (aiohttp.ClientError, RuntimeError):
                 pass
-            await asyncio.sleep(_PROBE_EVERY)
+            await asyncio.sleep(max(_PROBE_EVERY, (time.monotonic() - asked) / 50))
         raise RuntimeError(f"the operator is not ready: {answer}\n{self.log[-4000:]}")
 
     async def metrics(self, *names: str) -> dict[str, float]:

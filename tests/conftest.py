@@ -56,16 +56,19 @@ def pytest_configure():
     Nobody closes that one, and the warning of it fails whichever test the garbage collector runs in.
     """
     asyncio.set_event_loop(None)
+    # A fifth of what Kubernetes' servers compute is garbage collection, and memory is plenty. The benchmarks measure
+    # servers with Go's default, and the operator does not inherit this.
+    os.environ.setdefault("GOGC", "400")
 
 
 def pytest_xdist_auto_num_workers(config):
     """How many workers `-n auto` starts: none for a single file, which they would not share.
 
-    Most tests wait for longer than they compute, so there are two workers more than there are cores.
+    Most tests wait for longer than they compute, so there are four workers more than there are cores.
     """
     if len(config.args) == 1 and ".py" in config.args[0]:
         return 0
-    return min(len(os.sched_getaffinity(0)), 3) + 2
+    return min(len(os.sched_getaffinity(0)), 4) + 4
 
 
 def _in_order(items):

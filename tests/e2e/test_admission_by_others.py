@@ -33,7 +33,7 @@ RULES = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UP
 def attempts(server, space):
     """The answers to the operator's writes of Secrets in the namespace, refusals included, by the Secret's name."""
     found = defaultdict(list)
-    for entry in server.audit_log():
+    for entry in server.audit_log(space.name):
         about, user = entry.get("objectRef", {}), entry["user"]["username"]
         ours = entry["verb"] in WRITES and user.endswith(f":{SERVICE_ACCOUNT[1]}")
         if ours and (about.get("resource"), about.get("namespace")) == ("secrets", space.name):

@@ -80,7 +80,7 @@ class Site:
     async def asked(self, namespace: str) -> list[dict[str, Any]]:
         """What the ServiceAccount there has asked the server for."""
         user = f"system:serviceaccount:{namespace}:secretsyncer"
-        return [entry for entry in self.server.audit_log() if entry["user"]["username"] == user]
+        return [entry for entry in self.server.audit_log(user) if entry["user"]["username"] == user]
 
     async def kubeconfig(self, namespace: str, folder: Path) -> Path:
         """The rights of the ServiceAccount there."""

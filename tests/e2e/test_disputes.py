@@ -11,7 +11,7 @@ import pytest
 from sandbox.kubernetes_client import MERGE_PATCH, path_of
 from secretsyncer.sync.damping import FREE
 from tests.e2e.conftest import SERVICE_ACCOUNT
-from tests.support.cluster import WRITES
+from tests.support.cluster import WRITES, data_of
 from tests.support.eventually import eventually
 from tests.support.measures import total
 from tests.support.specs import literal
@@ -29,7 +29,7 @@ def written(server, space, kinds=("secrets",)):
         and line["verb"] in WRITES
         and line["responseStatus"]["code"] < 300
         and line["objectRef"].get("resource") in kinds
-        for line in server.audit_log()
+        for line in server.audit_log(space.name)
         if (line.get("objectRef") or {}).get("namespace") == space.name
     )
 
@@ -40,9 +40,10 @@ async def opponent(space, name, manager):
     path = f"{path_of('Secret', space.name, name)}?fieldManager={manager}"
 
     async def insist():
-        while True:
-            if await space.data(name) != {"a": b"theirs"}:
-                await space.cluster.request("PATCH", path, {"data": {"a": "dGhlaXJz"}}, MERGE_PATCH)
+        async with space.watch("Secret", name) as events:
+            async for event in events:
+                if event["type"] != "DELETED" and data_of(event["object"]) != {"a": b"theirs"}:
+                    await space.cluster.request("PATCH", path, {"data": {"a": "dGhlaXJz"}}, MERGE_PATCH)
 
     task = asyncio.create_task(insist())
     try:

@@ -45,7 +45,7 @@ async def operators_kubeconfig(real_server, cluster, gate, tmp_path_factory):
 def written(server, namespace):
     """Successful writes of the operator to the Secrets of the namespace, by name."""
     counts = Counter()
-    for line in server.audit_log():
+    for line in server.audit_log(namespace):
         about = line.get("objectRef") or {}
         ours = SERVICE_ACCOUNT[1] in line["user"]["username"] and line["verb"] in WRITES
         if ours and about.get("resource") == "secrets" and about.get("namespace") == namespace:

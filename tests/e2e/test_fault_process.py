@@ -97,7 +97,7 @@ async def start(real_server, cluster, two_accounts, environment, tmp_path):
 def writes(server, namespace, resource="secrets"):
     """Successful writes of operators there, in their order: (time, account, name)."""
     found = []
-    for line in server.audit_log():
+    for line in server.audit_log(namespace):
         about = line.get("objectRef") or {}
         account = line["user"]["username"].rpartition(":")[2]
         ours = account in {SERVICE_ACCOUNT[1], FIRST, SECOND} and line["verb"] in WRITES

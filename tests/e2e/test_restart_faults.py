@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from sandbox.kubernetes_client import path_of
 from secretsyncer.sync.observed import REFRESH_ANNOTATION
 from tests.e2e.conftest import new_secret
+from tests.support.cluster import data_of
 from tests.support.eventually import LIMIT, eventually
 from tests.support.measures import complaints, measured, series
 from tests.support.restarts import WEB, condition, restarts, stamp, status, until_restarted, until_told
@@ -57,40 +57,39 @@ async def test_a_restart_waits_for_the_interval_also_after_the_operator_was_rest
     assert not complaints(second.log)
 
 
-class Moments:
-    """Between a change in AWS and the end of what follows: each returns when it has come."""
+def secret_is_written(number, secret):
+    return data_of(secret) == {"a": str(number).encode()}
 
-    def __init__(self, space, number):
-        self.space = space
-        self.number = number
 
-    async def secret_is_written(self):
-        assert await self.space.data("demo") == {"a": str(self.number).encode()}
+def revision_is_reported(number, obj):
+    return obj.get("status", {}).get("revision") == number
 
-    async def revision_is_reported(self):
-        assert (await status(self.space)).get("revision") == self.number
 
-    async def restart_is_begun(self):
-        entries = (await status(self.space)).get("restarts") or []
-        assert any(entry["revision"] == self.number for entry in entries)
+def restart_is_begun(number, obj):
+    return any(entry["revision"] == number for entry in obj.get("status", {}).get("restarts") or [])
 
-    async def workload_is_restarted(self):
-        assert await restarts(self.space) >= self.number
 
-    async def come(self):
-        kinds = (
-            self.secret_is_written,
-            self.revision_is_reported,
-            self.restart_is_begun,
-            self.workload_is_restarted,
-        )
-        probe = kinds[self.number % len(kinds)]
-        async with asyncio.timeout(LIMIT):
-            while True:
-                try:
-                    return await probe()
-                except AssertionError:
-                    await asyncio.sleep(0)  # as soon as possible: the next step is milliseconds away
+def workload_is_restarted(number, obj):
+    return obj["metadata"]["generation"] > number
+
+
+MOMENTS = (
+    ("Secret", "demo", secret_is_written),
+    ("SyncedSecret", "demo", revision_is_reported),
+    ("SyncedSecret", "demo", restart_is_begun),
+    ("Deployment", "web", workload_is_restarted),
+)
+"""Between a change in AWS and the end of what follows."""
+
+
+async def until_moment(space, number, moment):
+    """As soon as it has come: the next step is milliseconds away."""
+    kind, name, has_come = moment
+    async with asyncio.timeout(LIMIT), space.watch(kind, name) as events:
+        async for event in events:
+            if has_come(number, event["object"]):
+                return
+    raise AssertionError("the watch ended")
 
 
 async def test_20_kills_between_the_write_and_the_restart_lose_none_and_double_none(
@@ -109,7 +108,7 @@ async def test_20_kills_between_the_write_and_the_restart_lose_none_and_double_n
     stamps = [await stamp(space, "argo", "Rollout")]
     for number in range(1, KILLS + 1):
         aws.world.put(name, f'{{"a": "{number}"}}')
-        await Moments(space, number).come()
+        await until_moment(space, number, MOMENTS[number % len(MOMENTS)])
         await kill(operator)
         operator = await run_operator(**settings)
         found = await until_restarted(space, number)
@@ -135,7 +134,7 @@ async def test_two_replicas_restart_once_when_the_leader_is_killed(run_operator,
     await space.until_synced("demo")
     second = await run_operator(**settings)
     aws.world.put(name, '{"a": "1"}')
-    await eventually(lambda: Moments(space, 1).secret_is_written())
+    await until_moment(space, 1, MOMENTS[0])
     await kill(first)
     await until_restarted(space, 1)
 
@@ -234,7 +233,7 @@ async def test_kills_while_a_secret_is_deleted_and_created_again_lose_no_restart
     await space.write("demo", dataFrom=all_keys(name), restart=WEB, immutable=True, recreateOnTypeChange=True)
     await space.until_synced("demo")
     for number in range(1, 6):
-        async with cluster.watch(path_of("Secret", space.name)) as events:
+        async with space.watch("Secret", "demo") as events:
             aws.world.put(name, f'{{"a": "{number}"}}')
             async for event in events:
                 if event["type"] == "DELETED":

@@ -10,12 +10,13 @@ import base64
 import shutil
 import tempfile
 import uuid
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 from sandbox.access import KubernetesApi
 from sandbox.kubeapi.requests import WRITES
-from sandbox.kubernetes_client import KubernetesClient, KubernetesError, Object
+from sandbox.kubernetes_client import KubernetesClient, KubernetesError, Object, Watch, path_of
 from tests.support import fast_yaml
 from tests.support.eventually import LIMIT, eventually
 from tests.support.workloads import ROLLOUTS
@@ -76,12 +77,23 @@ class Cluster(KubernetesClient):
         return Space(self, name)
 
 
+def _ready(name: str, obj: Object | None) -> Object:
+    """The Ready condition, if it is about the present spec."""
+    assert obj, f"there is no SyncedSecret {name}"
+    status = obj.get("status") or {}
+    found = [c for c in status.get("conditions") or [] if c["type"] == "Ready"]
+    assert found, f"{name} has no condition"
+    assert found[0]["observedGeneration"] == obj["metadata"]["generation"], f"{name}: {found[0]} is of an old spec"
+    return dict(found[0])
+
+
 class Space:
     """One namespace. Each object in it is named by its name alone."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.cluster = cluster
         self.name = name
+        self._written: set[str] = set()
 
     async def annotate(self, annotations: dict[str, str | None]) -> None:
         """Change annotations of the namespace itself; None takes one away."""
@@ -97,6 +109,10 @@ class Space:
             "spec": spec,
         }
 
+        if name not in self._written:  # most are new: then this is the only request
+            self._written.add(name)
+            with suppress(KubernetesError):
+                return await self.cluster.create(obj)
         old = await self.synced(name)
         if old is None:
             return await self.cluster.create(obj)
@@ -122,6 +138,10 @@ class Space:
     async def secret(self, name: str) -> Object | None:
         return await self.cluster.get("Secret", self.name, name)
 
+    def watch(self, kind: str, name: str) -> AbstractAsyncContextManager[Watch]:
+        """The events of one object. The first tells what it is like at present, if it is there."""
+        return self.cluster.watch(f"{path_of(kind, self.name)}?fieldSelector=metadata.name%3D{name}")
+
     async def data(self, name: str) -> dict[str, bytes] | None:
         """The bytes of the Secret; None where there is none."""
         secret = await self.secret(name)
@@ -129,15 +149,7 @@ class Space:
 
     async def ready(self, name: str) -> Object:
         """The Ready condition that is about the present spec; AssertionError where there is none yet."""
-        obj = await self.synced(name)
-        assert obj, f"there is no SyncedSecret {name}"
-        status = obj.get("status") or {}
-        found = [c for c in status.get("conditions") or [] if c["type"] == "Ready"]
-        assert found, f"{name} has no condition"
-        assert found[0]["observedGeneration"] == obj["metadata"]["generation"], (
-            f"{name}: {found[0]} is of an old spec"
-        )
-        return dict(found[0])
+        return _ready(name, await self.synced(name))
 
     async def events(self, name: str) -> list[Object]:
         return [e for e in await self.cluster.list("Event", self.name) if e["involvedObject"]["name"] == name]
@@ -146,11 +158,10 @@ class Space:
         """The SyncedSecret, once it is Ready with its present spec."""
 
         async def probe() -> Object:
-            condition = await self.ready(name)
-            assert condition["status"] == "True", f"{name}: {condition}"
             obj = await self.synced(name)
-            assert obj
-            return obj
+            condition = _ready(name, obj)
+            assert condition["status"] == "True", f"{name}: {condition}"
+            return obj or {}
 
         return await eventually(probe, within)
 

@@ -21,6 +21,8 @@ def series(metrics: Mapping[str, float], name: str, **labels: str) -> dict[tuple
     """The series of that name with these labels: the values of all their labels to their value."""
     found = {}
     for key, value in metrics.items():
+        if not key.startswith(name):
+            continue
         match = _SERIES.fullmatch(key)
         assert match, key
         have = dict(_LABEL.findall(match["labels"] or ""))
