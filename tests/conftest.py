@@ -6,6 +6,7 @@ With `-n` (pytest-xdist), each worker process has servers of its own, and runs w
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -24,15 +25,21 @@ pytest.register_assert_rewrite("tests.support.cluster", "tests.support.measures"
 TESTS = Path(__file__).parent
 LONGEST = (
     "test_fault_process.py",
-    "test_fault_aws.py",
-    "test_fault_api_server.py",
-    "test_chaos.py",
-    "test_hostile.py",
-    "test_fault_objects.py",
-    "test_event_queue_failures.py",
-    "test_fault_answers.py",
     "test_restart_faults.py",
+    "test_fault_api_server.py",
+    "test_fault_objects.py",
+    "test_parameter_faults.py",
     "test_disputes.py",
+    "test_fault_aws.py",
+    "test_deployed.py",
+    "test_event_queue_failures.py",
+    "test_chaos.py",
+    "test_process.py",
+    "test_restart_outage.py",
+    "test_fault_answers.py",
+    "test_bench_smoke.py",
+    "test_restarts.py",
+    "test_hostile.py",
 )
 """Files that take a minute and more. They begin first, so that no worker is left alone with one at the end."""
 
@@ -96,6 +103,11 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker("real"):
                 item.add_marker(pytest.mark.skip(reason=HOW_TO_GET))
+
+
+def pytest_collection_finish():
+    """Thousands of collected tests stay: the garbage collector need not look through them again and again."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -7,6 +7,7 @@ server is one of their own, so that nobody else's requests and rights are there.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,11 +110,10 @@ async def test_the_server_takes_all_of_it_with_monitoring(site, overlay, tmp_pat
     assert {obj["kind"] for obj in objects} >= {"Deployment", *FOREIGN}
     await site.apply(objects, "--dry-run=server")
     await site.apply(objects)
-    for obj in objects:
-        kind, name = obj["kind"], obj["metadata"]["name"]
-        place = ["--namespace", obj["metadata"]["namespace"]] if "namespace" in obj["metadata"] else []
-        stored = fast_yaml.load(await site.kubectl("get", kind, name, *place, "--output", "yaml"))
-        assert lacking(obj.get("spec", {}), stored.get("spec", {})) == [], kind
+    found = json.loads(await site.kubectl("get", "-f", "-", "--output", "json", stdin=yaml.safe_dump_all(objects)))
+    for obj, stored in zip(objects, found["items"], strict=True):
+        assert (obj["kind"], obj["metadata"]["name"]) == (stored["kind"], stored["metadata"]["name"])
+        assert lacking(obj.get("spec", {}), stored.get("spec", {})) == [], obj["kind"]
 
 
 def lacking(wanted: Any, found: Any, path: str = "") -> list[str]:

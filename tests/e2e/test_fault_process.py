@@ -39,8 +39,10 @@ TAKE_OVER = 2 * LEASE_DURATION + RETRY
 """Seconds within which another leads: the lease and one retry, and as much again as the lease for a busy machine."""
 KILLS = 20
 OBJECTS = 10
-CHANGES = int(os.environ.get("CHANGES", "2000"))
+CHANGES = int(os.environ.get("CHANGES", "1000"))
 """10,000 take about three minutes."""
+GROWTH = min(6, 3 * CHANGES / 1000)
+"""MiB that all but the first of them may leave behind: 0.2 is usual."""
 
 FIRST, SECOND = "first-operator", "second-operator"
 
@@ -269,8 +271,8 @@ async def test_killed_again_and_again_under_change_it_ends_right_and_writes_only
     assert not complaints(logs + operator.log + second.log)
 
 
-@pytest.mark.timeout(600 * max(1, CHANGES // 2000))
-async def test_memory_is_flat_after_2000_changes(start, aws, space, name):
+@pytest.mark.timeout(600 * max(1, CHANGES // 1000))
+async def test_memory_is_flat_after_1000_changes(start, aws, space, name):
     """The short form of a long life: `CHANGES=10000` and `make chaos ARGS="--seconds 3600"` are the others."""
     operator = await start()
     sizes = []
@@ -278,10 +280,14 @@ async def test_memory_is_flat_after_2000_changes(start, aws, space, name):
         obj = f"demo-{number % OBJECTS}"
         if number % 10 == 0:
             aws.world.put(name, f'{{"a": "{number}"}}')
-        await space.write(obj, data=[literal("n", str(number)), key("a", name, "a")])
-        if number % (CHANGES // 8) == 0:
+        spec = {"data": [literal("n", str(number)), key("a", name, "a")]}
+        if number <= OBJECTS:
+            await space.write(obj, **spec)
+        else:  # a patch: to read each object and replace it would take more requests
+            await space.cluster.merge("SyncedSecret", space.name, obj, {"spec": spec})
+        if number % (CHANGES // 10) == 0:
             await space.until_data(obj, {"n": str(number).encode(), "a": str(number).encode()})
             sizes.append(round(resident_mib(operator), 1))
-    log.info("MiB after each eighth of the changes: %s", sizes)
-    assert sizes[-1] - sizes[2] < 6, f"it grows: {sizes} MiB"
+    log.info("MiB after each tenth of the changes: %s", sizes)
+    assert sizes[-1] - sizes[2] < GROWTH, f"it grows: {sizes} MiB"
     assert max(sizes) < 200, sizes

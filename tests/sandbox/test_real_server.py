@@ -113,3 +113,14 @@ async def test_requests_are_read_from_the_audit_log(real_server):
         ("patch", "secrets"): 1,
         ("delete", "secrets"): 1,
     }
+
+
+@pytest.mark.real
+async def test_the_audit_log_can_be_read_for_what_contains_a_text(real_server):
+    async with connect(real_server) as client:
+        for name in ("sought", "another"):
+            await client.make(SECRETS, secret(name))
+            await client.delete(f"{SECRETS}/{name}")
+    found = [entry["verb"] for entry in real_server.audit_log(f"{SECRETS}/sought")]
+    assert found == ["delete"]
+    assert len(real_server.audit_log()) > 3

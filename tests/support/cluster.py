@@ -209,6 +209,7 @@ class Kubectl:
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self._folder),
             "KUBECONFIG": str(kubeconfig),
+            "GOGC": "off",  # it ends before it needs the memory back
         }
 
     async def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> str:
