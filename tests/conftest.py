@@ -63,9 +63,10 @@ def pytest_configure():
     Nobody closes that one, and the warning of it fails whichever test the garbage collector runs in.
     """
     asyncio.set_event_loop(None)
-    # A fifth of what Kubernetes' servers compute is garbage collection, and memory is plenty. The benchmarks measure
-    # servers with Go's default, and the operator does not inherit this.
+    # A fifth of what Kubernetes' servers compute is garbage collection: let them collect more rarely, up to some memory.
+    # The benchmarks measure servers with Go's defaults, and the operator does not inherit this.
     os.environ.setdefault("GOGC", "400")
+    os.environ.setdefault("GOMEMLIMIT", "1GiB")
 
 
 def pytest_xdist_auto_num_workers(config):
