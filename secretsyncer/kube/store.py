@@ -167,7 +167,8 @@ class ObjectStore:
         """Replace the content of the store, then call the handlers for the differences."""
         new = {key_of(obj): obj for obj in objects}
         old = dict(self._store.items(namespace))
-        changes = [Change(EventKind.DELETED, key, obj, None) for key, obj in old.items() if key not in new]
+        gone = old | self._unseen(namespace, version)
+        changes = [Change(EventKind.DELETED, key, obj, None) for key, obj in gone.items() if key not in new]
         for key, obj in new.items():
             changes += _difference(key, old.get(key), obj)
         for key in old.keys() - new.keys():
@@ -218,6 +219,15 @@ class ObjectStore:
 
     def _scope(self, key: Key) -> str:
         return "" if "" in self._seen else key.namespace
+
+    def _unseen(self, namespace: str, version: str) -> dict[Key, Object]:
+        """Our own writes up to this version that no event has shown: a list without one of them says that it is gone."""
+        seen = self._seen.get(namespace, "")
+        return {
+            key: written
+            for key, written in self._written.items(namespace)
+            if later(_version(written), than=seen) is not False and not later(_version(written), than=version)
+        }
 
     def _advance(self, namespace: str, version: str) -> None:
         """All changes up to this version are in the store, including our own writes before it."""

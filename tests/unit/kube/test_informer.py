@@ -244,6 +244,22 @@ class TestRemember:
         informer.remember(obj("x", 10))
         assert informer.get(X) is None
 
+    async def test_one_that_is_gone_again_before_any_event_is_reported_by_the_relist(self, api, informer, heard):
+        """Somebody has deleted what we created, while there was no watch."""
+        api.watches += [[2.0, failed(410)]]
+        await asyncio.sleep(1)
+        informer.remember(obj("new", 10))
+        await asyncio.sleep(4)
+        assert informer.get(Key("a", "new")) is None
+        assert heard == [("ADDED", "x"), ("DELETED", "new"), ("MODIFIED", "x")]
+
+    async def test_one_whose_deletion_was_reported_is_not_reported_again(self, api, informer, heard):
+        api.watches += [[added("new", 9), deleted("new", 10), 2.0, failed(410)]]
+        await asyncio.sleep(1)
+        informer.remember(obj("new", 9))
+        await asyncio.sleep(4)
+        assert heard == [("ADDED", "x"), ("ADDED", "new"), ("DELETED", "new"), ("MODIFIED", "x")]
+
     async def test_answers_may_come_in_any_order(self, informer):
         await asyncio.sleep(1)
         informer.remember(obj("x", 12))
