@@ -6,7 +6,6 @@ are read under the grant of the object, and the template is rendered again.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -28,6 +27,7 @@ from secretsyncer.gotemplate.engine import (
     TemplateEngine,
     TemplateFailure,
 )
+from secretsyncer.loops import both
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget
@@ -109,7 +109,7 @@ class TemplateRenderer:
             # Some hints fill up the call for what is needed. A tag rule would take a call for each of them.
             along = [] if grant.tag else likely[: max(0, SECRETS_MANAGER.batch_size - len(wanted))]
             tried.update(along)
-            values, more = await asyncio.gather(
+            values, more = await both(
                 self._by_id(grant, wanted, listings, budget), self._likely(grant, along, listings, budget)
             )
             found |= {**more, **values}

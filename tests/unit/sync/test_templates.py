@@ -1,11 +1,14 @@
 """Templates: their data, what they read under a grant, and when they are stopped."""
 
+import asyncio
+
 import pytest
 
 from secretsyncer.aws.identity import Identity
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.gotemplate.engine import EngineUnavailable, Filter, Needs, TemplateEngine
 from secretsyncer.sync.authorize import Grant
+from secretsyncer.sync.budget import Budget, Exhausted, Limits
 from secretsyncer.sync.fetch import GatedReader
 from secretsyncer.sync.templates import ROUNDS, TemplateRenderer
 from tests.support.builders import catalogue, entry, value
@@ -188,6 +191,29 @@ async def test_a_chain_of_secrets_ends_after_some_rounds(aws, engine, metrics):
     failure = await refused(renderer, many)
     assert failure.reason is Reason.TEMPLATE_ERROR
     assert f"gave up after {ROUNDS} rounds" in failure.message
+
+
+class SlowHints(MemoryAws):
+    """AWS gives what is needed, and no answer for what is likely to be needed. `waiting`: reads without an answer."""
+
+    waiting = 0
+
+    async def likely(self, refs, catalogue):
+        self.waiting += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.waiting -= 1
+
+
+async def test_a_reconcile_that_ends_at_a_limit_leaves_no_read_behind(aws, engine, metrics):
+    slow = SlowHints(*aws.values.values())
+    renderer = TemplateRenderer(GatedReader(slow), engine, metrics)
+    text = f"{TEAM}{{{{ getSecretValue $name }}}}{{{{ end }}}}"
+    with pytest.raises(Exhausted):
+        await renderer.render(GRANT, text, LISTED, expected=(), budget=Budget(Limits(fetched=1)))
+    await asyncio.sleep(0)
+    assert slow.waiting == 0
 
 
 class BrokenEngine(TemplateEngine):
