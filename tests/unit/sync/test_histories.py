@@ -1,0 +1,81 @@
+"""Random histories: once they are over, there is nothing left to do that no event has led to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from copy import deepcopy
+
+import pytest
+
+from secretsyncer.errors import KubeError, SyncFailure
+from secretsyncer.kube.objects import key_of
+from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
+from tests.support.builders import synced_secret
+from tests.support.core import Core
+from tests.support.specs import literal
+
+pytestmark = pytest.mark.looptime
+
+HISTORIES, CHANGES = 60, 12
+SETTLED = 2000
+"""Seconds after which no correction is delayed and no retry waits any more."""
+PAUSES = (0.0, 0.0, 0.004, 0.03, 0.2, 1.5, 20.0)
+
+
+def spec(chance):
+    """One of two Secrets, which objects fill together or compete for, or which is left alone."""
+    target = {"name": chance.choice(["one", "two"])}
+    if chance.random() < 0.4:
+        target |= {"policy": "Merge", "create": True}
+    data = literal(chance.choice("xy"), str(chance.randrange(2)))
+    return {"data": [data], "target": target, "suspend": chance.random() < 0.1}
+
+
+def change(core, chance):
+    """By somebody else than the operator."""
+    cluster, name = core.cluster, chance.choice("abc")
+    secrets = [key_of(secret) for secret in cluster.all(SECRETS)]
+    kind = chance.random() if secrets else 0.0
+    if kind < 0.3:
+        cluster.put(synced_secret(name=name, uid=f"uid-{chance.random()}", **spec(chance)))
+    elif kind < 0.4:
+        if cluster.all(SYNCED_SECRETS):
+            cluster.remove(SYNCED_SECRETS, key_of(chance.choice(cluster.all(SYNCED_SECRETS))))
+    elif kind < 0.55:
+        cluster.remove(SECRETS, chance.choice(secrets))
+    else:
+        cluster.edit(
+            SECRETS, chance.choice(secrets), {"data": {chance.choice("xyz"): chance.choice([None, "OTk="])}}
+        )
+
+
+async def history(seed, *, stubs):
+    chance = random.Random(seed)
+    random.seed(seed)  # the jitter of retries
+    core = Core(sync_interval=1e7, stubs=stubs)
+    cluster = core.cluster
+    cluster.latency, cluster.lag = chance.choice([0.0, 0.01, 0.5]), chance.choice([0.0, 0.02, 3.0])
+    refused = [None, None, KubeError(409, "Conflict", "x"), KubeError(500, "InternalError", "x")]
+    if chance.random() < 0.5:
+        cluster.refuse = lambda *_: chance.choice(refused)
+    async with core.running():
+        for _ in range(CHANGES):
+            change(core, chance)
+            await asyncio.sleep(chance.choice(PAUSES))
+        cluster.refuse = lambda *_: None
+        await asyncio.sleep(SETTLED)
+    return core
+
+
+@pytest.mark.parametrize("stubs", [False, True], ids=["whole", "stubs"])
+async def test_after_any_history_a_new_reconcile_of_everything_changes_nothing(stubs):
+    for seed in range(HISTORIES):
+        core = await history(seed, stubs=stubs)
+        before = deepcopy([core.cluster.all(SECRETS), core.cluster.all(SYNCED_SECRETS)])
+        core.restart()
+        for obj in core.cluster.all(SYNCED_SECRETS):
+            with contextlib.suppress(SyncFailure):
+                await core.reconciler.reconcile(key_of(obj))
+        assert [core.cluster.all(SECRETS), core.cluster.all(SYNCED_SECRETS)] == before, f"history {seed}"
