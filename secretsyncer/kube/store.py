@@ -221,19 +221,24 @@ class ObjectStore:
         return "" if "" in self._seen else key.namespace
 
     def _unseen(self, namespace: str, version: str) -> dict[Key, Object]:
-        """Our own writes up to this version that no event has shown: a list without one of them says that it is gone."""
+        """Our own writes up to this version that no event has shown: a list without one of them says that it is gone.
+
+        A restored etcd has lower versions, and none of them.
+        """
         seen = self._seen.get(namespace, "")
         return {
             key: written
             for key, written in self._written.items(namespace)
-            if later(_version(written), than=seen) is not False and not later(_version(written), than=version)
+            if later(seen, than=version)
+            or (later(_version(written), than=seen) is not False and not later(_version(written), than=version))
         }
 
     def _advance(self, namespace: str, version: str) -> None:
         """All changes up to this version are in the store, including our own writes before it."""
+        restored = later(self._seen.get(namespace, ""), than=version)
         self._seen[namespace] = version
         for key, written in self._written.items(namespace):
-            if not later(_version(written), than=version):
+            if restored or not later(_version(written), than=version):
                 self._written.pop(key)
 
     def _report(self, changes: Sequence[Change]) -> None:

@@ -253,6 +253,17 @@ class TestRemember:
         assert informer.get(Key("a", "new")) is None
         assert heard == [("ADDED", "x"), ("DELETED", "new"), ("MODIFIED", "x")]
 
+    async def test_after_a_restore_of_etcd_what_was_written_since_the_backup_is_gone(self, api, running):
+        api.lists += [page(50, obj("x", 1)), page(12, obj("x", 1))]
+        api.watches += [[2.0, failed(410)]]
+        informer, heard = running(), []
+        informer.add_handler(lambda kind, key, *_: heard.append((kind, key.name)))
+        await asyncio.sleep(1)
+        informer.remember(obj("new", 60))
+        await asyncio.sleep(4)
+        assert informer.get(Key("a", "new")) is None
+        assert heard == [("ADDED", "x"), ("DELETED", "new")]
+
     async def test_one_whose_deletion_was_reported_is_not_reported_again(self, api, informer, heard):
         api.watches += [[added("new", 9), deleted("new", 10), 2.0, failed(410)]]
         await asyncio.sleep(1)
