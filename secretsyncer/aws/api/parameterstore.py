@@ -7,6 +7,7 @@ that a role needs no other permission. Results are matched to requests by name, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from secretsyncer.aws.api.pace import Paces
@@ -21,6 +22,7 @@ from secretsyncer.aws.services import PARAMETER_STORE, Service
 from secretsyncer.aws.services.parameterstore import parameter_arn, version_of
 from secretsyncer.aws.services.service import entries_of
 from secretsyncer.aws.value import SecretValue
+from secretsyncer.errors import SyncFailure
 
 CALLS_PER_SECOND = 20.0
 """Half of the quota of an account: 40 GetParameters per second (AWS, "Systems Manager endpoints and quotas")."""
@@ -98,6 +100,9 @@ class ParameterStore:
         answer = await self._call(identity, region, "DescribeParameters", params, own=True)
         entries = answer["Parameters"]
         if isinstance(entries, list):
+            if not identity.role and any(isinstance(raw, dict) and "ARN" not in raw for raw in entries):
+                with suppress(SyncFailure):  # then the entries are malformed
+                    await self._sessions.account()
             entries = [self._with_arn(raw, identity, region) for raw in entries]
         return Page(entries, token_of(answer))
 

@@ -85,7 +85,6 @@ async def test_another_accounts_namesake_and_its_tags(side, write, prefix):
 
 async def test_parameters_are_listed_although_moto_shows_no_arns(side, prefix):
     api = ParameterStore(side.sessions)
-    await side.sessions.account()
     fields = {"Name": f"/{prefix}a", "Value": "one", "Type": "String"}
     await side.sessions.call(OPERATOR, side.sessions.region, "PutParameter", fields, service="ssm")
     listed = await list_secrets(api, OPERATOR, side.sessions.region, beat=lambda: None, old={})
