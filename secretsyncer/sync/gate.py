@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from secretsyncer.aws.api.sessions import Sessions
-from secretsyncer.errors import Reason, SyncFailure, Unavailable
+from secretsyncer.errors import Reason, SyncFailure, Unavailable, without_frames
 from secretsyncer.kube.objects import Object
 from secretsyncer.kube.reflector import OUTDATED
 from secretsyncer.sync.authorize import Grant, Rules, authorize
@@ -29,9 +27,19 @@ class Gate:
         except Unavailable:
             if self._operator.known_account is not None:
                 raise
-        with suppress(SyncFailure):
+        try:
             await long_work.answer(self._operator.account)
-        return self.authorize(synced, namespace)
+        except SyncFailure as failure:
+            why = without_frames(failure)
+        else:
+            return self.authorize(synced, namespace)
+        try:
+            return self.authorize(synced, namespace)
+        except Unavailable as unknown:
+            if unknown.reason is not Reason.AWS_UNAVAILABLE:
+                raise
+            message = f"{unknown.message}: {why.message}"
+        raise Unavailable(Reason.AWS_UNAVAILABLE, message, retry_after=why.retry_after)
 
     def authorize(self, synced: SyncedSecret, namespace: Object) -> Grant:
         """The grant. An old picture of the object or its namespace decides nothing: access may have been withdrawn.

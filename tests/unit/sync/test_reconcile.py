@@ -316,7 +316,9 @@ async def test_a_bare_role_name_waits_for_the_operators_account_and_a_whole_arn_
 
     api.account = no_answer
     core.cluster.put(synced_secret(whole("a", "app"), IAMRole="reader"))
-    assert (await failure(core)).reason == Reason.AWS_UNAVAILABLE
+    failed = await failure(core)
+    assert failed.reason == Reason.AWS_UNAVAILABLE
+    assert failed.message.endswith("(sts:GetCallerIdentity): STS does not answer")
     core.cluster.put(synced_secret(whole("a", "app"), IAMRole=core.aws.reader.role))
     await reconcile(core)
     assert core.data() == {"a": b"x"}
