@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 A = TypeVar("A")
-B = TypeVar("B")
 
 log = logging.getLogger(__name__)
 
@@ -97,14 +97,17 @@ class Heartbeats:
         return beat
 
 
-async def both(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) -> tuple[A, B]:
-    """Run both at once. If one fails, the other is cancelled, and nobody waits for it."""
-    tasks = asyncio.create_task(one), asyncio.create_task(other)
+@asynccontextmanager
+async def begun(work: Coroutine[Any, Any, A]) -> AsyncIterator[asyncio.Task[A]]:
+    """The work as a task, which ends with the block at the latest."""
+    task = asyncio.create_task(work)
     try:
-        return await asyncio.gather(*tasks)
+        yield task
     finally:
-        for task in tasks:
-            task.cancel()
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # the block has ended for another reason
 
 
 PULSE = 1.0

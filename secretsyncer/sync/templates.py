@@ -27,7 +27,7 @@ from secretsyncer.gotemplate.engine import (
     TemplateEngine,
     TemplateFailure,
 )
-from secretsyncer.loops import both
+from secretsyncer.loops import begun
 from secretsyncer.metrics import Metrics
 from secretsyncer.sync.authorize import Grant
 from secretsyncer.sync.budget import Budget
@@ -109,14 +109,12 @@ class TemplateRenderer:
             # Some hints fill up the call for what is needed. A tag rule would take a call for each of them.
             along = [] if grant.tag else likely[: max(0, SECRETS_MANAGER.batch_size - len(wanted))]
             tried.update(along)
-            values, more = await both(
-                self._by_id(grant, wanted, listings, budget), self._likely(grant, along, listings, budget)
-            )
-            found |= {**more, **values}
-            likely = likely[len(along) :]
-            if likely and not any(isinstance(found[i], SyncFailure) for i in wanted):
-                tried.update(likely)
-                found |= await self._likely(grant, likely, listings, budget)
+            async with begun(self._likely(grant, along, listings, budget)) as hinted:
+                found |= await self._by_id(grant, wanted, listings, budget)
+                if not any(isinstance(found[i], SyncFailure) for i in wanted):
+                    found |= await hinted
+                    tried.update(rest := likely[len(along) :])
+                    found |= await self._likely(grant, rest, listings, budget)
             result = await self._round(text, listings, found, inputs, budget)
             if isinstance(result, Rendered):
                 budget.charge("produced", len(result.output))

@@ -216,6 +216,15 @@ async def test_a_reconcile_that_ends_at_a_limit_leaves_no_read_behind(aws, engin
     assert slow.waiting == 0
 
 
+async def test_what_is_needed_and_denied_is_told_without_waiting_for_hints(aws, engine, metrics):
+    slow = SlowHints(*aws.values.values())
+    slow.denied = {"db/one"}
+    renderer = TemplateRenderer(GatedReader(slow), engine, metrics)
+    failure = await refused(renderer, f"{TEAM}{{{{ getSecretValue $name }}}}{{{{ end }}}}")
+    assert failure.reason is Reason.ACCESS_DENIED
+    assert slow.waiting == 0
+
+
 class BrokenEngine(TemplateEngine):
     """An engine that cannot start."""
 
