@@ -23,7 +23,8 @@ _ANNOTATION = re.compile(_LABEL, re.ASCII)
 _TERM = rf"\s*({_LABEL}|!\s*{_LABEL}|{_LABEL}\s*(==?|!=)\s*({_NAME})?|{_LABEL}\s+(in|notin)\s*\([^()]*\))\s*"
 _SELECTOR = re.compile(rf"{_TERM}(,{_TERM})*", re.ASCII)
 _LEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
-_REGION = re.compile(r"[a-z]{2,10}(-[a-z0-9]{1,20}){1,4}", re.ASCII)
+REGION = re.compile(r"[a-z]{2,10}(-[a-z0-9]{1,20}){1,4}", re.ASCII)
+"""The form of an AWS region's name."""
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
@@ -129,7 +130,7 @@ class Settings(BaseModel):
     @classmethod
     def _regions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         # They become part of host names.
-        if not all(_REGION.fullmatch(name) for name in value):
+        if not all(REGION.fullmatch(name) for name in value):
             raise ValueError("must be names of AWS regions, like eu-west-1,eu-west-2")
         return value
 

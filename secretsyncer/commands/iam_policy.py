@@ -28,7 +28,7 @@ from secretsyncer.commands.iam_needs import Needed, Place, Search
 from secretsyncer.errors import Rejected
 from secretsyncer.gotemplate.engine import EngineCatalogue, Filter, Needs, Rendered, TemplateEngine, TemplateFailure
 from secretsyncer.kube.objects import Object, key_of
-from secretsyncer.settings import load
+from secretsyncer.settings import REGION, load
 from secretsyncer.sync.authorize import Grant, account_role
 from secretsyncer.sync.fetch import ref_of
 from secretsyncer.sync.render import finds, references, templates
@@ -61,10 +61,16 @@ def register(commands: Subcommands) -> None:
     )
     manifests.add_files(command)
     command.add_argument(
-        "--account", default="*", help="account of the operator and of roles without an ARN (default: *)"
+        "--account",
+        type=_account,
+        default="*",
+        help="account of the operator and of roles without an ARN (default: *)",
     )
     command.add_argument(
-        "--region", default="*", help="region of the secrets, if the object does not set one (default: *)"
+        "--region",
+        type=_region,
+        default="*",
+        help="region of the secrets, if the object does not set one (default: *)",
     )
     command.add_argument(
         "--kms-key",
@@ -74,7 +80,12 @@ def register(commands: Subcommands) -> None:
         metavar="ARN",
         help="KMS key that parameters are encrypted with; may be repeated. The key aws/ssm needs no permission",
     )
-    command.add_argument("--partition", default="aws", help="aws, aws-cn or aws-us-gov (default: aws)")
+    command.add_argument(
+        "--partition",
+        type=_partition,
+        default="aws",
+        help="aws, aws-cn or aws-us-gov (default: aws)",
+    )
 
 
 def _action(chosen: argparse.Namespace) -> int:
@@ -94,6 +105,24 @@ def _action(chosen: argparse.Namespace) -> int:
     print(json.dumps(found.documents, indent=2))
     manifests.report([*loaded.problems, *found.failures, *found.notes])
     return int(not objects or bool(loaded.problems or found.failures))
+
+
+def _account(text: str) -> str:
+    if text != "*" and not re.fullmatch(r"\d{12}", text, re.ASCII):
+        raise argparse.ArgumentTypeError("must be the 12 digits of an AWS account, or *")
+    return text
+
+
+def _region(text: str) -> str:
+    if text != "*" and not REGION.fullmatch(text):
+        raise argparse.ArgumentTypeError("must be the name of an AWS region, like eu-west-1, or *")
+    return text
+
+
+def _partition(text: str) -> str:
+    if text not in {"aws", "aws-cn", "aws-us-gov"}:
+        raise argparse.ArgumentTypeError("must be aws, aws-cn or aws-us-gov")
+    return text
 
 
 def _kms_key(text: str) -> str:

@@ -74,6 +74,12 @@ def test_the_version_is_printed(run):
         (["why"], "the following arguments are required: [NAMESPACE/]NAME"),
         (["why", "--account", "1", "a/b"], "an AWS account has 12 digits"),
         (["iam-policy", "-f", "x", "--kms-key", "arn:aws:kms:eu-west-1:1:alias/a"], "and not of an alias"),
+        (
+            ["iam-policy", "-f", "x", "--account", "1"],
+            "argument --account: must be the 12 digits of an AWS account",
+        ),
+        (["iam-policy", "-f", "x", "--region", "x"], "argument --region: must be the name of an AWS region"),
+        (["iam-policy", "-f", "x", "--partition", "aws-x"], "must be aws, aws-cn or aws-us-gov"),
         (["refresh"], "the following arguments are required: [NAMESPACE/]NAME"),
     ],
 )
