@@ -46,8 +46,9 @@ come from AWS (--from-aws), or from a file (--secrets) that maps the name of eac
     /app/db/password: {value: s3cret, version: 7}
     /app/config: {json: {port: 5432}, labels: {live: {value: "{}"}}}
 
-If an object fails, standard error shows its name and the reason, and the exit code is 1. If the manifests include
-namespaces, the command checks the roles against their annotations, as the operator does.
+If an object fails, standard error shows its name and the reason, and the exit code is 1. A line with `note:` has what
+the condition says besides. If the manifests include namespaces, the command checks the roles against their annotations,
+as the operator does.
 
   secretsyncer render -f manifests/samples --secrets manifests/samples/aws/secrets.yaml
 """
@@ -93,6 +94,8 @@ def _action(chosen: argparse.Namespace) -> int:
     for result in results:
         if result.secret is None:
             print(clean(f"{result.label}: {result.problem}"), file=sys.stderr)
+        for remark in result.remarks:
+            print(clean(f"note: {result.label}: {remark}"), file=sys.stderr)
     if chosen.diff:
         from secretsyncer.commands.diff import summary  # noqa: PLC0415 - as below
 

@@ -16,7 +16,7 @@ from secretsyncer.kube.objects import Object, key_of
 from secretsyncer.sync import merge_plan, secret_plan
 from secretsyncer.sync.authorize import Rules, authorize
 from secretsyncer.sync.content import ContentRenderer
-from secretsyncer.synced_secret import parse
+from secretsyncer.synced_secret import parse, remarks
 
 _AT_A_TIME = 16
 """Objects that are rendered together: AWS is then asked in batches."""
@@ -24,11 +24,12 @@ _AT_A_TIME = 16
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One SyncedSecret: its Secret, or why there is none."""
+    """One SyncedSecret: its Secret, or why there is none. `remarks` are those of the condition."""
 
     label: str
     secret: Object | None = field(repr=False)
     problem: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class Renderer(NamedTuple):
@@ -75,4 +76,4 @@ async def _render(obj: Object, namespaces: Mapping[str, Object], renderer: Rende
         hint = "; the namespace is not among these files: add its manifest" if unknown else ""
         return Result(str(key), None, f"{failure.reason}: {failure.message}{hint}")
     assert isinstance(step, secret_plan.Create)  # noqa: S101 - nothing is observed offline
-    return Result(str(key), step.body)
+    return Result(str(key), step.body, remarks=(*remarks(synced.spec), *content.remarks))

@@ -84,9 +84,12 @@ def at_most_one_of(*names: str) -> Rule:
     )
 
 
-def advised(rule: Rule) -> Rule:
-    """A rule for editors and readers. Objects that break it work, as in the Go operator (see `remarks.py`)."""
-    return rule._replace(holds=lambda _: True, enforced=None)
+def advised(rule: Rule, otherwise: str) -> Rule:
+    """A rule for editors. Objects that break it work, as in the Go operator (see `remarks.py`).
+
+    `otherwise` says to readers what an object means that breaks it.
+    """
+    return rule._replace(message=otherwise, holds=lambda _: True, enforced=None)
 
 
 def _reader(path: str) -> Callable[[Any], Any]:

@@ -90,8 +90,8 @@ class DataItem(Fields):
     """One key of the Secret."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        advised(exactly_one_of("value", "valueFrom")),
         at_most_one_of("templateOnly", "valueFrom.template"),
+        advised(exactly_one_of("value", "valueFrom"), "valueFrom takes precedence over value"),
     )
 
     name: DataKey
@@ -190,7 +190,7 @@ class SyncedSecretSpec(Fields):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_most_one_of("IAMRole", "AWSAccountID"),
-        advised(at_least_one_of("data", "dataFrom")),
+        advised(at_least_one_of("data", "dataFrom"), "without data and dataFrom, the Secret has no keys"),
         NOT_WITH_MERGE,
     )
 

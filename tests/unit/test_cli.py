@@ -154,11 +154,12 @@ def test_the_samples_give_what_the_golden_file_shows(run, golden):
     code, out, err = run("render", "-f", SAMPLES, "--secrets", SECRETS)
     golden("render/samples.yaml", out)
     assert code == 1
-    broken, denied = err.splitlines()
+    broken, denied, merged = sorted(err.splitlines())
     assert broken == "demo/broken: InvalidSecretValue: data.mysql_pw: AWS secret mysql has no key 'pasword'"
     assert denied.startswith(
         "demo/denied: RoleNotAllowed: role arn:aws:iam::000000000000:role/billing-admin is not"
     )
+    assert merged.endswith(": the other keys of the Secret stay (policy Merge)")
 
 
 def test_json_is_one_list_of_the_same(run):
@@ -167,6 +168,13 @@ def test_json_is_one_list_of_the_same(run):
     assert (code, printed["kind"], printed["apiVersion"]) == (1, "List", "v1")
     _, as_yaml, _ = run("render", "-f", SAMPLES, "--secrets", SECRETS)
     assert printed["items"] == list(yaml.safe_load_all(as_yaml))
+
+
+def test_what_the_condition_remarks_is_said(run, manifest):
+    both = {"name": "a", "value": "1", "valueFrom": {"secretRef": {"name": "mysql"}}}
+    code, out, err = run("render", "-f", manifest(synced_secret(data=[both])), "--secrets", SECRETS)
+    assert (code, err) == (0, "note: team/demo: data[0] (a) has value and valueFrom, and valueFrom is used\n")
+    assert yaml.safe_load(out)["data"]["a"] != "MQ=="
 
 
 def test_all_good_ends_with_code_0(run, manifest):
