@@ -54,7 +54,7 @@ async def aws_renderer(
                 interval, role = settings.poll_interval_sec, settings.poll_default_search_role
                 pollers.append(Poller(api, sessions, cache, metrics, interval=interval, search_role=role))
         values = Sources(caches)
-        logging.getLogger("secretsyncer").addHandler(logging.NullHandler())  # what fails is said here
+        logging.getLogger("secretsyncer.aws").addHandler(logging.NullHandler())  # what fails is said here
         try:
             if missing := await sessions.missing_credentials():
                 raise SettingsError(_NO_CREDENTIALS.format(detail=missing))

@@ -5,13 +5,14 @@ so a stale or damaged file is never loaded. The code is for the base CPU of the 
 it, so an image can contain it.
 
 The cache is executed. A file is used only if it and its folder belong to this user or to root, and nobody else may
-write them. If the cache cannot be read or written, the module is compiled in memory.
+write them. If the cache cannot be read or written, the module is compiled in memory, and the log says so.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import stat
@@ -22,6 +23,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from wasmtime import Config, Engine, Module, WasmtimeError
+
+log = logging.getLogger(__name__)
 
 WASM = Path(__file__).with_name("engine.wasm")
 
@@ -59,8 +62,14 @@ def load(engine: Engine, cache_dir: Path | None) -> Module:
             path = _store(module, cache_dir, key)
             module.close()
             module = Module.deserialize_file(engine, str(path))
-        except OSError:
-            pass
+        except OSError as exc:
+            # Commands configure no logging, so the message alone is shown.
+            log.warning(
+                "compiled template engine not kept, so each start takes seconds: the folder %s (setting CACHE_DIR) cannot be "
+                "written: %s",
+                cache_dir,
+                exc.strerror,
+            )
     _trim()
     return module
 

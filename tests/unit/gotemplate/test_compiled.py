@@ -106,13 +106,18 @@ def test_a_link_is_not_followed(small, compilations, tmp_path):
     assert len(compilations) == 2
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(small, compilations, tmp_path):
+def test_a_cache_that_cannot_be_written_is_a_warning_with_the_folder_and_the_setting(
+    small, compilations, tmp_path, caplog
+):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     for cache in (blocked, blocked / "below", None):
         compiled.load(compiled.engine(), cache)
     assert len(compilations) == 3
     assert files(tmp_path) == [small, blocked]
+    first, second = (record.getMessage() for record in caplog.records)
+    assert f"the folder {blocked} (setting CACHE_DIR) cannot be written: File exists" in first
+    assert f"the folder {blocked / 'below'} (setting CACHE_DIR) cannot be written: Not a directory" in second
 
 
 def test_a_failed_write_leaves_nothing_behind(small, compilations, tmp_path, monkeypatch):
