@@ -48,6 +48,28 @@ def load_all(text: str, *, letters_are_text: bool = False) -> list[Any]:
     return [document for document in yaml.load_all(text, Loader=loader) if document is not None]
 
 
+class DuplicateKeyError(ValueError):
+    """A mapping has a key twice."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key}: appears twice")
+
+
+def load_unique(text: str) -> list[Any]:
+    """As `load_all`. Raises DuplicateKeyError as well, where kubectl takes the last value."""
+    return [document for document in yaml.load_all(text, Loader=_UniqueLoader) if document is not None]
+
+
+def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The mapping of these pairs, also for the parser of JSON. Raises DuplicateKeyError."""
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise DuplicateKeyError(key)
+        made[key] = value
+    return made
+
+
 def dump_all(documents: Sequence[Any]) -> str:
     """The documents as YAML that kubectl reads back as they are; empty without any document."""
     return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False) if documents else ""
@@ -128,6 +150,23 @@ class _LettersLoader(_Loader):
     def _key(self, node: yaml.Node) -> str:
         text = super()._key(node)
         return str(_WORDS[text]).lower() if node.tag == _PLAIN and text in _LETTERS else text
+
+
+class _UniqueLoader(_Loader):
+    """Looks for keys that appear twice before a document is made: making it puts merged keys beside a mapping's own."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        self._check(node, set())
+        return super().construct_document(node)
+
+    def _check(self, node: yaml.Node, checked: set[yaml.Node]) -> None:
+        if node in checked or isinstance(node, yaml.ScalarNode):
+            return
+        checked.add(node)
+        if isinstance(node, yaml.MappingNode):
+            unique([(self._key(key), None) for key, _ in node.value])
+        for child in node.value:
+            self._check(child[1] if isinstance(child, tuple) else child, checked)
 
 
 class _Dumper(yaml.SafeDumper):

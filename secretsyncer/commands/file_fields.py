@@ -17,8 +17,11 @@ REGION = "us-east-1"
 
 def check_fields(fields: Any, known: set[str]) -> None:
     """Whether it is an object with these fields only."""
-    if not isinstance(fields, dict) or not fields.keys() <= known:
-        raise ValueError(f"must be an object with some of {', '.join(sorted(known))}")
+    must = f"must be an object with some of {', '.join(sorted(known))}"
+    if not isinstance(fields, dict):
+        raise ValueError(must)  # noqa: TRY004 - a mistake in a file
+    if unknown := sorted(fields.keys() - known):
+        raise ValueError(f"{', '.join(unknown)}: unknown field; {must}")
 
 
 def content(fields: Mapping[str, Any], kinds: Sequence[str]) -> tuple[str | None, bytes | None]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,7 +61,10 @@ def _files(path: Path) -> list[Path]:
 
 
 def _objects(path: Path, *, letters_are_text: bool) -> Iterator[Any]:
-    for document in _load(path, letters_are_text=letters_are_text):
+    documents = _load(path, partial(_documents, letters_are_text=letters_are_text))
+    if not all(isinstance(document, dict) for document in documents):
+        raise SettingsError(f"{path}: must hold objects")
+    for document in documents:
         items = [document]
         if str(document.get("kind", "")).endswith("List"):
             items = document.get("items") or []
@@ -84,19 +88,17 @@ def _problem(obj: Any) -> str:
     return ""
 
 
-def _load(path: Path, *, letters_are_text: bool = False) -> list[Any]:
+def _load(path: Path, parse: Callable[[str], list[Any]]) -> list[Any]:
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
-        documents = _documents(text, letters_are_text=letters_are_text)
+        return parse(sys.stdin.read() if str(path) == "-" else path.read_text("utf-8"))
     except OSError as exc:
         raise SettingsError(f"{path}: {exc.strerror}") from None
+    except kube_yaml.DuplicateKeyError as exc:
+        raise SettingsError(f"{path}: {exc}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SettingsError(f"{path}{where}: not valid YAML or JSON") from None
-    if not all(isinstance(document, dict) for document in documents):
-        raise SettingsError(f"{path}: must hold objects")
-    return documents
 
 
 def _documents(text: str, *, letters_are_text: bool) -> list[Any]:
@@ -107,9 +109,21 @@ def _documents(text: str, *, letters_are_text: bool) -> list[Any]:
         return kube_yaml.load_all(text, letters_are_text=letters_are_text)
 
 
-def load_one(path: Path) -> dict[str, Any]:
-    """The one object of a file; empty where it holds none. Raises SettingsError with file and position."""
-    documents = _load(path)
+def _unique_documents(text: str) -> list[Any]:
+    """As `_documents`. Raises DuplicateKeyError as well."""
+    try:
+        return [json.loads(text, object_pairs_hook=kube_yaml.unique)]
+    except kube_yaml.DuplicateKeyError:
+        raise
+    except (ValueError, RecursionError):
+        return kube_yaml.load_unique(text)
+
+
+def load_secrets(path: Path) -> dict[str, Any]:
+    """The one map of a file; empty where it holds none. Raises SettingsError with file and position, or key."""
+    documents = _load(path, _unique_documents)
+    if not all(isinstance(document, dict) for document in documents):
+        raise SettingsError(f"{path}: must be a map of names to secrets")
     if len(documents) > 1:
         raise SettingsError(f"{path}: must be one document")
     return documents[0] if documents else {}

@@ -48,7 +48,7 @@ class FileSecrets:
     def load(cls, path: Path, regions: Regions = REGIONS) -> FileSecrets:
         """Raises SettingsError that names the file, the secret and the field."""
         secrets, entries, tags = {}, [], {}
-        given = manifests.load_one(path)
+        given = manifests.load_secrets(path)
         try:
             parameters = FileParameters(given.pop(SECTION) if _has_section(given) else {})
         except ValueError as exc:

@@ -196,6 +196,11 @@ def test_the_date_of_the_last_change_is_read(secrets, written, moment):
     assert values.catalogue.entries["k"].last_changed.isoformat() == moment
 
 
+def test_a_key_of_a_merged_mapping_may_be_replaced(secrets):
+    text = "a: &a {value: x, versionId: v1}\nb: &b {<<: *a, value: other}\nc: {<<: *b, value: third}"
+    assert secrets(text).catalogue.entries.keys() == {"a", "b", "c"}
+
+
 def test_without_a_date_there_is_none(secrets):
     assert secrets("k: {value: x}").catalogue.entries["k"].last_changed is None
 
@@ -203,13 +208,16 @@ def test_without_a_date_there_is_none(secrets):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("- a", "must hold objects"),
-        ("text", "must hold objects"),
+        ("- a", "must be a map of names to secrets"),
+        ("text", "must be a map of names to secrets"),
+        ("a: {value: x}\na: {value: z}", ": a: appears twice"),
+        ('{"a": {"value": "x"},\t"a": {"value": "y"}}', ": a: appears twice"),
+        ("a: {json: {b: [{5: x, '5': y}]}}", ": 5: appears twice"),
         ("a: {value: x}\n---\nb: {value: y}", "must be one document"),
         (f"a: {CANARY}", "a: must be an object with some of"),
         (f"a: [{CANARY}]", "a: must be an object with some of"),
-        (f"a: {{valu: {CANARY}}}", "a: must be an object with some of"),
-        (f"a: {{1: {CANARY}}}", "a: must be an object with some of"),
+        (f"a: {{valu: {CANARY}}}", "a: valu: unknown field; must be an object with some of"),
+        (f"a: {{1: {CANARY}}}", "a: 1: unknown field; must be an object with some of"),
         ("a: {tags: {}}", "a: needs exactly one of value, json and binary"),
         (f"a: {{value: {CANARY}, json: {{}}}}", "a: needs exactly one of value, json and binary"),
         ("a: {value: 5}", "a: value must be text"),
@@ -228,7 +236,7 @@ def test_without_a_date_there_is_none(secrets):
         ("a: {value: x, stages: [AWSPREVIOUS]}", "a: stages must be a map"),
         ("a: {value: x, stages: {AWSCURRENT: {value: y}}}", "a: stages must be a map of other stages"),
         (f"a: {{value: x, stages: {{AWSPENDING: {CANARY}}}}}", "a: stages.AWSPENDING: must be an object"),
-        ("a: {value: x, stages: {AWSPENDING: {value: y, tags: {}}}}", "a: stages.AWSPENDING: must be an object"),
+        ("a: {value: x, stages: {AWSPENDING: {value: y, tags: {}}}}", "a: stages.AWSPENDING: tags: unknown field"),
         ("a: {value: x, stages: {AWSPENDING: {versionId: y}}}", "a: stages.AWSPENDING: needs exactly one of"),
         ("two words: {value: x}", "two words: 'two words' is not the name of a secret"),
         (

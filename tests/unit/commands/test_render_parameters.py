@@ -95,7 +95,7 @@ async def test_an_aws_secret_may_be_called_parameters(render):
 @pytest.mark.parametrize(
     ("section", "problem"),
     [
-        ("{/a: {binary: AA==}}", "/a: must be an object with some of"),
+        ("{/a: {binary: AA==}}", "/a: binary: unknown field; must be an object with some of"),
         ("{/a: {}}", "/a: needs exactly one of value and json"),
         ("{/a: {value: x, version: seven}}", "/a: version must be a number"),
         ("{/a: {value: x, labels: [x]}}", "/a: labels must be a map"),
