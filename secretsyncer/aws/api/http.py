@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from types import NoneType
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
@@ -35,6 +36,10 @@ REQUIRED: Mapping[str, Mapping[str, type]] = {
 }
 """Fields of a response from AWS, with their types. The SDK parses a proxy's page with status 200 to a dict without them."""
 
+_ENDPOINTS = (
+    "AWS_ENDPOINT_URL",
+    *(f"AWS_ENDPOINT_URL_{name}" for name in ("SECRETS_MANAGER", "SSM", "STS", "SQS")),
+)
 _STARTED = "secretsyncer.started"
 _ANY_OF = frozenset({"BatchGetSecretValue", "GetParameters"})
 """Operations whose responses may lack some of the fields."""
@@ -65,6 +70,18 @@ def trusted_bundle(configured: str | None) -> str | None:
         except OSError as exc:  # ssl.SSLError is one
             raise SettingsError(f"AWS_CA_BUNDLE or SSL_CERT_FILE: {bundle}: {exc.strerror or exc}") from None
     return bundle
+
+
+def check_endpoints(environment: Mapping[str, str]) -> None:
+    """Raises SettingsError that names the variable if an endpoint is not a URL. The SDK says it only at the first call."""
+    for name in _ENDPOINTS:
+        try:
+            parts = urlsplit(environment.get(name) or "https://aws")
+            valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        except ValueError:
+            valid = False
+        if not valid:
+            raise SettingsError(f"{name}: not a URL, like https://secretsmanager.eu-west-1.amazonaws.com")
 
 
 class SharedPool:

@@ -24,7 +24,7 @@ from botocore.utils import parse_timestamp
 
 from secretsyncer.aws.api.clients import ClientKey, Clients, least_needed
 from secretsyncer.aws.api.credentials import AssumedRole, RoleCredentials
-from secretsyncer.aws.api.http import SharedPool, is_answer, trusted_bundle
+from secretsyncer.aws.api.http import SharedPool, check_endpoints, is_answer, trusted_bundle
 from secretsyncer.aws.api.own_account import OwnAccount
 from secretsyncer.aws.api.sdk_data import SlimFiles
 from secretsyncer.aws.api.shares import PATIENCE, Full, Share, Shares
@@ -101,6 +101,7 @@ class Sessions:
             self._session.set_config_variable("region", self._region)
             if bundle := trusted_bundle(self._session.get_config_variable("ca_bundle")):
                 self._session.set_config_variable("ca_bundle", bundle)
+            check_endpoints(os.environ)
             proxy_for(f"https://sts.{self._region}.amazonaws.com", os.environ)  # raises what is wrong with it
         except ValueError as exc:
             raise SettingsError(f"AWS_REGION: {exc}") from None

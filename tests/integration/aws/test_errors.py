@@ -231,6 +231,14 @@ async def test_a_missing_or_wrong_region_stops_the_start_with_one_line(aws_env, 
         await make_side()
 
 
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"])
+@pytest.mark.parametrize("url", ["foo", "http://", "http://[::1", "ftp://aws"])
+async def test_an_endpoint_that_is_no_url_stops_the_start_with_one_line(aws_env, make_side, name, url):
+    aws_env.setenv(name, url)
+    with pytest.raises(SettingsError, match=f"^{name}: not a URL"):
+        await make_side()
+
+
 async def test_a_profile_that_does_not_exist_stops_the_start(aws_env, make_side):
     aws_env.setenv("AWS_PROFILE", "nobody")
     aws_env.delenv("AWS_REGION")
