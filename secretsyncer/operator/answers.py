@@ -13,14 +13,20 @@ SLICE = 16 * 1024
 
 
 async def rendered(
-    request: web.Request, renderings: Renderings, key: Hashable, snapshot: Snapshot, headers: Mapping[str, str]
+    request: web.Request,
+    renderings: Renderings,
+    key: Hashable,
+    snapshot: Snapshot,
+    headers: Mapping[str, str],
+    *,
+    status: int = 200,
 ) -> web.Response:
     """The page of this key, or 503 if too many are waited for."""
     try:
         body = await renderings.get(key, snapshot, request.remote or "")
     except Busy:
         return web.Response(status=503, text="busy: try again in some seconds\n", headers={"Retry-After": "5"})
-    return web.Response(body=_slices(body), headers={**headers, "Content-Length": str(len(body))})
+    return web.Response(status=status, body=_slices(body), headers={**headers, "Content-Length": str(len(body))})
 
 
 async def _slices(body: bytes) -> AsyncIterator[bytes]:

@@ -38,14 +38,13 @@ HEADERS = {
 class Site(Protocol):
     """The pages; each method takes a snapshot, and what it returns makes the HTML in a thread."""
 
-    @property
-    def missing(self) -> bytes: ...
-
     def front(self, view: View) -> Render: ...
 
     def has(self, key: Key) -> bool: ...
 
     def one(self, key: Key) -> Render: ...
+
+    def missing(self) -> Render: ...
 
     def aws(self) -> Render: ...
 
@@ -63,7 +62,7 @@ def short_pause(took: float) -> float:
 def add_pages(router: web.UrlDispatcher, site: Site, executor: Executor) -> tuple[Renderings, ...]:
     """Add the routes; whoever renders for them."""
     whole, about_aws = (Renderings(executor, pause) for _ in range(2))
-    filtered, objects = (Renderings(executor, short_pause, of_one=OF_ONE) for _ in range(2))
+    filtered, objects, absent = (Renderings(executor, short_pause, of_one=OF_ONE) for _ in range(3))
 
     async def front(request: web.Request) -> web.Response:
         try:
@@ -76,7 +75,7 @@ def add_pages(router: web.UrlDispatcher, site: Site, executor: Executor) -> tupl
     async def one(request: web.Request) -> web.Response:
         key = Key(request.match_info["namespace"], request.match_info["name"])
         if not site.has(key):
-            return web.Response(status=404, body=site.missing, headers=HEADERS)
+            return await rendered(request, absent, None, site.missing, HEADERS, status=404)
         return await rendered(request, objects, key, partial(site.one, key), HEADERS)
 
     async def aws(request: web.Request) -> web.Response:
@@ -85,4 +84,4 @@ def add_pages(router: web.UrlDispatcher, site: Site, executor: Executor) -> tupl
     router.add_get("/", front)
     router.add_get("/objects/{namespace}/{name}", one)
     router.add_get("/aws", aws)
-    return whole, about_aws, filtered, objects
+    return whole, about_aws, filtered, objects, absent

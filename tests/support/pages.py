@@ -64,13 +64,14 @@ def many(count, *, now=None, wrong=0.02):
 class Pages:
     """Instead of the pages of a process: texts that say what was asked for; what `render` makes, at `/`."""
 
-    missing = b"missing"
-
     def __init__(self, render=None):
         self._render = render
 
     def front(self, view):
         return self._render or f"{view}".encode
+
+    def missing(self):
+        return lambda: b"missing"
 
     def has(self, key):
         return key.name != "missing"

@@ -51,8 +51,6 @@ class StatusPage:
         self._account = account
         self._events = events
         self._began = loop_time()
-        self.missing = missing(self._frame("../../"))
-        """The page in place of one object that there is not, made once."""
 
     def front(self, view: View) -> Render:
         """The page at `/`. The store replaces objects and never changes them, so a list of them is a snapshot."""
@@ -68,7 +66,7 @@ class StatusPage:
         """The page of one object."""
         frame, obj = self._frame("../../"), self._stores.objects.get(key)
         if obj is None:
-            return lambda: self.missing
+            return self.missing()
         namespace = self._stores.namespaces.get(Key("", key.namespace))
         problems = {} if namespace else {"namespace": "the operator has not seen the namespace"}
         facts = Facts(obj, namespace, self._events(obj["metadata"].get("uid", "")), problems)
@@ -77,6 +75,11 @@ class StatusPage:
             explain, facts, self._rules, account=account, otherwise="the operator does not know its account yet"
         )
         return lambda: one(frame, explained())
+
+    def missing(self) -> Render:
+        """The page in place of one object that there is not."""
+        frame = self._frame("../../")
+        return lambda: missing(frame)
 
     def aws(self) -> Render:
         """The page about AWS."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from secretsyncer.kube.objects import Key
@@ -27,6 +29,19 @@ async def test_a_page_shows_the_moment_of_its_snapshot(metrics):
         assert Reading(render()).objects == ["team/demo"]
         assert Reading(one()).headings[0] == "demo"
         assert Reading(page.one(KEY)()).headings == ["There is no such SyncedSecret"]
+
+
+async def test_the_page_of_no_object_shows_the_role_and_the_time_of_now(metrics, monkeypatch):
+    leading, now = [], 86_400.5
+    monkeypatch.setattr("secretsyncer.operator.status_page.site.time", SimpleNamespace(time=lambda: now))
+    async with site([], metrics) as page:
+        monkeypatch.setattr(page, "_leading", lambda: bool(leading))
+        assert b"standby" in page.missing()()
+        leading, now = [True], now + 60
+        shown = page.missing()()
+        assert b"leader" in shown
+        assert b"standby" not in shown
+        assert b"1970-01-02 00:01:00 UTC" in shown
 
 
 async def test_an_object_is_explained_with_its_namespace_its_events_and_the_operators_account(metrics):
