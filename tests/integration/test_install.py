@@ -39,7 +39,7 @@ def lock(checkout: Path, *, digest: str = "") -> Path:
     return file
 
 
-def install(checkout: Path, *, uv: str) -> subprocess.CompletedProcess[str]:
+def install(checkout: Path, *, uv: str, python: str = sys._base_executable) -> subprocess.CompletedProcess[str]:
     """Run it with `uv`, a shell script, as the uv on the PATH."""
     folder = checkout / "bin"
     folder.mkdir()
@@ -48,7 +48,7 @@ def install(checkout: Path, *, uv: str) -> subprocess.CompletedProcess[str]:
     environment = {
         "HOME": str(checkout),
         "PATH": f"{folder}:{os.environ['PATH']}",
-        "PYTHON": sys._base_executable,
+        "PYTHON": python,
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(checkout / "wheels"),
     }
@@ -68,6 +68,13 @@ def test_pip_installs_if_uv_is_not_available(checkout):
     assert done.returncode == 0, done.stderr
     assert "uv cannot be installed: pip does it" in done.stdout
     assert installed(checkout) == ["little.py"]
+
+
+def test_an_interpreter_that_is_not_there_is_named(checkout):
+    lock(checkout)
+    done = install(checkout, uv="exit 1", python="python3.99")
+    assert done.returncode == 1
+    assert done.stderr == "install: python3.99 is not found (make PYTHON=python3.13 ... chooses another one)\n"
 
 
 def test_pip_installs_if_uv_fails(checkout):
