@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
 from sandbox.kubernetes_client import Object
@@ -31,10 +31,35 @@ def say(text: str = "") -> None:
 def main() -> int:
     """Run the demo; returns its exit code."""
     try:
-        return asyncio.run(_demo())
+        return asyncio.run(_until_stopped(_demo(), code=130))
     except (RuntimeError, TimeoutError) as exc:
         print(f"demo: {exc or 'a step took too long'}", file=sys.stderr)
         return 1
+
+
+async def _until_stopped(work: Coroutine[None, None, int], *, code: int) -> int:
+    """The exit code of the work, or `code` after Ctrl-C or SIGTERM.
+
+    Ctrl-C reaches the programs that the work has started, too. So what fails afterwards is not reported.
+    """
+    task = asyncio.create_task(work)
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if not stopping:  # what is being ended is not cut short
+            stopping = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    (result,) = await asyncio.gather(task, return_exceptions=True)
+    if stopping:
+        print("stopped", file=sys.stderr)
+        return code
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 async def _demo() -> int:
@@ -145,16 +170,13 @@ async def _until(true: Callable[[], Awaitable[bool]], problem: str) -> None:
 def sandbox() -> int:
     """Run the sandbox until Ctrl-C or SIGTERM; returns its exit code."""
     try:
-        return asyncio.run(_sandbox())
+        return asyncio.run(_until_stopped(_sandbox(), code=0))
     except RuntimeError as exc:
         print(f"sandbox: {exc}", file=sys.stderr)
         return 1
 
 
 async def _sandbox() -> int:
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     print("Starting Kubernetes, AWS and the operator ...", file=sys.stderr, flush=True)
     async with Playground() as ground:
         await together(ground.start_kubernetes(), ground.start_aws())
@@ -166,15 +188,9 @@ async def _sandbox() -> int:
             say("\n".join(f"export {name}={value}" for name, value in variables.items()))
             say(f'export PATH="{Path(sys.executable).parent}:$PATH"')
             print(_HINTS.format(port=operator.port, log=operator.log_file), file=sys.stderr, flush=True)
-            ended = asyncio.create_task(operator.wait(limit=10**9))
-            waiting = asyncio.create_task(stopping.wait())
-            await asyncio.wait([ended, waiting], return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if ended.done():
-                print(operator.log[-4000:], file=sys.stderr)
-                return 1
-            ended.cancel()
-            return await operator.stop()
+            await operator.wait(limit=None)
+            print(operator.log[-4000:], file=sys.stderr)
+            return 1
 
 
 _HINTS = """
