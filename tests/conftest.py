@@ -72,9 +72,13 @@ def pytest_configure():
 def pytest_xdist_auto_num_workers(config):
     """How many workers `-n auto` starts: none for a single file, which they would not share.
 
-    Most tests wait for longer than they compute, so there are four workers more than there are cores.
+    None either if a path does not exist: pytest with workers does not say which one. Most tests wait for longer than they
+    compute, so there are four workers more than there are cores.
     """
-    if len(config.args) == 1 and ".py" in config.args[0]:
+    paths = [Path(argument.partition("::")[0]) for argument in config.args]
+    if not all((config.invocation_params.dir / path).exists() for path in paths):
+        return 0
+    if len(paths) == 1 and paths[0].suffix == ".py":
         return 0
     return min(len(os.sched_getaffinity(0)), 4) + 4
 
@@ -112,7 +116,9 @@ def pytest_collection_finish():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say at the end, in one line, whether real servers took part, and which."""
+    """Say at the end, in one line, whether real servers took part in tests, and which."""
+    if not any(terminalreporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "skipped")):
+        return
     assets = find_assets()
     if assets:
         terminalreporter.write_line(f"Kubernetes: real servers took part ({assets})")
