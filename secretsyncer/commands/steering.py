@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsyncer.commands import Subcommands, add_command, manifests
 from secretsyncer.errors import KubeError
-from secretsyncer.kube.objects import Object
+from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.resources import SYNCED_SECRETS
 from secretsyncer.sync.observed import REFRESH_ANNOTATION
 
@@ -77,6 +77,12 @@ def patch(verb: str, now: datetime) -> Object:
     return {"spec": {"suspend": True if verb == "suspend" else None}}
 
 
+async def _is_suspended(client: KubeClient, key: Key) -> bool:
+    """Whether it is. An empty patch reads the object with the permission that the command needs anyway."""
+    obj = await client.merge_patch(SYNCED_SECRETS, *key, {})
+    return bool((obj.get("spec") or {}).get("suspend"))
+
+
 def _action(chosen: argparse.Namespace) -> int:
     from secretsyncer.commands import cluster  # noqa: PLC0415 - the Kubernetes client takes long to import
 
@@ -85,6 +91,9 @@ def _action(chosen: argparse.Namespace) -> int:
         problems = []
         for key in keys:
             try:
+                if chosen.verb == "resume" and not await _is_suspended(client, key):
+                    print(f"SyncedSecret {key}: was not suspended")
+                    continue
                 obj = await client.merge_patch(SYNCED_SECRETS, *key, patch(chosen.verb, datetime.now(UTC)))
             except KubeError as error:
                 problems.append(f"SyncedSecret {key}: {error}")

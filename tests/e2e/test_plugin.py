@@ -140,7 +140,11 @@ async def test_a_suspended_object_keeps_its_secret_until_it_is_resumed(operator,
     code, out = await plugin("refresh", "-n", space.name, "demo")
     assert (code, "is suspended" in out) == (1, True)
     assert await space.data("demo") == {"a": b"1"}
-    assert (await plugin("resume", f"{space.name}/demo"))[0] == 0
+    assert await plugin("resume", f"{space.name}/demo") == (0, f"SyncedSecret {space.name}/demo: synced again\n")
+    assert await plugin("resume", f"{space.name}/demo") == (
+        0,
+        f"SyncedSecret {space.name}/demo: was not suspended\n",
+    )
     await space.until_data("demo", {"a": b"2"})
     assert "suspend" not in (await space.synced("demo"))["spec"]
 
