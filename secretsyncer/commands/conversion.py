@@ -66,7 +66,7 @@ def _action(chosen: argparse.Namespace) -> int:
     print(manifests.dump(report.results()), end="")
     if not (loaded.problems or report.refused or report.converted):
         print("nothing to convert: these files have no ExternalSecret and no AWSSecret", file=sys.stderr)
-    for line in (*(f"not converted: {problem}" for problem in loaded.problems), *report.lines()):
+    for line in report.lines(loaded.problems):
         print(clean(line), file=sys.stderr)
     failed = loaded.problems or report.refused or not report.converted
     return int(bool(failed or (chosen.strict and report.noted)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from secretsyncer.commands.convert.draft import Draft
 from secretsyncer.kube.objects import Object
@@ -22,8 +22,13 @@ class Report:
     def results(self) -> list[Object]:
         return [draft.synced_secret() for draft in self.converted]
 
-    def lines(self) -> Iterator[str]:
-        """What is not converted, then notes, then what depends on the values in AWS, then the summary."""
+    def lines(self, problems: Sequence[str] = ()) -> Iterator[str]:
+        """What is not converted, then notes, then what depends on the values in AWS, then the summary.
+
+        `problems`: objects that were not even read.
+        """
+        for problem in problems:
+            yield f"not converted: {problem}"
         for draft in self.refused:
             for obstacle in dict.fromkeys(draft.obstacles):
                 yield f"not converted: {draft.label}: {obstacle}"
@@ -31,7 +36,8 @@ class Report:
             for note in draft.notes:
                 yield f"note: {draft.label}: {note}"
         yield from self._common()
-        yield f"{len(self.converted)} converted, {len(self.noted)} with notes, {len(self.refused)} not converted"
+        refused = len(problems) + len(self.refused)
+        yield f"{len(self.converted)} converted, {len(self.noted)} with notes, {refused} not converted"
 
     def _common(self) -> Iterator[str]:
         for text in sorted({text for draft in self.converted for text in draft.common}):

@@ -817,6 +817,16 @@ def test_files_without_anything_to_convert_are_named(tmp_path, capsys):
     ]
 
 
+def test_an_object_that_cannot_be_read_counts_as_not_converted(tmp_path, capsys):
+    path = tmp_path / "cm.yaml"
+    path.write_text("{apiVersion: v1, kind: ConfigMap}")
+    assert cli.main(["convert", "-f", str(path)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"not converted: {path}: an object without metadata.name",
+        "0 converted, 0 with notes, 1 not converted",
+    ]
+
+
 def test_an_invalid_result_is_named(convert):
     _, problems = convert(kes(data=[{"key": "a", "name": "not/a key"}]))
     assert any("the result is not valid: spec.data[0].name" in problem for problem in problems), problems
