@@ -21,7 +21,9 @@ from secretsyncer.errors import SettingsError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    chosen = _parser(given[0] if given else "").parse_args(given)
+    chosen, unknown = _parser(given[0] if given else "").parse_known_args(given)
+    if unknown:
+        chosen.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         code = int(chosen.action(chosen))
         sys.stdout.flush()

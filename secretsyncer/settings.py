@@ -202,9 +202,17 @@ def load(environment: Mapping[str, str]) -> Settings:
         raise SettingsError("; ".join(_explain(error) for error in exc.errors())) from None
 
 
+_MESSAGES = {
+    "float_parsing": "must be a number",
+    "int_parsing": "must be a whole number",
+    "bool_parsing": "must be true or false",
+}
+"""Pydantic's own messages speak of Python."""
+
+
 def _explain(error: Any) -> str:
     name = error["loc"][0]
-    message = str(error["msg"])
+    message = _MESSAGES.get(error["type"], str(error["msg"]))
     for prefix in ("Value error, ", "Input should ", "String should "):
         message = message.removeprefix(prefix)
     must = message if message.startswith("must") else f"must {message}"

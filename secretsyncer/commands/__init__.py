@@ -24,5 +24,5 @@ def add_command(
     command = commands.add_parser(
         name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command.set_defaults(action=action)
+    command.set_defaults(action=action, parser=command)
     return command
