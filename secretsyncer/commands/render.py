@@ -76,7 +76,8 @@ def register(commands: Subcommands) -> None:
     command.add_argument(
         "--diff",
         action="store_true",
-        help="print the keys that differ from the Secrets in the cluster, and a summary; exit code 1 if there are any",
+        help="print the keys that differ from the Secrets in the cluster, and a summary; exit code 1 if there are any. It "
+        "does not check whether another object owns a Secret, or whether the operator refuses to empty one",
     )
     command.add_argument("--reveal", action="store_true", help="with --diff: print the values, too")
 
