@@ -72,15 +72,16 @@ def pytest_configure():
 def pytest_xdist_auto_num_workers(config):
     """How many workers `-n auto` starts: none for a single file, which they would not share.
 
-    None either if a path does not exist: pytest with workers does not say which one. Most tests wait for longer than they
-    compute, so there are four workers more than there are cores.
+    None either if a path does not exist: pytest with workers does not say which one. Unit tests compute, so there is a worker
+    for each core; most others wait for longer than they compute, so there are four more.
     """
     paths = [Path(argument.partition("::")[0]) for argument in config.args]
     if not all((config.invocation_params.dir / path).exists() for path in paths):
         return 0
     if len(paths) == 1 and paths[0].suffix == ".py":
         return 0
-    return min(len(os.sched_getaffinity(0)), 4) + 4
+    cores = min(len(os.sched_getaffinity(0)), 4)
+    return cores if all("unit" in path.parts for path in paths) else cores + 4
 
 
 def _in_order(items):
