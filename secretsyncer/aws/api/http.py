@@ -77,7 +77,7 @@ def check_endpoints(environment: Mapping[str, str]) -> None:
     for name in _ENDPOINTS:
         try:
             parts = urlsplit(environment.get(name) or "https://aws")
-            valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
+            valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
         except ValueError:
             valid = False
         if not valid:

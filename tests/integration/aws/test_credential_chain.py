@@ -60,6 +60,13 @@ def with_keys(env, **settings):
         env.setenv(name, value)
 
 
+def with_endpoint(env, tmp_path, url):
+    """One of a profile: that of a variable is checked at the start."""
+    with_keys(env)
+    env.delenv("AWS_ENDPOINT_URL")
+    in_config(tmp_path, f"[default]\nendpoint_url = {url}\n")
+
+
 ENDPOINTS = (
     "127.0.0.1:4566",
     "http://127.0.0.1:port",
@@ -120,7 +127,7 @@ WAYS = {
         tmp,
         "[default]\nsso_start_url = https://x\nsso_region = eu-west-1\nsso_account_id = 1\nsso_role_name = x\n",
     ),
-    "endpoint: without a scheme": lambda env, _: with_keys(env, AWS_ENDPOINT_URL="127.0.0.1:4566"),
+    "endpoint: without a scheme": lambda env, tmp: with_endpoint(env, tmp, "127.0.0.1:4566"),
     "metadata service: not a URL": lambda env, _: [
         env.setenv("AWS_EC2_METADATA_DISABLED", "false"),
         env.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "nonsense"),
@@ -212,8 +219,10 @@ async def test_a_failure_to_find_credentials_is_one_line_and_temporary(
 
 
 @pytest.mark.parametrize("url", ENDPOINTS)
-async def test_an_endpoint_that_is_no_address_is_one_line_and_passes(aws, nothing, make_side, url, no_waiting):
-    with_keys(nothing, AWS_ENDPOINT_URL=url)
+async def test_an_endpoint_that_is_no_address_is_one_line_and_passes(
+    aws, nothing, make_side, tmp_path, url, no_waiting
+):
+    with_endpoint(nothing, tmp_path, url)
     side = await make_side()
     error = await side.get(ref("app"))
     assert isinstance(error, Unavailable), error

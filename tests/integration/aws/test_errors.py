@@ -232,7 +232,7 @@ async def test_a_missing_or_wrong_region_stops_the_start_with_one_line(aws_env, 
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"])
-@pytest.mark.parametrize("url", ["foo", "http://", "http://[::1", "ftp://aws"])
+@pytest.mark.parametrize("url", ["foo", "http://", "http://[::1", "ftp://aws", "http://aws:port"])
 async def test_an_endpoint_that_is_no_url_stops_the_start_with_one_line(aws_env, make_side, name, url):
     aws_env.setenv(name, url)
     with pytest.raises(SettingsError, match=f"^{name}: not a URL"):
