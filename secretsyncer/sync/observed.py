@@ -34,6 +34,7 @@ FINALIZERS = 5
 _NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
 OTHERS = "labelsAndAnnotations"
 _OBJECT_FIELDS = (*_NAMESPACE_FIELDS, "namespace", "generation", "creationTimestamp")
+_SHARED_FIELDS = ("name", "namespace", "uid", "creationTimestamp")
 
 
 # Digests are compared only within this process. With a random key, they are useless to anybody else.
@@ -70,7 +71,7 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
         data, annotations, owners, finalizers = {}, {}, [], []
     return {
         "metadata": {
-            "name": metadata["name"],
+            "name": sys.intern(metadata["name"]),
             "namespace": sys.intern(metadata.get("namespace", "")),
             "uid": metadata.get("uid", ""),
             "resourceVersion": metadata.get("resourceVersion", ""),
@@ -113,12 +114,14 @@ def synced_secret_view(obj: Object) -> Object:
     annotations = metadata.get("annotations") or {}
     others = {name: text for name, text in annotations.items() if not name.startswith("kubectl.kubernetes.io/")}
     kept = {name: metadata[name] for name in _OBJECT_FIELDS if name in metadata}
+    # Keys, records and Secrets have them, too, and each event brings them as new strings.
+    kept |= _sharing({name: kept[name] for name in _SHARED_FIELDS if name in kept})
     if finalizers := metadata.get("finalizers"):
         kept["finalizers"] = finalizers[:FINALIZERS]
     kept[OTHERS] = digest(json.dumps([metadata.get("labels"), others], sort_keys=True)).hex()
     if REFRESH_ANNOTATION in annotations:
         kept["annotations"] = {REFRESH_ANNOTATION: brief("", annotations[REFRESH_ANNOTATION])}
-    kept["namespace"] = sys.intern(kept.get("namespace", ""))  # the same text in all objects of a namespace
+    kept.setdefault("namespace", "")
     view: Object = {name: sys.intern(obj[name]) for name in ("apiVersion", "kind") if name in obj} | {
         "metadata": kept
     }

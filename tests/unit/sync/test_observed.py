@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from secretsyncer.errors import Reason, Rejected
@@ -105,6 +107,18 @@ def test_of_a_synced_secret_everything_is_kept_that_is_read():
         *("annotations", OTHERS),
     }
     assert kept["metadata"]["annotations"] == {REFRESH_ANNOTATION: "now"}
+
+
+def test_the_texts_that_an_object_its_keys_and_its_secret_share_are_kept_once():
+    def event(obj):
+        obj["metadata"] |= {"creationTimestamp": "2026-01-01T00:00:00Z"}
+        return json.loads(json.dumps(obj))  # each brings new strings
+
+    first, later = (synced_secret_view(event(synced_secret(name="some-app"))) for _ in range(2))
+    for field in ("name", "namespace", "uid", "creationTimestamp"):
+        assert first["metadata"][field] is later["metadata"][field]
+    secret = summarise(event(kube_secret({}, name="some-app")))
+    assert secret["metadata"]["name"] is first["metadata"]["name"]
 
 
 def test_of_the_finalizers_of_a_synced_secret_the_first_are_kept():
