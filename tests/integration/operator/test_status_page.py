@@ -95,7 +95,7 @@ async def test_probes_and_the_front_page_do_not_wait_for_a_client_that_asks_for_
         asking = [asyncio.create_task(keep_asking(port, number, statuses)) for number in range(20)]
         try:
             for path, times in took.items():
-                for _ in range(8):
+                for _ in range(5):
                     began = time.monotonic()
                     status, _ = await get(port, path)
                     times.append(time.monotonic() - began)
@@ -106,8 +106,8 @@ async def test_probes_and_the_front_page_do_not_wait_for_a_client_that_asks_for_
                 task.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
     assert statuses.count(503) > WAITING  # nobody can make this process render all of it
-    assert sorted(took["/healthz"])[4] < PROBE
-    assert sorted(took["/"])[4] < 20  # one a second, beside those of the filters, on a busy machine
+    assert sorted(took["/healthz"])[2] < PROBE
+    assert sorted(took["/"])[2] < 20  # one a second, beside those of the filters, on a busy machine
 
 
 async def keep_asking(port, number, statuses):
