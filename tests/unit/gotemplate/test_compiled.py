@@ -9,7 +9,7 @@ import pytest
 import wasmtime
 
 from secretsyncer.gotemplate import compiled
-from secretsyncer.gotemplate.engine import EngineCatalogue, TemplateEngine, compile_ahead
+from secretsyncer.gotemplate.engine import compile_ahead
 
 TINY = '(module (memory (export "memory") 1))'
 
@@ -138,12 +138,3 @@ def test_compiled_ahead_serves_every_user(small, compilations, tmp_path, monkeyp
         monkeypatch.setattr(compiled.os, "geteuid", lambda: 54321)
     compiled.load(compiled.engine(), cache)
     assert len(compilations) == 1
-
-
-def test_the_engine_runs_from_a_fresh_cache_and_without_one(tmp_path, cache_dir):
-    engine = TemplateEngine(cache_dir=tmp_path / "cache", deadline=30)
-    assert engine.render_sync("{{ 1 }}", EngineCatalogue({}), {}).output == "1"
-    engine.close()
-    assert [file.name for file in files(tmp_path / "cache")] == [
-        file.name for file in files(cache_dir) if file.name in {f.name for f in files(tmp_path / "cache")}
-    ]
