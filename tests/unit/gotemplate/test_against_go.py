@@ -14,7 +14,8 @@ import pytest
 
 import hatch_build
 from secretsyncer.gotemplate.engine import Rendered, TemplateFailure
-from tests.unit.gotemplate.conftest import CATALOGUE, VALUES
+from tests.support.engines import CATALOGUE
+from tests.unit.gotemplate.conftest import VALUES
 
 PROGRAM = r"""
 package main
