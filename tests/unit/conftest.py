@@ -7,7 +7,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from secretsyncer.gotemplate.engine import TemplateEngine
+from tests.support.engines import cache_dir, engine
+
+__all__ = ["cache_dir", "engine"]
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -34,14 +36,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("looptime"):
             item.add_marker(ONE_LOOK)
-
-
-@pytest.fixture(scope="session")
-def engine(request):
-    """The template engine, on a cache that stays between runs: compiling it takes seconds. It waits for a busy machine."""
-    made = TemplateEngine(cache_dir=Path(request.config.rootpath, ".cache", "gotemplate"), deadline=30)
-    yield made
-    made.close()
 
 
 @pytest.fixture

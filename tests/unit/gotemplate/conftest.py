@@ -1,13 +1,13 @@
-"""One engine for all tests of templates, and what they render."""
+"""What tests of templates render."""
 
 from __future__ import annotations
 
 import pytest
 
 from secretsyncer.gotemplate.engine import Rendered, TemplateFailure
-from tests.support.engines import built, cache_dir, catalogue, engine
+from tests.support.engines import built, catalogue
 
-__all__ = ["built", "cache_dir", "catalogue", "engine"]
+__all__ = ["built", "catalogue"]
 
 VALUES = {
     "all": '{"user":"bob","port":5432,"ratio":1.5,"flag":true,"no":false,"zero":0,"empty":"","none":null,'
