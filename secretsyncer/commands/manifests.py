@@ -61,7 +61,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _objects(path: Path, *, letters_are_text: bool) -> Iterator[Any]:
-    documents = _load(path, partial(_documents, letters_are_text=letters_are_text))
+    documents = _load(path, json.loads, partial(kube_yaml.load_all, letters_are_text=letters_are_text))
     if not all(isinstance(document, dict) for document in documents):
         raise SettingsError(f"{path}: must hold objects")
     for document in documents:
@@ -88,9 +88,16 @@ def _problem(obj: Any) -> str:
     return ""
 
 
-def _load(path: Path, parse: Callable[[str], list[Any]]) -> list[Any]:
+def _load(path: Path, as_json: Callable[[str], Any], as_yaml: Callable[[str], list[Any]]) -> list[Any]:
+    """Parsed as JSON if it is JSON, because the parser of YAML rejects tabs and some escapes."""
     try:
-        return parse(sys.stdin.read() if str(path) == "-" else path.read_text("utf-8"))
+        text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
+        try:
+            return [as_json(text)]
+        except kube_yaml.DuplicateKeyError:
+            raise
+        except (ValueError, RecursionError):
+            return as_yaml(text)
     except OSError as exc:
         raise SettingsError(f"{path}: {exc.strerror}") from None
     except kube_yaml.DuplicateKeyError as exc:
@@ -101,27 +108,10 @@ def _load(path: Path, parse: Callable[[str], list[Any]]) -> list[Any]:
         raise SettingsError(f"{path}{where}: not valid YAML or JSON") from None
 
 
-def _documents(text: str, *, letters_are_text: bool) -> list[Any]:
-    """Parsed as JSON if it is JSON, because the parser of YAML rejects tabs and some escapes."""
-    try:
-        return [json.loads(text)]
-    except (ValueError, RecursionError):
-        return kube_yaml.load_all(text, letters_are_text=letters_are_text)
-
-
-def _unique_documents(text: str) -> list[Any]:
-    """As `_documents`. Raises DuplicateKeyError as well."""
-    try:
-        return [json.loads(text, object_pairs_hook=kube_yaml.unique)]
-    except kube_yaml.DuplicateKeyError:
-        raise
-    except (ValueError, RecursionError):
-        return kube_yaml.load_unique(text)
-
-
 def load_secrets(path: Path) -> dict[str, Any]:
     """The one map of a file; empty where it holds none. Raises SettingsError with file and position, or key."""
-    documents = _load(path, _unique_documents)
+    as_json = partial(json.loads, object_pairs_hook=kube_yaml.unique)
+    documents = _load(path, as_json, kube_yaml.load_unique)
     if not all(isinstance(document, dict) for document in documents):
         raise SettingsError(f"{path}: must be a map of names to secrets")
     if len(documents) > 1:
