@@ -77,7 +77,7 @@ class GatedReader:
         answer = budget.long_work.answer
         new = {ref for ref in refs if ref not in budget.read}
         budget.charge("reads", len(new))
-        refused = await answer(lambda: self.refusals(grant, refs, listings)) if grant.tag else {}
+        refused = await self._refused(grant, refs, listings, budget)
         permitted = [ref for ref in refs if ref not in refused]
         again = [ref for ref in permitted if ref not in new]
         found = dict(await answer(lambda: self._values.get_many(again, listings))) if again else {}
@@ -93,13 +93,18 @@ class GatedReader:
         self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget
     ) -> Mapping[SecretRef, SecretValue]:
         """The values that can be read, of secrets that may be needed: not too many, and no failures. Raises StillWaiting."""
-        answer = budget.long_work.answer
-        refused = await answer(lambda: self.refusals(grant, refs, listings)) if grant.tag else {}
+        refused = await self._refused(grant, refs, listings, budget)
         permitted = [ref for ref in refs if ref not in refused]
-        found = await answer(lambda: self._values.likely(permitted, listings))
+        found = await budget.long_work.answer(lambda: self._values.likely(permitted, listings))
         budget.read.update(versions_of(found))
         budget.charge("reads", len(found))
         return found
+
+    async def _refused(
+        self, grant: Grant, refs: Collection[SecretRef], listings: Listings, budget: Budget
+    ) -> dict[SecretRef, SyncFailure]:
+        """As `refusals`. Most grants have no tag rule, and need no limit of time. Raises StillWaiting."""
+        return await budget.long_work.answer(lambda: self.refusals(grant, refs, listings)) if grant.tag else {}
 
     async def refusals(
         self, grant: Grant, refs: Collection[SecretRef], listings: Listings

@@ -27,16 +27,15 @@ class Gate:
         except Unavailable:
             if self._operator.known_account is not None:
                 raise
+        why: SyncFailure | None = None
         try:
             await long_work.answer(self._operator.account)
         except SyncFailure as failure:
             why = without_frames(failure)
-        else:
-            return self.authorize(synced, namespace)
         try:
             return self.authorize(synced, namespace)
         except Unavailable as unknown:
-            if unknown.reason is not Reason.AWS_UNAVAILABLE:
+            if why is None or unknown.reason is not Reason.AWS_UNAVAILABLE:
                 raise
             message = f"{unknown.message}: {why.message}"
         raise Unavailable(Reason.AWS_UNAVAILABLE, message, retry_after=why.retry_after)
