@@ -9,8 +9,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import re2
-
 LONGEST_NAME = 4096
 """Characters of a key that is rewritten, and of what it becomes on the way."""
 
@@ -22,6 +20,8 @@ _GROUP = re.compile(r"\$(\$|[0-9]{1,2}|\{[0-9]{1,2}\})")
 
 def compile(pattern: str) -> Any:  # noqa: A001 - what it does
     """The compiled pattern. Raises ValueError with the problem."""
+    import re2  # noqa: PLC0415 - it takes 2.6 MiB, and most objects have no regular expression
+
     options = re2.Options()
     options.log_errors = False
     options.max_mem = 1 << 20  # bytes; RE2's own default is eight times that

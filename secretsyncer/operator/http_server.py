@@ -55,7 +55,7 @@ class Server:
         health: Mapping[str, Check],
         readiness: Mapping[str, Check],
         notes: Mapping[str, Check] | None = None,
-        page: Site | None = None,
+        page: Callable[[], Site] | None = None,
     ) -> None:
         self._host = host
         self._port = port

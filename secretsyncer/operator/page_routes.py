@@ -15,7 +15,7 @@ from aiohttp import web
 from secretsyncer.kube.objects import Key
 from secretsyncer.operator.answers import rendered
 from secretsyncer.operator.renderings import INTERVAL, Renderings
-from secretsyncer.operator.status_page.layout import POLICY
+from secretsyncer.operator.status_page.style import POLICY
 from secretsyncer.operator.status_page.view import View
 
 SHARE, SHORT_SHARE = 0.2, 0.05
@@ -59,8 +59,8 @@ def short_pause(took: float) -> float:
     return max(min(INTERVAL, took / SHORT_SHARE), took / SHARE)
 
 
-def add_pages(router: web.UrlDispatcher, site: Site, executor: Executor) -> tuple[Renderings, ...]:
-    """Add the routes; whoever renders for them."""
+def add_pages(router: web.UrlDispatcher, site: Callable[[], Site], executor: Executor) -> tuple[Renderings, ...]:
+    """Add the routes; whoever renders for them. `site` is called when someone asks for a page."""
     whole, about_aws = (Renderings(executor, pause) for _ in range(2))
     filtered, objects, absent = (Renderings(executor, short_pause, of_one=OF_ONE) for _ in range(3))
 
@@ -70,16 +70,17 @@ def add_pages(router: web.UrlDispatcher, site: Site, executor: Executor) -> tupl
         except ValueError as exc:
             return web.Response(status=400, text=f"{exc}\n", headers={"X-Content-Type-Options": "nosniff"})
         turns = filtered if view != View() else whole
-        return await rendered(request, turns, view, partial(site.front, view), HEADERS)
+        return await rendered(request, turns, view, partial(site().front, view), HEADERS)
 
     async def one(request: web.Request) -> web.Response:
         key = Key(request.match_info["namespace"], request.match_info["name"])
-        if not site.has(key):
-            return await rendered(request, absent, None, site.missing, HEADERS, status=404)
-        return await rendered(request, objects, key, partial(site.one, key), HEADERS)
+        pages = site()
+        if not pages.has(key):
+            return await rendered(request, absent, None, pages.missing, HEADERS, status=404)
+        return await rendered(request, objects, key, partial(pages.one, key), HEADERS)
 
     async def aws(request: web.Request) -> web.Response:
-        return await rendered(request, about_aws, None, site.aws, HEADERS)
+        return await rendered(request, about_aws, None, site().aws, HEADERS)
 
     router.add_get("/", front)
     router.add_get("/objects/{namespace}/{name}", one)

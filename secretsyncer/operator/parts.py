@@ -7,7 +7,7 @@ import socket
 import time
 import uuid
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from operator import attrgetter
 
 from prometheus_client import CollectorRegistry
@@ -31,12 +31,12 @@ from secretsyncer.kube.reflector import BEAT_LIMIT
 from secretsyncer.kube.resources import NAMESPACES, SECRETS, SYNCED_SECRETS
 from secretsyncer.kube.streamed_lists import StreamedLists
 from secretsyncer.kube.workqueue import BACKOFF, WorkQueue
-from secretsyncer.loops import Heartbeats
+from secretsyncer.loops import Heartbeats, loop_time
 from secretsyncer.metrics import Metrics
 from secretsyncer.operator.aws_sides import aws_sides
 from secretsyncer.operator.checks import REFUSED_LIMIT, accepted, notes, readiness
 from secretsyncer.operator.http_server import Server
-from secretsyncer.operator.status_page.site import StatusPage
+from secretsyncer.operator.page_routes import Site
 from secretsyncer.settings import Settings
 from secretsyncer.sync.apply import Writer
 from secretsyncer.sync.authorize import Rules
@@ -193,16 +193,18 @@ def build(settings: Settings, client: KubeClient, sessions: Sessions, metrics: M
     heartbeats.checks["workers"] = controller.stuck
     heartbeats.checks["kubernetes credentials"] = accepted(client, within=REFUSED_LIMIT)
     pollers = tuple(side.poller for side in aws.values())
-    page = StatusPage(
-        stores,
-        pollers,
-        queue,
-        metrics,
-        rules=rules,
-        leading=lambda: controller.leading,
-        account=lambda: sessions.known_account,
-        events=events.sent,
-    )
+    began = loop_time()
+
+    @cache
+    def page() -> Site:
+        """The status page, made when someone first looks: what writes its HTML takes 1 MiB."""
+        from secretsyncer.operator.status_page.site import StatusPage  # noqa: PLC0415 - see above
+
+        return StatusPage(
+            stores, pollers, queue, metrics, rules=rules, events=events.sent, began=began,
+            leading=lambda: controller.leading, account=lambda: sessions.known_account,
+        )  # fmt: skip
+
     server = Server(
         *settings.listen,
         registry=metrics.registry,

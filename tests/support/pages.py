@@ -108,6 +108,7 @@ async def site(objects, metrics, *, problem=None, leading=True, spaces=(), event
         leading=lambda: leading,
         account=lambda: Account("aws", ACCOUNT),
         events=lambda uid: [event for event in events if event["uid"] == uid],
+        began=loop_time(),
     )
 
 
@@ -115,7 +116,7 @@ async def site(objects, metrics, *, problem=None, leading=True, spaces=(), event
 async def served(page, metrics):
     """A server that has this page; its port."""
     server = Server(
-        "127.0.0.1", 0, registry=metrics.registry, health={"loops": lambda: None}, readiness={}, page=page
+        "127.0.0.1", 0, registry=metrics.registry, health={"loops": lambda: None}, readiness={}, page=lambda: page
     )
     await server.start()
     try:

@@ -288,6 +288,15 @@ def test_the_operator_loads_no_other_command():
     assert ran.stdout.splitlines()[-1] == "['secretsyncer.commands.run', 'secretsyncer.commands.terminal']"
 
 
+def test_the_operator_starts_without_what_only_some_objects_or_visitors_need():
+    code = (
+        "import sys, secretsyncer.operator.app\n"
+        "print(sorted({'re2', 'wasmtime', 'htpy', 'yaml', 'kubernetes_asyncio.client'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert ran.stdout == "[]\n"
+
+
 def test_each_command_is_found_by_its_name_alone(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])

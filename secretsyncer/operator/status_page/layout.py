@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,21 +12,12 @@ from markupsafe import Markup
 from secretsyncer import __version__
 from secretsyncer.ages import age
 from secretsyncer.explain.state import Acts
+from secretsyncer.operator.status_page.style import STYLE
 from secretsyncer.operator.status_page.view import SLUGS
 
-
-def _file(name: str) -> Markup:
-    """A file of this package, which is HTML already, without its line breaks."""
-    return Markup(Path(__file__).with_name(name).read_text("utf-8").replace("\n", ""))  # noqa: S704 - our own
-
-
-_STYLE, _SHAPES = _file("style.css"), _file("icons.svg")
+_STYLE = Markup(STYLE)  # noqa: S704 - our own
+_SHAPES = Markup(Path(__file__).with_name("icons.svg").read_text("utf-8").replace("\n", ""))  # noqa: S704 - our own
 """The icons have a shape for each state, so that colour is not all that distinguishes them."""
-_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
-POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""The Content-Security-Policy of every page: one style sheet, which is in the page, and nothing else."""
 
 
 class Frame(NamedTuple):

@@ -28,7 +28,10 @@ Render = Callable[[], bytes]
 
 
 class StatusPage:
-    """The pages of one process. `leading` returns whether it reconciles; `events`, what it sent about an object's uid."""
+    """The pages of one process. `leading` returns whether it reconciles; `events`, what it sent about an object's uid.
+
+    `began` is the loop's time at which the process started.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class StatusPage:
         leading: Callable[[], bool],
         account: Callable[[], Account | None],
         events: Callable[[str], Sequence[Object]],
+        began: float,
     ) -> None:
         self._stores = stores
         self._pollers = pollers
@@ -50,7 +54,7 @@ class StatusPage:
         self._leading = leading
         self._account = account
         self._events = events
-        self._began = loop_time()
+        self._began = began
 
     def front(self, view: View) -> Render:
         """The page at `/`. The store replaces objects and never changes them, so a list of them is a snapshot."""

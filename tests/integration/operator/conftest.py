@@ -23,7 +23,7 @@ async def serve():
             health=health or Checks(),
             readiness=readiness or Checks(),
             notes=notes,
-            page=page,
+            page=page and (lambda: page),
         )
         servers.append(server)
         await server.start()

@@ -175,7 +175,7 @@ async def test_the_page_shows_the_objects(process):
     one.cluster.put(synced_secret(literal("a", "1")))
     async with one.running():
         await asyncio.sleep(1)
-        page = one.served["page"]
+        page = one.served["page"]()
         assert b'data-object="team/demo"' in page.front(View())()
         shown = page.one(Key("team", "demo"))().decode()
         assert "leader" in shown

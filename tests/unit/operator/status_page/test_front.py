@@ -13,8 +13,9 @@ from secretsyncer.ages import age, seconds
 from secretsyncer.aws.listing.outlook import Outlook
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.operator.status_page.front import MESSAGE, SOURCES, SPACES, front
-from secretsyncer.operator.status_page.layout import POLICY, Frame
+from secretsyncer.operator.status_page.layout import Frame
 from secretsyncer.operator.status_page.overview import NAMESPACES, REASONS, ROWS, overview
+from secretsyncer.operator.status_page.style import POLICY
 from secretsyncer.operator.status_page.view import SEARCH_LIMIT, View
 from secretsyncer.sync import status
 from secretsyncer.sync.status import Source
