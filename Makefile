@@ -13,7 +13,7 @@ NO_CLUSTER := make run: kubectl reaches no cluster. Start one (kind create clust
   use-context NAME), or use make sandbox, which needs none. kubectl:
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test chaos hostile bench demo run sandbox docs site envtest tools image release sbom audit lock
+.PHONY: help install check test coverage chaos hostile bench demo run sandbox docs site envtest tools image release sbom audit lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,9 +39,12 @@ check: .venv/.installed .cache/actionlint ## lint, format, types, import layers,
 	cd .ci/actionlint && GOTOOLCHAIN=local $(abspath $(BIN))/go build -buildvcs=false -o $(abspath $@) github.com/rhysd/actionlint/cmd/actionlint
 
 # Byte code is written even if the environment says not to: else each of hundreds of processes compiles what it imports.
-test: export PYTHONDONTWRITEBYTECODE :=
+test coverage: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/.installed ## run all tests that this machine can run (make envtest adds those on real servers)
-	$(BIN)/python -m pytest -n auto $(or $(ARGS),--cov --cov-report= --coverage-floors)
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+coverage: .venv/.installed ## run unit and integration tests, and fail if they cover less of a folder than they did
+	$(BIN)/python -m pytest -n auto --cov --cov-report= --coverage-floors tests/unit tests/integration
 
 chaos: .venv/.installed ## inject random faults for three minutes, on a real API server (ARGS='--seed 1 --seconds 60')
 	$(BIN)/python -m tests.chaos $(ARGS)

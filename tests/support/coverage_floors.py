@@ -1,6 +1,6 @@
 """Coverage with branches, by the tests in `MEASURED` alone, and what it must not fall below.
 
-`make test` runs everything with `--cov --coverage-floors`. Tests elsewhere run the operator in a process of its own,
+`make coverage` and the gate run tests with `--cov --coverage-floors`. Tests elsewhere run the operator in a process of its own,
 or take a minute to show what a unit test shows at once: they are not traced, which also keeps them fast. A floor is
 the percentage that was reached, rounded down.
 """
