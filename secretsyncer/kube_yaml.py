@@ -169,7 +169,7 @@ class _UniqueLoader(_Loader):
             self._check(child[1] if isinstance(child, tuple) else child, checked)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Quotes texts that kubectl would read as another type, and writes texts of several lines as blocks."""
 
 
