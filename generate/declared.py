@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from functools import cache
 from itertools import pairwise
 from textwrap import dedent
 from typing import Any
@@ -24,9 +25,15 @@ Node = dict[str, Any]
 
 def tree(model: type[Fields]) -> Node:
     """The fields of the model. Raises LookupError if one has no description."""
-    schema = model.model_json_schema(schema_generator=_Generator)
-    resolved: Node = _resolved(schema, schema.pop("$defs", {}))
+    schema = _schema(model)
+    resolved: Node = _resolved({**schema, "$defs": {}}, schema.get("$defs", {}))
+    del resolved["$defs"]
     return resolved
+
+
+@cache
+def _schema(model: type[Fields]) -> Node:
+    return model.model_json_schema(schema_generator=_Generator)
 
 
 def sentences(node: Node) -> str:

@@ -265,6 +265,8 @@ _TEXTS: dict[tuple[CallOutcome, str], str] = {
 
 def one_line(text: str) -> str:
     """Foreign text as one printable line. A long text is cut in the middle."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(text.split())
     half = (_QUOTED - 3) // 2
     return line if len(line) <= _QUOTED else f"{line[:half]} … {line[-half:]}"
