@@ -6,6 +6,7 @@ With `-n` (pytest-xdist), each worker process has servers of its own, and runs w
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import os
 from collections import defaultdict
@@ -57,7 +58,7 @@ ANY_VERSION = {
 """Files about AWS's faults and messages, and about the operator's own memory and speed: the gate runs them on one version."""
 
 
-def pytest_configure():
+def pytest_configure(config):
     """There is no event loop but where a test has one: else looptime makes one for the first test that has none.
 
     Nobody closes that one, and the warning of it fails whichever test the garbage collector runs in.
@@ -67,13 +68,16 @@ def pytest_configure():
     # The benchmarks measure servers with Go's defaults, and the operator does not inherit this.
     os.environ.setdefault("GOGC", "400")
     os.environ.setdefault("GOMEMLIMIT", "1GiB")
+    if hasattr(config, "workerinput"):
+        # After everything has been closed and reported, Python would take three more seconds to free each object.
+        atexit.register(os._exit, 0)
 
 
 def pytest_xdist_auto_num_workers(config):
     """How many workers `-n auto` starts: none for a single file, which they would not share.
 
-    None either if a path does not exist: pytest with workers does not say which one. Unit tests compute, so there is a worker
-    for each core; most others wait for longer than they compute, so there are four more.
+    None either if a path does not exist: pytest with workers does not say which one. Unit tests compute, so there is one
+    worker more than cores; most others wait for longer than they compute, so there are four more.
     """
     paths = [Path(argument.partition("::")[0]) for argument in config.args]
     if not all((config.invocation_params.dir / path).exists() for path in paths):
@@ -81,7 +85,7 @@ def pytest_xdist_auto_num_workers(config):
     if len(paths) == 1 and paths[0].suffix == ".py":
         return 0
     cores = min(len(os.sched_getaffinity(0)), 4)
-    return cores if all("unit" in path.parts for path in paths) else cores + 4
+    return cores + (1 if all("unit" in path.parts for path in paths) else 4)
 
 
 def _in_order(items):
@@ -111,9 +115,15 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason=HOW_TO_GET))
 
 
-def pytest_collection_finish():
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection():
     """Thousands of collected tests stay: the garbage collector need not look through them again and again."""
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter):

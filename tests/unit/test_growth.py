@@ -151,7 +151,7 @@ async def test_reconciles_and_resyncs_of_all_objects():
 
         async def reconciles():
             async with core.running():
-                await asyncio.sleep(300)
+                await asyncio.sleep(200)
             assert core.count("changed") == size
             assert core.count("unchanged") >= size
 

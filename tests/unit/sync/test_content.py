@@ -439,7 +439,7 @@ REPEATED = {
     "one long key": {
         "dataFrom": {
             **all_keys("long"),
-            "rewrite": [{"source": f"(?:.?){{900}}@{n}", "target": ""} for n in range(20)],
+            "rewrite": [{"source": f"(?:.?){{900}}@{n}", "target": ""} for n in range(10)],
         }
     },
 }

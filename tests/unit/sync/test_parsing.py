@@ -91,6 +91,6 @@ def test_an_invalid_spec_is_parsed_once_per_generation():
 
 def test_compiled_expressions_are_kept_up_to_a_size():
     jmespath.check("a.b")
-    for number in range(200):
+    for number in range(100):
         jmespath.check("[]" * 240 + f".c{number}")
     assert jmespath._compile.cache.currsize <= 32 << 10

@@ -125,7 +125,7 @@ def test_of_a_type_that_is_longer_than_any_valid_one_only_the_beginning_is_kept(
 def test_what_is_always_kept_of_a_secret_is_little_even_if_its_holders_are_forged(delete):
     """Names of objects that do not exist, as many and as long as they may be."""
     more = {"deletionPolicy": "Delete"} if delete else {}
-    count = 100
+    count = 25
     tracemalloc.start()
     try:
         holders, kept = Holders(), []
