@@ -44,19 +44,6 @@ LONGEST = (
 )
 """Files that take a minute and more. They begin first, so that no worker is left alone with one at the end."""
 
-ANY_VERSION = {
-    "test_aws_bounds.py",
-    "test_aws_credentials.py",
-    "test_bench_smoke.py",
-    "test_event_queue.py",
-    "test_event_queue_failures.py",
-    "test_fault_aws.py",
-    "test_fault_objects.py",
-    "test_hostile.py",
-    "test_parameter_faults.py",
-}
-"""Files about AWS's faults and messages, and about the operator's own memory and speed: the gate runs them on one version."""
-
 
 def pytest_configure(config):
     """There is no event loop but where a test has one: else looptime makes one for the first test that has none.
@@ -103,12 +90,9 @@ def _in_order(items):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Order the files for workers, mark them, and skip what needs a real API server where there is none."""
+    """Order the files for workers, and skip what needs a real API server where there is none."""
     if hasattr(config, "workerinput"):
         items[:] = _in_order(items)
-    for item in items:
-        if item.path.name in ANY_VERSION:
-            item.add_marker("any_version")
     if find_assets() is None:
         for item in items:
             if item.get_closest_marker("real"):
