@@ -56,7 +56,7 @@ class SecretsManager:
             error["SecretId"]: from_code(
                 str(error.get("ErrorCode", "")),
                 str(error.get("Message", "")),
-                operation=operation,
+                operation="GetSecretValue",  # so the condition is the same, whichever call read it
                 identity=identity,
                 secret=error["SecretId"],
                 request_id=request_id,

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from secretsyncer.aws.failures import AwsError
 from secretsyncer.aws.identity import OPERATOR, Identity
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.errors import Reason, Rejected, SettingsError, Unavailable
@@ -118,6 +119,21 @@ async def test_denied_missing_deleted_and_empty_secrets_read_differently(aws, si
     assert "AWSCURRENT" in empty.message
     assert aws.calls["BatchGetSecretValue", reader.role] == 1
     assert aws.calls["GetSecretValue", reader.role] == 2  # only what was denied is asked for once more
+
+
+async def test_a_secret_fails_in_the_same_words_alone_and_in_a_batch(aws, side, reader):
+    """Otherwise the next reconcile, which asks for it alone, would write the status and an Event once more."""
+    for name in ("denied", "deleted", "locked"):
+        aws.world.create(name, "x")
+    aws.world.create("empty")
+    aws.world.delete("deleted")
+    aws.world.role("reader", read=["deleted", "locked", "empty", "missing"], kms_denied=["locked"])
+    refs = [ref(name, reader, region=side.sessions.region) for name in ("denied", "missing", "deleted", "empty", "locked")]
+    batch = await side.api.batch_get(reader, side.sessions.region, refs)
+    for one in refs:
+        with pytest.raises(AwsError) as alone:
+            await side.api.get(one)
+        assert batch.failures[one].same_as(alone.value.failure), one.id
 
 
 async def test_a_role_that_may_not_be_assumed_is_told_apart_from_a_secret_that_may_not_be_read(aws, side):
