@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -95,6 +96,8 @@ def advised(rule: Rule, otherwise: str) -> Rule:
 def _reader(path: str) -> Callable[[Any], Any]:
     """A function that returns the value at a path, or None."""
     attributes = [to_snake(name) for name in path.split(".")]
+    if len(attributes) == 1:
+        return attrgetter(attributes[0])
 
     def read(fields: Any) -> Any:
         for attribute in attributes:
