@@ -128,7 +128,10 @@ async def test_a_secret_fails_in_the_same_words_alone_and_in_a_batch(aws, side, 
     aws.world.create("empty")
     aws.world.delete("deleted")
     aws.world.role("reader", read=["deleted", "locked", "empty", "missing"], kms_denied=["locked"])
-    refs = [ref(name, reader, region=side.sessions.region) for name in ("denied", "missing", "deleted", "empty", "locked")]
+    refs = [
+        ref(name, reader, region=side.sessions.region)
+        for name in ("denied", "missing", "deleted", "empty", "locked")
+    ]
     batch = await side.api.batch_get(reader, side.sessions.region, refs)
     for one in refs:
         with pytest.raises(AwsError) as alone:
