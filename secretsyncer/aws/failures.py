@@ -241,7 +241,8 @@ def _failure(
     if code == "DecryptionFailure":
         what = "{identity} is not allowed to decrypt {kind} {secret} with its KMS key"
     text = what.format(identity=identity, role=identity.role, kind=service.kind, secret=secret, operation=operation)
-    detail = f"{operation}: {code}" if code else operation
+    named = service.reads_as if operation in service.reads else operation
+    detail = f"{named}: {code}" if code else named
     message = f"{text} ({detail})" + (f": {why}" if why else "")
     return Failure(outcome, f"{message.rstrip('.')}. {step}" if step else message, operation, code)
 

@@ -56,7 +56,7 @@ class SecretsManager:
             error["SecretId"]: from_code(
                 str(error.get("ErrorCode", "")),
                 str(error.get("Message", "")),
-                operation="GetSecretValue",  # so the condition is the same, whichever call read it
+                operation=operation,
                 identity=identity,
                 secret=error["SecretId"],
                 request_id=request_id,

@@ -82,6 +82,7 @@ class ParameterStoreService(Service):
     reads_without_listing = True
     lists_recent_changes = False
     reads = frozenset({"GetParameters"})
+    reads_as = "GetParameters"
     lists = "DescribeParameters"
     describes = "DescribeParameters"
     event_source = "aws.ssm"

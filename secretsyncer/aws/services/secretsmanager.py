@@ -113,6 +113,7 @@ class SecretsManagerService(Service):
     reads_without_listing = False
     lists_recent_changes = True
     reads = frozenset({"GetSecretValue", "BatchGetSecretValue"})
+    reads_as = "GetSecretValue"
     lists = "ListSecrets"
     describes = "DescribeSecret"
     event_source = "aws.secretsmanager"

@@ -111,6 +111,9 @@ class Service(ABC):
     reads: ClassVar[frozenset[str]]
     """The operations that read values."""
 
+    reads_as: ClassVar[str]
+    """The one of them that messages name: the condition of an object is the same whether its secret was read alone or not."""
+
     lists: ClassVar[str]
     """The operation that lists."""
 

@@ -136,7 +136,19 @@ async def test_a_secret_fails_in_the_same_words_alone_and_in_a_batch(aws, side, 
     for one in refs:
         with pytest.raises(AwsError) as alone:
             await side.api.get(one)
-        assert batch.failures[one].same_as(alone.value.failure), one.id
+        assert batch.failures[one].message == alone.value.failure.message
+
+
+@pytest.mark.parametrize("kind", ["throttle", "500", "reset", "html"])
+async def test_a_call_fails_in_the_same_words_for_one_secret_and_for_several(aws, side, reader, kind):
+    refs = [ref(name, reader, region=side.sessions.region) for name in ("a", "b")]
+    for operation in ("GetSecretValue", "BatchGetSecretValue"):
+        aws.fault(kind, operation)
+    with pytest.raises(AwsError) as together:
+        await side.api.batch_get(reader, side.sessions.region, refs)
+    with pytest.raises(AwsError) as alone:
+        await side.api.get(refs[0])
+    assert together.value.failure.message == alone.value.failure.message
 
 
 async def test_a_role_that_may_not_be_assumed_is_told_apart_from_a_secret_that_may_not_be_read(aws, side):
