@@ -16,8 +16,10 @@ from typing import Any
 import yaml
 
 try:
+    from yaml import CSafeDumper as _BaseDumper
     from yaml import CSafeLoader as _Base
 except ImportError:  # PyYAML was built without the C library
+    from yaml import SafeDumper as _BaseDumper  # type: ignore[assignment]
     from yaml import SafeLoader as _Base  # type: ignore[assignment]
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -169,7 +171,7 @@ class _UniqueLoader(_Loader):
             self._check(child[1] if isinstance(child, tuple) else child, checked)
 
 
-class _Dumper(yaml.CSafeDumper):
+class _Dumper(_BaseDumper):
     """Quotes texts that kubectl would read as another type, and writes texts of several lines as blocks."""
 
 

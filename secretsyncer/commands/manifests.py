@@ -60,8 +60,16 @@ def _files(path: Path) -> list[Path]:
         raise SettingsError(f"{path}: {exc.strerror}") from None
 
 
+def _valid_json(text: str) -> Any:
+    """Raises ValueError also for half of a surrogate pair, which JSON can escape, and which is no text."""
+    document = json.loads(text)
+    if "\\u" in text:
+        json.dumps(document, ensure_ascii=False).encode()
+    return document
+
+
 def _objects(path: Path, *, letters_are_text: bool) -> Iterator[Any]:
-    documents = _load(path, json.loads, partial(kube_yaml.load_all, letters_are_text=letters_are_text))
+    documents = _load(path, _valid_json, partial(kube_yaml.load_all, letters_are_text=letters_are_text))
     if not all(isinstance(document, dict) for document in documents):
         raise SettingsError(f"{path}: must hold objects")
     for document in documents:

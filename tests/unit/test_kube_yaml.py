@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -130,3 +131,13 @@ def test_a_document_that_is_too_deep_is_refused_before_the_stack_overflows(text)
 def test_a_document_may_be_deeper_than_any_manifest():
     (found,) = load_all("[" * 150 + "]" * 150)
     assert str(found) == "[" * 150 + "]" * 150
+
+
+def test_without_the_c_library_the_same_is_read_and_written():
+    code = (
+        "import sys; sys.modules['yaml._yaml'] = None\n"
+        "from secretsyncer.kube_yaml import dump_all, load_all\n"
+        "print(load_all(dump_all([{'a': 'yes', 'b': 'x\\ny'}])))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert ran.stdout == "[{'a': 'yes', 'b': 'x\\ny'}]\n"

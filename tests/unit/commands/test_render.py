@@ -344,6 +344,7 @@ def test_a_file_without_objects_is_one(write, text):
         ("{kind: List, items: {metadata: {name: a}}}", "items must be a list"),
         ("- a", "must hold objects"),
         ("{", "not valid YAML or JSON"),
+        (r'{"kind": "SyncedSecret", "metadata": {"name": "a\ud800"}}', "not valid YAML or JSON"),
     ],
 )
 def test_a_wrong_manifest_is_one_line_with_its_file(write, text, problem):
