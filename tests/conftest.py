@@ -55,6 +55,10 @@ def pytest_configure(config):
     # The benchmarks measure servers with Go's defaults, and the operator does not inherit this.
     os.environ.setdefault("GOGC", "400")
     os.environ.setdefault("GOMEMLIMIT", "1GiB")
+    if (version := os.environ.get("ENVTEST_K8S_VERSION")) and find_assets() is None:
+        raise pytest.UsageError(
+            f"no servers of Kubernetes {version} here: run `ENVTEST_K8S_VERSION={version} make envtest`"
+        )
     if hasattr(config, "workerinput"):
         # After everything has been closed and reported, Python would take three more seconds to free each object.
         atexit.register(os._exit, 0)
@@ -117,8 +121,7 @@ def pytest_terminal_summary(terminalreporter):
     assets = find_assets()
     if assets:
         terminalreporter.write_line(f"Kubernetes: real servers took part ({assets})")
-    else:
-        missed = sum(HOW_TO_GET in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
+    elif missed := sum(HOW_TO_GET in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())):
         terminalreporter.section("NOT TESTED on a real API server", yellow=True, bold=True)
         terminalreporter.write_line(f"{missed} tests were skipped: {HOW_TO_GET}")
 

@@ -55,6 +55,11 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_configure(config):
+    if config.getoption("--coverage-floors") and not config.getoption("--cov"):
+        raise pytest.UsageError("--coverage-floors needs --cov: without it, it would judge an earlier run")
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection(session):
     """Import everything while it is traced, because a test that is not may be the first to import a module.
@@ -82,6 +87,8 @@ def pytest_sessionfinish(session):
     """Compare, once all tests of all processes have been counted."""
     config = session.config
     if not config.getoption("--coverage-floors") or hasattr(config, "workerinput"):
+        return
+    if session.exitstatus == pytest.ExitCode.INTERRUPTED:
         return
     measures = coverage.Coverage()
     measures.load()
