@@ -63,7 +63,7 @@ def _restarts(explanation: Explanation, screen: Screen, now: float) -> dict[str,
 
 def _sources(explanation: Explanation, screen: Screen) -> Iterable[str]:
     if not explanation.sources:
-        return ["none"]
+        return ["none synced yet"]
     return screen.table([["SERVICE", "NAME", "VERSION ID", "ARN"], *explanation.sources])
 
 

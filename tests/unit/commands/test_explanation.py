@@ -262,7 +262,7 @@ def test_why_says_what_it_may_not_read():
 def test_why_of_an_object_that_nobody_has_seen_asks_for_the_operator():
     shown = sections(explained(obj()))
     assert shown["Secret"] == ["team/demo, not synced yet"]
-    assert shown["Sources"] == ["none"]
+    assert shown["Sources"] == ["none synced yet"]
     assert shown["What to do next"] == [CHECK_THE_OPERATOR]
 
 
