@@ -103,13 +103,21 @@ async def test_lasting_failures_are_rejected_after_one_attempt(aws, side, code, 
     assert aws.count("GetSecretValue") == 1
 
 
-async def test_denied_missing_deleted_and_empty_secrets_read_differently(aws, side, reader):
+UNREADABLE = ("denied", "missing", "deleted", "empty", "locked")
+
+
+def unreadable(aws):
+    """Secrets that cannot be read for these reasons."""
     for name in ("denied", "deleted", "locked"):
         aws.world.create(name, "x")
     aws.world.create("empty")
     aws.world.delete("deleted")
     aws.world.role("reader", read=["deleted", "locked", "empty", "missing"], kms_denied=["locked"])
-    refs = [ref(name, reader) for name in ("denied", "missing", "deleted", "empty", "locked")]
+
+
+async def test_denied_missing_deleted_and_empty_secrets_read_differently(aws, side, reader):
+    unreadable(aws)
+    refs = [ref(name, reader) for name in UNREADABLE]
     denied, missing, deleted, empty, locked = await side.get(*refs)
     assert denied.reason is locked.reason is Reason.ACCESS_DENIED
     assert missing.reason is deleted.reason is empty.reason is Reason.SECRET_NOT_FOUND
@@ -123,15 +131,8 @@ async def test_denied_missing_deleted_and_empty_secrets_read_differently(aws, si
 
 async def test_a_secret_fails_in_the_same_words_alone_and_in_a_batch(aws, side, reader):
     """Otherwise the next reconcile, which asks for it alone, would write the status and an Event once more."""
-    for name in ("denied", "deleted", "locked"):
-        aws.world.create(name, "x")
-    aws.world.create("empty")
-    aws.world.delete("deleted")
-    aws.world.role("reader", read=["deleted", "locked", "empty", "missing"], kms_denied=["locked"])
-    refs = [
-        ref(name, reader, region=side.sessions.region)
-        for name in ("denied", "missing", "deleted", "empty", "locked")
-    ]
+    unreadable(aws)
+    refs = [ref(name, reader, region=side.sessions.region) for name in UNREADABLE]
     batch = await side.api.batch_get(reader, side.sessions.region, refs)
     for one in refs:
         with pytest.raises(AwsError) as alone:
