@@ -29,7 +29,7 @@ def collect():
 
     with short_pauses(lambda: times.pop(0) if times else 0.0):
         yield collect
-    gc.unfreeze()
+    # What was frozen stays so, as all that was collected of the tests: else each later collection would look through it.
 
 
 def test_what_survives_a_long_collection_is_not_looked_at_again(collect):
