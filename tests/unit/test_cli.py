@@ -13,6 +13,7 @@ import yaml
 from secretsyncer import __version__, cli
 from secretsyncer.settings import Settings
 from tests.support.builders import synced_secret
+from tests.support.python import printed
 from tests.support.specs import all_keys, literal, whole
 
 ROOT = Path(__file__).parents[2]
@@ -272,10 +273,7 @@ def test_offline_commands_load_no_client_of_aws_or_kubernetes(command):
         "import sys; from secretsyncer import cli; cli.main(sys.argv[1:]); "
         "print(sorted({'aiohttp', 'aiobotocore', 'botocore', 'kubernetes_asyncio'} & set(sys.modules)))"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert ran.stdout.splitlines()[-1] == "[]"
+    assert printed(code, *command.split()).splitlines()[-1] == "[]"
 
 
 def test_the_operator_loads_no_other_command():
@@ -284,8 +282,7 @@ def test_the_operator_loads_no_other_command():
         "with contextlib.suppress(SystemExit): cli.main(['run', '--help'])\n"
         "print(sorted(name for name in sys.modules if name.startswith(('secretsyncer.commands.', 'yaml'))))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert ran.stdout.splitlines()[-1] == "['secretsyncer.commands.run', 'secretsyncer.commands.terminal']"
+    assert printed(code).splitlines()[-1] == "['secretsyncer.commands.run', 'secretsyncer.commands.terminal']"
 
 
 def test_the_operator_starts_without_what_only_some_objects_or_visitors_need():
@@ -293,8 +290,7 @@ def test_the_operator_starts_without_what_only_some_objects_or_visitors_need():
         "import sys, secretsyncer.operator.app\n"
         "print(sorted({'re2', 'wasmtime', 'htpy', 'yaml', 'kubernetes_asyncio.client'} & set(sys.modules)))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert ran.stdout == "[]\n"
+    assert printed(code) == "[]\n"
 
 
 def test_each_command_is_found_by_its_name_alone(capsys):

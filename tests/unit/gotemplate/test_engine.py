@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -18,6 +16,7 @@ from secretsyncer.gotemplate.engine import (
     TemplateEngine,
     TemplateFailure,
 )
+from tests.support.python import printed
 
 
 def run(main):
@@ -33,10 +32,7 @@ def test_nothing_is_loaded_before_the_first_render(cache_dir):
         "EngineCatalogue({}); print('wasmtime' in sys.modules, threading.active_count())\n"
         "engine.render_sync('x', EngineCatalogue({}), {}); print('wasmtime' in sys.modules); engine.close()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=compiled.WASM.parents[2]
-    )
-    assert done.stdout.split() == ["False", "1", "True"]
+    assert printed(code, cwd=compiled.WASM.parents[2]).split() == ["False", "1", "True"]
 
 
 def test_renders_from_many_threads_do_not_mix(engine, catalogue):
