@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import htpy as h
@@ -12,11 +11,10 @@ from markupsafe import Markup
 from secretsyncer import __version__
 from secretsyncer.ages import age
 from secretsyncer.explain.state import Acts
-from secretsyncer.operator.status_page.style import STYLE
+from secretsyncer.operator.status_page.style import STYLE, embedded
 from secretsyncer.operator.status_page.view import SLUGS
 
-_STYLE = Markup(STYLE)  # noqa: S704 - our own
-_SHAPES = Markup(Path(__file__).with_name("icons.svg").read_text("utf-8").replace("\n", ""))  # noqa: S704 - our own
+_STYLE, _SHAPES = Markup(STYLE), Markup(embedded("icons.svg"))  # noqa: S704 - our own
 """The icons have a shape for each state, so that colour is not all that distinguishes them."""
 
 
