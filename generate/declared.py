@@ -25,9 +25,8 @@ Node = dict[str, Any]
 
 def tree(model: type[Fields]) -> Node:
     """The fields of the model. Raises LookupError if one has no description."""
-    schema = _schema(model)
-    resolved: Node = _resolved({**schema, "$defs": {}}, schema.get("$defs", {}))
-    del resolved["$defs"]
+    schema = dict(_schema(model))
+    resolved: Node = _resolved(schema, schema.pop("$defs", {}))
     return resolved
 
 

@@ -214,9 +214,8 @@ async def test_templates_of_one_namespace_do_not_delay_those_of_another(metrics,
                     asyncio.create_task(render("honest", f'{number} {{{{ getSecretValue "app" }}}}'))
                 )
                 assert made.data == {"t": f"{number} v".encode()}
-        assert (
-            0 < engine.ended <= 10
-        )  # two for each honest one at most: its turn comes after one of the other namespace
+        # Two for each honest one at most: its turn comes after one of the other namespace.
+        assert 0 < engine.ended <= 10
     finally:
         engine.let_all_end()
         await asyncio.gather(*hostile, return_exceptions=True)
