@@ -142,7 +142,9 @@ class KubeClient:
         accept = _METADATA if metadata_only else JSON
         request = Request("watch", resource, resource.path(namespace), query, accept=accept)
         with closing(await self._transport.open(request, limit=OPEN_TIMEOUT)) as response:
-            yield WatchStream(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
+            stream = WatchStream(response.content, inactivity=inactivity, lifetime=timeout_seconds + OPEN_TIMEOUT)
+            with closing(stream):
+                yield stream
 
     async def _call(self, request: Request, *, limit: float | None = None, most: int | None = None) -> Object:
         response, content = await self._transport.read(

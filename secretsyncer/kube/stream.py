@@ -36,19 +36,29 @@ class LineReader(Protocol):
 
     async def readline(self) -> bytes: ...
 
+    def set_exception(self, exc: BaseException) -> None: ...
+
 
 class WatchStream:
     """An asynchronous iterator of events.
 
     `inactivity` is in seconds and starts again with every line. `lifetime` bounds the whole stream in seconds: a
-    server may ignore the requested timeout, or send bytes but never a line.
+    server may ignore the requested timeout, or send bytes but never a line. `close` must follow.
     """
 
     def __init__(self, reader: LineReader, *, inactivity: float, lifetime: float) -> None:
         self._reader = reader
         self._inactivity = inactivity
-        self._clock = asyncio.get_running_loop().time
-        self._end = self._clock() + lifetime
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.time() + lifetime
+        self._until = 0.0
+        self._waits = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def __aiter__(self) -> Self:
         return self
@@ -64,14 +74,24 @@ class WatchStream:
         return read_event(line)
 
     async def _read(self) -> bytes:
-        limit = min(self._clock() + self._inactivity, self._end)
+        self._until = min(self._loop.time() + self._inactivity, self._end)
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._until, self._look)
+        self._waits = True
         try:
-            async with asyncio.timeout_at(limit):
-                return await self._reader.readline()
-        except TimeoutError:
-            raise KubeError(0, SILENT, f"nothing came for {self._inactivity:g} s") from None
+            return await self._reader.readline()
         except (LineTooLong, ValueError):  # its text quotes the line
             raise KubeError(0, LINE_TOO_LONG, f"a line over {LONGEST_LINE} bytes") from None
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, RuntimeError) as exc:
             # aiohttp raises RuntimeError if the connection was closed before the read.
             raise KubeError(0, DISCONNECTED, f"the stream broke: {type(exc).__name__}") from None
+        finally:
+            self._waits = False
+
+    def _look(self) -> None:
+        """One timer serves all lines: when it is due, most often a line has come, and it is set anew."""
+        self._timer = None
+        if self._waits and self._loop.time() < self._until:
+            self._timer = self._loop.call_at(self._until, self._look)
+        elif self._waits:
+            self._reader.set_exception(KubeError(0, SILENT, f"nothing came for {self._inactivity:g} s"))

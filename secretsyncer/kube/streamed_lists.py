@@ -98,30 +98,32 @@ async def read_streamed_list(
     """The objects and the version of the list at the beginning of a watch. `known` returns whether an event counts."""
     objects = store.shelf()
     latest = loop_time() + LONGEST
-    while True:
-        event = await _next(events, min(latest, loop_time() + STALLED))
-        if not known(event):
-            continue
-        version = event.version
-        if event.kind == "BOOKMARK":
-            _check_end(event)
-            return objects.objects(), version
-        if (kept := store.prepare(event.obj)) is None:
-            continue
-        if event.kind == "DELETED":
-            objects.pop(key_of(kept))
-        else:
-            objects.put(key_of(kept), kept)
-
-
-async def _next(events: AsyncIterator[WatchEvent], limit: float) -> WatchEvent:
     try:
-        async with asyncio.timeout_at(limit):
-            return await anext(events)
+        async with asyncio.timeout(STALLED) as limit:
+            async for event in events:
+                _extend(limit, min(latest, loop_time() + STALLED))
+                if not known(event):
+                    continue
+                version = event.version
+                if event.kind == "BOOKMARK":
+                    _check_end(event)
+                    return objects.objects(), version
+                if (kept := store.prepare(event.obj)) is None:
+                    continue
+                if event.kind == "DELETED":
+                    objects.pop(key_of(kept))
+                else:
+                    objects.put(key_of(kept), kept)
     except TimeoutError:
         raise KubeError(0, NOT_STREAMED, "the watch does not say where the list ends") from None
-    except StopAsyncIteration:
-        raise KubeError(0, ENDED, "the server ended the watch before the end of the list") from None
+    raise KubeError(0, ENDED, "the server ended the watch before the end of the list")
+
+
+def _extend(limit: asyncio.Timeout, until: float) -> None:
+    """Not for each event, because a list has thousands of them, and each time costs a timer."""
+    before = limit.when()
+    if before is None or until > before + 1:
+        limit.reschedule(until)
 
 
 def _check_end(bookmark: WatchEvent) -> None:
