@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 from contextlib import closing, suppress
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -198,8 +199,12 @@ async def _close(session: aiohttp.ClientSession) -> None:
 
 
 def _url(server: str, request: Request) -> URL:
-    """Built as text, because yarl's quoting costs more than the JSON of the request."""
-    text = server + request.path
-    if request.query:
-        text += "?" + urlencode({key: value for key, value in request.query.items() if value != ""})
-    return URL(text, encoded=True)
+    base = _base(server, tuple(request.query.items()))
+    return base.with_path(base.raw_path.rstrip("/") + request.path, encoded=True, keep_query=True)
+
+
+@lru_cache(64)
+def _base(server: str, query: tuple[tuple[str, Any], ...]) -> URL:
+    """Parsed once, and not quoted by yarl: a URL would cost more than the JSON of the request."""
+    text = urlencode([(key, value) for key, value in query if value != ""])
+    return URL(f"{server}?{text}" if text else server, encoded=True)
