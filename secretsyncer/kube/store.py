@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from secretsyncer.kube.feed import later
 from secretsyncer.kube.objects import Key, Object, key_of
@@ -28,8 +27,6 @@ MOST_OF_OWN_WRITES = 8 << 20
 """Bytes of what this process has written and the watch has not shown yet, if there is a limit."""
 
 Transform = Callable[[Object], Object]
-_NO_FIELDS: Object = {}
-_NO_ITEMS: list[Any] = []
 
 
 class EventKind(StrEnum):
@@ -149,7 +146,7 @@ class ObjectStore:
         # Not needed, and larger than the rest of an object.
         metadata.pop("managedFields", None)
         try:
-            kept: Object = _sharing_keys(self._transform(obj) if self._transform else obj)
+            kept: Object = self._transform(obj) if self._transform else obj
         except Exception as exc:  # noqa: BLE001 - one strange object must not end the watch of all others
             # Log neither the text of the error nor the object, because they may contain values.
             log.error(  # noqa: TRY400 - as above
@@ -260,15 +257,6 @@ def _difference(key: Key, old: Object | None, new: Object) -> list[Change]:
     if _version(old) == _version(new):
         return []
     return [Change(EventKind.MODIFIED, key, old, new)]
-
-
-def _sharing_keys(value: Any) -> Any:
-    """The same with interned keys, because the parser creates new strings for each object, and one empty map and list."""
-    if isinstance(value, dict):
-        return {sys.intern(key): _sharing_keys(inner) for key, inner in value.items()} if value else _NO_FIELDS
-    if isinstance(value, list):
-        return [_sharing_keys(inner) for inner in value] if value else _NO_ITEMS
-    return value
 
 
 def _is_same(one: Object, other: Object) -> bool:

@@ -5,7 +5,6 @@ Secrets are kept without their values. A keyed digest of each value shows whethe
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 from collections.abc import Callable, Mapping
@@ -34,6 +33,9 @@ FINALIZERS = 5
 _NAMESPACE_FIELDS = ("name", "uid", "resourceVersion", "deletionTimestamp")
 OTHERS = "labelsAndAnnotations"
 _OBJECT_FIELDS = (*_NAMESPACE_FIELDS, "namespace", "generation", "creationTimestamp")
+_NO_FIELDS: dict[str, Any] = {}
+_NO_ITEMS: list[Any] = []
+"""Those of all objects."""
 _SHARED_FIELDS = ("name", "namespace", "uid", "creationTimestamp")
 
 
@@ -43,7 +45,11 @@ _KEY = secrets.token_bytes(32)
 
 def digest(encoded: str) -> bytes:
     """Keyed digest (12 bytes) of a value in base64."""
-    return blake2b(encoded.encode(), key=_KEY, digest_size=12).digest()
+    return _digest(encoded.encode())
+
+
+def _digest(value: bytes) -> bytes:
+    return blake2b(value, key=_KEY, digest_size=12).digest()
 
 
 def fingerprint(synced: SyncedSecret, data: Mapping[str, bytes]) -> bytes:
@@ -76,22 +82,30 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
             "uid": metadata.get("uid", ""),
             "resourceVersion": metadata.get("resourceVersion", ""),
             "labels": _sharing(labels),
-            "annotations": annotations if whole else {k: brief(k, v) for k, v in annotations.items()},
-            "ownerReferences": [_sharing(owner) for owner in owners],
+            "annotations": _sharing_names(
+                annotations if whole else {k: brief(k, v) for k, v in annotations.items()}
+            ),
+            "ownerReferences": [_sharing(owner) for owner in owners] or _NO_ITEMS,
             "deletionTimestamp": metadata.get("deletionTimestamp", ""),
-            "finalizers": finalizers,
+            "finalizers": finalizers or _NO_ITEMS,
         },
         "type": sys.intern(_type(secret.get("type", ""))),
         "immutable": bool(secret.get("immutable")),
-        "digests": {key: digest(value or "") for key, value in data.items()},
+        "digests": _sharing_names({key: digest(value or "") for key, value in data.items()}),
         "entries": entries,
         "whole": whole or all(v == brief(k, v) for k, v in annotations.items()),
     }
 
 
 def _sharing(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, with texts that many objects share."""
-    return {name: sys.intern(value) if type(value) is str else value for name, value in values.items()}
+    """The same, with names and texts that many objects share: the parser makes new ones for each object."""
+    return _sharing_names(
+        {name: sys.intern(value) if type(value) is str else value for name, value in values.items()}
+    )
+
+
+def _sharing_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {sys.intern(name): value for name, value in values.items()} if values else _NO_FIELDS
 
 
 def _type(text: str) -> str:
@@ -118,19 +132,19 @@ def synced_secret_view(obj: Object) -> Object:
     kept |= _sharing({name: kept[name] for name in _SHARED_FIELDS if name in kept})
     if finalizers := metadata.get("finalizers"):
         kept["finalizers"] = finalizers[:FINALIZERS]
-    kept[OTHERS] = digest(json.dumps([metadata.get("labels"), others], sort_keys=True)).hex()
+    kept[OTHERS] = _digest(packed([metadata.get("labels"), others])).hex()
     if REFRESH_ANNOTATION in annotations:
         kept["annotations"] = {REFRESH_ANNOTATION: brief("", annotations[REFRESH_ANNOTATION])}
     kept.setdefault("namespace", "")
     view: Object = {name: sys.intern(obj[name]) for name in ("apiVersion", "kind") if name in obj} | {
         "metadata": kept
     }
-    spec = obj.get("spec")
-    if (entries := count(spec)) > MOST_ENTRIES_OF_SPEC:
+    spec = packed(obj.get("spec"))
+    if len(spec) > MOST_ENTRIES_OF_SPEC and (entries := count(obj["spec"])) > MOST_ENTRIES_OF_SPEC:
         target = obj["spec"].get("target")
-        spec = {"target": target} if count(target) < 10 else {}
+        spec = packed({"target": target} if count(target) < 10 else {})
         view[TOO_LARGE] = entries
-    return view | {"spec": packed(spec), "status": packed(obj.get("status") or {})}
+    return view | {"spec": spec, "status": packed(obj.get("status") or {})}
 
 
 def refresh_token(obj: Object) -> str | None:
@@ -153,7 +167,7 @@ def namespace_view(annotation: str) -> Callable[[Object], Object]:
         kept = {name: metadata[name] for name in _NAMESPACE_FIELDS if name in metadata}
         for field, wanted in (("annotations", annotation), ("labels", NAMESPACE_TYPE_LABEL)):
             values = metadata.get(field) or {}
-            kept[field] = {wanted: values[wanted]} if wanted in values else {}
+            kept[field] = {wanted: values[wanted]} if wanted in values else _NO_FIELDS
         return {"metadata": kept}
 
     return view

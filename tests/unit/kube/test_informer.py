@@ -52,17 +52,6 @@ async def test_the_servers_records_of_who_owns_which_field_are_not_kept(api, run
         assert set(informer.get(key)["metadata"]) == {"namespace", "name", "resourceVersion", "uid"}
 
 
-async def test_a_key_is_one_string_for_all_objects(api, running):
-    name = "the.key-of-a-label"  # not one that Python keeps once by itself
-    objects = [obj(each, 1, labels={name: "1"}) for each in ("x", "y")]
-    api.lists += [page(5, objects[0])]
-    api.watches += [[line("ADDED", objects[1])]]
-    informer = running()
-    await asyncio.sleep(1)
-    (first,), (second,) = (informer.get(key)["labels"] for key in (X, Key("a", "y")))
-    assert first is second
-
-
 async def test_unchanged_objects_of_a_relist_are_not_reported(api, running, heard):
     api.lists += [page(5, obj("x", 1)), page(9, obj("x", 1))]
     api.watches += [[2.0, failed(410)]]

@@ -121,6 +121,26 @@ def test_the_texts_that_an_object_its_keys_and_its_secret_share_are_kept_once():
     assert secret["metadata"]["name"] is first["metadata"]["name"]
 
 
+def test_the_names_that_secrets_share_are_kept_once():
+    """The parser makes new ones for each; these are not among those that Python keeps once by itself."""
+
+    def event():
+        data = {"a.key-of-the-data": "x"}
+        annotations, labels = {"an.annotation/of-all": "1"}, {"a.label/of-all": "1"}
+        owners = [{"a-field.of-owners": "x"}]
+        secret = kube_secret(data, annotations=annotations, labels=labels, owners=owners)
+        return summarise(json.loads(json.dumps(secret)))
+
+    def names(summary):
+        metadata = summary["metadata"]
+        maps = summary["digests"], metadata["annotations"], metadata["labels"], *metadata["ownerReferences"]
+        return [name for each in maps for name in each]
+
+    first, second = names(event()), names(event())
+    assert len(first) == len(second) == 5
+    assert all(one is other for one, other in zip(first, second, strict=True))
+
+
 def test_of_the_finalizers_of_a_synced_secret_the_first_are_kept():
     obj = annotated()
     obj["metadata"]["finalizers"] = [f"example.com/{number}" for number in range(100)]
