@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
 from cachetools import LRUCache
@@ -23,7 +23,7 @@ from prometheus_client import Counter
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import KubeError, clip
 from secretsyncer.kube.event_budget import NORMAL, WARNING, Budget, LeftOut, Limits, Summaries
-from secretsyncer.kube.objects import Object
+from secretsyncer.kube.objects import Object, timestamp
 from secretsyncer.kube.resources import EVENTS, Resource
 from secretsyncer.metrics import Metrics
 
@@ -102,7 +102,7 @@ class EventRecorder:
         component: str = "secretsyncer",
         instance: str = "",
         backoff: Backoff = BACKOFF,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._now = now
         source = _Source(component, instance)
@@ -113,8 +113,7 @@ class EventRecorder:
 
     def event(self, obj: Object, type: Type, reason: str, message: str) -> None:  # noqa: A002 - the API's word
         """Record an Event in the background. `obj` is any object with kind and metadata."""
-        time = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._lanes[type].add(obj, reason, clip(message), time)
+        self._lanes[type].add(obj, reason, clip(message), timestamp(self._now()))
 
     def sent(self, uid: str) -> list[Object]:
         """What is remembered of the Events of one object."""
@@ -159,19 +158,19 @@ class _Lane:
     def __len__(self) -> int:
         return len(self._queue) + len(self._left_out)
 
-    def add(self, obj: Object, reason: str, message: str, time: str) -> None:
+    def add(self, obj: Object, reason: str, message: str, now: str) -> None:
         metadata = obj["metadata"]
         uid, namespace, name = metadata.get("uid", ""), metadata.get("namespace", ""), metadata["name"]
         same = _Same(uid, namespace, name, self._type, reason, message)
         if waiting := self._queue.get(same):
             waiting.count += 1
-            waiting.last = time
+            waiting.last = now
         elif len(self._queue) < QUEUE_LIMIT and self._budget.allows(namespace, uid or name):
             fields = ("name", "namespace", "uid", "resourceVersion")
             involved = {"apiVersion": obj.get("apiVersion", ""), "kind": obj.get("kind", "")}
             involved |= {field: metadata[field] for field in fields if metadata.get(field)}
-            self._put(same, _Waiting(involved, _name_for(name), time, time))
-        elif self._left_out.add(namespace, reason, kind=obj.get("kind", ""), name=name, time=time):
+            self._put(same, _Waiting(involved, _name_for(name), now, now))
+        elif self._left_out.add(namespace, reason, kind=obj.get("kind", ""), name=name, time=now):
             self._count.labels("summarised").inc()
             self._leaving_out.set()
         else:

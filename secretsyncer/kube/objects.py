@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Hashable, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T", bound=Hashable)
@@ -12,9 +14,9 @@ Object = dict[str, Any]
 """A Kubernetes object as the API sends it."""
 
 
-_encoded = json.JSONEncoder(
-    separators=(",", ":"), sort_keys=True
-).encode  # json.dumps would make one for each value
+# json.dumps would make an encoder for each value, and json.loads looks for space around it.
+_encoded = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+_decoded = json.JSONDecoder().raw_decode
 
 
 def packed(value: Any) -> bytes:
@@ -24,7 +26,27 @@ def packed(value: Any) -> bytes:
 
 def unpacked(value: Any) -> Any:
     """The value that was packed. What is not packed stays as it is."""
-    return json.loads(value.decode()) if isinstance(value, bytes) else value
+    return _decoded(value.decode())[0] if isinstance(value, bytes) else value
+
+
+def unpacked_with(value: Any, *fields: bytes) -> Any:
+    """The value that was packed; None if it has none of these fields, which its text tells at a tenth of the cost."""
+    if not isinstance(value, bytes):
+        return value
+    for field in fields:
+        if b'"%b":' % field in value:
+            return unpacked(value)
+    return None
+
+
+def timestamp(now: float) -> str:
+    """A Unix time in RFC 3339 with seconds, as metav1.Time."""
+    return _timestamp(int(now))
+
+
+@lru_cache(8)
+def _timestamp(now: int) -> str:
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Key(NamedTuple):

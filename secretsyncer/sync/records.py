@@ -17,7 +17,7 @@ from secretsyncer.aws.services import SERVICES
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.gotemplate.engine import Filter
-from secretsyncer.kube.objects import Key, Object, unpacked
+from secretsyncer.kube.objects import Key, Object, unpacked_with
 from secretsyncer.kube.shelf import is_stub
 from secretsyncer.sync.budget import Exhausted, Version
 from secretsyncer.sync.content import Content
@@ -80,7 +80,7 @@ class Record:
     def last_good(self, obj: Object) -> LastGood:
         """From this record; for the first reconcile of the object, or if it has little, from the status."""
         if self.selected is None:
-            sources = sources_of(unpacked(obj.get("status")) or {}, self.generation)
+            sources = sources_of(unpacked_with(obj.get("status"), b"sources") or {}, self.generation)
             return LastGood(sources, complete=len(sources) < SOURCES_LIMIT)
         return LastGood(frozenset(arn for arn, _ in self.versions.values()), self.selected)
 

@@ -48,11 +48,6 @@ class Reporter:
         """The object is gone."""
         self._last.pop(key, None)
 
-    def _known(self, obj: Object) -> Object:
-        """The status of the object, with the fields that the API server did not store."""
-        sent = self._last[key_of(obj)].sent if self.is_current(obj) else None
-        return _status(obj) if sent is None else dict(unpacked(sent))
-
     async def change(
         self,
         obj: Object,
@@ -67,20 +62,21 @@ class Reporter:
         """
         async with self._locks.setdefault(key_of(obj), Lock()):
             now = self._writer.present(obj) or obj
-            old = self._known(now)
+            sent = self._last[key_of(now)].sent if self.is_current(now) else None
+            old = _status(now) if sent is None else dict(unpacked(sent))
             new = {**old, **make(old)}  # what it does not say stays
-            stored: Object | None = _status(now)
             patch = status.patch(old, new)
+            stored: Object | None = now
             if patch:
                 before_write()
                 if exactly:
                     patch["metadata"] = {"resourceVersion": now["metadata"].get("resourceVersion", "")}
-                written = await self._writer.write_status(now, patch)
-                stored = None if written is None else _status(written)
-            if stored is not None:  # otherwise the object is gone, or was changed or recreated
-                sent = None if new == stored else packed(new)
-                self._last[key_of(obj)] = _Report(obj["metadata"].get("uid", ""), sent, _digest(stored))
-            return _Change(old, patch is not None, stored)
+                stored = await self._writer.write_status(now, patch)
+                sent = packed(new) if stored is not None and new != _status(stored) else None
+            if stored is not None:
+                uid = obj["metadata"].get("uid", "")
+                self._last[key_of(obj)] = _Report(uid, sent, _digest(stored.get("status")))
+            return _Change(old, wrote=patch is not None, exists=stored is not None)
 
     async def synced(
         self, obj: Object, synced: SyncedSecret, content: Content, action: str, *, revision: int | None = None
@@ -109,7 +105,7 @@ class Reporter:
         namespace, name = synced.key
         obj: Object = {"metadata": {"namespace": namespace, "name": name, "uid": synced.uid}}
         change = await self.change(obj, lambda old: {**old, "nextRevision": revision})
-        if change.stored is None:
+        if not change.exists:
             raise Unavailable(Reason.KUBERNETES_ERROR, f"SyncedSecret {synced.key} is gone")
 
     async def suspended(self, obj: Object, synced: SyncedSecret) -> bool:
@@ -133,11 +129,11 @@ class Reporter:
 
 
 class _Change(NamedTuple):
-    """The status before, whether it was written, and what is stored now; None if that is not known."""
+    """The status before, and whether it was written. `exists`: False if the object is gone, or was changed or recreated."""
 
     old: Object
     wrote: bool
-    stored: Object | None
+    exists: bool
 
 
 class _Report(NamedTuple):

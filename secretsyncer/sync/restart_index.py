@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from secretsyncer.kube.objects import Key, KeysBy, Object, unpacked
+from secretsyncer.kube.objects import Key, KeysBy, Object, unpacked_with
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.restart_due import Due, due
 from secretsyncer.sync.workloads import Ref, Workload, consumed, seconds, selector
@@ -132,7 +132,7 @@ class RestartIndex:
             self._restarted[way].pop(key, None)
             if not self._restarted[way]:
                 del self._restarted[way]
-        status = unpacked(obj.get("status")) if obj else None
+        status = unpacked_with(obj.get("status"), b"restarts") if obj else None
         if not isinstance(status, dict) or not status.get("restarts"):
             return
         for entry in memory.entries(status).values():

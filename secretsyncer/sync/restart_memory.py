@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from secretsyncer.errors import clip
-from secretsyncer.kube.objects import Object, unpacked
-from secretsyncer.sync.status import RESTARTED, condition, number, timestamp
+from secretsyncer.kube.objects import Object, timestamp, unpacked, unpacked_with
+from secretsyncer.sync.status import RESTARTED, condition, number
 
 MOST_WORKLOADS = 200
 """Workloads that one object may restart: the limit of `restarts` in the status."""
@@ -52,7 +52,7 @@ class Entry(NamedTuple):
 
 def is_behind(obj: Object) -> bool:
     """Whether restarts are due for this object."""
-    status = unpacked(obj.get("status"))
+    status = unpacked_with(obj.get("status"), b"revision")
     if not isinstance(status, dict) or number(status.get("restartedRevision")) >= number(status.get("revision")):
         return False  # as almost always: a spec can be long
     spec = unpacked(obj.get("spec"))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from secretsyncer import logs
 from secretsyncer.errors import SyncFailure
-from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.objects import Key, Object, timestamp
 from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import QueueClosed, WorkQueue
 from secretsyncer.metrics import RestartMetrics
@@ -26,7 +26,6 @@ from secretsyncer.sync.restart_due import Due, asks_again, asks_more
 from secretsyncer.sync.restart_index import RestartIndex
 from secretsyncer.sync.restart_memory import Reason
 from secretsyncer.sync.restart_windows import opening
-from secretsyncer.sync.status import timestamp
 from secretsyncer.sync.stores import Stores
 from secretsyncer.sync.workload_api import BACKOFF, Look, Obstacle, Workloads
 from secretsyncer.sync.workload_restart import SHOWN, SOON, WorkloadRestart

@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from secretsyncer.aws.services import SECRETS_MANAGER, SERVICES
 from secretsyncer.errors import Reason, SyncFailure, Unavailable, clip
-from secretsyncer.kube.objects import Object, unpacked
+from secretsyncer.kube.objects import Object, timestamp, unpacked_with
 
 # Each attempt has a new one, which is not a change.
 _REQUEST_ID = re.compile(r" \(request id [^)]*\)")
@@ -52,16 +50,6 @@ class Source(NamedTuple):
         return f"{prefix}{self.name}@{self.version}"
 
 
-def timestamp(now: float) -> str:
-    """RFC 3339 with seconds, as metav1.Time."""
-    return _timestamp(int(now))
-
-
-@lru_cache(8)
-def _timestamp(now: int) -> str:
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def current_version(sources: Iterable[Source]) -> str:
     """The version id where one secret feeds the object, else a digest of the `name@version` pairs."""
     pairs = _pairs(sources)
@@ -82,6 +70,8 @@ def _pairs(sources: Iterable[Source]) -> list[str]:
 def sources_of(status: dict[str, Any], generation: int) -> frozenset[str]:
     """ARNs of the sources that the object was last synced from, if it was in this generation."""
     listed = [entry for entry in status.get("sources") or [] if isinstance(entry, dict)]
+    if not listed:
+        return frozenset()
     sources = [_source(entry) for entry in listed]
     same = status.get("generatedSecretHash") == input_hash(generation, sources)
     # Beyond the limit, some are missing, so only the generation decides.
@@ -151,7 +141,7 @@ NOTHING_REPORTED = Reported()
 
 
 def reported_of(obj: Object) -> Reported:
-    status = unpacked(obj.get("status")) or {}
+    status = unpacked_with(obj.get("status"), b"revision", b"nextRevision") or {}
     return Reported(number(status.get("revision")), number(status.get("nextRevision")))
 
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from secretsyncer.kube.objects import Key
+from secretsyncer.kube.objects import Key, timestamp
 from secretsyncer.metrics import RestartMetrics
 from secretsyncer.sync import restart_memory as memory
 from secretsyncer.sync.report import EventSink, Reporter
 from secretsyncer.sync.restart_due import Due
 from secretsyncer.sync.restart_index import RestartIndex
 from secretsyncer.sync.restart_memory import Entry, Reason
-from secretsyncer.sync.status import timestamp
 from secretsyncer.sync.workload_api import AHEAD, Changed, Obstacle, Workloads
 from secretsyncer.sync.workloads import Ref, Workload
 from secretsyncer.synced_secret.formats import MIN_REFRESH
@@ -124,7 +123,7 @@ class WorkloadRestart:
     async def _begin(self, asked: Due, ref: Ref, at: float) -> bool:
         entry = Entry(*ref, asked.revision, timestamp(at), pending=True)
         change = await self._reporter.change(asked.obj, lambda old: memory.with_entry(old, entry), exactly=True)
-        return change.stored is not None
+        return change.exists
 
     async def _confirm(self, asked: Due, ref: Ref, revision: int, at: float) -> None:
         entry = Entry(*ref, revision, timestamp(at))

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from secretsyncer.kube.objects import Object
+from secretsyncer.kube.objects import Object, timestamp
 from secretsyncer.kube.resources import WORKLOADS
-from secretsyncer.sync.status import timestamp
 from secretsyncer.synced_secret.restart import RestartTarget
 
 RESTARTED_AT = "secrets.contentful.com/restarted-at"

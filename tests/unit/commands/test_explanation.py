@@ -13,12 +13,13 @@ from secretsyncer.commands.terminal import Screen
 from secretsyncer.errors import Reason, Rejected, Unavailable
 from secretsyncer.explain.explanation import CHECK_THE_OPERATOR, EVENTS, NEXT, NEXT_OF_RESTARTS, Facts, explain
 from secretsyncer.explain.state import Acts, state_of
+from secretsyncer.kube.objects import timestamp
 from secretsyncer.sync import status
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.restart_memory import WAITING, Entry, with_entry
 from secretsyncer.sync.restart_memory import Reason as RestartReason
 from secretsyncer.sync.restart_memory import explained as explained_restart
-from secretsyncer.sync.status import Source, timestamp
+from secretsyncer.sync.status import Source
 from tests.support.builders import ANNOTATION, namespace, secret_arn, synced_secret
 from tests.support.specs import literal
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -75,7 +75,7 @@ async def recorder(cluster, metrics):
         metrics,
         instance="pod-1",
         backoff=dataclasses.replace(BACKOFF, rand=lambda: 0.0),
-        now=lambda: START + timedelta(seconds=loop.time()),
+        now=lambda: START.timestamp() + loop.time(),
     )
     recorder.task = asyncio.create_task(recorder.run())
     yield recorder

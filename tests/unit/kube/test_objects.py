@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secretsyncer.kube.objects import Key, KeysBy, packed, unpacked
+from secretsyncer.kube.objects import Key, KeysBy, packed, unpacked, unpacked_with
 
 A, B = Key("team", "a"), Key("team", "b")
 
@@ -21,6 +21,20 @@ def test_equal_values_are_packed_alike():
 def test_what_is_not_packed_stays_as_it_is():
     assert unpacked({"a": 1}) == {"a": 1}
     assert unpacked(None) is None
+
+
+@pytest.mark.parametrize("field", ["a", "b", "d"])
+def test_a_packed_map_is_unpacked_for_a_field_that_it_or_what_is_in_it_has(field):
+    value = {"a": 1, "c": {"b": 2}, "d": None}
+    assert unpacked_with(packed(value), field.encode()) == value
+    assert unpacked_with(packed(value), b"x", field.encode()) == value
+
+
+def test_a_packed_map_without_the_field_is_not_unpacked():
+    value = {"a": 'b "b": c', "abc": ["b"]}
+    assert unpacked_with(packed(value), b"b") is None
+    assert unpacked_with(value, b"b") is value
+    assert unpacked_with(None, b"b") is None
 
 
 def test_one_key_and_several_are_found_until_they_are_discarded():

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from secretsyncer.aws.services import SERVICES
 from secretsyncer.errors import MESSAGE_LIMIT, Reason, Rejected, Unavailable
+from secretsyncer.kube.objects import timestamp
 from secretsyncer.sync import status
-from secretsyncer.sync.status import SOURCES_LIMIT, Source, timestamp
+from secretsyncer.sync.status import SOURCES_LIMIT, Source
 from secretsyncer.synced_secret.status import SyncedSecretStatus
 from tests.support import fast_yaml
 

@@ -6,13 +6,14 @@ import pytest
 
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.explain.explanation import Facts, explain
+from secretsyncer.kube.objects import timestamp
 from secretsyncer.operator.status_page.layout import Frame
 from secretsyncer.operator.status_page.one import missing, one
 from secretsyncer.sync import status
 from secretsyncer.sync.authorize import Rules
 from secretsyncer.sync.restart_memory import Entry, explained, with_entry
 from secretsyncer.sync.restart_memory import Reason as RestartReason
-from secretsyncer.sync.status import Source, timestamp
+from secretsyncer.sync.status import Source
 from tests.support.builders import ACCOUNT, ANNOTATION, namespace, secret_arn
 from tests.support.html import Reading
 from tests.support.pages import reported
