@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cachetools import TTLCache
+from cachetools import LRUCache
 
 from secretsyncer.backoff import Backoff
 from secretsyncer.kube.objects import Key, Object
@@ -73,7 +73,7 @@ class Damping:
         self._altered = Backoff(initial=10.0, cap=LONGEST_ALTERED, jitter=0.2)
         self._clock = clock
         self._count = metrics.undone_writes.inc
-        self._last: TTLCache[Key, _Last] = TTLCache(REMEMBERED, 3 * LONGEST_ALTERED, timer=clock)
+        self._last: LRUCache[Key, _Last] = LRUCache(REMEMBERED)
 
     def is_waiting(self, secret: Key) -> bool:
         """Whether a correction of this Secret is delayed now."""
