@@ -110,8 +110,10 @@ class Reflector:
 
         It does so with a list, an event or a bookmark. One that accepts a watch and keeps it open sends what is missing.
         """
-        opened = self._stream.opened if self._stream is not None and self._proven() else 0.0
-        return self._clock() - max(self._confirmed, opened)
+        stream, confirmed = self._stream, self._confirmed
+        if stream is not None and stream.opened > confirmed and self._proven():
+            confirmed = stream.opened
+        return self._clock() - confirmed
 
     async def run(self) -> None:
         """List and watch, for ever."""

@@ -246,9 +246,11 @@ class WorkQueue(Generic[K]):
         """The line of the next key; None if there is none, or none that may run now."""
         for line in _ORDER:
             held = self._waiting[line].least()
+            if held is None:
+                continue
             # The worker it would get is one of all, and one of those for this line.
             free = min(self._workers - len(self._running), self._places[line] - len(self._taken[line]))
-            if held is not None and has_room(held, free):
+            if has_room(held, free):
                 return line
         return None
 

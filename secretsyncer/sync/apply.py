@@ -94,8 +94,8 @@ class Writer:
         """Write the Secret so that it has exactly this data, or with policy Merge so that it has these keys, too.
 
         `announce` is called before a Secret is deleted, to be created with other data: the process may end in between.
-        `peers`: the other objects that fill the Secret. `is_still_wanted` is asked immediately before each write; None if
-        it says no. Raises Rejected or Unavailable.
+        `peers`: the other objects that fill the Secret. `is_still_wanted` is asked immediately before each write, and if
+        there is nothing to write; None if it says no. Raises Rejected or Unavailable.
         """
         wanted, place, wish = fingerprint(synced, data), turf(synced), Wish(synced, data, peers)
         observed = await self._find(synced)
@@ -114,6 +114,8 @@ class Writer:
                 continue
             number = made.number if made else None
             if step is None:
+                if not is_still_wanted():
+                    return None
                 self._planner.done(wish, self._secrets.get(synced.secret))
                 return Written(observed["metadata"]["resourceVersion"] if observed else "", revision=number)
             counts = isinstance(step, Recreate) and number is not None and number > reported.revision

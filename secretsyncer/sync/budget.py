@@ -65,6 +65,8 @@ class Limits:
     """Different calls of filter functions in templates."""
 
 
+_USUAL = Limits()
+_NAMES = tuple(field.name for field in fields(Limits))
 _EXCEEDED = {
     "reads": (Reason.INVALID_SPEC, "the object reads {used} AWS secrets and parameters; the limit is {limit}"),
     "fetched": (
@@ -180,8 +182,8 @@ class Budget:
         self.party = party
         self.long_work = long_work or LongWork()
         self.read: dict[SecretRef, Version | None] = {}
-        self._limits = limits or Limits()
-        self._used: dict[str, float] = {field.name: 0 for field in fields(Limits)}
+        self._limits = limits or _USUAL
+        self._used: dict[str, float] = dict.fromkeys(_NAMES, 0)
         self._thread_began: float | None = None
         self._look_at = 0.0
         self._tried = 0.0

@@ -153,7 +153,7 @@ class ContentRenderer:
             )
         rendered = {text: output for text, output in outputs.items() if isinstance(output, RenderedTemplate)}
         secrets = listings.of(SECRETS_MANAGER.name)
-        lost = {} if spec.allow_empty else _lost(last_good, rendered, secrets, fetched)
+        lost = {} if spec.allow_empty or not rendered else _lost(last_good, rendered, secrets, fetched)
         made = {text: lost.get(text) or _output(output) for text, output in outputs.items()}
         data = finish(spec, prepared, made, budget)
         return _content(data, fetched, rendered, filters_of(finds(spec)), listings)

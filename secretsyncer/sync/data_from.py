@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
@@ -77,6 +77,25 @@ class _Part(NamedTuple):
 _Parts = dict[str, _Part]
 
 
+class _Collecting:
+    """Collects the failure, so that it does not hide other problems; but a limit of the object ends everything.
+
+    A class costs a third of a generator, for each key.
+    """
+
+    def __init__(self, failures: list[SyncFailure]) -> None:
+        self._failures = failures
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, failure: BaseException | None, trace: object) -> bool:
+        if not isinstance(failure, SyncFailure) or isinstance(failure, Exhausted):
+            return False
+        self._failures.append(without_frames(failure))
+        return True
+
+
 class AllKeys:
     """The keys of one part of `dataFrom`. `left_out`: whether something optional was absent."""
 
@@ -85,6 +104,7 @@ class AllKeys:
         self._documents = documents
         self._budget = budget
         self._failures: list[SyncFailure] = []
+        self._collecting = _Collecting(self._failures)
         self.left_out = False
 
     def data(self, values: Values, found: Iterator[Found | SyncFailure]) -> Data:
@@ -95,7 +115,7 @@ class AllKeys:
             if isinstance(reference, Parameters) and reference.path is not None:
                 self._add_found(parts, reference, next(found))
                 continue
-            with self._collecting():
+            with self._collecting:
                 self._budget.charge_time()
                 parts.update(self._named(reference, values[reference]))
         if find := self._source.find:
@@ -105,20 +125,10 @@ class AllKeys:
             raise combine(self._failures)
         return data
 
-    @contextmanager
-    def _collecting(self) -> Iterator[None]:
-        """Collect the failure, so that it does not hide other problems; but a limit of the object ends everything."""
-        try:
-            yield
-        except Exhausted:
-            raise
-        except SyncFailure as failure:
-            self._failures.append(without_frames(failure))
-
     def _add_found(self, parts: _Parts, search: Search, found: Found | SyncFailure) -> None:
         self.left_out |= search.optional and not found
         for result in [found] if isinstance(found, SyncFailure) else found:
-            with self._collecting():
+            with self._collecting:
                 self._budget.charge_time()
                 parts.update(self._found(search, given(result)))
 
@@ -163,7 +173,7 @@ class AllKeys:
         origins: dict[str, str] = {}
         refused = []
         for key, part in parts.items():
-            with self._collecting():
+            with self._collecting:
                 self._budget.charge_time()  # first, so that the time of keys that fail counts as well
                 name = self._name(key, part.origin)
                 if is_data_key(name):

@@ -53,6 +53,8 @@ def coarse(filters: Collection[Filter]) -> frozenset[Filter]:
 
     They are kept for each object. A template may have a thousand, and a needless reconcile does no harm.
     """
+    if not filters:
+        return frozenset()
     made = {Filter("name", ()) if what.kind == "name" else what for what in filters}  # all names have one digest
     values = Counter(what.args[0] for what in made if what.kind == "tag")
     made = {

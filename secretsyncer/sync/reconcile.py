@@ -95,7 +95,7 @@ class Reconciler:
         Most resyncs, and the watch events of our own writes, need no more than this comparison in memory.
         """
         record, obj = self._records.get(key), self._stores.objects.get(key)
-        if record is None or obj is None or not record.is_of(obj):
+        if record is None or not record.in_step or obj is None or not record.is_of(obj):
             return None
         unchanged = (
             record.is_current(
@@ -147,14 +147,13 @@ class Reconciler:
                 content = await render()
             if not self._writer.is_current(obj):
                 return Outcome("gone")  # meanwhile; a recreated object is reconciled for itself
-            still = partial(self._is_still_granted, record, synced, grant)
-            written = still() and await self._writer.write_secret(
+            written = await self._writer.write_secret(
                 synced,
                 content.data,
                 reported=reported_of(obj),
                 announce=self._reporter.recreating,
                 peers=self._owners.peers(synced.secret, key),
-                is_still_wanted=still,
+                is_still_wanted=partial(self._is_still_granted, record, synced, grant),
             )
             if not written:
                 return Outcome("unchanged", None)  # edited meanwhile, and queued again for that

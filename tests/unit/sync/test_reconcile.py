@@ -238,6 +238,16 @@ async def test_an_edit_during_a_reconcile_is_not_taken_for_reconciled(core):
     assert core.ready()["observedGeneration"] == 2
 
 
+async def test_after_an_edit_nothing_is_reported_of_a_secret_that_is_as_it_was_wanted(core):
+    await sync(core, literal("a", "x"))
+    running = await reading(core, whole("a", "app"))
+    core.cluster.put(synced_secret(literal("b", "1")))
+    writes = list(core.cluster.writes)
+    assert await running == Outcome("unchanged", None)
+    assert core.cluster.writes == writes
+    assert core.ready()["observedGeneration"] == 1
+
+
 async def test_an_edit_that_is_not_valid_leaves_the_secret_as_it_is_until_one_that_is(core):
     core.world.create("app", "x")
     await sync(core, whole("a", "app"))
