@@ -115,16 +115,15 @@ class Transport:
         self._credentials.note(accepted=response.status != 401)
         return response
 
-    async def _pool(self, access: Access) -> aiohttp.ClientSession:
-        if access.connection != self._connection:
-            old, self._session = self._session, _session(access)
-            self._connection = access.connection
-            # Watches on the old pool end, and reopen on the new one.
-            await _close(old)
-        return self._session
+    async def _connect_as(self, access: Access) -> None:
+        old, self._session = self._session, _session(access)
+        self._connection = access.connection
+        # Watches on the old pool end, and reopen on the new one.
+        await _close(old)
 
     async def _send_as(self, access: Access, request: Request, limit: float | None) -> aiohttp.ClientResponse:
-        session = await self._pool(access)
+        if access.connection != self._connection:
+            await self._connect_as(access)
         headers = {"Accept": request.accept}
         if access.token:
             headers["Authorization"] = access.token
@@ -136,7 +135,7 @@ class Transport:
                 data = BytesIO(data)  # sent in chunks: aiohttp warns about large bodies, which block the loop
         status = 0
         try:
-            response = await session.request(
+            response = await self._session.request(
                 _METHODS.get(request.verb, "GET"),
                 _url(access.server, request),
                 data=data,
@@ -168,7 +167,7 @@ class _Response(aiohttp.ClientResponse):
 
 async def _at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
     content = bytearray()
-    async for chunk in response.content.iter_any():
+    while chunk := await response.content.readany():
         content += chunk
         if len(content) > most:
             raise KubeError(0, TOO_LARGE, f"the answer has more than {most} bytes")
