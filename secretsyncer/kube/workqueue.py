@@ -158,6 +158,10 @@ class WorkQueue(Generic[K]):
         """From now on, the key waits in the line of those that take long, or does not any more."""
         (self._long.add if takes_long else self._long.discard)(key)
 
+    def is_running(self, key: K) -> bool:
+        """Whether the key is being processed."""
+        return key in self._running
+
     def is_long(self, key: K) -> bool:
         """Whether this running key has one of the workers for what takes long."""
         return key in self._taken[_Line.LONG]

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
 
 from prometheus_async import aio
 
@@ -28,7 +27,7 @@ from secretsyncer.sync.budget import LongWork
 from secretsyncer.sync.damping import part_of
 from secretsyncer.sync.dependencies import DependencyIndex
 from secretsyncer.sync.holders import Holders
-from secretsyncer.sync.observed import OTHERS
+from secretsyncer.sync.observed import access, intent
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Outcome, Reconciler
 from secretsyncer.sync.stores import Stores
@@ -86,6 +85,9 @@ class Controller:
         self._scheduled: set[Key] = set()
         self._kubernetes_failed: set[Key] = set()
         self._unanswered: dict[Key, int] = {}
+        self._shown: dict[
+            Key, Key
+        ] = {}  # objects that are reconciled, and their Secrets that a watch has shown meanwhile
         self.leading = False
         stores.objects.add_handler(self._on_object)
         stores.namespaces.add_handler(self._on_namespace)
@@ -125,11 +127,11 @@ class Controller:
 
     def _on_object(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
         # Our own status patches are events, too. Only changes by users count.
-        if kind is not EventKind.MODIFIED or _intent(old) != _intent(new):
+        if kind is not EventKind.MODIFIED or intent(old) != intent(new):
             self._add([*self._owners.note(key, new), key])
 
     def _on_namespace(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
-        if kind is EventKind.DELETED or (old and new and _meaning(old) == _meaning(new)):
+        if kind is EventKind.DELETED or (old and new and access(old) == access(new)):
             return
         self._add(self._objects.keys_in(key.name))
 
@@ -139,15 +141,20 @@ class Controller:
 
     def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
         self._holders.note(key, new)
-        # Our own writes are events, too.
         waits = new is not None and self._is_waiting(key)
         self._add(
             other
             for other in self._owners.claimants(key)
-            if new is None
-            or not (waits or self._is_waiting(part_of(key, other)) or self._reconciler.knows(other, new))
+            if new is None or not (waits or self._is_waiting(part_of(key, other)) or self._is_echo(other, key))
         )
         self._add(self._holders.orphaned(key, self._exists))
+
+    def _is_echo(self, key: Key, secret: Key) -> bool:
+        """Whether the event is of an own write. It may come before the answer, so a reconcile that runs is asked at its end."""
+        if self._queue.is_running(key):
+            self._shown[key] = secret
+            return True
+        return self._reconciler.knows(key, secret)
 
     def _exists(self, key: Key) -> bool:
         return self._objects.get(key) is not None
@@ -179,6 +186,8 @@ class Controller:
                         await self._reconcile(key)
             finally:
                 self._queue.done(key)
+                if (secret := self._shown.pop(key, None)) and not self._reconciler.knows(key, secret):
+                    self._queue.add(key)
 
     def _is_in_step(self, key: Key) -> bool:
         """Most resyncs end here, without a deadline, a timing or a log line.
@@ -287,14 +296,3 @@ class Controller:
             self._metrics.observe_object(
                 *key, reason=reason, ready=reason == Reason.SYNCED, failing=reason not in _NOT_FAILING
             )
-
-
-def _intent(obj: Object | None) -> Any:
-    """What a user can change of an object: everything but its status and the server's bookkeeping."""
-    metadata = obj["metadata"] if obj else {}
-    return [metadata.get(f) for f in ("uid", "generation", "annotations", OTHERS, "deletionTimestamp")]
-
-
-def _meaning(namespace: Object) -> Any:
-    metadata = namespace["metadata"]
-    return metadata.get("labels"), metadata.get("annotations"), metadata.get("uid")

@@ -147,6 +147,12 @@ def synced_secret_view(obj: Object) -> Object:
     return view | {"spec": spec, "status": packed(obj.get("status") or {})}
 
 
+def intent(obj: Object | None) -> Any:
+    """What a user can change of a SyncedSecret: everything but its status and the server's bookkeeping."""
+    metadata = obj["metadata"] if obj else {}
+    return [metadata.get(field) for field in ("uid", "generation", "annotations", OTHERS, "deletionTimestamp")]
+
+
 def refresh_token(obj: Object) -> str | None:
     """The value of the refresh annotation of a SyncedSecret, as it is kept."""
     token: str | None = (obj["metadata"].get("annotations") or {}).get(REFRESH_ANNOTATION)
@@ -171,3 +177,9 @@ def namespace_view(annotation: str) -> Callable[[Object], Object]:
         return {"metadata": kept}
 
     return view
+
+
+def access(namespace: Object) -> tuple[Any, ...]:
+    """What decides of a namespace what its objects may read."""
+    metadata = namespace["metadata"]
+    return metadata.get("labels"), metadata.get("annotations"), metadata.get("uid")

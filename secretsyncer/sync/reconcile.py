@@ -110,10 +110,15 @@ class Reconciler:
         )
         return Outcome("unchanged", refresh_after=self._refreshes.due_in(obj, record)) if unchanged else None
 
-    def knows(self, key: Key, secret: Object) -> bool:
-        """Whether the last reconcile has written or found this version of the Secret, so that its event tells nothing new."""
-        record = self._records.get(key)
-        return record is not None and record.secret_version == secret["metadata"]["resourceVersion"]
+    def knows(self, key: Key, secret: Key) -> bool:
+        """Whether the Secret is in the version that the last reconcile has written or found, so that no event tells more."""
+        record, present = self._records.get(key), self._stores.secrets.get(secret)
+        return (
+            record is not None
+            and present is not None
+            and record.secret == secret
+            and record.secret_version == present["metadata"]["resourceVersion"]
+        )
 
     async def reconcile(self, key: Key, long_work: LongWork | None = None) -> Outcome:
         """Reconcile one object. Raises Rejected or Unavailable, after its status says so; Awaited and TakesLong without."""

@@ -23,6 +23,7 @@ from secretsyncer.sync.budget import Exhausted, Version
 from secretsyncer.sync.content import Content
 from secretsyncer.sync.dependencies import digest_of, listing_remarks
 from secretsyncer.sync.last_good import LastGood, Selected
+from secretsyncer.sync.observed import access
 from secretsyncer.sync.status import SOURCES_LIMIT, sources_of
 from secretsyncer.synced_secret import SyncedSecret, parse
 
@@ -233,5 +234,4 @@ def _digest(listings: Listings) -> str:
 
 
 def _access_fields(namespace: Object) -> tuple[Any, ...]:
-    metadata = namespace["metadata"]
-    return tuple(metadata.get(field) for field in ("uid", "labels", "annotations", "deletionTimestamp"))
+    return *access(namespace), namespace["metadata"].get("deletionTimestamp")
