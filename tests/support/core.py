@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from base64 import b64decode
+from operator import attrgetter
 
 from secretsyncer.aws.listing.changes import diff
 from secretsyncer.gotemplate.engine import TemplateEngine
@@ -43,7 +44,8 @@ class Core:
     """Wired as `operator/parts.py` does it. `events` are the Kubernetes Events: type, reason and message.
 
     The operator's own identity reads everything; the namespace `team` is there, and AWS has not been listed. With
-    `stubs`, the stores have room for nothing but stubs. `workers`: how many the queue reckons with.
+    `stubs`, the stores have room for nothing but stubs. `workers`: how many the queue reckons with. `cache`: the limits of
+    the values.
     """
 
     def __init__(
@@ -54,8 +56,9 @@ class Core:
         require_annotation: bool = False,
         stubs: bool = False,
         workers: int | None = None,
+        **cache: int,
     ) -> None:
-        self.aws = Rig()
+        self.aws = Rig(**cache)
         self.world = self.aws.world
         self.calls = self.aws.api.calls
         self.cluster = MemoryCluster(stubs=stubs)
@@ -84,7 +87,7 @@ class Core:
             clock=asyncio.get_running_loop().time,
         )
         self.reconciler = self.new_reconciler()
-        self.queue = WorkQueue(metrics=metrics, workers=workers)
+        self.queue = WorkQueue(metrics=metrics, workers=workers, party=attrgetter("namespace"))
         self.controller = Controller(
             self.reconciler,
             self.queue,
