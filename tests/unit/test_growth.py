@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from secretsyncer.aws.identity import OPERATOR, SecretRef
+from secretsyncer.aws.identity import OPERATOR, Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Catalogue, Entry
 from secretsyncer.aws.listing.changes import diff
 from secretsyncer.errors import Reason, Rejected
@@ -31,6 +31,7 @@ from secretsyncer.sync.observed import synced_secret_view
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.templates import RenderedTemplate
 from tests.support.builders import namespace, synced_secret
+from tests.support.cache_rig import Rig
 from tests.support.core import Core
 from tests.support.operations import operations
 from tests.support.specs import literal
@@ -209,6 +210,31 @@ async def test_listings_of_aws():
             assert len(core.aws.catalogue.entries) == size
 
         return lists
+
+    assert await growth(work) < MOST
+
+
+@pytest.mark.parametrize("secrets_of_a_role", [5, SIZE])
+async def test_prefetches_of_more_values_than_the_cache_holds(secrets_of_a_role):
+    async def work(size):
+        rig = Rig(max_values=60)
+        refs = []
+        for number in range(size):
+            rig.world.create(f"app-{number:05d}", "x")
+            role = rig.world.role(f"role-{number // secrets_of_a_role}")
+            refs.append(rig.ref(f"app-{number:05d}", Identity(role)))
+        await rig.poll()
+
+        async def read():
+            with rig.sources.gathered():
+                rig.sources.prefetch(refs, rig.listings)
+            for ref in refs:
+                await rig.sources.get_many([ref], rig.listings)
+                await asyncio.sleep(0.1)
+            assert rig.api.calls.total() == size / min(20, secrets_of_a_role)
+            await rig.sources.aclose()
+
+        return read
 
     assert await growth(work) < MOST
 

@@ -2,7 +2,8 @@
 
 - Requests for the same secret by the same identity share one flight.
 - A lane is one identity in one region. Its flights are batched, as many per call as the service allows, with several
-  calls at once. Requests of waiting workers go first, in turns; prefetches fill up their batches.
+  calls at once. Requests of waiting workers go first, in turns; prefetches fill up their batches. Other prefetches are
+  held back while too much is ahead (`ahead.py`).
 - What the service cannot batch, like another version of a secret, or a single request goes alone.
 - If a batch is denied, its ids are fetched one by one for an hour; if that may be because of one of them, only those
   that are denied alone. If a batch fails for one secret, that secret is fetched again, and the second result counts,
@@ -23,7 +24,8 @@ from secretsyncer.aws.failures import STOPPING, AwsError, Failure
 from secretsyncer.aws.identity import SecretRef
 from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.value import SecretValue
-from secretsyncer.aws.values.lanes import Flight, Lane, LaneKey, Result
+from secretsyncer.aws.values.ahead import Ahead
+from secretsyncer.aws.values.lanes import Flight, Lane, LaneKey, Rank, Result
 from secretsyncer.loops import loop_time
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ _SINGLY_AFTER = 3
 
 class Batcher:
     """Runs the flights. `deliver` gets each result first, unless the flight was disowned, and returns the result
-    for the waiters.
+    for the waiters. `ahead` says whether prefetches may be sent.
 
     `concurrency` is the maximum number of concurrent calls per lane. Times are those of the event loop.
     """
@@ -48,13 +50,15 @@ class Batcher:
     def __init__(
         self,
         api: ServiceApi,
-        deliver: Callable[[SecretRef, int, Result], Result],
+        deliver: Callable[[Flight, Result], Result],
+        ahead: Ahead,
         *,
         concurrency: int = 8,
     ) -> None:
         self._api = api
         self._service = api.service
         self._deliver = deliver
+        self._ahead = ahead
         self._concurrency = concurrency
         self._lanes: dict[LaneKey, Lane] = {}
         self._flights: dict[SecretRef, Flight] = {}
@@ -80,25 +84,26 @@ class Batcher:
     ) -> Flight:
         """The flight that fetches this reference. It was not sent before round `round_` began.
 
-        `waited`: a caller awaits it, so it fails instead of waiting for a lane that is not available. `likely`: nobody
-        needs it for sure, so a denial in a batch is its result. `party`: the read that it is for; these take turns.
+        `waited`: a caller awaits it, so it is not held back, and fails instead of waiting for a lane that is not available.
+        `likely`: nobody needs it for sure, so a denial in a batch is its result. `party`: the read that it is for; these
+        take turns.
         """
         lane = self._lane(ref)
         standing = STOPPING if self._stopped else lane.failed.standing(loop_time()) if waited else None
         if standing is not None:
             return Flight.landed(ref, round_, standing)
+        rank = Rank.URGENT if urgent else Rank.BULK if waited else Rank.EARLY
         flight = self._flights.get(ref)
         if flight is None or (flight.sent and flight.round < round_):
             # A call of an earlier round may return the version of that round.
             flight = self._flights[ref] = Flight(ref, round_)
             flight.likely = likely
             flight.party = party
-            lane.add(flight, urgent=urgent, alone=lane.must_go_alone(ref, loop_time()))
-        elif not flight.sent:
+            lane.add(flight, rank, alone=lane.must_go_alone(ref, loop_time()))
+        else:
+            self._join(lane, flight, rank, party)
+        if not flight.sent:
             flight.round = max(flight.round, round_)
-            if urgent:
-                lane.promote(flight, party)
-        flight.waited = flight.waited or waited
         flight.likely = flight.likely and likely
         self._schedule(lane)
         return flight
@@ -113,7 +118,7 @@ class Batcher:
         now = loop_time()
         for key, lane in list(self._lanes.items()):
             lane.forget_expired(now)
-            if key not in keep and not lane.running and not lane.waiting():
+            if key not in keep and not (lane.running or lane.waiting() or lane.held_back):
                 del self._lanes[key]
 
     async def aclose(self) -> None:
@@ -133,6 +138,12 @@ class Batcher:
             lane = self._lanes[key] = Lane(key, self._service)
         return lane
 
+    def _join(self, lane: Lane, flight: Flight, rank: Rank, party: Hashable) -> None:
+        """Another read wants this flight, too."""
+        if not flight.sent:
+            lane.promote(flight, rank, party)
+        flight.rank = min(flight.rank, rank)
+
     def _schedule(self, lane: Lane) -> None:
         # On the next tick, so that all requests of this one are batched.
         if not lane.flushing:
@@ -144,13 +155,28 @@ class Batcher:
         if self._stopped or lane.failed.standing(loop_time()):
             return
         # A single call shows whether the role works and may batch.
-        while lane.running < (self._concurrency if lane.proven else 1) and (chunk := lane.take(loop_time())):
+        while lane.running < (self._concurrency if lane.proven else 1):
+            chunk = lane.take(loop_time(), early=self._ahead.has_room())
+            if not chunk:
+                self._hold_back(lane)
+                return
             lane.running += 1
             for flight in chunk:
                 flight.sent = True
+                self._ahead.sent(flight)
             task = asyncio.get_running_loop().create_task(self._run(lane, chunk))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _hold_back(self, lane: Lane) -> None:
+        """What is left in the lane, if anything, are prefetches, for which there is no room."""
+        if lane.waiting() and not lane.held_back:
+            lane.held_back = True
+            self._ahead.hold_back(partial(self._go_on, lane))
+
+    def _go_on(self, lane: Lane) -> None:
+        lane.held_back = False
+        self._flush(lane)
 
     async def _run(self, lane: Lane, chunk: list[Flight]) -> None:
         try:
@@ -222,11 +248,13 @@ class Batcher:
 
     def _send_alone(self, lane: Lane, flights: list[Flight]) -> None:
         for flight in flights:
+            self._ahead.over(flight)
             newer = self._flights.setdefault(flight.ref, flight)
             if newer is flight:
                 flight.sent = False
-                lane.add(flight, urgent=flight.waited, alone=True)
+                lane.add(flight, Rank.URGENT if flight.waited else Rank.EARLY, alone=True)
             else:  # disowned: its waiters get the result of the newer flight
+                self._join(lane, newer, flight.rank, flight.party)
                 newer.future.add_done_callback(partial(_pass_on, flight))
 
     def _answered(self, lane: Lane) -> None:
@@ -254,7 +282,8 @@ class Batcher:
         if self._flights.get(flight.ref) is flight:
             del self._flights[flight.ref]
             if deliver:
-                result = self._deliver(flight.ref, flight.round, result)
+                result = self._deliver(flight, result)
+        self._ahead.over(flight)
         flight.future.set_result(result)
 
 

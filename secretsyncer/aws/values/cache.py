@@ -29,7 +29,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.regions import REGIONS, Regions
 from secretsyncer.aws.value import SecretValue, size_of
 from secretsyncer.aws.values.batcher import Batcher
-from secretsyncer.aws.values.lanes import LaneKey, Result
+from secretsyncer.aws.values.lanes import Flight, LaneKey, Result
 from secretsyncer.aws.values.likely import LikelyReader
 from secretsyncer.aws.values.resolve import Lookup, Resolver, failure_of, is_denied, too_many_denied
 from secretsyncer.aws.values.store import Slot, Slots, due
@@ -40,7 +40,6 @@ from secretsyncer.metrics import Metrics
 
 SLICE = 100
 """References per slice of a recheck; other work runs in between."""
-
 AT_ONCE = 160
 """Secrets that one object fetches at once, eight batches: one with thousands does not delay others of its role."""
 DENIED = 500
@@ -67,10 +66,11 @@ class SecretCache:
         self._metrics = metrics
         self._service = api.service
         self._slots = Slots() if slots is None else slots
-        self._batcher = Batcher(api, self._store)
+        self._batcher = Batcher(api, self._store, self._slots.ahead)
         self._tags = TagReader(api)
         self._resolver = Resolver(region, regions)
         self.expire_others = self._slots.expire_others
+        self.gathered = self._slots.ahead.gathered
         self.likely = LikelyReader(self._batcher, self._lookup, self._ready).read
 
     async def aclose(self) -> None:
@@ -124,7 +124,7 @@ class SecretCache:
         for ref in refs:
             with suppress(ValueError):
                 lookup = self._lookup(ref, catalogue)
-                if self._ready(lookup, catalogue) is None:
+                if self._ready(lookup, catalogue, reads=False) is None:
                     self._batcher.want(lookup.key, catalogue.round, urgent=False, waited=False)
 
     async def recheck(self, refs: Collection[SecretRef], catalogue: Catalogue) -> set[SecretRef]:
@@ -198,14 +198,11 @@ class SecretCache:
         def is_meant(key: SecretRef) -> bool:
             return identity in {None, key.identity} and not names.isdisjoint(self._service.parse(key.id).names)
 
-        for key, slot in self._slots:
-            if self._is_own(key) and is_meant(key):
+        for key, slot in self._slots.of(self._service):
+            if is_meant(key):
                 slot.stale, slot.failed = True, None
         self._batcher.disown({key for key in self._batcher if is_meant(key)})
         self._tags.invalidate(names)
-
-    def _is_own(self, key: SecretRef) -> bool:
-        return key.service == self._service.name
 
     def _lookup(self, ref: SecretRef, catalogue: Catalogue) -> Lookup:
         """What AWS is asked for. Raises ValueError if the reference is invalid."""
@@ -227,14 +224,15 @@ class SecretCache:
             return True
         return slot.round >= catalogue.round
 
-    def _ready(self, lookup: Lookup, catalogue: Catalogue) -> SecretValue | Failure | None:
-        """The result without a call; None if a call is needed."""
+    def _ready(self, lookup: Lookup, catalogue: Catalogue, *, reads: bool = True) -> Result | None:
+        """The result without a call; None if a call is needed. `reads`: somebody uses it now."""
         slot = self._slots.get(lookup.key)
         if slot is None:
             return None
         slot.used_round = catalogue.round
         if slot.value is not None and self._good(slot, lookup, catalogue):
-            self._slots.touch(lookup.key)
+            if reads:
+                self._slots.touch(lookup.key)
             return slot.value
         failure = slot.standing(loop_time())
         if failure is None or failure.transient:
@@ -267,12 +265,13 @@ class SecretCache:
                 results[ref] = result
         return again
 
-    def _store(self, key: SecretRef, round_: int, result: Result) -> Result:
+    def _store(self, flight: Flight, result: Result) -> Result:
         """Store the result of a flight; returns it, a failure with its delay."""
+        key, round_ = flight.ref, flight.round
         slot = self._slots.make(key)
         slot.used_round = max(slot.used_round, round_)
         if isinstance(result, SecretValue):
-            self._slots.hold(key, slot, result)
+            self._slots.hold(key, slot, result, ahead=not flight.waited)
             slot.round, slot.stale, slot.failed = round_, False, None
             slot.seen = self._resolver.latest.find(key) if key.version_id else None
         else:
@@ -292,9 +291,10 @@ class SecretCache:
         self._metrics.cache_requests.labels(self._service.name, result).inc()
 
     def _forget(self, in_use: Collection[SecretRef], catalogue: Catalogue) -> None:
-        for key, slot in self._slots:
-            if self._is_own(key) and key not in in_use and slot.used_round < catalogue.round - 1:
+        for key, slot in self._slots.of(self._service):
+            if key not in in_use and slot.used_round < catalogue.round - 1:
                 self._slots.drop(key)
+        self._slots.give_up()
         self._batcher.forget({LaneKey(key.identity, key.region) for key in in_use})
         self._tags.forget(catalogue.round - 1)
         self._metrics.cache_values.set(self._slots.values_held)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from secretsyncer.aws.identity import Identity, SecretRef
@@ -49,6 +50,14 @@ class Sources:
     ) -> dict[SecretRef, Mapping[str, str] | SyncFailure]:
         parts = _by_service(refs)
         return await _together([self._caches[name].tags(some, listings.of(name)) for name, some in parts.items()])
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """What is prefetched in this block is sent at its end, in full batches."""
+        with ExitStack() as stack:
+            for cache in self._caches.values():
+                stack.enter_context(cache.gathered())
+            yield
 
     def prefetch(self, refs: Collection[SecretRef], listings: Listings) -> None:
         for name, some in _by_service(refs).items():

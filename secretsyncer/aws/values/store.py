@@ -2,7 +2,8 @@
 
 There is one `Slot` per (identity, secret, version or stage). A slot keeps its version when its value is evicted, so an
 unchanged secret costs no call, however little memory there is. Values are bounded by count and by bytes, and evicted
-least recently used first. Slots are bounded by count, and evicted oldest first.
+least recently used first, except for those that nobody has read yet (`ahead.py`). Slots are bounded by count, and
+evicted oldest first.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from secretsyncer.aws.identity import Identity, SecretRef
 from secretsyncer.aws.listing.catalogue import Entry
 from secretsyncer.aws.services import Service
 from secretsyncer.aws.value import SecretValue
+from secretsyncer.aws.values.ahead import Ahead
 
 MAX_VALUES = 20_000
 MAX_BYTES = 128 * 1024 * 1024
@@ -76,25 +78,29 @@ class Slots:
         self._max_values = max_values
         self._max_bytes = max_bytes
         self._slots: dict[SecretRef, Slot] = {}
-        self._held: OrderedDict[SecretRef, int] = OrderedDict()
+        self._held: OrderedDict[SecretRef, int] = OrderedDict()  # but those that nobody has read, which `ahead` has
         self.bytes = 0
+        self.ahead = Ahead(max_values, max_bytes)
 
     def __len__(self) -> int:
         return len(self._slots)
 
-    def __iter__(self) -> Iterator[tuple[SecretRef, Slot]]:
-        return iter(list(self._slots.items()))
+    def of(self, service: Service) -> list[tuple[SecretRef, Slot]]:
+        """Those of one service."""
+        return [item for item in self._slots.items() if item[0].service == service.name]
 
     @property
     def values_held(self) -> int:
-        return len(self._held)
+        return len(self._held) + len(self.ahead)
 
     def get(self, ref: SecretRef) -> Slot | None:
         return self._slots.get(ref)
 
     def touch(self, ref: SecretRef) -> None:
         """Mark the value as used."""
-        if ref in self._held:
+        if size := self.ahead.pop(ref):
+            self._held[ref] = size
+        elif ref in self._held:
             self._held.move_to_end(ref)
 
     def make(self, ref: SecretRef) -> Slot:
@@ -106,16 +112,20 @@ class Slots:
                 self.drop(next(iter(self._slots)))
         return slot
 
-    def hold(self, ref: SecretRef, slot: Slot, value: SecretValue) -> None:
-        """Keep this value, and evict others if necessary."""
+    def hold(self, ref: SecretRef, slot: Slot, value: SecretValue, *, ahead: bool = False) -> None:
+        """Keep this value, and evict others if necessary. `ahead`: it was prefetched, and nobody waits for it."""
         self.release(ref, slot)
         slot.value, slot.arn, slot.version_id = value, value.arn, value.version_id
         size = _OVERHEAD + len(value.binary or b"") + 4 * len(value.text or "")
         if value.text is not None and value.text.isascii():
             size = _OVERHEAD + len(value.text)
-        self._held[ref] = size
+        if ahead:
+            self.ahead.add(ref, size)
+            self.give_up()
+        else:
+            self._held[ref] = size
         self.bytes += size
-        while self._held and (len(self._held) > self._max_values or self.bytes > self._max_bytes):
+        while self._held and (self.values_held > self._max_values or self.bytes > self._max_bytes):
             oldest = next(iter(self._held))
             self.release(oldest, self._slots[oldest])
 
@@ -129,10 +139,15 @@ class Slots:
                 expired.add(slot.arn)
         return expired
 
+    def give_up(self) -> None:
+        """Treat values that were prefetched in vain, as far as one can tell, like all others."""
+        for ref in self.ahead.given_up():
+            self.touch(ref)
+
     def release(self, ref: SecretRef, slot: Slot) -> None:
         """Evict the value; its version stays."""
         slot.value = None
-        self.bytes -= self._held.pop(ref, 0)
+        self.bytes -= self._held.pop(ref, 0) or self.ahead.pop(ref)
 
     def drop(self, ref: SecretRef) -> None:
         """Remove the slot."""

@@ -24,4 +24,4 @@ async def make_rig():
 
     yield make
     for made in rigs:
-        await made.cache.aclose()
+        await made.sources.aclose()

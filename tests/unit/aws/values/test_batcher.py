@@ -14,6 +14,7 @@ from secretsyncer.aws.outcome import CallOutcome
 from secretsyncer.aws.value import SecretValue
 from secretsyncer.aws.values.batcher import Batcher
 from secretsyncer.aws.values.lanes import LaneKey
+from secretsyncer.aws.values.store import Slots
 from tests.support.in_process_aws import WorldApi
 
 pytestmark = pytest.mark.looptime
@@ -31,12 +32,12 @@ class Bench:
         self.api = WorldApi(self.world)
         self.reader = Identity(self.world.role("reader"))
         self.delivered = {}
-        self.batcher = Batcher(self.api, self.deliver)
+        self.batcher = Batcher(self.api, self.deliver, Slots().ahead)
         for number in range(count):
             self.world.create(f"s{number}", f"value {number}")
 
-    def deliver(self, ref, round_, result):
-        self.delivered[ref] = result
+    def deliver(self, flight, result):
+        self.delivered[flight.ref] = result
         return result
 
     def refs(self, count, identity=None):
