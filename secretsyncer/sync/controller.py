@@ -19,7 +19,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.changes import Changes
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import Awaited, Reason, Rejected, StillWaiting, TakesLong, Unavailable, without_frames
-from secretsyncer.kube.objects import Key, Object
+from secretsyncer.kube.objects import Key, Object, in_turns
 from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
 from secretsyncer.metrics import RESULTS, Metrics
@@ -38,7 +38,6 @@ _NOT_FAILING = {Reason.SYNCED, Reason.SUSPENDED}
 
 DEADLINE = 120.0
 """Deadline of one reconcile in seconds: more than an AWS call with all its retries."""
-
 STUCK = 2 * DEADLINE
 
 _ATTEMPT = 2.0
@@ -100,12 +99,13 @@ class Controller:
     async def lead(self) -> None:
         """Queue keys from now on; all objects at once, as bulk."""
         self.leading = True
-        keys = [*self._objects.keys(), *self._holders.all_orphaned(self._exists)]
-        for start in range(0, len(keys), SLICE):
-            self._reconciler.prefetch(keys[start : start + SLICE])
-            for key in keys[start : start + SLICE]:
-                self._queue.add(key, Priority.LOW)
-            await asyncio.sleep(0)
+        keys = in_turns([*self._objects.keys(), *self._holders.all_orphaned(self._exists)])
+        with self._reconciler.gathered():
+            for start in range(0, len(keys), SLICE):
+                self._reconciler.prefetch(keys[start : start + SLICE])
+                for key in keys[start : start + SLICE]:
+                    self._queue.add(key, Priority.LOW)
+                await asyncio.sleep(0)
 
     def on_catalogue(
         self, old: Catalogue, new: Catalogue, changes: Changes, changed_refs: Collection[SecretRef]

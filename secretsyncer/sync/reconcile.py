@@ -88,6 +88,7 @@ class Reconciler:
         self._clock = clock
         self._refreshes = Refreshes(clock)
         self._parser = Parser()
+        self.gathered = values.gathered
 
     def in_step(self, key: Key) -> Outcome | None:
         """The outcome for an object of which nothing has changed; None if it has to be reconciled.
@@ -181,10 +182,10 @@ class Reconciler:
         return Outcome(done, refresh_after=self._refreshes.due_in(obj, synced))
 
     def prefetch(self, keys: Iterable[Key]) -> None:
-        """Start to fetch, in full batches, the values of those objects that are known, allowed and quickly parsed."""
-        refs, until = set[SecretRef](), time.thread_time() + LONGEST
-        for key in takewhile(lambda _: time.thread_time() < until, keys):
-            refs |= self._will_read(key)
+        """Start to fetch, in their order, the values of those objects that are known, allowed and quickly parsed."""
+        until = time.thread_time() + LONGEST
+        in_time = takewhile(lambda _: time.thread_time() < until, keys)
+        refs = dict.fromkeys(ref for key in in_time for ref in self._will_read(key))
         self._values.prefetch(refs, self._listings())
 
     def _will_read(self, key: Key) -> set[SecretRef]:
@@ -192,9 +193,8 @@ class Reconciler:
             found = self._fetch(key)
             if found is None or is_stub(found[0]):
                 return set()
-            obj, namespace = found
-            record, synced = self._parse(key, obj)
-            grant = self._gate.authorize(synced, namespace)
+            record, synced = self._parse(key, found[0])
+            grant = self._gate.authorize(synced, found[1])
             # The reconcile itself reads tags, and a suspended object reads nothing.
             if grant.tag or synced.spec.suspend:
                 return set()

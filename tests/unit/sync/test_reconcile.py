@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from math import inf
 
 import pytest
 
@@ -770,6 +771,56 @@ async def test_values_are_prefetched_in_full_batches(core):
         await asyncio.sleep(5)
     assert core.count("changed") == 40
     assert core.calls == {"BatchGetSecretValue": 2}
+
+
+@pytest.fixture
+def _patient(monkeypatch):
+    """Objects are prefetched however busy this machine is."""
+    monkeypatch.setattr("secretsyncer.sync.reconcile.LONGEST", inf)
+
+
+async def start(limits, objects):
+    """The calls to AWS of a start with these objects (namespace, role), each with a secret of its own."""
+    core = Core(**limits)
+    for name in dict.fromkeys(name for name, _ in objects):
+        core.cluster.put(namespace(name))
+    for number, (name, role) in enumerate(objects):
+        core.world.role(role)
+        core.world.create(f"app-{number}", "x" * 10_000)
+        of = {"name": f"demo-{number}", "namespace": name, "uid": f"uid-{number}"}
+        core.cluster.put(synced_secret(whole("a", f"app-{number}"), **of, IAMRole=role))
+    core.cluster.latency = 0.02
+    await core.list_aws()
+    async with core.running(8):
+        await asyncio.sleep(10)
+    assert core.count("changed") == len(objects)
+    return core.calls
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize("limits", [{"max_bytes": 1_800_000}, {"max_values": 175}], ids=str)
+async def test_at_a_start_no_more_values_are_prefetched_than_the_cache_holds(limits):
+    """AWS is faster than the API server: what is evicted before a worker takes its object would be read again."""
+    assert await start(limits, [("team", "reader")] * 300) == {"BatchGetSecretValue": 15}
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_at_a_start_the_values_of_objects_that_workers_take_first_come_first():
+    """Namespaces take turns."""
+    objects = [(f"team-{number // 10}", "reader") for number in range(300)]
+    assert await start({"max_values": 175}, objects) == {"BatchGetSecretValue": 15}
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_at_a_start_the_batches_of_each_role_are_full_however_far_apart_its_objects_are():
+    objects = [("team", f"role-{number % 20}") for number in range(400)]
+    assert await start({}, objects) == {"BatchGetSecretValue": 20}
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_at_a_start_the_batches_of_each_role_stay_full_though_the_cache_is_small():
+    objects = [(f"team-{number // 40}", f"role-{number // 40}") for number in range(400)]
+    assert await start({"max_values": 350}, objects) == {"BatchGetSecretValue": 10 * 2}
 
 
 @pytest.mark.parametrize("core", [False], ids=["kept"], indirect=True)
