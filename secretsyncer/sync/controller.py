@@ -84,9 +84,7 @@ class Controller:
         self._scheduled: set[Key] = set()
         self._kubernetes_failed: set[Key] = set()
         self._unanswered: dict[Key, int] = {}
-        self._shown: dict[
-            Key, Key
-        ] = {}  # objects that are reconciled, and their Secrets that a watch has shown meanwhile
+        self._shown: dict[Key, Key] = {}  # running keys, and their Secrets of which there were events meanwhile
         self.leading = False
         stores.objects.add_handler(self._on_object)
         stores.namespaces.add_handler(self._on_namespace)
