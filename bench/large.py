@@ -22,8 +22,10 @@ from sandbox.usage import MIB, memory
 
 SLOWEST = 20
 """Objects per second below which a step has failed."""
-QUIET = 120
-"""Seconds that show the steady state: one resync of each object."""
+RESYNCS = 120
+"""Seconds in which each object is looked at once."""
+QUIET = 300
+"""Seconds that show the steady state: one listing of everything."""
 CHANGES = 5
 PROGRESS = 15.0
 """Seconds between two lines of progress."""
@@ -112,8 +114,8 @@ async def _first_sync(work: str, ground: Ground, operator: Operator, servers: Se
 
 async def _quiet(work: str, ground: Ground, operator: Operator) -> list[Figure]:
     """With the defaults: each object is compared every 120 s, changes are listed every 10 s, everything every 300 s."""
-    say(f"  {QUIET} s in which each object is looked at for the first time again")
-    await asyncio.sleep(QUIET)
+    say(f"  {RESYNCS} s in which each object is looked at for the first time again")
+    await asyncio.sleep(RESYNCS)
     say(f"  {QUIET} s without a change")
     ground.forget_calls()
     cpu, passes = operator.cpu, (await operator.passes()).total()
