@@ -53,7 +53,7 @@ class WatchStream:
         self._end = self._loop.time() + lifetime
         self._until = 0.0
         self._waits = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     def close(self) -> None:
         """Nothing is read any more."""
@@ -95,3 +95,5 @@ class WatchStream:
             self._timer = self._loop.call_at(self._until, self._look)
         elif self._waits:
             self._reader.set_exception(KubeError(0, SILENT, f"nothing came for {self._inactivity:g} s"))
+            # Part of a line that came at this very moment has woken the reader, which waits again without a look at that.
+            self._timer = self._loop.call_soon(self._look)

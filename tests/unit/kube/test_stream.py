@@ -67,6 +67,19 @@ async def test_a_stream_is_silent_so_long_after_its_last_line_and_not_after_its_
     assert asyncio.get_running_loop().time() - began == pytest.approx(3 * 7.0 + INACTIVITY)
 
 
+@pytest.mark.parametrize(
+    "part", [b"", b"\n", b'{"type":', modified("x", 1)], ids=["nothing", "no event", "part", "line"]
+)
+async def test_what_comes_at_the_last_moment_keeps_no_stream_open_for_ever(stream, reader, part):
+    """asyncio reads from its sockets before it looks at its timers."""
+    loop = asyncio.get_running_loop()
+    loop.call_at(loop.time() + INACTIVITY, reader.feed_data, part)  # before the timer of the stream is set
+    async with asyncio.timeout(3 * INACTIVITY):
+        with pytest.raises(KubeError) as failure:
+            [event async for event in stream]
+    assert failure.value.reason == SILENT
+
+
 async def test_the_time_in_which_nobody_reads_does_not_count(stream, reader):
     await read(stream, reader, 1)
     await asyncio.sleep(3 * INACTIVITY)
