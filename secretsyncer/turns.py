@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
@@ -112,6 +112,14 @@ class Turns(Generic[K, T]):
         if not line:
             del self._lines[party]
             del self._by_held[self._held[party]][party]
+
+
+def in_turns(keys: Iterable[K], party: Callable[[K], Hashable]) -> list[K]:
+    """The keys, without repetitions, in the order in which they go if no party holds a place."""
+    turns: Turns[K, None] = Turns()
+    for key in dict.fromkeys(keys):
+        turns.add(party(key), key, None)
+    return [turns.take()[1] for _ in range(len(turns))]
 
 
 class Places:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T", bound=Hashable)
@@ -59,16 +57,6 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
-
-
-def in_turns(keys: Iterable[Key]) -> list[Key]:
-    """One of each namespace, then the next of each: nearly the order in which the work queue hands them out."""
-    lengths: Counter[str] = Counter()
-    places: list[tuple[int, Key]] = []
-    for key in keys:
-        places.append((lengths[key.namespace], key))
-        lengths[key.namespace] += 1
-    return [key for _, key in sorted(places, key=itemgetter(0))]
 
 
 def key_of(obj: Object) -> Key:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Iterable
+from operator import attrgetter
 
 from prometheus_async import aio
 
@@ -19,7 +20,7 @@ from secretsyncer.aws.listing.catalogue import Catalogue
 from secretsyncer.aws.listing.changes import Changes
 from secretsyncer.backoff import Backoff
 from secretsyncer.errors import Awaited, Reason, Rejected, StillWaiting, TakesLong, Unavailable, without_frames
-from secretsyncer.kube.objects import Key, Object, in_turns
+from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.store import EventKind
 from secretsyncer.kube.workqueue import Priority, QueueClosed, WorkQueue
 from secretsyncer.metrics import RESULTS, Metrics
@@ -31,6 +32,7 @@ from secretsyncer.sync.observed import access, intent
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.reconcile import Outcome, Reconciler
 from secretsyncer.sync.stores import Stores
+from secretsyncer.turns import in_turns
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ class Controller:
     async def lead(self) -> None:
         """Queue keys from now on; all objects at once, as bulk."""
         self.leading = True
-        keys = in_turns([*self._objects.keys(), *self._holders.all_orphaned(self._exists)])
+        keys = in_turns([*self._objects.keys(), *self._holders.all_orphaned(self._exists)], attrgetter("namespace"))
         with self._reconciler.gathered():
             for start in range(0, len(keys), SLICE):
                 self._reconciler.prefetch(keys[start : start + SLICE])

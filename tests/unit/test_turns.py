@@ -10,7 +10,7 @@ import pytest
 
 from secretsyncer.kube.objects import Key
 from secretsyncer.kube.workqueue import Priority, WorkQueue
-from secretsyncer.turns import Places, has_room, places_for
+from secretsyncer.turns import Places, has_room, in_turns, places_for
 
 pytestmark = pytest.mark.looptime
 
@@ -73,6 +73,12 @@ def shares(places, parties=4):
 )
 def test_each_party_gets_three_quarters_of_what_the_ones_before_have_left(places, expected):
     assert shares(places) == expected
+
+
+def test_parties_take_turns_however_many_keys_each_has_and_each_key_goes_once():
+    a, b, c = keys("a", 3), keys("b", 1), keys("c", 2)
+    order = in_turns([*a, *b, *c, a[0], b[0]], lambda key: key.namespace)
+    assert order == [a[0], b[0], c[0], a[1], c[1], a[2]]
 
 
 @pytest.mark.parametrize("share", range(1, 100))
