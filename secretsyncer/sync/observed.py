@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -82,16 +82,14 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
             "uid": metadata.get("uid", ""),
             "resourceVersion": metadata.get("resourceVersion", ""),
             "labels": _sharing(labels),
-            "annotations": _sharing_names(
-                annotations if whole else {k: brief(k, v) for k, v in annotations.items()}
-            ),
+            "annotations": _sharing_names((k, v if whole else brief(k, v)) for k, v in annotations.items()),
             "ownerReferences": [_sharing(owner) for owner in owners] or _NO_ITEMS,
             "deletionTimestamp": metadata.get("deletionTimestamp", ""),
             "finalizers": finalizers or _NO_ITEMS,
         },
         "type": sys.intern(_type(secret.get("type", ""))),
         "immutable": bool(secret.get("immutable")),
-        "digests": _sharing_names({key: digest(value or "") for key, value in data.items()}),
+        "digests": _sharing_names((key, digest(value or "")) for key, value in data.items()),
         "entries": entries,
         "whole": whole or all(v == brief(k, v) for k, v in annotations.items()),
     }
@@ -100,12 +98,12 @@ def summarise(secret: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
 def _sharing(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same, with names and texts that many objects share: the parser makes new ones for each object."""
     return _sharing_names(
-        {name: sys.intern(value) if type(value) is str else value for name, value in values.items()}
+        (name, sys.intern(value) if type(value) is str else value) for name, value in values.items()
     )
 
 
-def _sharing_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {sys.intern(name): value for name, value in values.items()} if values else _NO_FIELDS
+def _sharing_names(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {sys.intern(name): value for name, value in items} or _NO_FIELDS
 
 
 def _type(text: str) -> str:
