@@ -89,11 +89,13 @@ class WatchStream:
             self._waits = False
 
     def _look(self) -> None:
-        """One timer serves all lines: when it is due, most often a line has come, and it is set anew."""
+        """Called by the timer, which all lines share. If a line has come since it was set, it is set again."""
         self._timer = None
-        if self._waits and self._loop.time() < self._until:
+        if not self._waits:
+            return
+        if self._loop.time() < self._until:
             self._timer = self._loop.call_at(self._until, self._look)
-        elif self._waits:
+        else:
             self._reader.set_exception(KubeError(0, SILENT, f"nothing came for {self._inactivity:g} s"))
             # Part of a line that came at this very moment has woken the reader, which waits again without a look at that.
             self._timer = self._loop.call_soon(self._look)

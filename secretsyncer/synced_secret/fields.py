@@ -76,20 +76,10 @@ def at_least_one_of(*paths: str) -> Rule:
 def at_most_one_of(*names: str) -> Rule:
     """The fields are mutually exclusive; an empty one counts as absent."""
     values = [_reader(name) for name in names]
-
-    def holds(fields: Any) -> bool:
-        given = False
-        for value in values:
-            if value(fields):
-                if given:
-                    return False
-                given = True
-        return True
-
     schema = {"not": {"anyOf": [{"allOf": [*pair]} for pair in combinations(map(not_empty, names), 2)]}}
     return Rule(
         f"{_listed(names)} are mutually exclusive",
-        holds,
+        lambda fields: len([value for value in values if value(fields)]) <= 1,
         schema,
         schema,
     )

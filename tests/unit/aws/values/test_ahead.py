@@ -96,23 +96,13 @@ async def test_as_soon_as_values_are_read_the_next_ones_are_fetched(make_rig):
         await asyncio.sleep(1)
 
 
-async def test_values_that_nobody_has_read_yet_are_not_evicted_by_others(make_rig):
+@pytest.mark.parametrize("times", [1, 2], ids=["prefetched once", "prefetched again"])
+async def test_values_that_nobody_has_read_yet_are_not_evicted_by_others(make_rig, times):
     rig = make_rig(max_values=100)
     later, others = await secrets(rig, 30), await secrets(rig, 300)
-    prefetch(rig, later)
-    await asyncio.sleep(1)
-    await work(rig, others)
-    rig.api.calls.clear()
-    await work(rig, later)
-    assert not rig.api.calls
-
-
-async def test_a_second_prefetch_is_not_a_read(make_rig):
-    rig = make_rig(max_values=100)
-    later, others = await secrets(rig, 30), await secrets(rig, 300)
-    prefetch(rig, later)
-    await asyncio.sleep(1)
-    prefetch(rig, later)
+    for _ in range(times):
+        prefetch(rig, later)
+        await asyncio.sleep(1)
     await work(rig, others)
     rig.api.calls.clear()
     await work(rig, later)
