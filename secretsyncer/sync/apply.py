@@ -26,11 +26,11 @@ from secretsyncer.sync.planner import Planner, Wish
 from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
 from secretsyncer.sync.revision import Count, Revision, following
 from secretsyncer.sync.secret_api import Api, check_successor
-from secretsyncer.sync.secret_plan import Create, Patch, Recreate
+from secretsyncer.sync.secret_plan import Create, Patch, Recreate, gains_owner
 from secretsyncer.sync.secret_rules import listed_keys
 from secretsyncer.sync.status import NOTHING_REPORTED, Reported
 from secretsyncer.sync.stores import Stores
-from secretsyncer.sync.whole import read_secret, whole
+from secretsyncer.sync.whole import is_gone, read_secret, whole
 from secretsyncer.synced_secret import SyncedSecret
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Writer:
 
         `announce` is called before a Secret is deleted, to be created with other data: the process may end in between.
         `peers`: the other objects that fill the Secret. `is_still_wanted` is asked immediately before each write, and if
-        there is nothing to write; None if it says no. Raises Rejected or Unavailable.
+        there is nothing to write; None if it says no, or the object is gone. Raises Rejected or Unavailable.
         """
         wanted, place, wish = fingerprint(synced, data), turf(synced), Wish(synced, data, peers)
         observed = await self._find(synced)
@@ -124,6 +124,7 @@ class Writer:
                 written = await self._write(
                     synced,
                     step,
+                    observed,
                     wanted,
                     is_still_wanted,
                     before_deletion=partial(announce, synced, reported.following) if counts else _nothing,
@@ -220,12 +221,15 @@ class Writer:
         self,
         synced: SyncedSecret,
         step: Create | Recreate | Patch,
+        observed: Object | None,
         wanted: bytes,
         is_still_wanted: Callable[[], bool],
         *,
         before_deletion: Callable[[], Awaitable[None]],
     ) -> Written | None:
         key = synced.secret
+        if observed and gains_owner(step, observed) and await is_gone(self._api, self._objects.get(synced.key)):
+            return None
         if isinstance(step, Recreate):
             await check_successor(self._api, key, step.body)
             if is_still_wanted():

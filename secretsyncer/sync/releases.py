@@ -13,19 +13,18 @@ from typing import Protocol
 from cachetools import LRUCache
 
 from secretsyncer.errors import KubeError, Reason, Rejected, Unavailable
-from secretsyncer.kube.feed import read_page
 from secretsyncer.kube.objects import Key, Object
-from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.kube.resources import SECRETS, Resource
 from secretsyncer.kube.shelf import is_stub
 from secretsyncer.loops import loop_time
 from secretsyncer.sync.damping import Damping, part_of
 from secretsyncer.sync.holders import Holders
 from secretsyncer.sync.merge_plan import plan_release
 from secretsyncer.sync.owners import Owners
-from secretsyncer.sync.refusals import as_failure, check_lease, is_denial, refusal
+from secretsyncer.sync.refusals import check_lease, is_denial, refusal
 from secretsyncer.sync.secret_plan import is_ours, owned_secrets
 from secretsyncer.sync.stores import Stores
-from secretsyncer.sync.whole import read_secret
+from secretsyncer.sync.whole import read_object, read_secret
 from secretsyncer.synced_secret import SyncedSecret
 
 log = logging.getLogger(__name__)
@@ -125,7 +124,7 @@ class Releases:
             )
         candidates = [key for key in self._holders.temporary(secret) if self._objects.get(key) is None]
         self._may_look(secret, len(candidates))
-        gone = [key.name for key in candidates if await self._is_gone(key)]
+        gone = [key.name for key in candidates if await read_object(self._api, key, metadata_only=True) is None]
         if gone and await self._release_keys(secret, gone):
             self._damping.wrote(place, _RELEASED)
 
@@ -142,23 +141,6 @@ class Releases:
                 retry_after=WINDOW - now % WINDOW,
             )
         self._looks[window] = looks
-
-    async def _is_gone(self, key: Key) -> bool:
-        """Whether the API server has no such object. The informer may be behind, or watch the objects of one shard.
-
-        A list of one name needs no further permission.
-        """
-        try:
-            found = await self._api.list(
-                SYNCED_SECRETS,
-                key.namespace,
-                field_selector=f"metadata.name={key.name}",
-                limit=1,
-                metadata_only=True,
-            )
-            return not read_page(found).items
-        except KubeError as error:
-            raise as_failure(error, f"SyncedSecret {key}") from error
 
     async def _release(self, synced: SyncedSecret, secret: Key) -> None:
         """Give up a Secret that the object wrote before it named another target, and that no other object names.

@@ -14,6 +14,16 @@ class Api(Protocol):
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
 
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        field_selector: str = "",
+        limit: int = 500,
+        metadata_only: bool = False,
+    ) -> Object: ...
+
     async def create(
         self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False
     ) -> Object: ...

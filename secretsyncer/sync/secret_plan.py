@@ -112,6 +112,17 @@ def plan(
     return Patch(body, keys)
 
 
+def gains_owner(step: Create | Recreate | Patch, observed: Mapping[str, Any]) -> bool:
+    """Whether the write gives an existing Secret, or its successor, an owner: Kubernetes deletes it with that.
+
+    So the owner must exist at that time. `kubectl delete --cascade=orphan` removes the reference, to keep the Secret, and
+    the event of that can be faster than the one of the deletion.
+    """
+    before = () if isinstance(step, Recreate) else observed["metadata"]["ownerReferences"]
+    after = step.body["metadata"].get("ownerReferences") or ()
+    return not {ref.get("uid") for ref in after} <= {ref.get("uid") for ref in before}
+
+
 def _body(synced: SyncedSecret, encoded: dict[str, str], annotations: dict[str, str]) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "name": synced.secret.name,

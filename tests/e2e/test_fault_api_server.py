@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from sandbox import access
 from sandbox.kubernetes_client import path_of
+from secretsyncer.sync.stubs import MOST_OF_SPECS
 from tests.e2e.conftest import SERVICE_ACCOUNT, until_known
 from tests.support.cluster import WRITES
 from tests.support.eventually import eventually
@@ -195,6 +196,27 @@ async def test_an_object_of_1400_kib_is_read_and_spoils_nothing(operator, gate, 
     await space.write("large", data=[*big, literal("a", "edited")])
     await space.until_data("large", {"a": b"edited"})
     await until_healthy(operator)
+
+
+async def test_objects_that_are_too_large_to_be_kept_together_are_read_when_they_are_needed(operator, space):
+    big = [literal("a", f"{number:04}" + "x" * 100_000) for number in range(14)]
+    names = [f"large-{number}" for number in range(MOST_OF_SPECS // 1_400_000 + 2)]
+    for name in names:
+        await space.write(name, data=[*big, literal("a", name)], deletionPolicy="Delete")
+    for name in names:
+        await space.until_data(name, {"a": name.encode()})
+    assert "are too large to be kept" in operator.log
+    for name in names:
+        await space.cluster.delete("Secret", space.name, name)
+    for name in names:
+        await space.until_data(name, {"a": name.encode()})
+        await space.until_synced(name)
+    await space.cluster.merge("Secret", space.name, names[0], {"metadata": {"ownerReferences": None}})
+
+    async def owned():
+        assert (await space.secret(names[0]))["metadata"].get("ownerReferences")
+
+    await eventually(owned)
 
 
 async def test_an_object_from_before_the_schema_gets_a_condition_and_affects_no_other_object(

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.cluster import WRITES
 from tests.support.eventually import LIMIT, eventually
 from tests.support.measures import complaints
 from tests.support.specs import all_keys
@@ -257,12 +258,24 @@ async def undisturbed(real_server, space, tmp_path):
             assert "last" in {name for _, name, *_ in events}
 
         await eventually(over)
+    except BaseException as failure:
+        failure.add_note("\n".join(history(real_server, space)))
+        raise
     finally:
         process.terminate()
         await asyncio.gather(process.wait(), reading)
     seen = [event for event in events if event[1] in WATCHED]
     assert {what for what, *_ in seen} == {"ADDED", "MODIFIED"}
     assert len({tuple(rest) for _, *rest in seen}) == len(WATCHED), seen
+
+
+def history(real_server, space):
+    """Who wrote or deleted what in the namespace, for the message of a failure."""
+    for line in real_server.audit_log(space.name):
+        about, status = line.get("objectRef") or {}, line.get("responseStatus") or {}
+        if line["verb"] in WRITES and about.get("resource") in {"secrets", "syncedsecrets"}:
+            what = f"{line['verb']} {about['resource']} {about.get('name')} {about.get('subresource', '')}"
+            yield f"{line['requestReceivedTimestamp']} {line['user']['username']} {what} {status.get('code')}"
 
 
 async def is_left_alone(space, kubectl):

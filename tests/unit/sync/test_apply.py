@@ -60,6 +60,40 @@ async def test_a_secret_is_created_updated_and_then_left_alone(writer, cluster):
     assert [verb for verb, _, _ in cluster.writes] == ["create", "patch"]
 
 
+OWNING = parsed(literal("a", "1"), deletionPolicy="Delete")
+IMMUTABLE = parsed(literal("a", "1"), deletionPolicy="Delete", immutable=True, recreateOnTypeChange=True)
+
+
+@pytest.mark.parametrize("gone", ["deleting", "gone", "recreated"])
+@pytest.mark.parametrize(("owning", "data"), [(OWNING, {"a": b"1"}), (IMMUTABLE, {"a": b"2"})])
+async def test_a_secret_that_its_deleted_object_leaves_gets_no_owner_that_it_would_go_with(
+    writer, cluster, obj, owning, data, gone
+):
+    await writer.write_secret(owning, {"a": b"1"})
+    assert cluster.secret(KEY)["metadata"].pop("ownerReferences")
+    cluster.edit(
+        SECRETS, KEY, {"metadata": {"labels": {"seen": "yes"}}}
+    )  # what the garbage collector does for an orphan
+    cluster.lag = 3600  # the watch of the objects is behind
+    if gone == "deleting":
+        cluster.edit(SYNCED_SECRETS, KEY, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    else:
+        cluster.remove(SYNCED_SECRETS, KEY)
+    if gone == "recreated":
+        cluster.put(synced_secret(literal("a", "1"), uid="another"))
+    before = cluster.secret(KEY)
+    assert await writer.write_secret(owning, data) is None
+    assert cluster.secret(KEY) == before
+
+
+async def test_an_owner_reference_that_somebody_removes_comes_back(writer, cluster, obj):
+    await writer.write_secret(OWNING, {"a": b"1"})
+    owners = cluster.secret(KEY)["metadata"].pop("ownerReferences")
+    cluster.edit(SECRETS, KEY, {"metadata": {"labels": {"seen": "yes"}}})
+    assert (await writer.write_secret(OWNING, {"a": b"1"})).action == "updated: labels or annotations"
+    assert cluster.secret(KEY)["metadata"]["ownerReferences"] == owners
+
+
 async def test_a_change_of_labels_alone_is_reported_as_such(writer):
     await writer.write_secret(SYNCED, {"a": b"1"})
     labelled = parsed(literal("a", "1"), secretMetadata={"labels": {"team": "web"}})
@@ -482,9 +516,9 @@ async def test_the_whole_of_an_object_that_is_gone_or_recreated_is_none(writer, 
 async def test_an_object_that_cannot_be_read_is_tried_again(writer, cluster):
     stub = stub_of_object(synced_secret_view(cluster.put(synced_secret(literal("a", "1")))))
 
-    async def unreadable(*_):
+    async def unreadable(*_, **__):
         raise KubeError(500, "", "no")
 
-    cluster.get = unreadable
-    with pytest.raises(Unavailable, match="its spec"):
+    cluster.list = unreadable
+    with pytest.raises(Unavailable, match="SyncedSecret team/demo"):
         await writer.whole(stub)
