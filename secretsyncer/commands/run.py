@@ -8,6 +8,7 @@ import os
 
 from secretsyncer import logs
 from secretsyncer.commands import Subcommands, add_command
+from secretsyncer.operator.footprint import keep_small
 from secretsyncer.settings import Settings, load
 
 _DESCRIPTION = """\
@@ -34,6 +35,7 @@ def _settings_help() -> str:
 def _run(_: argparse.Namespace) -> int:
     settings = load(os.environ)
     logs.configure(settings.log_level, settings.log_format)
+    keep_small()
     from secretsyncer.operator import app  # noqa: PLC0415 - the clients of AWS and Kubernetes take 0.5 s to import
 
     return asyncio.run(app.run(settings))

@@ -1,4 +1,4 @@
-"""The data files of the SDK, without what the operator never uses: 7 MiB less in memory.
+"""The data files of the SDK, without what the operator never uses: 10 MiB less in memory.
 
 The endpoints of all services are one file of a megabyte, of which four services are kept. Models lose their documentation.
 `Sessions` gives it to its session. Which file is read, and from where, stays the SDK's own.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from botocore.loaders import JSONFileLoader
 
 SERVICES = frozenset({"secretsmanager", "sqs", "ssm", "sts"})
 """The services that are called, as the endpoints name them."""
+_OF_PARTITION = re.compile(r'"services"\s*:\s*{\s*')
 
 
 class SlimFiles(JSONFileLoader):
@@ -29,24 +32,42 @@ class SlimFiles(JSONFileLoader):
             path = Path(file_path + extension)
             if path.is_file():
                 with open_file(path, "rb") as file:
-                    return _slim(Path(file_path).name, json.load(file))
+                    return _slim(Path(file_path).name, file.read().decode())
         return None
 
 
-def _slim(name: str, data: Any) -> Any:
+def _slim(name: str, text: str) -> Any:
     if name == "endpoints":
-        for partition in data["partitions"]:
-            services = partition["services"]
-            partition["services"] = {service: services[service] for service in SERVICES & services.keys()}
-    return _without_texts(data) if name == "service-2" else data
+        return json.loads("".join(_with_our_services(text)))
+    return json.loads(text, object_pairs_hook=_without_texts if name == "service-2" else None)
 
 
-def _without_texts(data: Any) -> Any:
+def _with_our_services(text: str) -> Iterator[str]:
+    """The text with no other services in its partitions.
+
+    They are parsed one by one. All at once would take 15 MiB, and leave 2 MiB behind in pieces that nothing else fits into.
+    """
+    decode, end = json.JSONDecoder().raw_decode, 0
+    while partition := _OF_PARTITION.search(text, end):
+        yield text[end : partition.end()]
+        kept, at = [], partition.end()
+        while text[at] != "}":
+            name, start = decode(text, at)
+            _, end = decode(text, _past(":", text, start))
+            if name in SERVICES:
+                kept.append(text[at:end])
+            at = _past(",", text, end)
+        yield ",".join(kept)
+        end = at
+    yield text[end:]
+
+
+def _past(sign: str, text: str, at: int) -> int:
+    """The position of what follows this sign, which the last member lacks."""
+    found = re.compile(rf"\s*{sign}?\s*").match(text, at)
+    return found.end() if found else at
+
+
+def _without_texts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The same without documentation. A shape may have a member of this name, which is no text."""
-    if isinstance(data, dict):
-        return {
-            name: _without_texts(inner)
-            for name, inner in data.items()
-            if not (name == "documentation" and isinstance(inner, str))
-        }
-    return [_without_texts(inner) for inner in data] if isinstance(data, list) else data
+    return {name: inner for name, inner in pairs if not (name == "documentation" and isinstance(inner, str))}

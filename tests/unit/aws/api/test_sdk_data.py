@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 
+import botocore
 import pytest
 from botocore.loaders import JSONFileLoader
 from botocore.session import Session
@@ -35,6 +37,25 @@ def test_a_member_that_is_called_documentation_stays(tmp_path):
     (tmp_path / "service-2.json").write_text(json.dumps(model))
     kept = SlimFiles().load_file(str(tmp_path / "service-2"))
     assert kept == {"shapes": {"S": {"members": {"documentation": {"shape": "T"}}}}}
+
+
+def test_of_the_endpoints_only_the_services_are_left_out():
+    path = str(Path(botocore.__file__).parent / "data/endpoints")
+    whole = JSONFileLoader().load_file(path)
+    for partition in whole["partitions"]:
+        partition["services"] = {name: it for name, it in partition["services"].items() if name in SERVICES}
+    assert SlimFiles().load_file(path) == whole
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (" ,\n", "\t: ")])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_endpoints_are_read_in_every_form_of_json(tmp_path, separators, indent):
+    services = {"a{": {"b": '}"services"'}, "sqs": {"c": [{}]}, "d": {}}
+    endpoints = {"partitions": [{"services": services, "partition": "aws"}, {"services": {}}], "version": 3}
+    text = json.dumps(endpoints, separators=separators, indent=indent)
+    (tmp_path / "endpoints.json").write_text(text)
+    endpoints["partitions"][0]["services"] = {"sqs": {"c": [{}]}}
+    assert SlimFiles().load_file(str(tmp_path / "endpoints")) == endpoints
 
 
 def test_a_compressed_file_is_read_and_a_missing_one_is_none(tmp_path):
