@@ -22,6 +22,7 @@ from sandbox.operator import OperatorProcess
 from tests.support.cluster import Cluster, Kubectl
 from tests.support.eventually import eventually
 from tests.support.measures import complaints, total
+from tests.support.specs import literal
 from tests.support.stand_in import stand_in
 
 SERVICE_ACCOUNT = "k8s-secret-syncer", "secretsyncer"
@@ -133,6 +134,22 @@ async def within_one_poll(aws):
         yield
     finally:
         aws.faults.remove(held)
+
+
+async def until_gone(space, kind, *names):
+    async def probe():
+        left = [name for name in names if await space.cluster.get(kind, space.name, name)]
+        assert not left, left
+
+    await eventually(probe)
+
+
+async def collected(space, **fields):
+    """Until the garbage collector has done what there was to do, and knows the owners of all Secrets there are."""
+    await space.write("witness", deletionPolicy="Delete", data=[literal("a", "1")], **fields)
+    await space.until_synced("witness")
+    await space.cluster.delete("SyncedSecret", space.name, "witness")
+    await until_gone(space, "Secret", "witness")
 
 
 async def until_known(operator, count):

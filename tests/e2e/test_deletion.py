@@ -5,27 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sandbox.kubernetes_client import path_of
+from tests.e2e.conftest import collected, until_gone
 from tests.support.eventually import eventually
 from tests.support.measures import measured, series
 from tests.support.specs import all_keys, literal
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("controllers")]
-
-
-async def until_gone(space, kind, *names):
-    async def probe():
-        left = [name for name in names if await space.cluster.get(kind, space.name, name)]
-        assert not left, left
-
-    await eventually(probe)
-
-
-async def collected(space):
-    """Until the garbage collector has done what there was to do: what is deleted now goes after that."""
-    await space.write("witness", deletionPolicy="Delete", data=[literal("a", "1")])
-    await space.until_synced("witness")
-    await space.cluster.delete("SyncedSecret", space.name, "witness")
-    await until_gone(space, "Secret", "witness")
 
 
 async def delete(space, name, policy):
