@@ -131,23 +131,25 @@ class Controller:
             self._add([*self._owners.note(key, new), key])
 
     def _on_namespace(self, kind: EventKind, key: Key, old: Object | None, new: Object | None) -> None:
-        if kind is EventKind.DELETED or (old and new and access(old) == access(new)):
-            return
-        self._add(self._objects.keys_in(key.name))
+        if kind is not EventKind.DELETED and not (old and new and access(old) == access(new)):
+            self._add(self._objects.keys_in(key.name))
 
     def on_arrival(self, secret: Key) -> None:
         """A Secret that objects wait for may have appeared."""
         self._add(self._owners.claimants(secret))
 
     def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
-        self._holders.note(key, new)
+        holders, claimants = self._holders.note(key, new), self._owners.claimants(key)
         waits = new is not None and self._is_waiting(key)
         self._add(
             other
-            for other in self._owners.claimants(key)
+            for other in claimants
             if new is None or not (waits or self._is_waiting(part_of(key, other)) or self._is_echo(other, key))
         )
         self._add(self._holders.orphaned(key, self._exists))
+        # The watch can show what an object has written after the object has left the Secret.
+        strangers = [other for other in holders if other not in claimants and self._exists(other)]
+        self._add(other for other in strangers if not self._is_waiting(part_of(key, other)))
 
     def _is_echo(self, key: Key, secret: Key) -> bool:
         """Whether the event is of an own write. It may come before the answer, so a reconcile that runs is asked at its end."""

@@ -106,6 +106,7 @@ class Reconciler:
                 self._values.known,
             )
             and self._owners.rival(record.secret, key) is None
+            and not self._releases.has_left(key, record.secret)
             and not self._refreshes.is_due(obj, record)
             and self._reporter.is_current(obj)
         )
@@ -130,8 +131,7 @@ class Reconciler:
             return Outcome("gone")
         obj, namespace = found
         try:
-            whole = await self._writer.whole(obj)
-            if whole is None:
+            if (whole := await self._writer.whole(obj)) is None:
                 return Outcome("gone")  # which the watch is about to show
             obj = whole
             record, synced = await self._parsed(key, obj, long_work)

@@ -37,7 +37,7 @@ WINDOW = 60.0
 """In seconds."""
 _NAMESPACES = 1024
 _RELEASED = b""
-"""What is wanted of a Secret, for damping: that it has no keys of objects that are gone."""
+"""What is wanted of a Secret, for damping: that it has no keys of objects that have left it."""
 
 
 class Api(Protocol):
@@ -96,13 +96,22 @@ class Releases:
         found = ((key, self._secrets.get(key)) for key in left)
         return frozenset(key for key, secret in found if secret and is_ours(uid, secret))
 
+    def has_left(self, key: Key, secret: Key) -> bool:
+        """Whether Secrets other than the one that it names have keys of the object."""
+        return not self._holders.secrets_of(key) <= {secret}
+
     async def leave(self, synced: SyncedSecret, left: Collection[Key]) -> None:
         """Give up what the object has written and does not name any more. `left`: Secrets that it had as a whole."""
         for secret in sorted(left):
             if self._owners.owner(secret) is None:
                 await self._release(synced, secret)
+        delete = synced.spec.deletion_policy == "Delete"
         for secret in self._holders.secrets_of(synced.key) - {synced.secret}:
-            await self._release_keys(secret, [synced.key.name], delete=synced.spec.deletion_policy == "Delete")
+            place = part_of(secret, synced.key)
+            if self._damping.wait(place, _RELEASED):
+                continue  # somebody puts them back again and again: a resync tries it later
+            if await self._release_keys(secret, [synced.key.name], delete=delete):
+                self._damping.wrote(place, _RELEASED)
 
     async def gone(self, key: Key) -> None:
         """The object is gone: its keys go with it, where the Secret says so. Raises Rejected or Unavailable."""

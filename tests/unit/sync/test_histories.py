@@ -10,9 +10,12 @@ from copy import deepcopy
 import pytest
 
 from secretsyncer.errors import KubeError, SyncFailure
-from secretsyncer.kube.objects import key_of
+from secretsyncer.kube.objects import Key, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
-from tests.support.builders import synced_secret
+from secretsyncer.sync.damping import FREE
+from secretsyncer.sync.held_keys import HELD
+from secretsyncer.sync.marks import MARK, SOME_KEYS
+from tests.support.builders import kube_secret, synced_secret
 from tests.support.core import Core
 from tests.support.specs import literal
 
@@ -79,3 +82,33 @@ async def test_after_any_history_a_new_reconcile_of_everything_changes_nothing(s
             with contextlib.suppress(SyncFailure):
                 await core.reconciler.reconcile(key_of(obj))
         assert [core.cluster.all(SECRETS), core.cluster.all(SYNCED_SECRETS)] == before, f"history {seed}"
+
+
+async def test_keys_that_the_watch_shows_after_their_object_has_left_the_secret_go_with_it():
+    core = Core(sync_interval=1e7)
+    core.cluster.lag = 3.0
+    merge = {"policy": "Merge", "create": True}
+    async with core.running():
+        for name in ("two", "one"):
+            target = {"name": name, **merge}
+            core.cluster.put(synced_secret(data=[literal("x", "1")], target=target, deletionPolicy="Delete"))
+            await asyncio.sleep(0.03)
+        await asyncio.sleep(30)
+    left = core.cluster.secret(Key("team", "two"))
+    assert (left["data"], left["metadata"]["labels"], left["metadata"]["annotations"]) == ({}, {}, {})
+    assert core.data(Key("team", "one")) == {"x": b"1"}
+
+
+async def test_who_puts_such_keys_back_again_and_again_is_answered_less_and_less_often():
+    core = Core()
+    key = Key("team", "two")
+    held = {"metadata": {"annotations": {HELD: '{"demo": {"keys": ["x"]}}'}, "labels": {MARK: SOME_KEYS}}}
+    async with core.running():
+        core.cluster.put(synced_secret(literal("x", "1"), target={"name": "one"}))
+        core.cluster.put(kube_secret({"x": b"2"}, name="two", ours=False))
+        for _ in range(600):
+            await asyncio.sleep(0.5)
+            if not core.cluster.secret(key)["metadata"].get("annotations"):
+                core.cluster.edit(SECRETS, key, held)
+    written = [name for verb, plural, name in core.cluster.writes if name == key]
+    assert FREE < len(written) < 6 * FREE
