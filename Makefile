@@ -40,7 +40,7 @@ check: .venv/.installed .cache/actionlint ## lint, format, types, import layers,
 
 # Byte code is written even if the environment says not to: else each of hundreds of processes compiles what it imports.
 test coverage: export PYTHONDONTWRITEBYTECODE :=
-test: .venv/.installed ## run all tests that this machine can run (make envtest adds those on real servers)
+test: .venv/.installed ## run all tests that this machine can run (make envtest adds those on real servers; ARGS=tests/unit runs a part)
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 coverage: .venv/.installed ## run unit and integration tests, and fail if they cover less of a folder than they did
@@ -52,7 +52,7 @@ chaos: .venv/.installed ## inject random faults for three minutes, on a real API
 hostile: .venv/.installed ## let hostile tenants, messages and answers work on honest ones (ARGS='--kind hints --seconds 20')
 	$(BIN)/python -m tests.hostile $(ARGS)
 
-bench: .venv/.installed ## run the benchmarks (ARGS='start 1000' runs only these)
+bench: .venv/.installed ## run the benchmarks, after make envtest (ARGS='start 1000' runs only these)
 	$(BIN)/python -m bench $(ARGS)
 
 demo: .venv/.demo ## show the operator at work, without a cluster and without AWS

@@ -183,7 +183,11 @@ async def _sandbox() -> int:
         async with ground.operator(POLL_INTERVAL_SEC="1", LOG_FORMAT="text") as operator:
             await operator.until_ready()
             await ground.apply_samples()
-            print(f"Kubernetes is {ground.description}. In another terminal:\n", file=sys.stderr, flush=True)
+            print(
+                f"Kubernetes is {ground.description}. In another terminal, with kubectl and the AWS CLI:\n",
+                file=sys.stderr,
+                flush=True,
+            )
             variables = {"KUBECONFIG": str(ground.kubeconfig), **ground.aws.environment()}
             say("\n".join(f"export {name}={value}" for name, value in variables.items()))
             say(f'export PATH="{Path(sys.executable).parent}:$PATH"')

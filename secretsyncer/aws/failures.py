@@ -58,6 +58,9 @@ _CREDENTIALS = frozenset(
 _QUOTED = 400
 """Maximum length of AWS's own message. Its beginning and its end are kept: the end has the reason of a denial."""
 
+_SAID_ALREADY = "Secrets Manager can't find the specified secret."
+"""AWS's message for a secret that does not exist, which ours says, too. That for a missing version says more."""
+
 _REASONS = {
     CallOutcome.DENIED: Reason.ACCESS_DENIED,
     CallOutcome.NOT_FOUND: Reason.SECRET_NOT_FOUND,
@@ -212,7 +215,7 @@ def from_code(
     code: str, sentence: str, *, operation: str, identity: Identity, secret: str = "", request_id: str = ""
 ) -> Failure:
     """The failure for an error code from AWS, with AWS's own message."""
-    quoted = one_line(sentence) if code in FATES and not code.isdigit() else ""
+    quoted = one_line(sentence) if code in FATES and not code.isdigit() and sentence != _SAID_ALREADY else ""
     outcome, step = outcome_of(code, sentence), next_step(code, operation)
     if code == INVALID_REQUEST and outcome is CallOutcome.NOT_FOUND:
         step = f"Restore it: aws secretsmanager restore-secret --secret-id {secret}"

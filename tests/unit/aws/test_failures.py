@@ -61,6 +61,14 @@ def test_lasting_failures_are_rejected_with_their_reason(code, reason):
     assert error.reason is reason
 
 
+def test_a_missing_secret_is_named_once_and_a_missing_version_with_its_label():
+    begin = f"role {ROLE.role} cannot find secret app/config, or the requested version of it"
+    code, said = "ResourceNotFoundException", "Secrets Manager can't find the specified secret"
+    assert failure(code, sentence=f"{said}.").message.startswith(f"{begin} (GetSecretValue: {code}). Check")
+    version = f"{said} value for staging label: AWSCURRENT"
+    assert f"{begin} (GetSecretValue: {code}): {version}. Check" in failure(code, sentence=version).message
+
+
 @pytest.mark.parametrize(
     ("sentence", "reason"),
     [
