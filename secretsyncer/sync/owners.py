@@ -52,6 +52,11 @@ class Owners:
             return set()
         return {other for claim in (old, new) if claim for other in self.claimants(claim.secret)} - {key}
 
+    def knows(self, key: Key, secret: Key, *, merges: bool) -> bool:
+        """Whether the object is recorded with this target and policy. The informer may not have shown an edit yet."""
+        claim = self._claims.get(key)
+        return claim is None or (claim.secret, claim.merges) == (secret, merges)
+
     def claimants(self, secret: Key) -> Collection[Key]:
         """The objects that name this Secret."""
         return self._claimants.get(secret)

@@ -106,7 +106,7 @@ class Reconciler:
                 self._values.known,
             )
             and self._owners.rival(record.secret, key) is None
-            and not self._releases.has_left(key, record.secret)
+            and not self._releases.holds_elsewhere(key, record.secret)
             and not self._refreshes.is_due(obj, record)
             and self._reporter.is_current(obj)
         )
@@ -164,8 +164,7 @@ class Reconciler:
             if not written:
                 return Outcome("unchanged", None)  # edited meanwhile, and queued again for that
             record.secret_version = written.version  # which the watch may show before the status is written
-            await self._releases.leave(synced, record.left)
-            record.left = frozenset()
+            record.left = await self._releases.leave(synced, record.left)
         except SyncFailure as failure:
             await self._reporter.failed(obj, failure)
             raise
@@ -174,7 +173,7 @@ class Reconciler:
         )
         if self._index.note(key, content.dependencies):
             # Only AWS can tell whether tags still grant access, and whether what was missing still is.
-            in_step = content.complete and not grant.tag
+            in_step = content.complete and not grant.tag and not record.left
             record.keep(content, listings, namespace, secret_version=written.version, in_step=in_step)
         else:
             record.keep_little()
@@ -254,7 +253,8 @@ class Reconciler:
         False if the object was edited meanwhile. Raises Rejected if access was withdrawn.
         """
         found = self._fetch(synced.key)
-        if found is None or not record.is_of(found[0]):
+        known = self._owners.knows(synced.key, synced.secret, merges=synced.spec.merges)
+        if found is None or not record.is_of(found[0]) or not known:
             return False
         now = self._gate.authorize(synced, found[1])
         return now.identity == grant.identity and now.tag == grant.tag

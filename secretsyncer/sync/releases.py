@@ -96,15 +96,18 @@ class Releases:
         found = ((key, self._secrets.get(key)) for key in left)
         return frozenset(key for key, secret in found if secret and is_ours(uid, secret))
 
-    def has_left(self, key: Key, secret: Key) -> bool:
+    def holds_elsewhere(self, key: Key, secret: Key) -> bool:
         """Whether Secrets other than the one that it names have keys of the object."""
         return not self._holders.secrets_of(key) <= {secret}
 
-    async def leave(self, synced: SyncedSecret, left: Collection[Key]) -> None:
-        """Give up what the object has written and does not name any more. `left`: Secrets that it had as a whole."""
-        for secret in sorted(left):
-            if self._owners.owner(secret) is None:
-                await self._release(synced, secret)
+    async def leave(self, synced: SyncedSecret, left: Collection[Key]) -> frozenset[Key]:
+        """Give up what the object has written and does not name any more. `left`: Secrets that it had as a whole.
+
+        Returns those that it still has, because another object names them, which may take them over.
+        """
+        claimed = {secret for secret in left if self._owners.owner(secret) is not None}
+        for secret in sorted(set(left) - claimed):
+            await self._release(synced, secret)
         delete = synced.spec.deletion_policy == "Delete"
         for secret in self._holders.secrets_of(synced.key) - {synced.secret}:
             place = part_of(secret, synced.key)
@@ -112,6 +115,7 @@ class Releases:
                 continue  # somebody puts them back again and again: a resync tries it later
             if await self._release_keys(secret, [synced.key.name], delete=delete):
                 self._damping.wrote(place, _RELEASED)
+        return self.owned(claimed, synced.uid)
 
     async def gone(self, key: Key) -> None:
         """The object is gone: its keys go with it, where the Secret says so. Raises Rejected or Unavailable."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from secretsyncer.errors import KubeError
+from secretsyncer.kube.errors import BAD_ANSWER
 from secretsyncer.kube.feed import read_page
 from secretsyncer.kube.objects import Key, Object, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
@@ -36,24 +37,38 @@ async def read_object(api: Lister, key: Key, *, metadata_only: bool = False) -> 
         answer = await api.list(
             SYNCED_SECRETS, key.namespace, field_selector=name, limit=1, metadata_only=metadata_only
         )
-        found = read_page(answer).items
+        return _only(answer, key)
     except KubeError as error:
         raise as_failure(error, f"SyncedSecret {key}") from error
+
+
+def _only(answer: Object, key: Key) -> Object | None:
+    """The object of a list of one name; None if there is none. Raises KubeError."""
+    found = read_page(answer).items
+    for obj in found:
+        metadata = obj.get("metadata") or {}
+        if (metadata.get("namespace"), metadata.get("name")) != key:
+            raise KubeError(0, BAD_ANSWER, "the list has other objects than the one that was asked for")
     return found[0] if found else None
 
 
 async def whole(api: Lister, obj: Object) -> Object | None:
     """This very SyncedSecret with all of its spec; None if it is gone or being deleted. Raises Unavailable."""
-    answer = await read_object(api, key_of(obj))
-    found = answer and synced_secret_view(answer)
-    if not found or found["metadata"].get("uid") != obj["metadata"].get("uid"):
-        return None
-    return None if found["metadata"].get("deletionTimestamp") else found
+    found = await read_object(api, key_of(obj))
+    return synced_secret_view(found) if found and _is_alive(found, obj) else None
 
 
 async def is_gone(api: Lister, obj: Object | None) -> bool:
     """Whether this very SyncedSecret is gone or being deleted, whatever the watch shows. Raises Unavailable."""
-    return obj is None or await whole(api, obj) is None
+    if obj is None:
+        return True
+    found = await read_object(api, key_of(obj), metadata_only=True)
+    return not (found and _is_alive(found, obj))
+
+
+def _is_alive(found: Object, obj: Object) -> bool:
+    metadata = found["metadata"]
+    return metadata.get("uid") == obj["metadata"].get("uid") and not metadata.get("deletionTimestamp")
 
 
 async def read_secret(api: Reader, key: Key, *, whole: bool = False) -> Object | None:

@@ -129,7 +129,7 @@ class MemoryCluster:
         label_selector: str = "",
         **_: Any,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """With a bookmark after each quiet minute. A watch of a kind in `silent` shows nothing until later.
+        """With a bookmark after each quiet minute. A watch of a kind in `silent` shows nothing until later, and `stores` never.
 
         Without a version, it begins with a list.
         """
@@ -269,7 +269,7 @@ class MemoryCluster:
             if watched is resource:
                 shown = kind if _is_selected(selector, obj) else "DELETED"
                 events.put_nowait(WatchEvent(shown, _copied(obj)))
-        for store in self.stores:
+        for store in self.stores if resource not in self.silent else ():
             if store.resource is resource and (kept := store.prepare(obj)):
                 labels = obj["metadata"].get("labels") or {}
                 watched = resource is not SECRETS or MARK in labels or has_old_mark(labels)

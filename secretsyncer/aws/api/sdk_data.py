@@ -51,7 +51,7 @@ def _with_our_services(text: str) -> Iterator[str]:
     while partition := _OF_PARTITION.search(text, end):
         yield text[end : partition.end()]
         kept, at = [], partition.end()
-        while text[at] != "}":
+        while text[at : at + 1] not in {"}", ""}:
             name, start = decode(text, at)
             _, end = decode(text, _past(":", text, start))
             if name in SERVICES:

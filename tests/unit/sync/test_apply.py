@@ -86,6 +86,28 @@ async def test_a_secret_that_its_deleted_object_leaves_gets_no_owner_that_it_wou
     assert cluster.secret(KEY) == before
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"metadata": {"name": "another", "namespace": "team", "uid": "uid-1"}},
+        {"metadata": {"name": "demo", "namespace": "other", "uid": "uid-1"}},
+        {"metadata": None},
+        {},
+    ],
+)
+async def test_an_answer_about_another_object_does_not_say_that_this_one_is_gone(writer, cluster, obj, item):
+    await writer.write_secret(OWNING, {"a": b"1"})
+    cluster.secret(KEY)["metadata"].pop("ownerReferences")
+    cluster.edit(SECRETS, KEY, {"metadata": {"labels": {"seen": "yes"}}})
+
+    async def wrong(*_, **__):
+        return {"kind": "SyncedSecretList", "metadata": {"resourceVersion": "1"}, "items": [item]}
+
+    cluster.list = wrong
+    with pytest.raises(Unavailable, match="SyncedSecret team/demo:"):
+        await writer.write_secret(OWNING, {"a": b"1"})
+
+
 async def test_an_owner_reference_that_somebody_removes_comes_back(writer, cluster, obj):
     await writer.write_secret(OWNING, {"a": b"1"})
     owners = cluster.secret(KEY)["metadata"].pop("ownerReferences")

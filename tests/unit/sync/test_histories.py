@@ -112,3 +112,50 @@ async def test_who_puts_such_keys_back_again_and_again_is_answered_less_and_less
                 core.cluster.edit(SECRETS, key, held)
     written = [name for verb, plural, name in core.cluster.writes if name == key]
     assert FREE < len(written) < 6 * FREE
+
+
+async def test_a_secret_that_was_left_to_another_object_goes_when_that_is_deleted():
+    def wants(name, target, **spec):
+        return synced_secret(
+            literal("x", "1"), name=name, uid=name, target={"name": target}, deletionPolicy="Delete", **spec
+        )
+
+    core = Core(sync_interval=100)
+    async with core.running():
+        core.cluster.put(wants("a", "one"))
+        await asyncio.sleep(5)
+        core.cluster.put(wants("b", "one", suspend=True))  # younger, and never takes it over
+        await asyncio.sleep(5)
+        core.cluster.put(wants("a", "two"))
+        await asyncio.sleep(500)
+        assert core.cluster.secret(Key("team", "one")), "it may still take it over"
+        core.cluster.remove(SYNCED_SECRETS, Key("team", "b"))
+        await asyncio.sleep(200)
+    assert core.cluster.secret(Key("team", "two"))
+    assert core.cluster.secret(Key("team", "one")) is None
+
+
+@pytest.mark.parametrize("stubs", [False, True], ids=["whole", "stubs"])
+async def test_while_the_watch_shows_no_edits_of_objects_they_do_not_undo_each_others_writes(stubs):
+    core = Core(sync_interval=1e7, stubs=stubs)
+    one = Key("team", "one")
+
+    def fills(name, key, target, **spec):
+        core.cluster.put(
+            synced_secret(literal(key, "1"), name=name, uid=name, target={"name": "one", **target}, **spec)
+        )
+
+    async with core.running():
+        for name, key in ("a", "x"), ("b", "y"):
+            fills(name, key, {"policy": "Merge", "create": True})
+        await asyncio.sleep(30)
+        core.cluster.silent.add(SYNCED_SECRETS)  # from here, the watch shows no change of them
+        for name, key in ("a", "x"), ("b", "y"):
+            fills(name, key, {}, adopt=True)
+        core.cluster.refuse = lambda verb, plural, key: KubeError(500, "", "x") if plural == "secrets" else None
+        core.cluster.edit(SECRETS, one, {"data": {"x": "OTk=", "y": "OTk="}})
+        await asyncio.sleep(3)  # their statuses say why, and the answers show the new specs
+        core.cluster.refuse = lambda *_: None
+        before = len(core.cluster.writes)
+        await asyncio.sleep(50)
+        assert len(core.cluster.writes) - before < 20

@@ -58,6 +58,14 @@ def test_endpoints_are_read_in_every_form_of_json(tmp_path, separators, indent):
     assert SlimFiles().load_file(str(tmp_path / "endpoints")) == endpoints
 
 
+def test_endpoints_that_end_anywhere_are_no_json(tmp_path):
+    text = '{"partitions": [{"services": {"sqs": {"a": 1}, "b": {}}}]}'
+    for end in range(len(text)):
+        (tmp_path / "endpoints.json").write_text(text[:end])
+        with pytest.raises(json.JSONDecodeError):
+            SlimFiles().load_file(str(tmp_path / "endpoints"))
+
+
 def test_a_compressed_file_is_read_and_a_missing_one_is_none(tmp_path):
     (tmp_path / "partitions.json.gz").write_bytes(gzip.compress(b"[1]"))
     assert SlimFiles().load_file(str(tmp_path / "partitions")) == [1]
