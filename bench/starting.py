@@ -10,7 +10,6 @@ import time
 from bench.figures import Figure, at_most, median
 from bench.ground import Ground
 from bench.say import say
-from sandbox.usage import MIB, memory
 
 STARTS = 5
 
@@ -28,12 +27,8 @@ async def starting() -> list[Figure]:
             imports.append(time.perf_counter() - started)
             async with ground.operator(ready=False) as operator:
                 taken.append(await operator.until_ready())
-        async with ground.operator() as operator:
-            await asyncio.sleep(5)
-            used = memory(operator.pid)
     return [
         at_most("start", "to ready, no objects, median", median(taken), "s", 3)._replace(
             limit=median(imports), limit_is="Python's imports"
         ),
-        at_most("start", "memory, idle", used.now / MIB, "MiB", 110),
     ]
