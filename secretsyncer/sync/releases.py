@@ -22,6 +22,7 @@ from secretsyncer.sync.holders import Holders
 from secretsyncer.sync.merge_plan import plan_release
 from secretsyncer.sync.owners import Owners
 from secretsyncer.sync.refusals import check_lease, is_denial, refusal
+from secretsyncer.sync.secret_api import Lister
 from secretsyncer.sync.secret_plan import is_ours, owned_secrets
 from secretsyncer.sync.stores import Stores
 from secretsyncer.sync.whole import read_object, read_secret
@@ -40,20 +41,10 @@ _RELEASED = b""
 """What is wanted of a Secret, for damping: that it has no keys of objects that have left it."""
 
 
-class Api(Protocol):
+class Api(Lister, Protocol):
     """The part of `KubeClient` that is needed."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
-
-    async def list(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        field_selector: str = "",
-        limit: int = 500,
-        metadata_only: bool = False,
-    ) -> Object: ...
 
     async def merge_patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object: ...
 

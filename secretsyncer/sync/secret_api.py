@@ -9,10 +9,8 @@ from secretsyncer.kube.objects import Key, Object
 from secretsyncer.kube.resources import SECRETS, Resource
 
 
-class Api(Protocol):
-    """The part of `KubeClient` that writes."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
+class Lister(Protocol):
+    """The part of `KubeClient` that lists."""
 
     async def list(
         self,
@@ -23,6 +21,12 @@ class Api(Protocol):
         limit: int = 500,
         metadata_only: bool = False,
     ) -> Object: ...
+
+
+class Api(Lister, Protocol):
+    """The part of `KubeClient` that writes."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
 
     async def create(
         self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from secretsyncer.errors import KubeError
 from secretsyncer.kube.errors import BAD_ANSWER
 from secretsyncer.kube.feed import read_page
 from secretsyncer.kube.objects import Key, Object, key_of
-from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS, Resource
+from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
 from secretsyncer.sync.observed import summarise, synced_secret_view
 from secretsyncer.sync.refusals import Reader, as_failure
-
-
-class Lister(Protocol):
-    """The part of `KubeClient` that is needed for objects."""
-
-    async def list(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        field_selector: str = "",
-        limit: int = 500,
-        metadata_only: bool = False,
-    ) -> Object: ...
+from secretsyncer.sync.secret_api import Lister
 
 
 async def read_object(api: Lister, key: Key, *, metadata_only: bool = False) -> Object | None:
