@@ -36,7 +36,8 @@ ExternalSecrets of kubernetes-external-secrets, and AWSSecrets of aws-secret-ope
 each object that needs one: `note:` says what is different, and `not converted:` why there is no SyncedSecret. The exit
 code is 1 if an object is not converted.
 
-  kubectl get externalsecrets,secretstores,clustersecretstores -A -o yaml | secretsyncer convert -f -
+  kubectl get externalsecrets.external-secrets.io,secretstores,clustersecretstores -A -o yaml |
+    secretsyncer convert -f -
 """
 
 
