@@ -77,7 +77,7 @@ class Controller:
         self._queue = queue
         self._index = index
         self._owners = owners
-        self._objects = stores.objects
+        self._objects, self._secrets = stores.objects, stores.secrets
         self._metrics = metrics
         self._reconciles = {result: metrics.reconciles.labels(result) for result in RESULTS}
         self._sync_interval = sync_interval
@@ -139,17 +139,14 @@ class Controller:
         self._add(self._owners.claimants(secret))
 
     def _on_secret(self, _kind: EventKind, key: Key, _old: Object | None, new: Object | None) -> None:
-        holders, claimants = self._holders.note(key, new), self._owners.claimants(key)
+        self._holders.note(key, self._secrets.get(key))  # with own writes, which the watch may show later
         waits = new is not None and self._is_waiting(key)
         self._add(
             other
-            for other in claimants
+            for other in self._owners.claimants(key)
             if new is None or not (waits or self._is_waiting(part_of(key, other)) or self._is_echo(other, key))
         )
         self._add(self._holders.orphaned(key, self._exists))
-        # The watch can show what an object has written after the object has left the Secret.
-        strangers = [other for other in holders if other not in claimants and self._exists(other)]
-        self._add(other for other in strangers if not self._is_waiting(part_of(key, other)))
 
     def _is_echo(self, key: Key, secret: Key) -> bool:
         """Whether the event is of an own write. It may come before the answer, so a reconcile that runs is asked at its end."""

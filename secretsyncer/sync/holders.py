@@ -24,8 +24,8 @@ class Holders:
         self._temporary: dict[Key, tuple[str, ...]] = {}
         self._secrets = KeysBy[int]()
 
-    def note(self, secret: Key, obj: Object | None) -> list[Key]:
-        """Record the summary of the Secret; None if it is gone or not watched any more. Returns who has keys of it."""
+    def note(self, secret: Key, obj: Object | None) -> None:
+        """Record the summary of the Secret; None if it is gone or not watched any more."""
         annotations = (obj["metadata"].get("annotations") or {}) if obj else {}
         held = held_keys.read(annotations)
         for number in self._hashes.pop(secret, ()):
@@ -38,7 +38,6 @@ class Holders:
         crowded = held_keys.is_crowded(annotations)
         if temporary := tuple(sorted(name for name, entry in held.items() if entry.delete or crowded)):
             self._temporary[secret] = temporary
-        return [Key(secret.namespace, name) for name in held]
 
     def secrets_of(self, holder: Key) -> frozenset[Key]:
         """The Secrets that have keys of the object."""

@@ -106,7 +106,6 @@ class Reconciler:
                 self._values.known,
             )
             and self._owners.rival(record.secret, key) is None
-            and not self._releases.holds_elsewhere(key, record.secret)
             and not self._refreshes.is_due(obj, record)
             and self._reporter.is_current(obj)
         )

@@ -38,7 +38,7 @@ WINDOW = 60.0
 """In seconds."""
 _NAMESPACES = 1024
 _RELEASED = b""
-"""What is wanted of a Secret, for damping: that it has no keys of objects that have left it."""
+"""What is wanted of a Secret, for damping: that it has no keys of objects that are gone."""
 
 
 class Api(Lister, Protocol):
@@ -87,26 +87,23 @@ class Releases:
         found = ((key, self._secrets.get(key)) for key in left)
         return frozenset(key for key, secret in found if secret and is_ours(uid, secret))
 
-    def holds_elsewhere(self, key: Key, secret: Key) -> bool:
-        """Whether Secrets other than the one that it names have keys of the object."""
-        return not self._holders.secrets_of(key) <= {secret}
-
     async def leave(self, synced: SyncedSecret, left: Collection[Key]) -> frozenset[Key]:
         """Give up what the object has written and does not name any more. `left`: Secrets that it had as a whole.
 
-        Returns those that it still has, because another object names them, which may take them over.
+        Returns those that it still has: another object names them, which may take them over, or they were changed meanwhile.
         """
-        claimed = {secret for secret in left if self._owners.owner(secret) is not None}
-        for secret in sorted(set(left) - claimed):
-            await self._release(synced, secret)
-        delete = synced.spec.deletion_policy == "Delete"
+        if synced.spec.merges:
+            self._holders.note(
+                synced.secret, self._secrets.get(synced.secret)
+            )  # the watch may show it after the next edit
+        stay = {
+            secret
+            for secret in sorted(left)
+            if self._owners.owner(secret) is not None or not await self._release(synced, secret)
+        }
         for secret in self._holders.secrets_of(synced.key) - {synced.secret}:
-            place = part_of(secret, synced.key)
-            if self._damping.wait(place, _RELEASED):
-                continue  # somebody puts them back again and again: a resync tries it later
-            if await self._release_keys(secret, [synced.key.name], delete=delete):
-                self._damping.wrote(place, _RELEASED)
-        return self.owned(claimed, synced.uid)
+            await self._release_keys(secret, [synced.key.name], delete=synced.spec.deletion_policy == "Delete")
+        return self.owned(stay, synced.uid)
 
     async def gone(self, key: Key) -> None:
         """The object is gone: its keys go with it, where the Secret says so. Raises Rejected or Unavailable."""
@@ -146,14 +143,15 @@ class Releases:
             )
         self._looks[window] = looks
 
-    async def _release(self, synced: SyncedSecret, secret: Key) -> None:
+    async def _release(self, synced: SyncedSecret, secret: Key) -> bool:
         """Give up a Secret that the object wrote before it named another target, and that no other object names.
 
-        With deletionPolicy: Delete it is deleted. Otherwise it stays, without an owner reference to the object.
+        With deletionPolicy: Delete it is deleted. Otherwise it stays, without an owner reference to the object. False if it was
+        changed meanwhile.
         """
         observed = await self._find(secret)
         if observed is None or not is_ours(synced.uid, observed):
-            return
+            return True
         metadata = observed["metadata"]
         check_lease(self._may_write)
         try:
@@ -172,6 +170,8 @@ class Releases:
         except KubeError as error:
             if error.status not in {404, 409}:
                 raise await refusal(self._api, error, secret, ()) from None
+            return error.status == 404
+        return True
 
     async def _release_keys(self, secret: Key, names: Collection[str], *, delete: bool | None = None) -> bool:
         """Give up the keys of these objects, with or without removing them; None: as the annotation says.

@@ -31,8 +31,8 @@ def _only(answer: Object, key: Key) -> Object | None:
     """The object of a list of one name; None if there is none. Raises KubeError."""
     found = read_page(answer).items
     for obj in found:
-        metadata = obj.get("metadata") or {}
-        if (metadata.get("namespace"), metadata.get("name")) != key:
+        metadata = obj.get("metadata")
+        if not isinstance(metadata, dict) or (metadata.get("namespace"), metadata.get("name")) != key:
             raise KubeError(0, BAD_ANSWER, "the list has other objects than the one that was asked for")
     return found[0] if found else None
 

@@ -92,6 +92,7 @@ async def test_a_secret_that_its_deleted_object_leaves_gets_no_owner_that_it_wou
         {"metadata": {"name": "another", "namespace": "team", "uid": "uid-1"}},
         {"metadata": {"name": "demo", "namespace": "other", "uid": "uid-1"}},
         {"metadata": None},
+        {"metadata": "x"},
         {},
     ],
 )

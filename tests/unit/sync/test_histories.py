@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 from copy import deepcopy
 
@@ -12,7 +13,6 @@ import pytest
 from secretsyncer.errors import KubeError, SyncFailure
 from secretsyncer.kube.objects import Key, key_of
 from secretsyncer.kube.resources import SECRETS, SYNCED_SECRETS
-from secretsyncer.sync.damping import FREE
 from secretsyncer.sync.held_keys import HELD
 from secretsyncer.sync.marks import MARK, SOME_KEYS
 from tests.support.builders import kube_secret, synced_secret
@@ -99,21 +99,6 @@ async def test_keys_that_the_watch_shows_after_their_object_has_left_the_secret_
     assert core.data(Key("team", "one")) == {"x": b"1"}
 
 
-async def test_who_puts_such_keys_back_again_and_again_is_answered_less_and_less_often():
-    core = Core()
-    key = Key("team", "two")
-    held = {"metadata": {"annotations": {HELD: '{"demo": {"keys": ["x"]}}'}, "labels": {MARK: SOME_KEYS}}}
-    async with core.running():
-        core.cluster.put(synced_secret(literal("x", "1"), target={"name": "one"}))
-        core.cluster.put(kube_secret({"x": b"2"}, name="two", ours=False))
-        for _ in range(600):
-            await asyncio.sleep(0.5)
-            if not core.cluster.secret(key)["metadata"].get("annotations"):
-                core.cluster.edit(SECRETS, key, held)
-    written = [name for verb, plural, name in core.cluster.writes if name == key]
-    assert FREE < len(written) < 6 * FREE
-
-
 async def test_a_secret_that_was_left_to_another_object_goes_when_that_is_deleted():
     def wants(name, target, **spec):
         return synced_secret(
@@ -159,3 +144,61 @@ async def test_while_the_watch_shows_no_edits_of_objects_they_do_not_undo_each_o
         before = len(core.cluster.writes)
         await asyncio.sleep(50)
         assert len(core.cluster.writes) - before < 20
+
+
+async def test_what_a_forged_annotation_says_of_an_object_leads_to_no_work():
+    core = Core()
+    held = {HELD: json.dumps({name: {"keys": ["x"]} for name in "ab"})}
+    async with core.running():
+        for name in "ab":
+            core.cluster.put(synced_secret(literal("x", "1"), name=name, uid=name))
+        await asyncio.sleep(30)
+        before = len(core.cluster.writes), core.count("changed") + core.count("unchanged")
+        for number in range(20):
+            name = f"forged-{number}"
+            core.cluster.put(kube_secret({}, name=name, ours=False, labels={MARK: SOME_KEYS}, annotations=held))
+        await asyncio.sleep(1)
+        assert (len(core.cluster.writes), core.count("changed") + core.count("unchanged")) == before
+
+
+async def test_a_secret_that_is_changed_while_its_object_leaves_it_is_left_later():
+    def wants(target):
+        return synced_secret(literal("x", "1"), target={"name": target}, deletionPolicy="Delete")
+
+    core = Core(sync_interval=100)
+    one, refusals = Key("team", "one"), [KubeError(409, "Conflict", "changed")]
+
+    async with core.running():
+        core.cluster.put(wants("one"))
+        await asyncio.sleep(5)
+        core.cluster.refuse = lambda verb, _, key: refusals.pop() if refusals and key == one else None
+        core.cluster.put(wants("two"))
+        await asyncio.sleep(5)
+        assert not refusals
+        await asyncio.sleep(200)
+    assert core.cluster.secret(one) is None
+    assert core.cluster.secret(Key("team", "two"))
+
+
+async def test_of_the_secrets_that_an_object_leaves_one_that_another_begins_to_name_stays():
+    def wants(name, target, **spec):
+        return synced_secret(
+            literal("x", "1"), name=name, uid=name, target={"name": target}, deletionPolicy="Delete", **spec
+        )
+
+    core = Core(sync_interval=1e7)
+    cluster, one, two = core.cluster, Key("team", "one"), Key("team", "two")
+
+    def begins(verb, _, key):  # while the first is being deleted
+        if (verb, key) == ("delete", one):
+            cluster.put(wants("d", "two", suspend=True))
+
+    cluster.latency, cluster.refuse = 1.0, begins
+    owned = [{"kind": "SyncedSecret", "apiVersion": "secrets.contentful.com/v1", "name": "a", "uid": "a"}]
+    for name in ("one", "two"):
+        cluster.put(kube_secret({"x": b"1"}, name=name, owners=owned))
+    cluster.put(wants("a", "three"))
+    async with core.running():
+        await asyncio.sleep(60)
+    assert cluster.secret(one) is None
+    assert cluster.secret(two)
