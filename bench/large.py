@@ -26,6 +26,8 @@ RESYNCS = 120
 """Seconds in which each object is looked at once."""
 QUIET = 300
 """Seconds that show the steady state: one listing of everything."""
+AFTER = 20
+"""Seconds from a listing to their beginning, so that the next listing is neither at their beginning nor at their end."""
 CHANGES = 5
 PROGRESS = 15.0
 """Seconds between two lines of progress."""
@@ -40,6 +42,7 @@ async def large(count: int, namespaces: int, secrets: int) -> list[Figure]:
         seed_long_ago(ground, secrets)
         await _create(ground, count, namespaces, secrets)
         servers = await Servers.at_rest(ground)
+        ground.forget_calls()
         async with ground.operator(ready=False, **LEADERSHIP) as operator:
             await operator.until_ready(60 + count / SLOWEST)
             figures = await _first_sync(work, ground, operator, servers, count)
@@ -96,7 +99,6 @@ async def _first_sync(work: str, ground: Ground, operator: Operator, servers: Se
     async def left() -> int:
         return count - (await operator.passes())["changed"]
 
-    ground.forget_calls()
     servers.start()
     started, cpu = time.perf_counter(), operator.cpu
     await _until_none("objects to sync", left, count)
@@ -116,6 +118,10 @@ async def _quiet(work: str, ground: Ground, operator: Operator) -> list[Figure]:
     """With the defaults: each object is compared every 120 s, changes are listed every 10 s, everything every 300 s."""
     say(f"  {RESYNCS} s in which each object is looked at for the first time again")
     await asyncio.sleep(RESYNCS)
+    ground.world.list_answered.clear()
+    async with asyncio.timeout(2 * QUIET):
+        await ground.world.list_answered.wait()
+    await asyncio.sleep(AFTER)
     say(f"  {QUIET} s without a change")
     ground.forget_calls()
     cpu, passes = operator.cpu, (await operator.passes()).total()
