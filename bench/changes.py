@@ -70,7 +70,7 @@ async def _round_trip(ground: Ground, events: AsyncIterator[Any]) -> float:
 
 async def _many_rotations(ground: Ground, count: int) -> list[Figure]:
     work = f"{count} rotations found by one poll"
-    await _listed(ground)
+    await ground.world.until_listed()
     async with ground.kube.watch_from_now("Secret", NAMESPACE) as events:
         ground.rotate(range(count), 1_000_000)
         waiting = {f"object-{number:05d}" for number in range(count)}
@@ -102,12 +102,6 @@ async def _limit_of_patching(ground: Ground, count: int) -> float:
     await ground.kube.create_all((objects.secret(namespace, name) for name in names), concurrency=16)
     await asyncio.sleep(2)  # the operator says of each that it is suspended
     return count / await ground.kube.limit_of_patching(namespace, names)
-
-
-async def _listed(ground: Ground) -> None:
-    ground.world.list_answered.clear()
-    async with asyncio.timeout(60):
-        await ground.world.list_answered.wait()
 
 
 async def _new_objects(ground: Ground, count: int) -> list[Figure]:

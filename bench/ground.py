@@ -36,23 +36,26 @@ _LOOK, _LONGEST = 0.1, 2.0
 
 
 class TimedWorld(World):
-    """Records the time of the last page of a listing."""
+    """Records the time of the last page of a listing of secrets, and tells when a listing has ended."""
 
     def __init__(self) -> None:
         super().__init__(open_doors=True)
         self.listings: list[float] = []
-        self.list_answered = asyncio.Event()
-        self.parameters_answered = asyncio.Event()
+        self._listed = {"ListSecrets": asyncio.Event(), "DescribeParameters": asyncio.Event()}
 
     def perform(self, who: Principal, region: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         answer = super().perform(who, region, operation, params)
-        if "NextToken" not in answer:
+        if "NextToken" not in answer and operation in self._listed:
+            self._listed[operation].set()
             if operation == "ListSecrets":
                 self.listings.append(time.perf_counter())
-                self.list_answered.set()
-            elif operation == "DescribeParameters":
-                self.parameters_answered.set()
         return answer
+
+    async def until_listed(self, operation: str = "ListSecrets", *, limit: float = 60.0) -> None:
+        """Until the last page of the next listing was answered. TimeoutError after `limit` seconds."""
+        self._listed[operation].clear()
+        async with asyncio.timeout(limit):
+            await self._listed[operation].wait()
 
 
 class Operator(OperatorProcess):

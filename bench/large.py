@@ -118,9 +118,7 @@ async def _quiet(work: str, ground: Ground, operator: Operator) -> list[Figure]:
     """With the defaults: each object is compared every 120 s, changes are listed every 10 s, everything every 300 s."""
     say(f"  {RESYNCS} s in which each object is looked at for the first time again")
     await asyncio.sleep(RESYNCS)
-    ground.world.list_answered.clear()
-    async with asyncio.timeout(2 * QUIET):
-        await ground.world.list_answered.wait()
+    await ground.world.until_listed(limit=2 * QUIET)
     await asyncio.sleep(AFTER)
     say(f"  {QUIET} s without a change")
     ground.forget_calls()

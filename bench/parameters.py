@@ -6,7 +6,6 @@ show anything, so the quota stays in force throughout: no call may be throttled.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from math import ceil
 
@@ -60,11 +59,11 @@ async def _cold(ground: Ground, count: int, roles: int) -> list[Figure]:
 
 
 async def _of_polls(ground: Ground, count: int) -> list[Figure]:
-    await _next_listing(ground)
+    await ground.world.until_listed("DescribeParameters")
     ground.forget_calls()
     polls = 3
     for _ in range(polls):
-        await _next_listing(ground)
+        await ground.world.until_listed("DescribeParameters")
     work, calls = f"idle hour with {count} parameters", ground.calls()
     values = calls["GetParameters"]
     return [
@@ -80,7 +79,7 @@ async def _of_polls(ground: Ground, count: int) -> list[Figure]:
 
 
 async def _of_change(ground: Ground, operator: Operator) -> list[Figure]:
-    await _next_listing(ground)
+    await ground.world.until_listed("DescribeParameters")
     ground.forget_calls()
     before = (await operator.passes())["changed"]
     ground.world.parameters.put(_name(7, EACH), "changed")
@@ -97,13 +96,6 @@ async def _of_change(ground: Ground, operator: Operator) -> list[Figure]:
             POLL + 3.0,
         ),
     ]
-
-
-async def _next_listing(ground: Ground) -> None:
-    """Until the last page of the next listing of parameters was answered."""
-    ground.world.parameters_answered.clear()
-    async with asyncio.timeout(60):
-        await ground.world.parameters_answered.wait()
 
 
 def _name(number: int, each: int) -> str:

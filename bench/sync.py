@@ -202,23 +202,16 @@ async def idle(ground: Ground, count: int, resync: float) -> list[Figure]:
     async with ground.operator(**{**NEVER, "POLL_INTERVAL_SEC": "3"}) as operator:
         await until_passes(operator, count)
         await asyncio.sleep(3)
-        listed = await _until_listed(ground)
+        await ground.world.until_listed()
         ground.forget_calls()
         cpu = operator.cpu
         for _ in range(polls):
-            listed = await _until_listed(ground)
+            await ground.world.until_listed()
         each, calls = (operator.cpu - cpu) / polls, ground.calls()
-        assert listed
     return [
         exactly(work, "AWS calls a poll", calls.total() / polls, "calls", ceil(count / 100)),
         at_most(work, "of a core, polls each 300 s and resyncs", (each / 300 + count / 120 * resync) * 100, "%", 1),
     ]
-
-
-async def _until_listed(ground: Ground) -> bool:
-    ground.world.list_answered.clear()
-    async with asyncio.timeout(60):
-        return await ground.world.list_answered.wait()
 
 
 async def until_passes(operator: Operator, count: int) -> None:

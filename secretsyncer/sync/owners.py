@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from secretsyncer.errors import Reason, Rejected
 from secretsyncer.kube.objects import Key, KeysBy, unpacked
-from secretsyncer.synced_secret import merges, target_of
+from secretsyncer.synced_secret import SyncedSecret, merges, target_of
 
 
 class _Claim(NamedTuple):
@@ -52,10 +52,10 @@ class Owners:
             return set()
         return {other for claim in (old, new) if claim for other in self.claimants(claim.secret)} - {key}
 
-    def knows(self, key: Key, secret: Key, *, merges: bool) -> bool:
+    def knows(self, synced: SyncedSecret) -> bool:
         """Whether the object is recorded with this target and policy. The informer may not have shown an edit yet."""
-        claim = self._claims.get(key)
-        return claim is None or (claim.secret, claim.merges) == (secret, merges)
+        claim = self._claims.get(synced.key)
+        return claim is None or (claim.secret, claim.merges) == (synced.secret, synced.spec.merges)
 
     def claimants(self, secret: Key) -> Collection[Key]:
         """The objects that name this Secret."""

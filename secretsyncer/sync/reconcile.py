@@ -252,8 +252,7 @@ class Reconciler:
         False if the object was edited meanwhile. Raises Rejected if access was withdrawn.
         """
         found = self._fetch(synced.key)
-        known = self._owners.knows(synced.key, synced.secret, merges=synced.spec.merges)
-        if found is None or not record.is_of(found[0]) or not known:
+        if found is None or not record.is_of(found[0]) or not self._owners.knows(synced):
             return False
         now = self._gate.authorize(synced, found[1])
         return now.identity == grant.identity and now.tag == grant.tag

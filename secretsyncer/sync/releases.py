@@ -93,9 +93,8 @@ class Releases:
         Returns those that it still has: another object names them, which may take them over, or they were changed meanwhile.
         """
         if synced.spec.merges:
-            self._holders.note(
-                synced.secret, self._secrets.get(synced.secret)
-            )  # the watch may show it after the next edit
+            # The watch may show it after the next edit.
+            self._holders.note(synced.secret, self._secrets.get(synced.secret))
         stay = {
             secret
             for secret in sorted(left)

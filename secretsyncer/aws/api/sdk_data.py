@@ -18,6 +18,7 @@ from botocore.loaders import JSONFileLoader
 SERVICES = frozenset({"secretsmanager", "sqs", "ssm", "sts"})
 """The services that are called, as the endpoints name them."""
 _OF_PARTITION = re.compile(r'"services"\s*:\s*{\s*')
+_COLON, _COMMA = re.compile(r"\s*:?\s*"), re.compile(r"\s*,?\s*")
 
 
 class SlimFiles(JSONFileLoader):
@@ -53,18 +54,18 @@ def _with_our_services(text: str) -> Iterator[str]:
         kept, at = [], partition.end()
         while text[at : at + 1] not in {"}", ""}:
             name, start = decode(text, at)
-            _, end = decode(text, _past(":", text, start))
+            _, end = decode(text, _past(_COLON, text, start))
             if name in SERVICES:
                 kept.append(text[at:end])
-            at = _past(",", text, end)
+            at = _past(_COMMA, text, end)
         yield ",".join(kept)
         end = at
     yield text[end:]
 
 
-def _past(sign: str, text: str, at: int) -> int:
+def _past(sign: re.Pattern[str], text: str, at: int) -> int:
     """The position of what follows this sign, which the last member lacks."""
-    found = re.compile(rf"\s*{sign}?\s*").match(text, at)
+    found = sign.match(text, at)
     return found.end() if found else at
 
 

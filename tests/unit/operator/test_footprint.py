@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from secretsyncer.operator.footprint import TLS_BUFFER
+from tests.support.python import printed
 
 MAPS = Path("/proc/self/maps")
 KEEP_SMALL = "from secretsyncer.operator.footprint import keep_small; keep_small()\n"
 
 
-def printed(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 @pytest.mark.skipif(not MAPS.exists(), reason="Linux shows what a process has loaded")
-@pytest.mark.parametrize(("begin", "loaded"), [(KEEP_SMALL, "False"), ("", "True")])
+@pytest.mark.parametrize(("begin", "loaded"), [(KEEP_SMALL, "False\n"), ("", "True\n")])
 def test_the_operator_does_not_load_the_c_library_of_one_small_extension(begin, loaded):
     code = (
         f"{begin}import pathlib, frozenlist, secretsyncer.operator.app\n"

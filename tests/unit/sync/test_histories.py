@@ -99,12 +99,14 @@ async def test_keys_that_the_watch_shows_after_their_object_has_left_the_secret_
     assert core.data(Key("team", "one")) == {"x": b"1"}
 
 
-async def test_a_secret_that_was_left_to_another_object_goes_when_that_is_deleted():
-    def wants(name, target, **spec):
-        return synced_secret(
-            literal("x", "1"), name=name, uid=name, target={"name": target}, deletionPolicy="Delete", **spec
-        )
+def wants(name, target, **spec):
+    """An object that deletes the Secret that it names when it leaves it."""
+    return synced_secret(
+        literal("x", "1"), name=name, uid=name, target={"name": target}, deletionPolicy="Delete", **spec
+    )
 
+
+async def test_a_secret_that_was_left_to_another_object_goes_when_that_is_deleted():
     core = Core(sync_interval=100)
     async with core.running():
         core.cluster.put(wants("a", "one"))
@@ -162,17 +164,14 @@ async def test_what_a_forged_annotation_says_of_an_object_leads_to_no_work():
 
 
 async def test_a_secret_that_is_changed_while_its_object_leaves_it_is_left_later():
-    def wants(target):
-        return synced_secret(literal("x", "1"), target={"name": target}, deletionPolicy="Delete")
-
     core = Core(sync_interval=100)
     one, refusals = Key("team", "one"), [KubeError(409, "Conflict", "changed")]
 
     async with core.running():
-        core.cluster.put(wants("one"))
+        core.cluster.put(wants("a", "one"))
         await asyncio.sleep(5)
         core.cluster.refuse = lambda verb, _, key: refusals.pop() if refusals and key == one else None
-        core.cluster.put(wants("two"))
+        core.cluster.put(wants("a", "two"))
         await asyncio.sleep(5)
         assert not refusals
         await asyncio.sleep(200)
@@ -181,11 +180,6 @@ async def test_a_secret_that_is_changed_while_its_object_leaves_it_is_left_later
 
 
 async def test_of_the_secrets_that_an_object_leaves_one_that_another_begins_to_name_stays():
-    def wants(name, target, **spec):
-        return synced_secret(
-            literal("x", "1"), name=name, uid=name, target={"name": target}, deletionPolicy="Delete", **spec
-        )
-
     core = Core(sync_interval=1e7)
     cluster, one, two = core.cluster, Key("team", "one"), Key("team", "two")
 
